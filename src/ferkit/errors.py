@@ -1,0 +1,143 @@
+"""Every error that ferkit raises on purpose.
+
+    FerkitError                 1
+    ├── InputError              2   what was given cannot be read or holds nothing usable
+    │   ├── MissingPathError
+    │   ├── NoImagesError
+    │   ├── UnreadableImageError
+    │   └── NoFaceError
+    ├── UnknownNameError        3   a name that no table holds; says the nearest ones
+    │   ├── UnknownEncoderError
+    │   ├── UnknownMethodError
+    │   └── UnknownSettingError
+    ├── WeightsError            4   weights missing, damaged, or not of the expected hash
+    ├── SetError                5   a face set or embedding set that is incomplete or damaged
+    │   └── EncoderMismatchError
+    ├── OutputError             6   the result cannot be written; nothing was changed
+    └── TrainingError           7   pre-training cannot start or go on
+
+The number is the command's exit status. A message is one sentence that carries the offending value and the next thing
+to try; the command line prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+__all__ = [
+    "EncoderMismatchError",
+    "FerkitError",
+    "InputError",
+    "MissingPathError",
+    "NoFaceError",
+    "NoImagesError",
+    "OutputError",
+    "SetError",
+    "TrainingError",
+    "UnknownEncoderError",
+    "UnknownMethodError",
+    "UnknownNameError",
+    "UnknownSettingError",
+    "UnreadableImageError",
+    "WeightsError",
+]
+
+
+class FerkitError(Exception):
+    """Base of all errors that a user can mend; ``str()`` is one clear sentence."""
+
+    exit_code = 1
+
+
+class InputError(FerkitError):
+    """What was given cannot be read or holds nothing usable."""
+
+    exit_code = 2
+
+
+class MissingPathError(InputError):
+    """The path does not exist."""
+
+    def __init__(self, path: Path | str, hint: str = "check the spelling") -> None:
+        super().__init__(f"there is no file or folder {str(path)!r}; {hint}")
+
+
+class NoImagesError(InputError):
+    """The source exists and holds no image that could be read."""
+
+
+class UnreadableImageError(InputError):
+    """The file is not an image, is damaged, or is cut short; ``why`` says which."""
+
+    def __init__(self, source: Path | str, why: str) -> None:
+        self.why = why
+        super().__init__(
+            f"cannot read {str(source)!r} as an image ({why}); give a complete JPEG, PNG, WebP, BMP or TIFF"
+        )
+
+
+class NoFaceError(InputError):
+    """No face was found where one is needed."""
+
+
+class UnknownNameError(FerkitError):
+    """A name that the table does not hold."""
+
+    exit_code = 3
+    kind = "entry"
+    listing = ""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
+        listing = f" ({self.listing})" if self.listing else ""
+        super().__init__(f"no {self.kind} named {name!r}; did you mean: {', '.join(near)}?{listing}")
+
+
+class UnknownEncoderError(UnknownNameError):
+    """The name is neither in models.yaml nor a run folder nor a safetensors file."""
+
+    kind = "encoder"
+    listing = "see `ferkit models list`"
+
+
+class UnknownMethodError(UnknownNameError):
+    """The name is not in METHODS."""
+
+    kind = "method"
+
+
+class UnknownSettingError(UnknownNameError):
+    """The setting does not exist for this method."""
+
+    kind = "setting"
+
+
+class WeightsError(FerkitError):
+    """Weights are missing, damaged, or not the ones that the registry names."""
+
+    exit_code = 4
+
+
+class SetError(FerkitError):
+    """A face set or embedding set is incomplete or damaged."""
+
+    exit_code = 5
+
+
+class EncoderMismatchError(SetError):
+    """Vectors of one encoder were about to be compared with those of another."""
+
+
+class OutputError(FerkitError):
+    """The result cannot be written; nothing that was there has changed."""
+
+    exit_code = 6
+
+
+class TrainingError(FerkitError):
+    """Pre-training cannot start or go on."""
+
+    exit_code = 7
