@@ -1,0 +1,1 @@
+"""Pure tensor functions: grids, warps, colour, blur, losses, boxes. No files, no state."""

@@ -1,0 +1,65 @@
+import colorsys
+import math
+
+import pytest
+import torch
+import torchvision.transforms.v2.functional as TF
+
+from ferkit.ops.colour import LUMA, apply_colour, jitter_matrices, normalise_after
+
+IMAGES = 0.25 + 0.5 * torch.rand(3, 3, 10, 10, generator=torch.Generator().manual_seed(0))
+ONES, ZEROS, NEVER = torch.ones(3), torch.zeros(3), torch.zeros(3, dtype=torch.bool)
+
+
+def jitter(brightness=ONES, contrast=ONES, saturation=ONES, hue=ZEROS, gray=NEVER):
+    return apply_colour(IMAGES, *jitter_matrices(brightness, contrast, saturation, hue, gray, IMAGES.mean((2, 3))))
+
+
+def test_neutral_settings_change_nothing():
+    torch.testing.assert_close(jitter(), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("setting", "oracle"),
+    [
+        ("brightness", TF.adjust_brightness),
+        ("contrast", TF.adjust_contrast),
+        ("saturation", TF.adjust_saturation),
+    ],
+)
+def test_equals_torchvision(setting, oracle):
+    # Factors near one, where torchvision's clipping to [0, 1] does nothing; it rounds its luma weights to four digits.
+    torch.testing.assert_close(jitter(**{setting: 1.2 * ONES}), oracle(IMAGES, 1.2), atol=2e-4, rtol=0)
+
+
+def test_brightness_comes_before_contrast():
+    expected = TF.adjust_contrast(TF.adjust_brightness(IMAGES, 0.9), 1.1)
+    torch.testing.assert_close(jitter(0.9 * ONES, 1.1 * ONES), expected, atol=2e-4, rtol=0)
+
+
+def test_gray_is_luma_in_every_channel():
+    luma = torch.einsum("c,bchw->bhw", torch.tensor(LUMA), IMAGES)
+    torch.testing.assert_close(jitter(gray=~NEVER), luma[:, None].expand(-1, 3, -1, -1))
+
+
+def test_hue_turns_red_towards_green_and_keeps_luma():
+    red = torch.tensor([0.8, 0.2, 0.2]).view(1, 3, 1, 1)
+    one = torch.ones(1)
+    matrix, offset = jitter_matrices(one, one, one, torch.tensor([2 * math.pi / 3]), one < 0, red[:, :, 0, 0])
+    turned = apply_colour(red, matrix, offset)
+    hue = colorsys.rgb_to_hsv(*turned.flatten().tolist())[0]
+    assert hue == pytest.approx(1 / 3, abs=0.09) or hue == pytest.approx(2 / 3, abs=0.09)
+    luma = torch.tensor(LUMA).view(1, 3, 1, 1)
+    assert (turned * luma).sum().item() == pytest.approx((red * luma).sum().item(), abs=1e-3)
+
+
+def test_whole_turn_of_hue_is_neutral():
+    torch.testing.assert_close(jitter(hue=2 * math.pi * ONES), IMAGES, atol=1e-5, rtol=1e-4)
+
+
+def test_normalisation_joins_the_matrix():
+    mean, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.3, 0.4])
+    matrix, offset = jitter_matrices(1.1 * ONES, 0.8 * ONES, ONES, ZEROS, NEVER, IMAGES.mean((2, 3)))
+    joined = apply_colour(IMAGES, *normalise_after(matrix, offset, mean, std))
+    apart = (apply_colour(IMAGES, matrix, offset) - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    torch.testing.assert_close(joined, apart)

@@ -1,0 +1,53 @@
+import math
+
+import pytest
+import torch
+
+from ferkit.ops.grids import affine_matrices, sample, sampling_grid
+
+
+def matrices(scale=1.0, aspect=1.0, angle=0.0, shift=(0.0, 0.0), flip=False):
+    return affine_matrices(
+        torch.tensor([scale]),
+        torch.tensor([aspect]),
+        torch.tensor([angle]),
+        torch.tensor([shift]),
+        torch.tensor([flip]),
+    )
+
+
+def picture(size=8):
+    return torch.arange(3 * size * size, dtype=torch.float32).view(1, 3, size, size)
+
+
+def test_identity_returns_the_image():
+    image = picture()
+    torch.testing.assert_close(sample(image, sampling_grid(matrices(), 8)), image)
+
+
+def test_flip_mirrors_left_and_right():
+    image = picture()
+    torch.testing.assert_close(sample(image, sampling_grid(matrices(flip=True), 8)), image.flip(3))
+
+
+def test_half_scale_cuts_the_centre():
+    image = picture()
+    torch.testing.assert_close(sample(image, sampling_grid(matrices(scale=0.5), 4)), image[:, :, 2:6, 2:6])
+
+
+def test_shift_moves_the_window():
+    image = picture()
+    moved = sample(image, sampling_grid(matrices(scale=0.5, shift=(0.5, -0.5)), 4))
+    torch.testing.assert_close(moved, image[:, :, 0:4, 4:8])
+
+
+def test_quarter_turn_is_clockwise():
+    image = picture()
+    turned = sample(image, sampling_grid(matrices(angle=math.pi / 2), 8))
+    torch.testing.assert_close(turned, image.rot90(1, (2, 3)))
+
+
+def test_aspect_keeps_the_area():
+    matrix = matrices(scale=0.8, aspect=1.7, angle=0.4)[0, :, :2]
+    assert torch.linalg.det(matrix).item() == pytest.approx(0.64, rel=1e-5)
+    assert (matrix[:, 0].norm() / matrix[:, 1].norm()).item() == pytest.approx(1.7, rel=1e-5)
