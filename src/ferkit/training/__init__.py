@@ -1,0 +1,1 @@
+"""The training loop: takes anything `Trainable`, knows no method."""

@@ -1,0 +1,51 @@
+"""The learning rate and the order of the faces, both as functions of the step: nothing to store, nothing to lose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["batches", "learning_rate", "step_generator"]
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Linear warm-up, then half a cosine to zero.
+
+    Args:
+        step: 0 for the first.
+        steps: of the whole run.
+        peak: highest rate.
+        warmup: share of the steps that rise.
+    """
+    rising = round(warmup * steps)
+    if step < rising:
+        return peak * (step + 1) / rising
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def batches(count: int, batch_size: int, seed: int, first: int, last: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the faces of steps ``first`` to ``last`` - 1: each epoch a new permutation, its incomplete batch left out.
+
+    Args:
+        count: faces in all, at least ``batch_size``.
+        batch_size: faces a step.
+        seed: of the run.
+        first: step to begin with; the steps before it are skipped, not replayed.
+        last: step to stop before.
+    """
+    per_epoch = count // batch_size
+    for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
+        order = np.random.default_rng([seed, epoch]).permutation(count)
+        for step in range(max(first, epoch * per_epoch), min(last, (epoch + 1) * per_epoch)):
+            start = (step - epoch * per_epoch) * batch_size
+            yield order[start : start + batch_size]
+
+
+def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """A generator that depends on the run's seed, the step and the process alone."""
+    state = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)

@@ -1,0 +1,42 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from ferkit.training.schedule import batches, learning_rate, step_generator
+
+
+def test_rate_rises_linearly_then_falls_by_a_cosine():
+    rates = [learning_rate(step, 100, peak=2.0, warmup=0.1) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
+    assert rates[55] == pytest.approx(1.0)
+    assert rates[99] < 0.002
+    assert all(earlier >= later for earlier, later in pairwise(rates[9:]))
+
+
+def test_rate_without_warmup_starts_at_the_peak():
+    assert learning_rate(0, 10, peak=0.5, warmup=0) == pytest.approx(0.5)
+
+
+def test_an_epoch_shows_each_face_at_most_once_and_epochs_differ():
+    order = list(batches(count=23, batch_size=5, seed=0, first=0, last=8))
+    epochs = [np.concatenate(order[:4]), np.concatenate(order[4:])]
+    for epoch in epochs:
+        assert len(set(epoch.tolist())) == 20
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+@pytest.mark.parametrize("first", [0, 3, 4, 7])
+def test_later_steps_do_not_depend_on_where_one_begins(first):
+    whole = list(batches(23, 5, seed=1, first=0, last=10))
+    part = list(batches(23, 5, seed=1, first=first, last=10))
+    np.testing.assert_array_equal(np.stack(part), np.stack(whole[first:]))
+
+
+def test_generators_depend_on_seed_step_and_process():
+    def draw(*key):
+        return torch.rand(3, generator=step_generator(*key)).tolist()
+
+    assert draw(0, 5, 0) == draw(0, 5, 0)
+    assert len({tuple(draw(*key)) for key in [(0, 5, 0), (1, 5, 0), (0, 6, 0), (0, 5, 1)]}) == 4
