@@ -1,0 +1,289 @@
+"""The encoder itself: aligned crops in, vectors out, with the input contract kept in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ferkit.encoders.backbones import build_backbone, feature_dim
+from ferkit.encoders.registry import (
+    DEFAULT_ENCODER,
+    EncoderCard,
+    EncoderEntry,
+    WeightsFile,
+    bundled_weights,
+    entry_to_yaml,
+    load_registry,
+    read_entry,
+)
+from ferkit.encoders.weights import PICKLED, check_format, load_weights, save_weights, serialize, sha256_of, write_whole
+from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
+
+__all__ = ["ENTRY_NAME", "WEIGHTS_NAME", "Encoder", "load_encoder", "random_encoder", "save_encoder"]
+
+WEIGHTS_NAME = "encoder.safetensors"
+ENTRY_NAME = "encoder.yaml"
+
+Crops = NDArray[np.uint8] | Tensor
+
+
+class Encoder(nn.Module):
+    """A backbone with its input contract; gives L2-normalised vectors, in which a dot product is the cosine.
+
+    Args:
+        entry: what it is and which images it expects.
+        backbone: maps (B, 3, S, S) to (B, D).
+        center: (D,) mean of the features over many faces, taken off before normalising; None for zeros.
+        sha256: of the weights file; says which vectors may be compared.
+
+    It stands in evaluation mode: batch norms use their running statistics.
+    """
+
+    center: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, entry: EncoderCard, backbone: nn.Module, *, center: Tensor | None = None, sha256: str = ""
+    ) -> None:
+        super().__init__()
+        self.entry = entry
+        self.sha256 = sha256
+        self.backbone = backbone
+        self.register_buffer("center", torch.zeros(entry.dim) if center is None else center.detach().float())
+        self.register_buffer("mean", torch.tensor(entry.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(entry.std).view(3, 1, 1), persistent=False)
+        self.eval()
+
+    @property
+    def name(self) -> str:
+        """The registry's or the run's name."""
+        return self.entry.name
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.entry.dim
+
+    @property
+    def crop(self) -> str:
+        """Name of the template that its crops are aligned to."""
+        return self.entry.crop
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of the images that the network is given."""
+        return self.entry.input_size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the (B, D) features of (B, 3, S, S) images from `prepare`, neither centred nor normalised."""
+        features: Tensor = self.backbone(images)
+        return features
+
+    def prepare(self, crops: Crops) -> Tensor:
+        """Cut the centre square out of the crops and bring it to the network's size and colours.
+
+        Args:
+            crops: (B, H, W, 3) uint8 RGB, aligned to the entry's template, H and W at least ``entry.field``.
+
+        Returns:
+            (B, 3, S, S) float32 on the encoder's device: (RGB / 255 - mean) / std.
+        """
+        field, size = self.entry.field, self.entry.input_size
+        top, left = ((side - field) // 2 for side in crops.shape[1:3])
+        square = crops[:, top : top + field, left : left + field]
+        # The copy makes a read-only memory map writable, without which torch warns.
+        pixels = square if isinstance(square, Tensor) else torch.from_numpy(np.array(square))
+        images = pixels.to(self.center.device).permute(0, 3, 1, 2).float() / 255
+        if field != size:
+            images = F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def features(self, crops: Crops, *, batch_size: int = 64) -> NDArray[np.float32]:
+        """Return the raw features of face crops: neither centred nor normalised.
+
+        Args:
+            crops: (N, H, W, 3) uint8 RGB; memory-mapped arrays are read batch by batch.
+            batch_size: crops per pass through the network, at least 1.
+
+        Returns:
+            (N, D) float32.
+
+        Raises:
+            InputError: the crops have another shape or type, or are smaller than the encoder's field.
+        """
+        return self._run(self._features, crops, batch_size)
+
+    def embed(self, crops: Crops, *, batch_size: int = 64) -> NDArray[np.float32]:
+        """Return the vectors of face crops: centred features of length 1.
+
+        Arguments and errors as in `features`. Rows have the Euclidean norm 1; a feature that equals the centre
+        gives zeros, never NaN.
+
+        Returns:
+            (N, D) float32.
+        """
+        return self._run(lambda batch: F.normalize(self._features(batch) - self.center, dim=1), crops, batch_size)
+
+    def _features(self, crops: Crops) -> Tensor:
+        on_gpu = self.center.is_cuda
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
+            return self.forward(self.prepare(crops)).float()
+
+    @torch.inference_mode()
+    def _run(self, compute: Callable[[Crops], Tensor], crops: Crops, batch_size: int) -> NDArray[np.float32]:
+        self._check(crops, batch_size)
+        rows = np.empty((len(crops), self.dim), dtype=np.float32)
+        for start in range(0, len(crops), batch_size):
+            batch = slice(start, start + batch_size)
+            rows[batch] = compute(crops[batch]).cpu().numpy()
+        return rows
+
+    def _check(self, crops: Crops, batch_size: int) -> None:
+        if batch_size < 1:
+            raise InputError(f"the batch size is {batch_size}; give 1 or more")
+        if crops.dtype not in (np.uint8, torch.uint8) or crops.ndim != 4 or crops.shape[3] != 3:
+            raise InputError(f"crops must be (N, H, W, 3) uint8 RGB, not {tuple(crops.shape)} {crops.dtype}")
+        if min(crops.shape[1:3]) < self.entry.field:
+            raise InputError(
+                f"crops of {crops.shape[1]}×{crops.shape[2]} px are smaller than the {self.entry.field} px that "
+                f"{self.name!r} looks at; align the faces to {self.crop!r} first"
+            )
+
+
+def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER, device: str | None = None) -> Encoder:
+    """Load an encoder, after checking that its weights are the ones that its entry names.
+
+    Args:
+        name_or_path: a name of models.yaml (wins over a folder of the same name), a run folder, or a
+            ``.safetensors`` file with its entry beside it (``x.yaml`` for ``x.safetensors``).
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None for the best one present.
+
+    Raises:
+        UnknownEncoderError: no such name; says the nearest ones.
+        MissingPathError: what looks like a path does not exist.
+        WeightsError: weights missing, damaged, of another hash or another network.
+        InputError: an entry is not valid, or the device is not there.
+    """
+    place = _device(device)
+    entry, path = _locate(name_or_path)
+    state = load_weights(path, entry.sha256)
+    encoder = Encoder(entry, build_backbone(entry.arch), sha256=entry.sha256)
+    state.setdefault("center", encoder.center)
+    _fill(encoder, state, path)
+    return encoder.to(place).to(memory_format=torch.channels_last)
+
+
+def save_encoder(
+    folder: Path, backbone: Mapping[str, Tensor], card: EncoderCard, *, center: Tensor | None = None
+) -> EncoderEntry:
+    """Write ``encoder.safetensors`` (float16 kernels) and then ``encoder.yaml``; `load_encoder` takes the folder.
+
+    Args:
+        folder: an existing folder.
+        backbone: the state of a network of `build_backbone`.
+        card: what the encoder is and which images it expects.
+        center: (D,) mean feature that is taken off before normalising; None for zeros.
+
+    Returns:
+        The entry as written, with the weights' hash and size.
+
+    Raises:
+        WeightsError: weights hold NaN or infinity.
+        OutputError: a file cannot be written.
+    """
+    state = {f"backbone.{name}": tensor for name, tensor in backbone.items()}
+    state["center"] = torch.zeros(card.dim) if center is None else center.float()
+    path = folder / WEIGHTS_NAME
+    sha256 = save_weights(state, path)
+    weights = WeightsFile(kind="file", file=WEIGHTS_NAME)
+    entry = EncoderEntry(**dict(card), weights=weights, sha256=sha256, bytes=path.stat().st_size)
+    write_whole(folder / ENTRY_NAME, entry_to_yaml(entry).encode())
+    return entry
+
+
+def random_encoder(arch: str = "resnet18", input_size: int = 112, seed: int = 0) -> Encoder:
+    """Build an encoder with random weights, the floor that every trained one is measured against.
+
+    Equal arguments give equal weights, whatever was drawn before; the global generator is left as it was.
+
+    Raises:
+        UnknownBackboneError: timm has no such network.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = build_backbone(arch)
+    card = EncoderCard(
+        name=f"random-{arch}", arch=arch, dim=feature_dim(backbone), input_size=input_size, supervision="none"
+    )
+    encoder = Encoder(card, backbone)
+    encoder.sha256 = sha256_of(serialize(encoder.state_dict()))
+    return encoder
+
+
+def _device(wanted: str | None) -> torch.device:
+    if wanted is None:
+        best = torch.accelerator.current_accelerator(check_available=True)
+        return best or torch.device("cpu")
+    try:
+        return torch.empty(0, device=wanted).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises each of them for some name
+        raise InputError(f"the device {wanted!r} cannot be used here; try cpu, or leave the device out") from error
+
+
+def _locate(name_or_path: str | Path) -> tuple[EncoderEntry, Path]:
+    """Return an encoder's entry and where its weights lie."""
+    registry = load_registry()
+    if (entry := registry.get(str(name_or_path))) is not None:
+        return entry, bundled_weights(entry)
+    path = Path(name_or_path)
+    if path.is_dir():
+        return _beside(path / WEIGHTS_NAME)
+    if path.exists():
+        return _beside(path)
+    if _looks_like_path(name_or_path):
+        raise MissingPathError(path, "give a name of `ferkit models list`, a run folder, or a .safetensors file")
+    raise UnknownEncoderError(str(name_or_path), registry)
+
+
+def _looks_like_path(name: str | Path) -> bool:
+    is_file_name = Path(name).suffix in PICKLED | {".safetensors"}
+    return isinstance(name, Path) or is_file_name or "/" in name or os.sep in name
+
+
+def _beside(weights: Path) -> tuple[EncoderEntry, Path]:
+    """Return the entry that lies beside a weights file, which stays the file to load."""
+    check_format(weights)
+    yaml = weights.with_suffix(".yaml")
+    if not yaml.is_file():
+        raise WeightsError(
+            f"there is no {str(yaml)!r}, which says what network the weights belong to; "
+            "give the folder of a run of `ferkit pretrain` that has ended"
+        )
+    return read_entry(yaml), weights
+
+
+def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load the weights, all of them or none."""
+    arch, dim = encoder.entry.arch, feature_dim(encoder.backbone)
+    if dim != encoder.dim:
+        raise WeightsError(
+            f"{arch!r} gives vectors of {dim}, and the entry of {str(path)!r} says {encoder.dim}; correct it"
+        )
+    wanted = {name: tuple(tensor.shape) for name, tensor in encoder.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    if wrong:
+        name = wrong[0]
+        raise WeightsError(
+            f"{str(path)!r} does not fit {arch!r}: {name!r} should be {wanted.get(name, 'absent')} and is "
+            f"{given.get(name, 'absent')} ({len(wrong)} such); correct the entry beside it"
+        )
+    encoder.load_state_dict(state)

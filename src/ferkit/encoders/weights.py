@@ -1,0 +1,145 @@
+"""Weights on disk: safetensors only, hashed before they are used, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from ferkit.errors import OutputError, WeightsError
+
+__all__ = ["PICKLED", "check_format", "load_weights", "save_weights", "serialize", "sha256_of", "write_whole"]
+
+
+PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
+"""Endings of the formats that can run code when they are opened."""
+
+
+def sha256_of(data: Path | bytes) -> str:
+    """Return the SHA-256 of a file, or of bytes, as 64 hexadecimal digits.
+
+    Raises:
+        WeightsError: the file is missing or cannot be read.
+    """
+    return hashlib.sha256(_read(data) if isinstance(data, Path) else data).hexdigest()
+
+
+def check_format(path: Path) -> None:
+    """Refuse anything but safetensors, by the file's ending.
+
+    Raises:
+        WeightsError: another ending.
+    """
+    if path.suffix in PICKLED:
+        raise WeightsError(
+            f"{str(path)!r} is a pickle, which can run code when it is opened, so ferkit never does; "
+            "convert it with safetensors.torch.save_file"
+        )
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{str(path)!r} is not a .safetensors file; ferkit reads no other weights")
+
+
+def load_weights(path: Path, expected_sha256: str | None = None) -> dict[str, Tensor]:
+    """Read a safetensors file into CPU tensors; floating-point ones become float32.
+
+    The bytes that are hashed are the bytes that are used: the file is read once.
+
+    Args:
+        path: a ``.safetensors`` file.
+        expected_sha256: 64 hexadecimal digits; None takes the file as it is.
+
+    Raises:
+        WeightsError: missing, another format, another hash, or damaged.
+    """
+    check_format(path)
+    data = _read(path)
+    _check_hash(path, data, expected_sha256)
+    try:
+        state = parse_safetensors(data)
+    except SafetensorError as error:
+        raise WeightsError(f"{str(path)!r} is damaged ({error}); fetch or train it again") from error
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def save_weights(state: Mapping[str, Tensor], path: Path, *, half: bool = True) -> str:
+    """Write tensors to ``path`` as safetensors and return the file's SHA-256; see `serialize` for ``half``.
+
+    Raises:
+        WeightsError: a tensor holds NaN or infinity.
+        OutputError: the file cannot be written; what was there is unchanged.
+    """
+    data = serialize(state, half=half)
+    write_whole(path, data)
+    return sha256_of(data)
+
+
+def serialize(state: Mapping[str, Tensor], *, half: bool = True) -> bytes:
+    """Return the safetensors form of ``state``; equal tensors give equal bytes.
+
+    Args:
+        state: tensors on any device.
+        half: store matrices and kernels as float16. Vectors stay float32: they weigh nothing, and a batch norm's
+            variance of 1e-7 would lose its digits.
+
+    Raises:
+        WeightsError: a tensor holds NaN or infinity, before or after it was shortened.
+    """
+    stored = {name: _stored(tensor, half) for name, tensor in state.items()}
+    for name, tensor in stored.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(
+                f"the weights {name!r} hold NaN or infinity, so they are not saved; did training diverge?"
+            )
+    return to_safetensors(stored)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name beside ``path``, then rename it.
+
+    Raises:
+        OutputError: the file cannot be written; what was there is unchanged.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}; nothing was changed") from error
+    finally:
+        with suppress(OSError):  # it is gone after a success, and was never there if it could not be opened
+            temporary.unlink()
+
+
+def _stored(tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu()
+    if half and tensor.is_floating_point() and tensor.ndim > 1:
+        tensor = tensor.half()
+    return tensor.contiguous()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = error.strerror or error
+        raise WeightsError(f"cannot read the weights {str(path)!r} ({why}); install or train them again") from error
+
+
+def _check_hash(path: Path, data: bytes, expected: str | None) -> None:
+    actual = sha256_of(data)
+    if expected is not None and actual != expected:
+        raise WeightsError(
+            f"{str(path)!r} has the SHA-256 {actual[:12]}…, not the {expected[:12]}… of its entry, so it is not used; "
+            "fetch or train it again"
+        )

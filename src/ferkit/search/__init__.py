@@ -1,0 +1,1 @@
+"""Search: the nearest vectors by cosine."""

@@ -1,0 +1,25 @@
+import pytest
+import torch
+
+from ferkit.encoders.backbones import UnknownBackboneError, build_backbone, feature_dim
+
+
+@pytest.mark.parametrize(("arch", "dim"), [("resnet18", 512), ("mobilenetv3_small_050", 1024), ("convnext_atto", 320)])
+def test_features_are_pooled_and_of_the_stated_length(arch, dim):
+    backbone = build_backbone(arch).eval()
+    with torch.inference_mode():
+        features = backbone(torch.zeros(2, 3, 64, 64))
+    assert features.shape == (2, dim)
+    assert feature_dim(backbone) == dim
+
+
+def test_an_unknown_network_names_the_nearest():
+    with pytest.raises(UnknownBackboneError, match="resnet18") as caught:
+        build_backbone("resnet_18")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("arch", ["", "hf-hub:owner/repo", "local-dir:/tmp", "resnet18.a1_in1k", "resnet18.nothing"])
+def test_names_that_point_at_weights_are_refused(arch):
+    with pytest.raises(UnknownBackboneError):
+        build_backbone(arch)

@@ -1,0 +1,336 @@
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from ferkit.encoders import registry as registry_module
+from ferkit.encoders.backbones import UnknownBackboneError, build_backbone
+from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
+from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
+from ferkit.encoders.weights import save_weights, sha256_of
+from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
+
+ARCH = "test_resnet"  # timm's own toy
+
+
+class MeanColour(nn.Module):
+    """Three features that can be worked out by hand."""
+
+    def forward(self, images):
+        return images.mean(dim=(2, 3))
+
+
+def mean_colour(*, center=None, **fields):
+    fields = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), **fields}
+    card = EncoderCard(name="mean", arch="none", dim=3, supervision="none", **fields)
+    return Encoder(card, MeanColour(), center=center)
+
+
+def crops(*colours, border=255, side=128):
+    """Make faces of one colour inside the central 112 px, with a border that must not be seen."""
+    faces = np.full((len(colours), side, side, 3), border, dtype=np.uint8)
+    faces[:, 8:120, 8:120] = np.array(colours, dtype=np.uint8)[:, None, None]
+    return faces
+
+
+def noise(count, side=128):
+    return np.random.default_rng(1).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return random_encoder(ARCH, input_size=64)
+
+
+@pytest.fixture
+def run(tmp_path, toy):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_encoder(folder, toy.backbone.state_dict(), toy.entry, center=torch.full((toy.dim,), 0.01))
+    return folder
+
+
+def edit(path, **fields):
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **fields}))
+
+
+# what the network is given
+
+
+def test_only_the_central_field_is_seen():
+    features = mean_colour().features(crops((51, 0, 255)))
+    np.testing.assert_allclose(features, [[0.2, 0.0, 1.0]], atol=1e-6)
+
+
+def test_mean_and_std_are_applied_per_channel():
+    encoder = mean_colour(mean=(0.2, 0.5, 0.0), std=(0.1, 0.25, 2.0))
+    features = encoder.features(crops((51, 0, 255)))
+    np.testing.assert_allclose(features, [[0.0, -2.0, 0.5]], atol=1e-6)
+
+
+def test_prepare_keeps_pixels_in_place():
+    faces = noise(2)
+    images = mean_colour().prepare(faces)
+    assert images.shape == (2, 3, 112, 112)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(images[1, 2, 5, 7], faces[1, 8 + 5, 8 + 7, 2] / 255)
+
+
+def test_the_field_is_resized_where_the_network_wants_another_size():
+    # Halving with the triangle filter of width 4: (p0 + 3 p1 + 3 p2 + p3) / 8, so a ramp stays a ramp.
+    ramp = np.broadcast_to(np.arange(128, dtype=np.uint8)[:, None, None], (1, 128, 128, 3))
+    images = mean_colour(input_size=56).prepare(ramp)
+    assert images.shape == (1, 3, 56, 56)
+    expected = (8 + 2 * np.arange(56) + 0.5) / 255
+    np.testing.assert_allclose(images[0, 0, 1:-1, 3], expected[1:-1], atol=1e-6)
+
+
+def test_crops_of_another_size_are_cut_at_their_centre():
+    features = mean_colour(field=100, input_size=100).features(crops((51, 51, 51)))
+    np.testing.assert_allclose(features, [[0.2, 0.2, 0.2]], atol=1e-6)
+
+
+# vectors
+
+
+def test_vectors_have_length_one():
+    vectors = mean_colour().embed(crops((30, 0, 40), (7, 7, 7)))
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, [[0.6, 0.0, 0.8], [3**-0.5] * 3], atol=1e-6)
+
+
+def test_the_centre_is_taken_off_before_normalising():
+    encoder = mean_colour(center=torch.tensor([0.2, 0.2, 0.2]))
+    faces = crops((51, 51, 102), (51, 0, 51))
+    np.testing.assert_allclose(encoder.embed(faces), [[0, 0, 1], [0, -1, 0]], atol=1e-5)
+    np.testing.assert_allclose(encoder.features(faces)[0], [0.2, 0.2, 0.4], atol=1e-6)
+
+
+def test_a_feature_without_length_gives_zeros():
+    np.testing.assert_array_equal(mean_colour().embed(crops((0, 0, 0))), np.zeros((1, 3)))
+
+
+def test_no_crops_give_no_rows(toy):
+    assert toy.embed(np.empty((0, 128, 128, 3), np.uint8)).shape == (0, toy.dim)
+
+
+def test_batches_do_not_change_the_result(toy):
+    faces = noise(5)
+    np.testing.assert_allclose(toy.embed(faces, batch_size=2), toy.embed(faces, batch_size=5), atol=1e-6)
+    np.testing.assert_allclose(toy.embed(faces[3:4])[0], toy.embed(faces)[3], atol=1e-6)
+
+
+def test_embedding_is_that_of_the_bare_network(toy):
+    faces = noise(3)
+    pixels = torch.from_numpy(faces[:, 8:120, 8:120]).permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    images = nn.functional.interpolate((pixels - mean) / std, size=64, mode="bilinear", antialias=True)
+    with torch.no_grad():
+        features = toy.backbone(images).numpy()
+    expected = features / np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(toy.embed(faces), expected, atol=1e-5)
+
+
+def test_memory_maps_and_tensors_are_taken_as_arrays_are(toy, tmp_path):
+    faces = noise(3)
+    np.save(tmp_path / "faces.npy", faces)
+    mapped = np.load(tmp_path / "faces.npy", mmap_mode="r")
+    np.testing.assert_array_equal(toy.embed(mapped), toy.embed(faces))
+    np.testing.assert_array_equal(toy.embed(torch.from_numpy(faces)), toy.embed(faces))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((1, 128, 128, 3), np.float32),
+        np.zeros((128, 128, 3), np.uint8),
+        np.zeros((1, 3, 128, 128), np.uint8),
+        np.zeros((1, 128, 128, 4), np.uint8),
+        np.zeros((1, 111, 128, 3), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(toy, bad):
+    with pytest.raises(InputError, match="crops"):
+        toy.embed(bad)
+
+
+def test_a_batch_of_nothing_is_refused(toy):
+    with pytest.raises(InputError, match="batch size"):
+        toy.embed(noise(1), batch_size=0)
+
+
+# random weights
+
+
+def test_random_encoders_depend_on_the_seed_alone():
+    before = torch.random.get_rng_state()
+    first = random_encoder(ARCH)
+    torch.rand(1)
+    assert random_encoder(ARCH).sha256 == first.sha256
+    assert random_encoder(ARCH, seed=1).sha256 != first.sha256
+    torch.random.set_rng_state(before)
+    random_encoder(ARCH)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_random_encoder_says_what_it_is(toy):
+    assert (toy.name, toy.dim, toy.crop, toy.size) == ("random-test_resnet", toy.entry.dim, "ferkit-128", 64)
+    assert toy.entry.supervision == "none"
+    assert not toy.training
+
+
+def test_random_encoder_of_an_unknown_network():
+    with pytest.raises(UnknownBackboneError):
+        random_encoder("test_resnett")
+
+
+# on disk and back
+
+
+def test_a_saved_encoder_comes_back(run, toy):
+    encoder = load_encoder(run, "cpu")
+    assert encoder.entry == read_entry(run / "encoder.yaml")
+    assert encoder.sha256 == sha256_of(run / "encoder.safetensors")
+    assert encoder.entry.bytes == (run / "encoder.safetensors").stat().st_size
+    torch.testing.assert_close(encoder.center, torch.full((toy.dim,), 0.01))
+    faces = noise(4)
+    np.testing.assert_allclose(encoder.features(faces), toy.features(faces), rtol=0, atol=2e-3)
+    assert {p.dtype for p in encoder.parameters()} == {torch.float32}
+    assert not encoder.training
+
+
+def test_the_weights_file_stands_for_its_folder(run):
+    assert load_encoder(run / "encoder.safetensors").sha256 == load_encoder(str(run)).sha256
+
+
+def test_a_renamed_pair_loads(run):
+    (run / "encoder.safetensors").rename(run / "mine.safetensors")
+    (run / "encoder.yaml").rename(run / "mine.yaml")
+    assert load_encoder(run / "mine.safetensors").dim > 0
+
+
+def test_saving_again_gives_the_same_bytes(run, tmp_path):
+    encoder = load_encoder(run)
+    card = EncoderCard(**{name: getattr(encoder.entry, name) for name in EncoderCard.model_fields})
+    save_encoder(tmp_path, encoder.backbone.state_dict(), card, center=encoder.center)
+    for name in ("encoder.safetensors", "encoder.yaml"):
+        assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_weights_without_a_centre_have_none(run):
+    state = {f"backbone.{name}": t for name, t in build_backbone(ARCH).state_dict().items()}
+    edit(run / "encoder.yaml", sha256=save_weights(state, run / "encoder.safetensors"))
+    assert not load_encoder(run).center.any()
+
+
+def test_other_weights_than_the_entrys_are_refused(run):
+    save_weights({"a": torch.ones(1)}, run / "encoder.safetensors")
+    with pytest.raises(WeightsError, match="SHA-256"):
+        load_encoder(run)
+
+
+def test_weights_of_another_network_are_refused(run):
+    edit(run / "encoder.yaml", arch="resnet18", dim=512)
+    with pytest.raises(WeightsError, match="does not fit 'resnet18'") as caught:
+        load_encoder(run)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_entry_with_another_length_is_refused(run):
+    edit(run / "encoder.yaml", dim=7)
+    with pytest.raises(WeightsError, match="says 7"):
+        load_encoder(run)
+
+
+def test_a_centre_of_another_length_is_refused(run, toy):
+    save_encoder(run, toy.backbone.state_dict(), toy.entry, center=torch.zeros(3))
+    with pytest.raises(WeightsError, match="'center'"):
+        load_encoder(run)
+
+
+def test_an_entry_of_an_unknown_network_is_refused(run):
+    edit(run / "encoder.yaml", arch="hf-hub:somebody/something")
+    with pytest.raises(UnknownBackboneError):
+        load_encoder(run)
+
+
+def test_a_damaged_entry_is_refused(run):
+    (run / "encoder.yaml").write_text("name: [")
+    with pytest.raises(InputError, match="not YAML"):
+        load_encoder(run)
+
+
+def test_a_run_that_has_not_ended(tmp_path):
+    with pytest.raises(WeightsError, match=r"no .*encoder\.yaml.* has ended"):
+        load_encoder(tmp_path)
+
+
+def test_pickles_are_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({}, path)
+    with pytest.raises(WeightsError, match="pickle"):
+        load_encoder(path)
+
+
+def test_an_unknown_name_says_the_nearest():
+    with pytest.raises(UnknownEncoderError, match="contrawarping-r18"):
+        load_encoder("contrawarping-r81")
+
+
+@pytest.mark.parametrize("name", ["runs/x", "./x", "x.safetensors", "x.pt"])
+def test_what_looks_like_a_path_is_missed_as_one(name):
+    with pytest.raises(MissingPathError, match="models list"):
+        load_encoder(name)
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99", ""])
+def test_a_device_that_is_not_there(run, device):
+    with pytest.raises(InputError, match="device"):
+        load_encoder(run, device)
+
+
+# the registry's
+
+
+@pytest.fixture
+def zoo(run, tmp_path, monkeypatch):
+    """A package whose zoo holds the run's encoder."""
+    weights = tmp_path / "package" / "weights"
+    weights.mkdir(parents=True)
+    (run / "encoder.safetensors").rename(weights / "toy.safetensors")
+    fields = yaml.safe_load((run / "encoder.yaml").read_text())
+    fields |= {"name": "toy", "weights": {"kind": "bundled", "file": "toy.safetensors"}}
+    fields["licences"] = {"code": "a", "weights": "b", "data": "c"}
+    (tmp_path / "package" / "models.yaml").write_text(yaml.safe_dump({"encoders": [fields]}))
+    monkeypatch.setattr(registry_module, "_PACKAGE", tmp_path / "package")
+    return weights
+
+
+def test_a_registered_name_loads(zoo):
+    assert load_encoder("toy").sha256 == sha256_of(zoo / "toy.safetensors")
+
+
+def test_a_registered_name_wins_over_a_folder(zoo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy").mkdir()
+    assert load_encoder("toy").name == "toy"
+    with pytest.raises(WeightsError, match="has ended"):
+        load_encoder("./toy")
+
+
+def test_bundled_weights_that_are_not_there(zoo):
+    (zoo / "toy.safetensors").unlink()
+    with pytest.raises(WeightsError, match="install or train"):
+        load_encoder("toy")
+
+
+@pytest.mark.parametrize("name", load_registry())
+def test_every_registered_encoder_keeps_its_promises(name):
+    entry = load_registry()[name]
+    assert bundled_weights(entry).stat().st_size == entry.bytes
+    encoder = load_encoder(name, "cpu")
+    vectors = encoder.embed(noise(2))
+    assert vectors.shape == (2, entry.dim)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert encoder.center.any()

@@ -1,0 +1,149 @@
+import subprocess
+import sys
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from ferkit.encoders import registry as registry_module
+from ferkit.encoders.registry import (
+    DEFAULT_ENCODER,
+    EncoderEntry,
+    bundled_weights,
+    entry_to_yaml,
+    load_registry,
+    read_entry,
+)
+from ferkit.errors import InputError
+
+FIELDS = {
+    "name": "smiles-r18",
+    "arch": "resnet18",
+    "dim": 512,
+    "supervision": "unsupervised",
+    "mean": [0.5, 0.5, 0.5],
+    "trained_on": {"method": "byol", "data": "nothing much", "faces": 12, "steps": 3},
+    "metrics": [{"protocol": "linear", "data": "valid", "value": 0.5, "interval": [0.4, 0.6]}],
+    "licences": {"code": "Apache-2.0", "weights": "research use only", "data": "unknown – ask"},
+    "weights": {"kind": "bundled", "file": "smiles-r18.safetensors"},
+    "sha256": "ab" * 32,
+    "bytes": 100,
+}
+
+
+def write(path, *entries):
+    path.write_text(yaml.safe_dump({"encoders": list(entries)}), encoding="utf-8")
+    return path
+
+
+def test_default_encoder_is_in_models_yaml():
+    assert DEFAULT_ENCODER in load_registry()
+
+
+def test_every_entry_of_models_yaml_says_what_one_may_do_with_it():
+    for entry in load_registry().values():
+        assert "research" in entry.licences.weights or "Apache" in entry.licences.weights
+        assert entry.trained_on is not None
+
+
+def test_entries_keep_the_order_of_the_file(tmp_path):
+    path = write(tmp_path / "m.yaml", {**FIELDS, "name": "z"}, {**FIELDS, "name": "a"})
+    assert list(load_registry(path)) == ["z", "a"]
+
+
+def test_yaml_round_trip(tmp_path):
+    entry = EncoderEntry.model_validate(FIELDS)
+    path = tmp_path / "encoder.yaml"
+    path.write_text(entry_to_yaml(entry), encoding="utf-8")
+    assert read_entry(path) == entry
+    assert entry.metrics[0].interval == (0.4, 0.6)
+    assert "ask" in entry_to_yaml(entry)
+    assert "paper" not in entry_to_yaml(entry)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"dim": 0}, "encoders.0.dim"),
+        ({"dim": "512"}, "encoders.0.dim"),
+        ({"colour": "blue"}, "encoders.0.colour"),
+        ({"sha256": "ab"}, "encoders.0.sha256"),
+        ({"mean": [0.5, 0.5]}, "encoders.0.mean"),
+        ({"supervision": "magic"}, "encoders.0.supervision"),
+        ({"weights": {"kind": "ftp", "file": "a.safetensors"}}, "encoders.0.weights.kind"),
+        ({"licences": None}, "smiles-r18"),
+        ({"weights": {"kind": "file", "file": "a.safetensors"}}, "smiles-r18"),
+    ],
+)
+def test_a_wrong_entry_is_one_sentence_that_says_where(tmp_path, change, where):
+    path = write(tmp_path / "m.yaml", {**FIELDS, **change})
+    with pytest.raises(InputError, match=where) as caught:
+        load_registry(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "../evil.safetensors",
+        "/etc/evil.safetensors",
+        "sub/evil.safetensors",
+        "..\\evil.safetensors",
+        "C:evil.safetensors",
+        ".safetensors",
+        "evil.pt",
+        "evil.safetensors\n",
+        "",
+    ],
+)
+def test_weights_never_lie_outside_their_folder(file):
+    with pytest.raises(ValidationError):
+        EncoderEntry.model_validate({**FIELDS, "weights": {"kind": "bundled", "file": file}})
+
+
+def test_bundled_weights_lie_in_the_package():
+    path = bundled_weights(EncoderEntry.model_validate(FIELDS))
+    assert path.parts[-3:] == ("ferkit", "weights", "smiles-r18.safetensors")
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    with pytest.raises(InputError, match="twice"):
+        load_registry(write(tmp_path / "m.yaml", FIELDS, FIELDS))
+
+
+@pytest.mark.parametrize(
+    "content", [b"encoders: [", b"", b"- 1", b"encoders: []", b"\xff\xfe\x00", b"encoders: {a: 1}"]
+)
+def test_what_is_no_registry_is_one_sentence(tmp_path, content):
+    path = tmp_path / "m.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_registry(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_entry(tmp_path / "encoder.yaml")
+
+
+def test_the_wheels_copy_wins_over_the_source_trees(tmp_path, monkeypatch):
+    package = tmp_path / "src" / "ferkit"
+    package.mkdir(parents=True)
+    write(tmp_path / "models.yaml", {**FIELDS, "name": "top"})
+    monkeypatch.setattr(registry_module, "_PACKAGE", package)
+    assert list(load_registry()) == ["top"]
+    write(package / "models.yaml", {**FIELDS, "name": "packed"})
+    assert list(load_registry()) == ["packed"]
+
+
+def test_entries_cannot_be_changed():
+    entry = EncoderEntry.model_validate(FIELDS)
+    with pytest.raises(ValidationError):
+        entry.dim = 3
+
+
+def test_the_registry_loads_without_torch():
+    code = "import sys, ferkit.encoders.registry as r; r.load_registry(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,171 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ferkit.errors import InputError
+from ferkit.evaluation import triplets as triplets_module
+from ferkit.evaluation.triplets import cross_identity_triplets
+
+HAPPY, NEUTRAL = "happiness", "neutral"
+
+
+def planted(people, *, expression=0.0, identity=0.0, noise=0.0, dim=64, seed=0):
+    """Each person once happy and once neutral; vectors hold as much of either as asked."""
+    random = np.random.default_rng(seed)
+    faces, looks = random.normal(size=(people, dim)), random.normal(size=(2, dim))
+    who, what = np.repeat(np.arange(people), 2), np.tile([0, 1], people)
+    vectors = identity * faces[who] + expression * looks[what] + noise * random.normal(size=(2 * people, dim))
+    return vectors, [(HAPPY, NEUTRAL)[number] for number in what], [f"person {number}" for number in who]
+
+
+def one_by_one(vectors, labels, identities, pair):
+    """Count by the definition: every triplet, in plain loops, in whole numbers where the vectors are."""
+    right = total = 0.0
+    for first, second in (pair, pair[::-1]):
+        for a, p, n in product(range(len(labels)), repeat=3):
+            if labels[a] != first or labels[p] != first or labels[n] != second:
+                continue
+            if identities[a] is None or identities[p] is None:
+                continue
+            if identities[p] == identities[a] or identities[n] != identities[a]:
+                continue
+            near, far = vectors[a] @ vectors[p], vectors[a] @ vectors[n]
+            right += 1.0 if near > far else 0.5 if near == far else 0.0
+            total += 1
+    return right, total
+
+
+def test_pure_expression_is_always_right():
+    score = cross_identity_triplets(*planted(10, expression=1))
+    assert (score.accuracy, score.interval) == (1.0, (1.0, 1.0))
+    assert (score.by_person, score.by_person_interval) == (1.0, (1.0, 1.0))
+    assert (score.triplets, score.people) == (2 * 10 * 9, 10)
+
+
+def test_pure_identity_is_always_wrong():
+    score = cross_identity_triplets(*planted(10, identity=1))
+    assert (score.accuracy, score.by_person, score.interval) == (0.0, 0.0, (0.0, 0.0))
+
+
+def test_noise_is_right_half_the_time():
+    score = cross_identity_triplets(*planted(200, noise=1))
+    low, high = score.interval
+    assert low < 0.5 < high
+    assert score.accuracy == pytest.approx(0.5, abs=0.05)
+    assert 0.01 < high - low < 0.2
+
+
+def test_ties_count_half():
+    labels, people = [HAPPY, NEUTRAL] * 4, [name for name in "abcd" for _ in "xy"]
+    assert cross_identity_triplets(np.ones((8, 5), np.float32) / 3, labels, people).accuracy == 0.5
+
+
+def test_four_faces_by_hand():
+    # Angles in degrees: a happy 0, a neutral 30, b happy 20, b neutral 100.
+    # a: happy 0 -> b happy 20 < a neutral 30, right; neutral 30 -> b neutral 70 > a happy 30, wrong.
+    # b: happy 20 -> a happy 20 < b neutral 80, right; neutral 100 -> a neutral 70 < b happy 80, right.
+    angles = np.deg2rad([0, 30, 20, 100])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1) * [[1], [5], [0.1], [2]]  # lengths must not matter
+    score = cross_identity_triplets(vectors, [HAPPY, NEUTRAL] * 2, list("aabb"))
+    assert (score.accuracy, score.triplets, score.people) == (0.75, 4, 2)
+
+
+def test_people_with_many_pictures_weigh_more_only_in_accuracy():
+    # a has two happy faces, b one. Triplets of a: right; of b: wrong, see the angles.
+    # a happy 0, 0, a neutral 50; b happy 40, b neutral 41.
+    # a: happy (2 anchors) -> b at 40 < 50, 2 right; neutral 50 -> b neutral 9 < 50, 1 positive x 2 negatives, 2 right.
+    # b: happy 40 -> a happy 40 > 1, 2 wrong; neutral 41 -> a neutral 9 > 1, 1 wrong.
+    angles = np.deg2rad([0, 0, 50, 40, 41])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    score = cross_identity_triplets(vectors, [HAPPY, HAPPY, NEUTRAL, HAPPY, NEUTRAL], list("aaabb"))
+    assert score.accuracy == pytest.approx(4 / 7)
+    assert score.by_person == pytest.approx(1 / 2)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([HAPPY, NEUTRAL, "fear", None]), st.sampled_from(["a", "b", "c", "d", None])),
+        max_size=14,
+    ),
+    st.integers(0, 1000),
+)
+def test_it_counts_what_plain_loops_count(rows, seed):
+    labels, people = [row[0] for row in rows], [row[1] for row in rows]
+    # The eight corners of a cube have one length, so that their dot products are exact and rank as cosines do.
+    vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(len(rows), 3))
+    right, total = one_by_one(vectors, labels, people, (HAPPY, NEUTRAL))
+    if not total:
+        with pytest.raises(InputError, match="no triplet"):
+            cross_identity_triplets(vectors, labels, people)
+        return
+    score = cross_identity_triplets(vectors, labels, people)
+    assert score.triplets == total
+    assert score.accuracy == pytest.approx(right / total)
+
+
+def test_the_pair_can_be_chosen_and_its_order_does_not_matter():
+    vectors, labels, people = planted(20, expression=0.3, identity=0.3, noise=0.3)
+    renamed = ["fear" if label == HAPPY else label for label in labels]
+    one = cross_identity_triplets(vectors, renamed, people, pair=("fear", NEUTRAL))
+    other = cross_identity_triplets(vectors, renamed, people, pair=(NEUTRAL, "fear"))
+    assert one.accuracy == other.accuracy == cross_identity_triplets(vectors, labels, people).accuracy
+
+
+def test_the_seed_moves_the_interval_alone():
+    faces = planted(20, expression=0.5, identity=0.5, noise=0.3)
+    first, again, other = (cross_identity_triplets(*faces, seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first.accuracy == other.accuracy
+    assert first.interval != other.interval
+
+
+def test_the_interval_is_that_of_resampled_people(monkeypatch):
+    # Independently: put together each resample's people, copies of one person being no other people, and compare all.
+    monkeypatch.setattr(triplets_module, "_RESAMPLES", 60)
+    vectors, _, _ = planted(5, expression=0.5, identity=0.5, noise=0.5, dim=3)
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    shares = []
+    for drawn in np.random.default_rng(0).multinomial(5, np.full(5, 0.2), size=60):
+        crowd, right, total = np.repeat(np.arange(5), drawn), 0, 0
+        for mine, other, look in product(crowd, crowd, (0, 1)):
+            if mine != other:
+                anchor = units[2 * mine + look]
+                right += anchor @ units[2 * other + look] > anchor @ units[2 * mine + 1 - look]
+                total += 1
+        shares += [right / total] if total else []
+    score = cross_identity_triplets(vectors, [HAPPY, NEUTRAL] * 5, [name for name in "abcde" for _ in "xy"])
+    assert score.interval == pytest.approx(tuple(np.percentile(shares, (2.5, 97.5))))
+
+
+def test_the_interval_is_as_wide_as_results_vary():
+    random = np.random.default_rng(0)
+    looks = random.normal(size=(2, 8))
+
+    def sample(people):
+        who, what = np.repeat(np.arange(people), 2), np.tile([0, 1], people)
+        faces, noise = random.normal(size=(people, 8)), random.normal(size=(2 * people, 8))
+        vectors = 0.6 * looks[what] + 0.7 * faces[who] + 0.5 * noise
+        return vectors, [(HAPPY, NEUTRAL)[number] for number in what], [str(number) for number in who]
+
+    scores = [cross_identity_triplets(*sample(30)) for _ in range(100)]
+    width = np.mean([high - low for low, high in (score.interval for score in scores)])
+    assert width == pytest.approx(2 * 1.96 * np.std([score.accuracy for score in scores]), rel=0.2)
+
+
+def test_two_people_are_enough():
+    # Half of the resamples draw one of them twice and hold no triplet.
+    score = cross_identity_triplets(*planted(2, expression=1))
+    assert (score.accuracy, score.interval, score.triplets) == (1.0, (1.0, 1.0), 4)
+
+
+def test_lengths_that_do_not_match():
+    with pytest.raises(InputError, match="3 vectors, 2 labels and 3 identities"):
+        cross_identity_triplets(np.ones((3, 2)), [HAPPY] * 2, ["a"] * 3)
+
+
+def test_nobody_with_both_expressions():
+    with pytest.raises(InputError, match="no triplet"):
+        cross_identity_triplets(np.ones((2, 2)), [HAPPY, NEUTRAL], ["a", "b"])

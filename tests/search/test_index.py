@@ -1,0 +1,106 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ferkit.errors import InputError
+from ferkit.search import index as index_module
+from ferkit.search.index import FlatIndex
+
+COORDINATES = st.integers(-3, 3).map(float)
+
+
+def unit(rows):
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1)
+
+
+@st.composite
+def searches(draw):
+    count, dim, queries = draw(st.integers(1, 30)), draw(st.integers(1, 5)), draw(st.integers(0, 4))
+    vectors = draw(hnp.arrays(np.float64, (count, dim), elements=COORDINATES))
+    query = draw(hnp.arrays(np.float64, (queries, dim), elements=COORDINATES))
+    allowed = draw(st.none() | hnp.arrays(np.bool_, count))
+    return vectors, query, draw(st.integers(1, 40)), allowed
+
+
+@given(searches())
+def test_it_finds_what_comparing_one_by_one_finds(search):
+    vectors, query, k, allowed = search
+    scores, ids = FlatIndex(vectors).query(query, k, allowed=allowed)
+
+    usable = np.ones(len(vectors), bool) if allowed is None else allowed
+    cosines = unit(query) @ unit(vectors).T
+    expected = -np.sort(-cosines[:, usable], axis=1)[:, :k]
+    assert scores.shape == ids.shape == expected.shape
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    # Among equals any order will do, so the ids are judged by their own cosines.
+    np.testing.assert_allclose(np.take_along_axis(cosines, ids, axis=1), scores, atol=1e-5)
+    assert usable[ids].all()
+    assert all(len(set(row)) == len(row) for row in ids.tolist())
+
+
+def test_scores_are_cosines_whatever_the_lengths():
+    index = FlatIndex(np.array([[0.0, 2.0], [3.0, 3.0], [5.0, 0.0], [-1.0, 0.0]]))
+    scores, ids = index.query(np.array([[10.0, 0.0]]), k=4)
+    assert ids.tolist() == [[2, 1, 0, 3]]
+    np.testing.assert_allclose(scores, [[1, 0.5**0.5, 0, -1]], atol=1e-6)
+
+
+def test_fewer_are_returned_where_fewer_are_allowed():
+    index = FlatIndex(np.eye(4))
+    allowed = np.array([False, True, False, True])
+    scores, ids = index.query(np.array([[4.0, 3.0, 2.0, 1.0]]), k=3, allowed=allowed)
+    assert ids.tolist() == [[1, 3]]
+    assert scores.shape == (1, 2)
+
+
+def test_nothing_is_returned_where_nothing_is_allowed():
+    scores, ids = FlatIndex(np.eye(3)).query(np.eye(3)[:2], k=3, allowed=np.zeros(3, bool))
+    assert scores.shape == ids.shape == (2, 0)
+
+
+def test_memory_maps_are_read_block_by_block_and_left_alone(tmp_path, monkeypatch):
+    vectors = 3 * np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    np.save(tmp_path / "emb.npy", vectors)
+    monkeypatch.setattr(index_module, "_BLOCK", 7)
+    index = FlatIndex(np.load(tmp_path / "emb.npy", mmap_mode="r"))
+    assert (len(index), index.dim) == (50, 8)
+    assert index.query(vectors, k=1)[1][:, 0].tolist() == list(range(50))
+    np.testing.assert_array_equal(np.load(tmp_path / "emb.npy"), vectors)
+
+
+def test_the_query_is_left_alone():
+    query = np.full((1, 3), 2.0, dtype=np.float32)
+    FlatIndex(np.eye(3)).query(query, k=1)
+    assert query.tolist() == [[2.0, 2.0, 2.0]]
+
+
+@pytest.mark.parametrize("vectors", [np.ones(3), np.ones((2, 0)), np.ones((1, 2, 3))])
+def test_only_rows_of_vectors_are_indexed(vectors):
+    with pytest.raises(InputError, match="shape"):
+        FlatIndex(vectors)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vectors": np.ones((1, 4))}, "vectors of 3"),
+        ({"vectors": np.ones(3)}, "vectors of 3"),
+        ({"k": 0}, "1 or more"),
+        ({"allowed": np.ones(2, bool)}, "booleans"),
+        ({"allowed": np.ones(3, int)}, "booleans"),
+    ],
+)
+def test_queries_that_do_not_fit_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        FlatIndex(np.eye(3)).query(**{"vectors": np.ones((1, 3)), **options})
+
+
+def test_faiss_loads_with_the_first_index_only():
+    code = "import sys, ferkit.search.index; sys.exit('faiss' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
