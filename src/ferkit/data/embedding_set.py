@@ -1,0 +1,246 @@
+"""Embedding sets: one vector per face, the face's row, and the encoder that made them.
+
+Three files that share a stem: ``emb.npy`` ((N, D) float32), ``emb.parquet`` (`FACE_SCHEMA`) and ``emb.json``. The last
+two carry a digest of the vectors, so that files of different sets are never taken for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ferkit._version import __version__
+from ferkit.data.atomic import atomic_paths, output_errors
+from ferkit.data.faces import FACE_SCHEMA, Face, read_table, table_row_to_face, write_table
+from ferkit.errors import EncoderMismatchError, OutputError, SetError
+
+__all__ = ["EmbeddingSet", "EncoderStamp", "check_embedding_output", "require_same_encoder"]
+
+_FORMAT = 1
+_DIGEST_KEY = b"ferkit.vectors"
+_DIGEST_ROWS = 256  # enough to tell two sets apart, few enough to check on every opening
+_SCAN_ROWS = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderStamp:
+    """Which encoder made a vector; vectors of different stamps are never compared.
+
+    Attributes:
+        name: as in models.yaml, or the run's.
+        sha256: hex digest of the weight file.
+        dim: length D of a vector.
+        crop: name of the template that its faces are aligned to.
+        size: height and width in pixels of the image that the network sees.
+    """
+
+    name: str
+    sha256: str
+    dim: int
+    crop: str
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingSet:
+    """Vectors and what is known of their faces, row by row.
+
+    Attributes:
+        vectors: (N, D) float32; memory-mapped and read-only when opened from disk.
+        table: N rows with the columns of `FACE_SCHEMA`.
+        encoder: what made the vectors.
+        normalized: whether every vector has unit length.
+        faces: path of the face set that holds the crops, if they come from one.
+        version: the ferkit that made the set.
+    """
+
+    vectors: NDArray[np.float32]
+    table: pa.Table
+    encoder: EncoderStamp
+    normalized: bool = True
+    faces: str | None = None
+    version: str = __version__
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def face(self, row: int) -> Face:
+        """Return what is known of the face of ``row``; `IndexError` if there is none."""
+        return table_row_to_face(self.table, row)
+
+    def save(self, path: Path | str) -> None:
+        """Write ``x.npy``, ``x.parquet`` and ``x.json``; a set of that name is replaced as a whole.
+
+        Args:
+            path: the ``.npy`` file.
+
+        Raises:
+            SetError: the vectors do not fit the table, or are not numbers throughout.
+            OutputError: they cannot be written, or would replace files that belong to something else.
+        """
+        path = Path(path)
+        check_embedding_output(path)
+        _check_vectors(self.vectors, self.table.num_rows, self.encoder.dim, str(path))
+        digest = _digest(self.vectors)
+        with atomic_paths([path, *_sidecars(path)]) as (vector_file, table_file, json_file):
+            with vector_file.open("wb") as file:
+                np.save(file, self.vectors, allow_pickle=False)
+            write_table(_stamped(self.table, digest), table_file)
+            json_file.write_text(json.dumps(self._description(digest), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def open(cls, path: Path | str) -> EmbeddingSet:
+        """Open the set whose vectors are in the ``.npy`` file ``path``.
+
+        Raises:
+            SetError: a file of the three is missing, damaged, or belongs to another set.
+        """
+        path = Path(path)
+        vectors = _read_vectors(path)
+        table_path, json_path = _sidecars(path)
+        for sidecar in (json_path, table_path):
+            if not sidecar.exists():
+                raise _broken(path, f"{sidecar.name} is missing beside it")
+        try:
+            table = read_table(table_path)
+        except ValueError as error:
+            raise _broken(path, str(error)) from error
+        description = _read_description(path, json_path)
+        _check_vectors(vectors, table.num_rows, description["encoder"].dim, str(path))
+        stated = {description.pop("vectors"), (table.schema.metadata or {}).get(_DIGEST_KEY, b"").decode()}
+        if stated != {_digest(vectors)}:
+            raise _broken(path, f"{path.name}, {table_path.name} and {json_path.name} belong to different sets")
+        return cls(vectors, table, **description)
+
+    def _description(self, digest: str) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "count": len(self),
+            "encoder": asdict(self.encoder),
+            "normalized": self.normalized,
+            "faces": self.faces,
+            "vectors": digest,
+            "ferkit": self.version,
+        }
+
+
+def require_same_encoder(a: EncoderStamp, b: EncoderStamp) -> None:
+    """Refuse to compare vectors of two encoders.
+
+    Raises:
+        EncoderMismatchError: the weights, the crop template, the input size or the dimension differ.
+    """
+    if (a.sha256, a.dim, a.crop, a.size) != (b.sha256, b.dim, b.crop, b.size):
+        raise EncoderMismatchError(
+            f"vectors of {_called(a)} cannot be compared with those of {_called(b)}; "
+            f"embed both with one encoder, for example `ferkit embed ... --encoder {a.name}`"
+        )
+
+
+def check_embedding_output(path: Path) -> None:
+    """Refuse to write an embedding set where it would replace other people's files; call it before long work.
+
+    Raises:
+        OutputError: ``path`` does not end in ``.npy``, is a folder, or its sidecars' names are taken by files that
+            belong to no embedding set (``ferkit embed train.parquet -o train.npy``).
+    """
+    if path.suffix != ".npy":
+        raise OutputError(f"{str(path)!r} does not end in .npy, as embedding sets do; try {path.name + '.npy'!r}")
+    with output_errors(path):
+        if path.is_dir():
+            raise OutputError(f"{str(path)!r} is a folder; choose another output")
+        for sidecar, ours in zip(_sidecars(path), (_is_our_table, _is_our_json), strict=True):
+            if sidecar.exists() and not ours(sidecar):
+                raise OutputError(
+                    f"{str(sidecar)!r} is no part of an embedding set and would be replaced; choose another output"
+                )
+
+
+def _sidecars(path: Path) -> tuple[Path, Path]:
+    return path.with_suffix(".parquet"), path.with_suffix(".json")
+
+
+def _is_our_table(path: Path) -> bool:
+    try:
+        return _DIGEST_KEY in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def _is_our_json(path: Path) -> bool:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and {"format", "encoder", "vectors"} <= told.keys()
+
+
+def _stamped(table: pa.Table, digest: str) -> pa.Table:
+    return table.select(FACE_SCHEMA.names).replace_schema_metadata({_DIGEST_KEY: digest})
+
+
+def _digest(vectors: NDArray[np.float32]) -> str:
+    """Digest the shape and evenly spaced rows, first and last included; the whole would take minutes when large."""
+    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _DIGEST_ROWS)).astype(np.int64)
+    return hashlib.sha256(repr(vectors.shape).encode() + vectors[rows].astype("<f4").tobytes()).hexdigest()
+
+
+def _check_vectors(vectors: NDArray[Any], rows: int, dim: int, name: str) -> None:
+    if vectors.ndim != 2 or vectors.dtype != np.float32:
+        raise _broken(name, f"it holds {vectors.shape} {vectors.dtype} and not (N, D) float32")
+    if len(vectors) != rows:
+        raise _broken(name, f"it holds {len(vectors)} vectors for {rows} faces")
+    if vectors.shape[1] != dim:
+        raise _broken(name, f"its vectors have {vectors.shape[1]} dimensions and its encoder {dim}")
+    for start in range(0, rows, _SCAN_ROWS):
+        bad = ~np.isfinite(vectors[start : start + _SCAN_ROWS]).all(axis=1)
+        if bad.any():
+            raise _broken(name, f"vector {start + int(bad.argmax())} is not made of finite numbers")
+
+
+def _read_vectors(path: Path) -> NDArray[Any]:
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise SetError(f"there is no embedding set {str(path)!r}; make it: `ferkit embed FACES -o {path}`") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise _broken(path, "it is no .npy array, or cut short") from error
+    if not isinstance(vectors, np.ndarray):
+        raise _broken(path, "it is an archive of arrays and not one .npy array")
+    return vectors
+
+
+def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
+    """Return the fields of `EmbeddingSet` that the .json tells, and the digest under ``vectors``."""
+    try:
+        told = json.loads(json_path.read_text(encoding="utf-8"))
+        newer = int(told["format"]) > _FORMAT
+        description = {name: told[name] for name in ("normalized", "faces", "vectors")}
+        description |= {"encoder": _read_stamp(told["encoder"]), "version": str(told["ferkit"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _broken(path, f"{json_path.name} cannot be understood") from error
+    if newer:
+        raise SetError(f"{str(path)!r} was written by a newer ferkit; upgrade with `pip install -U ferkit`")
+    return description
+
+
+def _read_stamp(told: Mapping[str, Any]) -> EncoderStamp:
+    texts = {name: str(told[name]) for name in ("name", "sha256", "crop")}
+    return EncoderStamp(**texts, dim=int(told["dim"]), size=int(told["size"]))
+
+
+def _called(stamp: EncoderStamp) -> str:
+    return f"{stamp.name!r} (sha256 {stamp.sha256[:8]}, {stamp.dim}-d, {stamp.size} px of {stamp.crop})"
+
+
+def _broken(path: Path | str, what: str) -> SetError:
+    return SetError(f"embedding set {str(path)!r} cannot be used: {what}; run `ferkit embed` again to make it anew")

@@ -1,0 +1,136 @@
+"""One row per face: what is known of it, and the columns that hold it in every ferkit parquet file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+__all__ = [
+    "FACE_SCHEMA",
+    "PARQUET_OPTIONS",
+    "ROW_GROUP",
+    "Face",
+    "crop_sha256",
+    "face_from_row",
+    "faces_to_table",
+    "read_table",
+    "table_row_to_face",
+    "write_table",
+]
+
+FACE_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("face", pa.int32(), nullable=False),
+        pa.field("clip", pa.string()),
+        pa.field("identity", pa.string()),
+        pa.field("time_s", pa.float64()),
+        pa.field("label", pa.string()),
+        pa.field("box", pa.list_(pa.float64(), 4)),
+        pa.field("landmarks", pa.list_(pa.float64(), 10)),
+        pa.field("score", pa.float64()),
+        pa.field("sha256", pa.string(), nullable=False),
+    ]
+)
+
+# Fixed, so that the same rows give the same bytes whatever the installed pyarrow prefers.
+PARQUET_OPTIONS: dict[str, Any] = {"version": "2.6", "data_page_version": "1.0", "compression": "zstd"}
+ROW_GROUP = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detected, aligned crop, or one image that was taken as a crop.
+
+    Attributes:
+        source: absolute path of the photo, or ``/path/x.parquet#123`` for row 123 of a parquet file.
+        face: number of the face within the source, from 1, left to right.
+        clip: the video that the source is a frame of.
+        identity: who it is, where the source says so.
+        time_s: seconds from the clip's beginning.
+        label: expression or class, where the source says so.
+        box: x0, y0, x1, y1 in pixels of the upright original, the first pixel's centre at 0.
+        landmarks: x, y of left eye (image-left), right eye, nose, left and right mouth corner, in the same pixels.
+        score: the detector's confidence in [0, 1].
+        sha256: hex digest of the crop's pixels, see `crop_sha256`.
+    """
+
+    source: str
+    face: int
+    clip: str | None
+    identity: str | None
+    time_s: float | None
+    label: str | None
+    box: tuple[float, float, float, float] | None
+    landmarks: tuple[float, ...] | None
+    score: float | None
+    sha256: str
+
+
+def crop_sha256(crop: NDArray[np.uint8]) -> str:
+    """Return the hex SHA-256 of the pixels of one (H, W, 3) uint8 crop, in row-major order."""
+    return hashlib.sha256(crop.tobytes()).hexdigest()
+
+
+def faces_to_table(faces: Sequence[Face]) -> pa.Table:
+    """Return a table of `FACE_SCHEMA` with one row per face, in the given order.
+
+    Bytes of a file name that are not UTF-8 become backslash escapes, since parquet text must be UTF-8.
+    """
+    return pa.Table.from_pylist([_to_row(face) for face in faces], schema=FACE_SCHEMA)
+
+
+def table_row_to_face(table: pa.Table, row: int) -> Face:
+    """Return row ``row`` of a table that has at least the columns of `FACE_SCHEMA`.
+
+    Raises:
+        IndexError: the table has no such row.
+    """
+    if not 0 <= row < table.num_rows:
+        raise IndexError(f"row {row} of a table of {table.num_rows} faces")
+    return face_from_row(table.select(FACE_SCHEMA.names).slice(row, 1).to_pylist()[0])
+
+
+def face_from_row(values: Mapping[str, Any]) -> Face:
+    """Return the face of a row as parquet or JSON give it, where tuples have become lists."""
+    points = {name: None if values[name] is None else tuple(values[name]) for name in ("box", "landmarks")}
+    return Face(**{**values, **points})
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a parquet file that has at least the columns of `FACE_SCHEMA`.
+
+    Raises:
+        ValueError: it is missing, damaged, or lacks a column; the message begins with the file's name.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing") from None
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path.name} cannot be read") from error
+    missing = [name for name in FACE_SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{path.name} lacks the column {missing[0]!r}")
+    return table
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write ``table`` as parquet; equal tables give equal bytes."""
+    pq.write_table(table, path, row_group_size=ROW_GROUP, **PARQUET_OPTIONS)
+
+
+def _to_row(face: Face) -> dict[str, Any]:
+    return {name: _utf8(value) if isinstance(value, str) else value for name, value in asdict(face).items()}
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,184 @@
+"""Reading pictures: whatever is in the file becomes upright 8-bit RGB."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from ferkit.errors import UnreadableImageError
+
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "image_size", "read_image", "read_image_scaled"]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+MAX_PIXELS = 300_000_000  # 0.9 GB as RGB; larger headers are more often an attack than a photo
+
+# Others that Pillow knows start programs (EPS) or are no photos; their parsers stay out of reach of strangers' files.
+_READERS = (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile, TiffImageFile, GifImageFile)
+_FORMATS = [str(reader.format) for reader in _READERS]
+# What white is worth in the modes deeper than 8 bits; where a mode leaves it open, the least that the pixels fit in.
+_WHITES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
+_ORIENTATION = 0x0112  # the EXIF tag; the turn that its value asks for:
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    UserWarning,  # Pillow's remarks, where the program around us turns warnings into errors
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+_opening = threading.Lock()
+
+
+def read_image(source: Path | bytes, name: str | None = None, *, at_least: int | None = None) -> NDArray[np.uint8]:
+    """Return the picture as (H, W, 3) uint8 RGB, upright; see `read_image_scaled`."""
+    return read_image_scaled(source, name, at_least=at_least)[0]
+
+
+def read_image_scaled(
+    source: Path | bytes, name: str | None = None, *, at_least: int | None = None
+) -> tuple[NDArray[np.uint8], int]:
+    """Read a picture, smaller than it is if that will do.
+
+    EXIF rotation is applied; gray, palette and CMYK become RGB; transparency is laid over white; 16 bits and floats are
+    scaled to 8, not clipped; of several frames the first is taken.
+
+    Args:
+        source: a file, or the bytes of one.
+        name: what errors call it; by default the path.
+        at_least: how many pixels the longer side must keep; None keeps them all. A JPEG is then decoded at 1/2, 1/4
+            or 1/8 of its size, several times as fast.
+
+    Returns:
+        (H, W, 3) uint8 RGB, and the scale s in {1, 2, 4, 8}: the pixel centre (x, y) of the result lies at
+        ((x + 0.5) * s - 0.5, (y + 0.5) * s - 0.5) of the upright original (up to s - 1 of its pixels off where EXIF
+        turns a picture whose sides are no multiples of s).
+
+    Raises:
+        UnreadableImageError: the file is missing, no image, cut short, or beyond `MAX_PIXELS`.
+    """
+    with _errors(source, name), _open(source) as image:
+        scale = _reduction(image.size, at_least)
+        drafted = scale > 1 and _draft(image, scale)
+        rgb = _to_rgb(image)
+        if scale > 1 and not drafted:
+            rgb = rgb.reduce(scale)
+        return np.array(_upright(rgb, _orientation(image))), scale
+
+
+def image_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
+    """Return (width, height) as stored, from the header alone; `UnreadableImageError` as in `read_image_scaled`."""
+    with _errors(source, name), _open(source) as image:
+        return image.size
+
+
+@contextmanager
+def _errors(source: Path | bytes, name: str | None) -> Iterator[None]:
+    called = name or (str(source) if isinstance(source, Path) else "image bytes")
+    try:
+        yield
+    except _DAMAGE as error:
+        raise UnreadableImageError(called, _reason(source, error)) from error
+
+
+def _reason(source: Path | bytes, error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        size = source.stat().st_size if isinstance(source, Path) else len(source)
+        return "its content is no image" if size else "it is empty"
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
+@contextmanager
+def _open(source: Path | bytes) -> Iterator[Image.Image]:
+    with _open_unlimited(source) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS // 10**6} million")
+        yield image
+
+
+def _open_unlimited(source: Path | bytes) -> Image.Image:
+    # Pillow's limit is one number for the whole process, on which the program around us may rely: lift it only while
+    # the header is parsed. Ours is checked before any pixel is decoded.
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(source if isinstance(source, Path) else BytesIO(source), formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _reduction(size: tuple[int, int], at_least: int | None) -> int:
+    if at_least is None:
+        return 1
+    return next(s for s in (8, 4, 2, 1) if s == 1 or (max(size) // s >= at_least and min(size) >= s))
+
+
+def _draft(image: Image.Image, scale: int) -> bool:
+    """Let a JPEG's decoder do the shrinking; other formats decline."""
+    width, height = image.size
+    return image.draft(None, (width // scale, height // scale)) is not None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image.load()
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_to_8_bits(np.asarray(image), image.mode)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    visible = image.convert("RGBA")
+    rgb = Image.new("RGB", image.size, "white")
+    rgb.paste(visible, mask=visible)
+    return rgb
+
+
+def _to_8_bits(values: NDArray[np.generic], mode: str) -> NDArray[np.uint8]:
+    levels: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32))
+    peak = float(levels.max())
+    white = next((white for white in _WHITES.get(mode, (65535.0,)) if peak <= white), peak)
+    scaled: NDArray[np.float32] = np.clip(levels * (255 / white) + 0.5, 0, 255)
+    return scaled.astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    # Asked after loading: Pillow turns some formats (TIFF) itself then, and takes the tag away.
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except _DAMAGE:
+        return 1  # a damaged EXIF block is no reason to refuse the picture
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)

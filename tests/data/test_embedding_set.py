@@ -1,0 +1,249 @@
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, require_same_encoder
+from ferkit.data.faces import Face, faces_to_table
+from ferkit.errors import EncoderMismatchError, OutputError, SetError
+
+STAMP = EncoderStamp("contrawarping-r18", "ab" * 32, 6, "ferkit-128", 112)
+
+
+def make(count=9, seed=0, **changes):
+    vectors = np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    faces = [Face(f"/p/{row}.jpg", 1, None, None, None, "joy", None, None, None, "0") for row in range(count)]
+    return replace(EmbeddingSet(vectors, faces_to_table(faces), STAMP, faces="/sets/faces"), **changes)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_set_comes_back_as_it_was_saved(tmp_path):
+    saved = make()
+    saved.save(tmp_path / "deep" / "emb.npy")
+    opened = EmbeddingSet.open(tmp_path / "deep" / "emb.npy")
+    np.testing.assert_array_equal(opened.vectors, saved.vectors)
+    assert isinstance(opened.vectors, np.memmap)
+    assert opened.table.to_pylist() == saved.table.to_pylist()
+    assert opened.face(8) == saved.face(8)
+    for name in ("encoder", "normalized", "faces", "version"):
+        assert getattr(opened, name) == getattr(saved, name)
+    assert len(opened) == 9
+
+
+def test_the_files_are_what_the_format_says(tmp_path):
+    make().save(tmp_path / "emb.npy")
+    assert sorted(contents(tmp_path)) == ["emb.json", "emb.npy", "emb.parquet"]
+    assert np.load(tmp_path / "emb.npy").shape == (9, 6)
+    told = json.loads((tmp_path / "emb.json").read_text())
+    assert told["encoder"] == {"name": STAMP.name, "sha256": STAMP.sha256, "dim": 6, "crop": "ferkit-128", "size": 112}
+    assert (told["format"], told["count"], told["normalized"], told["faces"]) == (1, 9, True, "/sets/faces")
+
+
+def test_equal_sets_have_equal_bytes(tmp_path):
+    make().save(tmp_path / "a" / "emb.npy")
+    make().save(tmp_path / "b" / "emb.npy")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 1000])
+def test_any_number_of_faces(tmp_path, count):
+    make(count).save(tmp_path / "emb.npy")
+    assert len(EmbeddingSet.open(tmp_path / "emb.npy")) == count
+
+
+def test_a_set_may_be_saved_over_itself(tmp_path):
+    make().save(tmp_path / "emb.npy")
+    opened = EmbeddingSet.open(tmp_path / "emb.npy")
+    replace(opened, faces=None).save(tmp_path / "emb.npy")
+    again = EmbeddingSet.open(tmp_path / "emb.npy")
+    assert again.faces is None
+    np.testing.assert_array_equal(again.vectors, make().vectors)
+
+
+# What is wrong is said
+
+
+def spoil_json(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda f: (f / "emb.npy").unlink(), "there is no embedding set .*emb.npy'; make it: `ferkit embed"),
+        (lambda f: (f / "emb.json").unlink(), "emb.json is missing beside it; run `ferkit embed` again"),
+        (lambda f: (f / "emb.parquet").unlink(), "emb.parquet is missing beside it; run `ferkit embed` again"),
+        (lambda f: (f / "emb.json").write_text("{"), "emb.json cannot be understood"),
+        (lambda f: (f / "emb.json").write_text("[1]"), "emb.json cannot be understood"),
+        (lambda f: spoil_json(f / "emb.json", encoder={"name": "x"}), "emb.json cannot be understood"),
+        (lambda f: spoil_json(f / "emb.json", format=2), "newer ferkit"),
+        (lambda f: (f / "emb.parquet").write_bytes(b"PAR1"), "emb.parquet cannot be read"),
+        (lambda f: pq.write_table(pa.table({"a": [1]}), f / "emb.parquet"), "emb.parquet lacks the column 'source'"),
+        (lambda f: (f / "emb.npy").write_bytes(b"text"), "no .npy array, or cut short"),
+        (lambda f: (f / "emb.npy").write_bytes((f / "emb.npy").read_bytes()[:-1]), "no .npy array, or cut short"),
+        (lambda f: np.save(f / "emb.npy", np.array([{}])), "no .npy array, or cut short"),  # never unpickled
+        (lambda f: np.save(f / "emb.npy", np.zeros((9, 6))), r"holds \(9, 6\) float64 and not \(N, D\) float32"),
+        (lambda f: np.save(f / "emb.npy", np.zeros(9, np.float32)), r"holds \(9,\) float32"),
+        (lambda f: np.save(f / "emb.npy", np.zeros((8, 6), np.float32)), "8 vectors for 9 faces"),
+        (lambda f: np.save(f / "emb.npy", np.zeros((9, 5), np.float32)), "5 dimensions and its encoder 6"),
+        (lambda f: np.save(f / "emb.npy", np.full((9, 6), np.nan, np.float32)), "vector 0 is not made of finite"),
+        (lambda f: np.save(f / "emb.npy", make(seed=1).vectors), "emb.npy, emb.parquet and emb.json belong to differ"),
+    ],
+)
+def test_damage_is_named(tmp_path, damage, why):
+    make().save(tmp_path / "emb.npy")
+    damage(tmp_path)
+    with pytest.raises(SetError, match=why) as caught:
+        EmbeddingSet.open(tmp_path / "emb.npy")
+    assert "ferkit" in str(caught.value).split(";")[-1]
+
+
+def test_an_archive_is_no_array(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    (tmp_path / "x.npz").rename(tmp_path / "emb.npy")
+    with pytest.raises(SetError, match="archive of arrays"):
+        EmbeddingSet.open(tmp_path / "emb.npy")
+
+
+@pytest.mark.parametrize("left", ["emb.npy", "emb.parquet", "emb.json"])
+def test_a_file_of_another_set_is_found_out(tmp_path, left):
+    make(seed=0).save(tmp_path / "emb.npy")
+    old = (tmp_path / left).read_bytes()
+    make(seed=1).save(tmp_path / "emb.npy")
+    (tmp_path / left).write_bytes(old)
+    with pytest.raises(SetError, match="belong to different sets"):
+        EmbeddingSet.open(tmp_path / "emb.npy")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_vector_that_is_no_number_is_found_and_not_saved(tmp_path, bad):
+    broken = make(20_000)
+    broken.vectors[17_000, 3] = bad
+    with pytest.raises(SetError, match="vector 17000 is not made of finite numbers"):
+        broken.save(tmp_path / "emb.npy")
+    assert contents(tmp_path) == {}
+
+
+def test_vectors_that_do_not_fit_are_not_saved(tmp_path):
+    for wrong in (make().vectors[:5], make().vectors.astype(np.float64), make().vectors[:, :5]):
+        with pytest.raises(SetError, match=r"holds|dimensions"):
+            make(vectors=wrong).save(tmp_path / "emb.npy")
+    assert contents(tmp_path) == {}
+
+
+# Nothing is half replaced
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_full_disk_leaves_the_old_set(tmp_path, monkeypatch, moment):
+    make(seed=0).save(tmp_path / "emb.npy")
+    before = contents(tmp_path)
+    flush, left = os.fsync, iter(range(moment))
+
+    def fills_up(handle):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fills_up)
+        with pytest.raises(OutputError, match=r"emb.npy': No space left on device"):
+            make(seed=1).save(tmp_path / "emb.npy")
+    assert contents(tmp_path) == before
+    EmbeddingSet.open(tmp_path / "emb.npy")
+
+
+def test_a_write_that_only_partly_fits_leaves_the_old_set(tmp_path, file_size_limit):
+    make().save(tmp_path / "emb.npy")
+    before = contents(tmp_path)
+    with file_size_limit(10_000), pytest.raises(OutputError, match="not all of it fits"):
+        make(5000).save(tmp_path / "emb.npy")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("renames", range(3))
+def test_a_crash_between_the_renames_is_noticed_and_mended_by_the_next_save(tmp_path, monkeypatch, renames):
+    make(seed=0).save(tmp_path / "emb.npy")
+    rename, left = Path.replace, iter(range(renames))
+
+    def crashing(self, target):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", crashing)
+        with pytest.raises(KeyboardInterrupt):
+            make(seed=1).save(tmp_path / "emb.npy")
+    if renames:
+        with pytest.raises(SetError, match="different sets"):
+            EmbeddingSet.open(tmp_path / "emb.npy")
+    else:
+        np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "emb.npy").vectors, make(seed=0).vectors)
+    make(seed=2).save(tmp_path / "emb.npy")
+    np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "emb.npy").vectors, make(seed=2).vectors)
+
+
+@pytest.mark.parametrize("lost", ["emb.npy", "emb.parquet", "emb.json"])
+def test_a_set_that_lost_a_file_can_be_made_again(tmp_path, lost):
+    make(seed=0).save(tmp_path / "emb.npy")
+    (tmp_path / lost).unlink()
+    make(seed=1).save(tmp_path / "emb.npy")
+    np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "emb.npy").vectors, make(seed=1).vectors)
+
+
+def test_other_peoples_files_beside_it_are_not_replaced(tmp_path):
+    pq.write_table(pa.table({"image": [b"x"]}), tmp_path / "train.parquet")
+    (tmp_path / "config.json").write_text('{"mine": 1}')
+    (tmp_path / "list.json").write_text("[1]")
+    before = contents(tmp_path)
+    for name in ("train", "config", "list"):
+        with pytest.raises(OutputError, match=rf"{name}\.(parquet|json)' is no part of an embedding set"):
+            make().save(tmp_path / f"{name}.npy")
+    assert contents(tmp_path) == before
+
+
+def test_the_name_of_the_output(tmp_path):
+    (tmp_path / "folder.npy").mkdir()
+    with pytest.raises(OutputError, match=r"does not end in .npy.*try 'emb.npy'"):
+        check_embedding_output(tmp_path / "emb")
+    with pytest.raises(OutputError, match="is a folder"):
+        check_embedding_output(tmp_path / "folder.npy")
+    check_embedding_output(tmp_path / "new" / "emb.npy")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_parent_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="cannot write"):
+        make().save(tmp_path / "file" / "emb.npy")
+
+
+# Encoders
+
+
+def test_the_same_weights_may_have_two_names():
+    require_same_encoder(STAMP, replace(STAMP, name="runs/x"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"sha256": "cd" * 32}, {"dim": 7}, {"crop": "arcface-112"}, {"size": 128}], ids=lambda c: next(iter(c))
+)
+def test_vectors_of_two_encoders_are_never_mixed(change):
+    other = replace(STAMP, name="other-r50", **change)
+    with pytest.raises(EncoderMismatchError) as caught:
+        require_same_encoder(STAMP, other)
+    message = str(caught.value)
+    assert "'contrawarping-r18'" in message
+    assert "'other-r50'" in message
+    assert "`ferkit embed ... --encoder contrawarping-r18`" in message

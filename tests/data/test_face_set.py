@@ -1,0 +1,426 @@
+import errno
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferkit.data.face_set import FaceSet, FaceSetWriter, is_face_set
+from ferkit.data.faces import Face, crop_sha256
+from ferkit.errors import OutputError, SetError
+
+SIZE = 8
+PICTURES = 22
+FACES = 33  # 0 + 3 + 2 + 1 of every four pictures, and 0 + 3 of the last two
+
+
+def picture(number):
+    """Crops and faces of one picture: 0 to 3 of them, the same whenever asked."""
+    random = np.random.default_rng(number)
+    crops = random.integers(0, 256, (number * 7 % 4, SIZE, SIZE, 3), dtype=np.uint8)
+    faces = [
+        Face(f"/p/{number}.jpg", face, None, None, None, None, (1, 2, 3, face / 7), None, 0.5, crop_sha256(crop))
+        for face, crop in enumerate(crops, 1)
+    ]
+    return crops, faces, [] if faces else [(f"/p/{number}.jpg", "no face found")]
+
+
+def batch(numbers):
+    crops, faces, problems = zip(*map(picture, numbers), strict=True)
+    return np.concatenate(crops), list(chain(*faces)), list(chain(*problems))
+
+
+def run(path, steps=None, *, fingerprint="job", shard=5, overwrite=False):
+    """Write the set of all pictures in batches that end at ``steps``; return where an earlier run had stopped."""
+    with FaceSetWriter(path, "ferkit-128", SIZE, fingerprint=fingerprint, shard=shard, overwrite=overwrite) as writer:
+        begin = writer.pictures_done
+        ends = sorted({*(steps or range(1, PICTURES)), PICTURES})
+        for start, end in pairwise([begin, *(end for end in ends if end > begin)]):
+            crops, faces, problems = batch(range(start, end))
+            writer.append(crops, faces, pictures_done=end, problems=problems)
+    return begin
+
+
+def interrupted(path, batches, fingerprint="job"):
+    """A run that is stopped by Ctrl-C after the last of ``batches`` of picture numbers."""
+    with FaceSetWriter(path, "ferkit-128", SIZE, fingerprint=fingerprint, shard=5) as writer:
+        for numbers in batches:
+            crops, faces, problems = batch(numbers)
+            writer.append(crops, faces, pictures_done=numbers[-1] + 1, problems=problems)
+        raise KeyboardInterrupt
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_waiting_for_the_disk():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    path = tmp_path_factory.mktemp("unbroken") / "faces"
+    run(path)
+    return contents(path)
+
+
+ALL = batch(range(PICTURES))
+
+
+# Reading
+
+
+def test_a_face_set_holds_what_was_written(tmp_path):
+    run(tmp_path / "faces")
+    face_set = FaceSet.open(tmp_path / "faces")
+    crops, faces, _ = ALL
+    assert len(face_set) == len(faces) == FACES
+    assert (face_set.template, face_set.size, face_set.path) == ("ferkit-128", SIZE, tmp_path / "faces")
+    assert [face_set.face(row) for row in range(FACES)] == faces
+    np.testing.assert_array_equal(face_set.crops(range(FACES)), crops)
+
+
+@pytest.mark.parametrize("rows", [[], [3], [32, 0, 5, 4], [7, 7, 7], range(32, -1, -1), np.array([9, 10])])
+def test_crops_come_in_the_order_asked_for(tmp_path, rows):
+    run(tmp_path / "faces")
+    crops = FaceSet.open(tmp_path / "faces").crops(rows)
+    assert crops.dtype == np.uint8
+    np.testing.assert_array_equal(crops, ALL[0][np.asarray(rows, int)])
+
+
+@pytest.mark.parametrize("row", [-1, FACES])
+def test_no_such_face(tmp_path, row):
+    run(tmp_path / "faces")
+    face_set = FaceSet.open(tmp_path / "faces")
+    with pytest.raises(IndexError):
+        face_set.crops([0, row])
+    with pytest.raises(IndexError):
+        face_set.face(row)
+
+
+def test_files_are_what_the_format_says(unbroken):
+    assert sorted(unbroken) == [
+        *(f"faces-0000{number}.npy" for number in range(7)), "faces.parquet", "meta.json", "problems.csv"
+    ]  # fmt: skip
+    lines = unbroken["problems.csv"].decode().splitlines()
+    assert lines[0] == "source,problem"
+    assert lines[1:] == [f"/p/{number}.jpg,no face found" for number in (0, 4, 8, 12, 16, 20)]
+
+
+def test_shards_are_plain_npy_files(tmp_path):
+    run(tmp_path / "faces")
+    shards = [np.load(path) for path in sorted((tmp_path / "faces").glob("*.npy"))]
+    assert [len(shard) for shard in shards] == [5, 5, 5, 5, 5, 5, 3]
+    np.testing.assert_array_equal(np.concatenate(shards), ALL[0])
+
+
+def test_a_face_set_without_faces(tmp_path):
+    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
+        writer.append(np.empty((0, SIZE, SIZE, 3), np.uint8), [], pictures_done=1, problems=[("a", "no face found")])
+    face_set = FaceSet.open(tmp_path / "faces")
+    assert len(face_set) == 0
+    assert face_set.crops([]).shape == (0, SIZE, SIZE, 3)
+
+
+def test_another_process_gets_the_path_and_not_the_pixels(tmp_path):
+    run(tmp_path / "faces")
+    sent = pickle.dumps(FaceSet.open(tmp_path / "faces"))
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).crops(range(FACES)), ALL[0])
+
+
+def test_is_face_set(tmp_path):
+    run(tmp_path / "faces")
+    assert is_face_set(tmp_path / "faces")
+    (tmp_path / "faces" / "meta.json").unlink()
+    assert is_face_set(tmp_path / "faces")  # damaged, and still not a folder of photos
+    assert not is_face_set(tmp_path)
+    assert not is_face_set(tmp_path / "nothing")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda f: (f / "meta.json").unlink(), "meta.json is missing"),
+        (lambda f: (f / "meta.json").write_text("{"), "meta.json cannot be understood"),
+        (lambda f: (f / "meta.json").write_text('{"format": 1}'), "meta.json cannot be understood"),
+        (lambda f: (f / "faces.parquet").unlink(), "faces.parquet is missing"),
+        (lambda f: cut(f / "faces.parquet"), "faces.parquet cannot be read"),
+        (lambda f: (f / "faces-00001.npy").unlink(), "faces-00006.npy|faces-00001.npy is missing"),
+        (
+            lambda f: (f / "faces-00006.npy").unlink(),
+            "meta.json says 33 faces, faces.parquet holds 33 and the shards 30",
+        ),
+        (lambda f: cut(f / "faces-00002.npy"), "faces-00002.npy is cut short"),
+        (lambda f: np.save(f / "faces-00002.npy", np.zeros((5, 9, 9, 3), np.uint8)), "faces-00002.npy is "),
+        (lambda f: np.save(f / "faces-00002.npy", np.zeros((5, 8, 8, 3))), "float64, not"),
+    ],
+)
+def test_damage_is_named(tmp_path, damage, why):
+    run(tmp_path / "faces")
+    damage(tmp_path / "faces")
+    with pytest.raises(SetError, match=why) as caught:
+        FaceSet.open(tmp_path / "faces")
+    assert "ferkit align" in str(caught.value)
+
+
+def test_a_newer_format_and_no_face_set(tmp_path):
+    run(tmp_path / "faces")
+    meta = tmp_path / "faces" / "meta.json"
+    meta.write_text(meta.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(SetError, match="newer ferkit"):
+        FaceSet.open(tmp_path / "faces")
+    with pytest.raises(SetError, match="is not a face set"):
+        FaceSet.open(tmp_path)
+
+
+# Breaks
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=st.sets(st.integers(1, PICTURES)), broken=st.integers(0, PICTURES))
+def test_bytes_depend_neither_on_batches_nor_on_breaks(tmp_path_factory, unbroken, steps, broken):
+    path = tmp_path_factory.mktemp("any") / "faces"
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(path, [[number] for number in range(broken)])
+    run(path, steps)
+    assert contents(path) == unbroken
+    assert [entry.name for entry in path.parent.iterdir()] == ["faces"]
+
+
+def states_at_every_flush(folder, monkeypatch):
+    """What a kill would leave on disk at each moment that data is flushed: copies of the partial folder."""
+    states = []
+    flush = os.fsync
+
+    def copy_and_flush(handle):
+        if (folder / "faces.partial").exists():
+            states.append(shutil.copytree(folder / "faces.partial", folder / "states" / str(len(states))))
+        flush(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", copy_and_flush)
+        run(folder / "faces")
+    return states
+
+
+def test_a_kill_at_any_moment_gives_the_same_bytes(tmp_path, monkeypatch, unbroken):
+    states = states_at_every_flush(tmp_path, monkeypatch)
+    begins = []
+    for number, state in enumerate(states):
+        path = tmp_path / f"again-{number}"
+        shutil.copytree(state, f"{path}.partial")
+        begins.append(run(path))
+        assert contents(path) == unbroken
+    assert begins == sorted(begins)  # no moment at which work that was safe is lost
+    assert set(begins) == set(range(PICTURES + 1))
+
+
+@pytest.mark.parametrize("lost", [1, 40, 1000, 5000])
+def test_a_torn_journal_gives_the_same_bytes(tmp_path, monkeypatch, unbroken, lost):
+    state = states_at_every_flush(tmp_path, monkeypatch)[60]
+    journal = state / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-lost])
+    shutil.copytree(state, tmp_path / "again.partial")
+    run(tmp_path / "again")
+    assert contents(tmp_path / "again") == unbroken
+
+
+def test_lost_crops_mean_a_fresh_start(tmp_path, monkeypatch, unbroken):
+    state = states_at_every_flush(tmp_path, monkeypatch)[60]
+    cut(state / "faces-00001.npy")
+    shutil.copytree(state, tmp_path / "again.partial")
+    run(tmp_path / "again")
+    assert contents(tmp_path / "again") == unbroken
+
+
+def test_the_same_job_goes_on_where_it_stopped(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "faces", [range(9)])
+    assert not (tmp_path / "faces").exists()
+    _, faces, problems = batch(range(9))
+    with FaceSetWriter(tmp_path / "faces", "ferkit-128", SIZE, fingerprint="job", shard=5) as writer:
+        assert (writer.pictures_done, len(writer), writer.problems) == (9, len(faces), problems)
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"shard": 6}])
+def test_another_job_starts_afresh(tmp_path, change):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "faces", [range(9)])
+    with FaceSetWriter(tmp_path / "faces", "ferkit-128", SIZE, **{"fingerprint": "job", "shard": 5} | change) as writer:
+        assert (writer.pictures_done, len(writer), writer.problems) == (0, 0, [])
+
+
+def test_a_fresh_start_leaves_nothing_of_the_other_job(tmp_path, unbroken):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "faces", [range(20)], fingerprint="other")
+    run(tmp_path / "faces")
+    assert contents(tmp_path / "faces") == unbroken
+
+
+def test_an_error_before_any_face_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "faces", [[0]])
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import test_face_set
+append = test_face_set.FaceSetWriter.append
+def slow(self, *args, **kwargs):
+    append(self, *args, **kwargs)
+    print(self.pictures_done, flush=True)
+    time.sleep(0.05)
+test_face_set.FaceSetWriter.append = slow
+test_face_set.run(Path({path!r}))
+"""
+
+
+@pytest.mark.parametrize("after", [1, 8, 17])
+def test_a_process_that_is_killed(tmp_path, unbroken, after):
+    script = KILLED.format(here=str(Path(__file__).parent), path=str(tmp_path / "faces"))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if int(line) == after:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "faces").exists()
+    assert (tmp_path / "faces.partial").is_dir() is True
+    run(tmp_path / "faces")
+    assert contents(tmp_path / "faces") == unbroken
+
+
+# Outputs
+
+
+def test_an_existing_face_set_is_kept_unless_told_otherwise(tmp_path, unbroken):
+    run(tmp_path / "faces", shard=7)
+    before = contents(tmp_path / "faces")
+    with pytest.raises(OutputError, match=r"already holds a face set; .*--overwrite"):
+        run(tmp_path / "faces")
+    assert contents(tmp_path / "faces") == before
+    run(tmp_path / "faces", overwrite=True)
+    assert contents(tmp_path / "faces") == unbroken
+    assert [entry.name for entry in tmp_path.iterdir()] == ["faces"]
+
+
+def test_overwriting_leaves_the_old_set_until_the_end(tmp_path):
+    run(tmp_path / "faces")
+    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="new", overwrite=True):
+        assert len(FaceSet.open(tmp_path / "faces")) == FACES
+    assert len(FaceSet.open(tmp_path / "faces")) == 0
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_other_peoples_folders_and_files_are_never_replaced(tmp_path, overwrite):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "holiday.jpg").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds 'holiday.jpg', which is no part of a face set"):
+        run(photos, overwrite=overwrite)
+    with pytest.raises(OutputError, match="is a file"):
+        run(tmp_path / "file", overwrite=overwrite)
+    assert contents(photos) == {"holiday.jpg": b"mine"}
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_partial_folder_of_somebody_else_is_kept(tmp_path):
+    partial = tmp_path / "faces.partial"
+    partial.mkdir()
+    (partial / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"thesis.txt"):
+        run(tmp_path / "faces")
+    assert contents(partial) == {"thesis.txt": b"mine"}
+
+
+def test_an_empty_folder_may_be_filled(tmp_path, unbroken):
+    (tmp_path / "faces").mkdir()
+    run(tmp_path / "faces")
+    assert contents(tmp_path / "faces") == unbroken
+
+
+def test_what_appears_meanwhile_is_not_replaced(tmp_path):
+    writer = FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x").__enter__()
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "mine").write_text("mine")
+    with pytest.raises(OutputError, match="holds 'mine'"):
+        writer.__exit__(None, None, None)
+    assert contents(tmp_path / "faces") == {"mine": b"mine"}
+
+
+def test_a_parent_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match=r"cannot write .*Not a directory"):
+        run(tmp_path / "file" / "faces")
+
+
+def test_a_full_disk_leaves_the_old_set_and_a_run_that_can_go_on(tmp_path, monkeypatch, unbroken):
+    run(tmp_path / "faces", shard=7)
+    before = contents(tmp_path / "faces")
+    flush, left = os.fsync, iter(range(30))
+
+    def fills_up(handle):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fills_up)
+        with pytest.raises(OutputError, match="No space left on device"):
+            run(tmp_path / "faces", overwrite=True)
+    assert contents(tmp_path / "faces") == before
+    run(tmp_path / "faces", overwrite=True)
+    assert contents(tmp_path / "faces") == unbroken
+
+
+def test_a_disk_that_is_full_from_the_start_is_left_clean(tmp_path, file_size_limit):
+    with file_size_limit(10), pytest.raises(OutputError, match="cannot write"):
+        run(tmp_path / "faces")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_only_partly_fits(tmp_path, file_size_limit, unbroken):
+    with file_size_limit(700), pytest.raises(OutputError, match="File too large"):
+        run(tmp_path / "faces")
+    run(tmp_path / "faces")
+    assert contents(tmp_path / "faces") == unbroken
+
+
+@pytest.mark.parametrize(
+    "crops", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 9, 9, 3), np.uint8), np.zeros((1, 8, 8, 3))]
+)
+def test_crops_that_do_not_fit(tmp_path, crops):
+    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
+        with pytest.raises(ValueError, match=r"crops must be \(1, 8, 8, 3\) uint8"):
+            writer.append(crops, picture(3)[1], pictures_done=1)
+        assert len(writer) == 0
+
+
+def test_numbers_of_numpy_are_kept(tmp_path):
+    crops, (face,), _ = picture(3)
+    box = tuple(np.arange(4, dtype=np.float32))
+    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
+        writer.append(crops, [replace(face, box=box, face=np.int64(1), score=np.float32(0.5))], pictures_done=1)
+    assert FaceSet.open(tmp_path / "faces").face(0) == replace(face, box=(0.0, 1.0, 2.0, 3.0))

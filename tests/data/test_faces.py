@@ -1,0 +1,104 @@
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ferkit.data.faces import (
+    FACE_SCHEMA,
+    Face,
+    crop_sha256,
+    face_from_row,
+    faces_to_table,
+    read_table,
+    table_row_to_face,
+    write_table,
+)
+
+FULL = Face(
+    source="/photos/группа.jpg",
+    face=2,
+    clip="/videos/a.mp4",
+    identity="ana",
+    time_s=1.25,
+    label="joy",
+    box=(0.1, 2.0, 30.5, 40.0),
+    landmarks=tuple(float(i) / 3 for i in range(10)),
+    score=0.987654321,
+    sha256="ab" * 32,
+)
+BARE = Face("/crops/x.png", 1, None, None, None, None, None, None, None, "cd" * 32)
+
+
+def test_faces_come_back_from_the_file_as_they_were(tmp_path):
+    write_table(faces_to_table([FULL, BARE, FULL]), tmp_path / "f.parquet")
+    table = read_table(tmp_path / "f.parquet")
+    assert table.schema.equals(FACE_SCHEMA)
+    assert [table_row_to_face(table, row) for row in range(3)] == [FULL, BARE, FULL]
+
+
+def test_no_faces_at_all(tmp_path):
+    write_table(faces_to_table([]), tmp_path / "f.parquet")
+    assert read_table(tmp_path / "f.parquet").num_rows == 0
+
+
+def test_equal_tables_give_equal_bytes(tmp_path):
+    write_table(faces_to_table([FULL, BARE]), tmp_path / "a.parquet")
+    halves = [faces_to_table([FULL]), faces_to_table([BARE])]
+    write_table(pa.concat_tables(halves).combine_chunks(), tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_no_such_row(row):
+    with pytest.raises(IndexError, match="table of 2 faces"):
+        table_row_to_face(faces_to_table([FULL, BARE]), row)
+
+
+def test_more_columns_do_no_harm():
+    table = faces_to_table([FULL]).append_column("votes", pa.array([7]))
+    assert table_row_to_face(table, 0) == FULL
+
+
+def test_a_row_from_json_has_lists_for_tuples():
+    row = {name: getattr(FULL, name) for name in FACE_SCHEMA.names}
+    assert face_from_row(row | {"box": list(FULL.box), "landmarks": list(FULL.landmarks)}) == FULL
+
+
+def test_file_names_that_are_not_utf8():
+    name = b"/photos/caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    table = faces_to_table([Face(name, 1, None, None, None, None, None, None, None, "0")])
+    assert table["source"][0].as_py() == r"/photos/caf\udce9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "f.parquet is missing"), (b"PAR1 and nothing more", "f.parquet cannot be read"), (b"", "cannot be read")],
+)
+def test_damaged_tables(tmp_path, content, why):
+    if content is not None:
+        (tmp_path / "f.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=why):
+        read_table(tmp_path / "f.parquet")
+
+
+def test_a_foreign_table(tmp_path):
+    pq.write_table(pa.table({"source": ["x"], "image": [b""]}), tmp_path / "f.parquet")
+    with pytest.raises(ValueError, match="lacks the column 'face'"):
+        read_table(tmp_path / "f.parquet")
+
+
+def test_folders_named_like_partitions_add_no_columns(tmp_path):
+    folder = tmp_path / "split=train"
+    folder.mkdir()
+    write_table(faces_to_table([BARE]), folder / "f.parquet")
+    assert read_table(folder / "f.parquet").column_names == FACE_SCHEMA.names
+
+
+def test_crop_sha256_is_that_of_the_pixels_in_row_major_order():
+    crop = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    expected = hashlib.sha256(bytes(range(48))).hexdigest()
+    assert crop_sha256(crop) == expected
+    assert crop_sha256(np.asfortranarray(crop)) == expected
+    assert crop_sha256(crop[:, ::-1]) != expected

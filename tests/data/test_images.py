@@ -1,0 +1,299 @@
+import io
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.images import MAX_PIXELS, image_size, read_image, read_image_scaled
+from ferkit.errors import UnreadableImageError
+
+RAMP = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3) * 2
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(rows, *, width, height, depth, colour):
+    """A PNG written by hand, for what Pillow does not write; ``rows`` are raw scan lines."""
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
+def test_lossless_formats_come_back_as_they_were(kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    image = read_image(encoded(Image.fromarray(RAMP), kind, **options))
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, RAMP)
+
+
+def test_a_path_is_read_like_its_bytes(tmp_path):
+    (tmp_path / "x.png").write_bytes(encoded(Image.fromarray(RAMP)))
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png"), RAMP)
+    assert image_size(tmp_path / "x.png") == (7, 5)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.new("L", (1, 1), 77), (77, 77, 77)),
+        (Image.new("1", (1, 1), 1), (255, 255, 255)),
+        (Image.new("LA", (1, 1), (0, 0)), (255, 255, 255)),
+        (Image.new("LA", (1, 1), (0, 128)), (127, 127, 127)),  # 255 * (255 - 128) / 255
+        (Image.new("LA", (1, 1), (9, 255)), (9, 9, 9)),
+        (Image.new("RGBA", (1, 1), (10, 20, 30, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (1, 1), (255, 0, 0, 51)), (255, 204, 204)),  # a fifth of red over white
+        (Image.new("RGBA", (1, 1), (10, 20, 30, 255)), (10, 20, 30)),
+    ],
+)
+def test_gray_and_transparency(image, expected):
+    assert tuple(read_image(encoded(image))[0, 0]) == expected
+
+
+def test_palette_with_one_transparent_entry():
+    image = Image.new("P", (2, 1))
+    image.putpalette([200, 10, 20, 30, 40, 50])
+    image.putdata([0, 1])
+    pixels = read_image(encoded(image, transparency=0))
+    assert pixels.tolist() == [[[255, 255, 255], [30, 40, 50]]]
+
+
+def test_palette_with_an_alpha_per_entry():
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 30, 40, 50])
+    image.putdata([0, 1])
+    pixels = read_image(encoded(image, transparency=bytes([51, 255])))
+    assert pixels.tolist() == [[[255, 204, 204], [30, 40, 50]]]
+
+
+def test_a_colour_declared_transparent():
+    image = Image.new("RGB", (2, 1), (1, 2, 3))
+    image.putpixel((1, 0), (9, 8, 7))
+    assert read_image(encoded(image, transparency=(1, 2, 3))).tolist() == [[[255, 255, 255], [9, 8, 7]]]
+
+
+def test_cmyk_jpeg():
+    pixels = read_image(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100))
+    np.testing.assert_allclose(pixels[8, 8], (255, 0, 0), atol=2)  # magenta and yellow ink print red
+
+
+SIXTEEN = np.array([[0, 257, 32896, 65535]], np.uint16)  # n * 257 is n of 8 bits
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_16_bit_png_is_scaled_whatever_its_range(dark):
+    values = np.array([[0, 257, 514, 771]], np.uint16) if dark else SIXTEEN
+    row = values.astype(">u2").tobytes()
+    pixels = read_image(png([row], width=4, height=1, depth=16, colour=0))
+    np.testing.assert_array_equal(pixels[0, :, 0], values[0] // 257)
+    np.testing.assert_array_equal(pixels, pixels[..., :1].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize(("colour", "last"), [(2, []), (6, [65535])])
+def test_16_bit_colour_png(colour, last):
+    row = np.array([65535, 32896, 0, *last], ">u2").tobytes()
+    assert read_image(png([row], width=1, height=1, depth=16, colour=colour)).tolist() == [[[255, 128, 0]]]
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_16_bit_tiff(order):
+    mode = "I;16" if order == "<u2" else "I;16B"
+    image = Image.frombytes(mode, (4, 1), SIXTEEN.astype(order).tobytes())
+    assert read_image(encoded(image, "TIFF"))[0, :, 1].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 32896, 65535]], np.int32), [0, 128, 255]),
+        (np.array([[0, 2**30, 3 * 2**29]], np.int32), [0, 128, 191]),
+        (np.array([[0, 0.5, 1.0]], np.float32), [0, 128, 255]),
+        (np.array([[0, 100, 255]], np.float32), [0, 100, 255]),
+        (np.array([[-4, np.nan, 1e9]], np.float32), [0, 0, 255]),
+    ],
+)
+def test_deep_tiff_is_scaled_to_what_it_holds(values, expected):
+    assert read_image(encoded(Image.fromarray(values), "TIFF"))[0, :, 0].tolist() == expected
+
+
+# What EXIF 2.3 says the viewer must do to the stored pixels, in numpy instead of Pillow.
+TURNS = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_orientation(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pixels = read_image(encoded(Image.fromarray(RAMP), kind, exif=exif, **options))
+    np.testing.assert_array_equal(pixels, TURNS[orientation](RAMP))
+
+
+def test_exif_orientation_of_a_reduced_jpeg():
+    stored = np.zeros((320, 640, 3), np.uint8)
+    stored[:160, :320] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels, scale = read_image_scaled(encoded(Image.fromarray(stored), "JPEG", exif=exif), at_least=100)
+    assert (pixels.shape, scale) == ((160, 80, 3), 4)
+    assert pixels[20, 60].min() > 250
+    assert pixels[20, 20].max() < 5
+
+
+@pytest.mark.parametrize("remarks", ["ignore", "error"])
+def test_a_damaged_exif_block_does_not_cost_the_picture(remarks):
+    warnings.simplefilter(remarks)  # pytest puts the filters back
+    data = encoded(Image.fromarray(RAMP), exif=b"Exif\0\0MM\0*" + b"\xff" * 20)
+    np.testing.assert_array_equal(read_image(data), RAMP)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP"])
+def test_the_first_frame_counts(kind):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert read_image(data)[4, 4].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("at_least", "scale"), [(None, 1), (2000, 1), (501, 1), (500, 2), (251, 2), (250, 4), (125, 8), (1, 8)]
+)
+def test_reduction_keeps_what_is_asked_for(kind, at_least, scale):
+    image = Image.new("RGB", (1001, 640))
+    pixels, found = read_image_scaled(encoded(image, kind), at_least=at_least)
+    assert found == scale
+    assert pixels.shape == (-(-640 // scale), -(-1001 // scale), 3)
+
+
+@pytest.mark.parametrize("size", [(1000, 1), (7, 900), (1, 1), (9, 9)])
+def test_thin_pictures_are_not_reduced_away(size):
+    for kind in ("JPEG", "PNG"):
+        pixels, scale = read_image_scaled(encoded(Image.new("RGB", size), kind), at_least=1)
+        assert pixels.shape[:2] == (-(-size[1] // scale), -(-size[0] // scale))
+        assert scale <= min(size)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("at_least", [400, 200, 100])
+def test_the_scale_leads_back_to_the_original(kind, at_least):
+    picture = np.zeros((600, 800, 3), np.uint8)
+    picture[96:160, 480:640] = 255  # centre of the pixels: (559.5, 127.5)
+    pixels, scale = read_image_scaled(encoded(Image.fromarray(picture), kind), at_least=at_least)
+    rows, columns = np.nonzero(pixels[..., 0] > 127)
+    centre = (np.array([columns.mean(), rows.mean()]) + 0.5) * scale - 0.5
+    np.testing.assert_allclose(centre, (559.5, 127.5), atol=0.5)
+
+
+def test_a_60_megapixel_picture():
+    data = encoded(Image.new("1", (10_000, 6_000), 1))
+    pixels = read_image(data)
+    assert pixels.shape == (6_000, 10_000, 3)
+    assert pixels[-1, -1].tolist() == [255, 255, 255]
+
+
+def test_a_60_megapixel_jpeg_is_decoded_small(monkeypatch):
+    monkeypatch.delattr(Image.Image, "reduce")  # the decoder shrinks it; nothing is left to do
+    pixels, scale = read_image_scaled(encoded(Image.new("L", (10_000, 6_000), 90), "JPEG"), at_least=1200)
+    assert (pixels.shape, scale) == ((750, 1250, 3), 8)
+
+
+def test_more_than_pillow_allows_and_less_than_we_do(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    data = png([], width=16_000, height=16_000, depth=8, colour=0)
+    assert image_size(data) == (16_000, 16_000)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_decompression_bomb_is_refused_by_its_header():
+    side = int(MAX_PIXELS**0.5) + 1
+    with pytest.raises(UnreadableImageError, match="more than 300 million"):
+        read_image(png([], width=side, height=side, depth=8, colour=2), "bomb.png")
+
+
+JPEG = encoded(Image.effect_noise((90, 80), 50), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is empty"),
+        (b"this is no picture\n" * 9, "its content is no image"),
+        (JPEG[: len(JPEG) // 2], "truncated"),
+        (encoded(Image.effect_noise((90, 80), 50))[:700], "truncated|broken"),
+        (JPEG[:10], "(?i)its content is no image|truncated"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "its content is no image"),  # Pillow would run a program
+    ],
+)
+def test_damaged_files_say_what_is_wrong(tmp_path, content, why):
+    path = tmp_path / "holiday.jpg"
+    path.write_bytes(content)
+    for source in (path, content):
+        with pytest.raises(UnreadableImageError, match=why) as caught:
+            read_image(source, None if source is path else "holiday.jpg")
+        assert "holiday.jpg" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(UnreadableImageError, match="No such file"):
+        read_image(tmp_path / "nothing.jpg")
+    with pytest.raises(UnreadableImageError, match="Is a directory"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
+def test_random_damage_never_escapes_as_another_error(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    options = {} if kind in ("BMP", "GIF") else {"exif": exif}
+    whole = np.frombuffer(encoded(Image.effect_noise((40, 30), 80).convert("RGB"), kind, **options), np.uint8)
+    random = np.random.default_rng(3)
+    for _ in range(150):
+        data = whole.copy()
+        places = random.integers(0, min(len(data), random.choice([60, 400, len(data)])), random.integers(1, 6))
+        data[places] = random.integers(0, 256, len(places))
+        try:
+            pixels = read_image(data[: random.integers(1, len(data) + 1)].tobytes())
+        except UnreadableImageError:
+            continue
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[2] == 3
+
+
+def test_several_threads_leave_pillows_limit_alone(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(read_image, [encoded(Image.fromarray(RAMP))] * 200))
+    assert all(np.array_equal(pixels, RAMP) for pixels in results)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_real_photos(data_dir: Path):
+    for path in sorted((data_dir / "photos").rglob("*.jpg")):
+        pixels, scale = read_image_scaled(path, at_least=400)
+        assert max(pixels.shape) >= 400
+        assert scale == 1 or max(image_size(path)) // scale >= 400
