@@ -12,6 +12,7 @@ and `limit_shifts` keeps the sum below one, so that det du/dx > 0 everywhere.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -62,7 +63,8 @@ def limit_shifts(centers: Tensor, shifts: Tensor, radii: Tensor, limit: float = 
     overlap = torch.cdist(centers, centers) < radii[:, :, None] + radii[:, None, :]
     crowding = (overlap * slopes[:, None, :]).sum(-1)
     factor = (limit / crowding.clamp(min=limit))[:, None, :].expand_as(overlap)
-    return shifts * factor.masked_fill(~overlap, 1.0).amin(-1)[..., None]
+    least: Tensor = factor.masked_fill(~overlap, 1.0).amin(-1)
+    return shifts * least[..., None]
 
 
 def warp_grid(grid: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor, stride: int = 4) -> Tensor:
@@ -85,11 +87,22 @@ def warp_grid(grid: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor, stri
     if stride == 1:
         return grid - bump_displacement(grid, centers, shifts, radii)
     height, width = grid.shape[1:3]
-    coarse = F.interpolate(
-        grid.movedim(-1, 1), size=(height // stride + 1, width // stride + 1), mode="bilinear", align_corners=True
-    ).movedim(1, -1)
-    bent = bump_displacement(coarse, centers, shifts, radii).movedim(-1, 1)
-    return grid - F.interpolate(bent, size=(height, width), mode="bilinear", align_corners=True).movedim(1, -1)
+    coarse = _resize(grid.movedim(-1, 1), height // stride + 1, width // stride + 1)
+    bent = bump_displacement(coarse.movedim(1, -1), centers, shifts, radii).movedim(-1, 1)
+    return grid - _resize(bent, height, width).movedim(1, -1)
+
+
+def _resize(planes: Tensor, height: int, width: int) -> Tensor:
+    """Interpolate (B, C, h, w) planes linearly to (B, C, height, width), corner to corner, as two small products."""
+    down = _interpolation(height, planes.shape[-2]).to(planes)
+    across = _interpolation(width, planes.shape[-1]).to(planes)
+    return down @ planes @ across.T
+
+
+@functools.cache
+def _interpolation(wanted: int, given: int) -> Tensor:
+    """(wanted, given) weights that interpolate linearly between ``given`` points, the ends included."""
+    return F.interpolate(torch.eye(given)[None], size=wanted, mode="linear", align_corners=True)[0].T
 
 
 def jacobian_determinant(grid: Tensor) -> Tensor:

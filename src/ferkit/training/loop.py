@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ferkit.errors import TrainingError
+from ferkit.errors import TrainingError, UnknownNameError
 from ferkit.progress import Progress
 from ferkit.training.checkpoint import latest, load_checkpoint, save_checkpoint
 from ferkit.training.metrics import MetricsFile
@@ -45,6 +45,13 @@ class Faces(Protocol):
 
     def crops(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Read (n, H, W, 3) crops."""
+
+
+class UnknownOptimizerError(UnknownNameError):
+    """timm has no optimiser of this name."""
+
+    kind = "optimizer"
+    listing = "any name of `timm.optim.list_optimizers()`"
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,8 @@ class _Run:
         self.steps = max(1, math.floor(settings.epochs * (len(faces) // settings.batch_size)))
         self.method = method.to(self.accelerator.device, memory_format=torch.channels_last)
         self.trainable = cast(Trainable, method)
+        if settings.optimizer not in timm.optim.list_optimizers():
+            raise UnknownOptimizerError(settings.optimizer, timm.optim.list_optimizers())
         optimizer = timm.optim.create_optimizer_v2(
             self.method,
             opt=settings.optimizer,
