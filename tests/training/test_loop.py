@@ -135,7 +135,7 @@ def test_full_disk_keeps_older_checkpoints(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, Memory(fail_after=4))
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "to_safetensors", full)
     with pytest.raises(OutputError, match="No space left on device"):
         run(tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ferkit._version import __version__
-from ferkit.data.atomic import atomic_paths, output_errors
+from ferkit.atomic import atomic_paths, output_errors
 from ferkit.data.faces import FACE_SCHEMA, Face, read_table, table_row_to_face, write_table
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from ferkit._version import __version__
-from ferkit.data.atomic import flush_to_disk, output_errors, put_in_place, remove
+from ferkit.atomic import flush_to_disk, output_errors, put_in_place, remove
 from ferkit.data.faces import (
     FACE_SCHEMA,
     PARQUET_OPTIONS,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ferkit.atomic import atomic_path
 from ferkit.encoders.backbones import build_backbone, feature_dim
 from ferkit.encoders.registry import (
     DEFAULT_ENCODER,
@@ -23,8 +24,9 @@ from ferkit.encoders.registry import (
     load_registry,
     read_entry,
 )
-from ferkit.encoders.weights import PICKLED, check_format, load_weights, save_weights, serialize, sha256_of, write_whole
+from ferkit.encoders.weights import PICKLED, check_format, load_weights, save_weights, serialize, sha256_of
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
+from ferkit.ops.device import pick_device
 
 __all__ = ["ENTRY_NAME", "WEIGHTS_NAME", "Encoder", "load_encoder", "random_encoder", "save_encoder"]
 
@@ -172,7 +174,7 @@ def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER, device: str | None 
         WeightsError: weights missing, damaged, of another hash or another network.
         InputError: an entry is not valid, or the device is not there.
     """
-    place = _device(device)
+    place = pick_device(device)
     entry, path = _locate(name_or_path)
     state = load_weights(path, entry.sha256)
     encoder = Encoder(entry, build_backbone(entry.arch), sha256=entry.sha256)
@@ -205,7 +207,8 @@ def save_encoder(
     sha256 = save_weights(state, path)
     weights = WeightsFile(kind="file", file=WEIGHTS_NAME)
     entry = EncoderEntry(**dict(card), weights=weights, sha256=sha256, bytes=path.stat().st_size)
-    write_whole(folder / ENTRY_NAME, entry_to_yaml(entry).encode())
+    with atomic_path(folder / ENTRY_NAME) as temporary:
+        temporary.write_text(entry_to_yaml(entry), encoding="utf-8")
     return entry
 
 
@@ -226,16 +229,6 @@ def random_encoder(arch: str = "resnet18", input_size: int = 112, seed: int = 0)
     encoder = Encoder(card, backbone)
     encoder.sha256 = sha256_of(serialize(encoder.state_dict()))
     return encoder
-
-
-def _device(wanted: str | None) -> torch.device:
-    if wanted is None:
-        best = torch.accelerator.current_accelerator(check_available=True)
-        return best or torch.device("cpu")
-    try:
-        return torch.empty(0, device=wanted).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises each of them for some name
-        raise InputError(f"the device {wanted!r} cannot be used here; try cpu, or leave the device out") from error
 
 
 def _locate(name_or_path: str | Path) -> tuple[EncoderEntry, Path]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -14,9 +12,10 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from ferkit.errors import OutputError, WeightsError
+from ferkit.atomic import atomic_path
+from ferkit.errors import WeightsError
 
-__all__ = ["PICKLED", "check_format", "load_weights", "save_weights", "serialize", "sha256_of", "write_whole"]
+__all__ = ["PICKLED", "check_format", "load_weights", "save_weights", "serialize", "sha256_of"]
 
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
@@ -77,7 +76,8 @@ def save_weights(state: Mapping[str, Tensor], path: Path, *, half: bool = True) 
         OutputError: the file cannot be written; what was there is unchanged.
     """
     data = serialize(state, half=half)
-    write_whole(path, data)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
     return sha256_of(data)
 
 
@@ -99,26 +99,6 @@ def serialize(state: Mapping[str, Tensor], *, half: bool = True) -> bytes:
                 f"the weights {name!r} hold NaN or infinity, so they are not saved; did training diverge?"
             )
     return to_safetensors(stored)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name beside ``path``, then rename it.
-
-    Raises:
-        OutputError: the file cannot be written; what was there is unchanged.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}; nothing was changed") from error
-    finally:
-        with suppress(OSError):  # it is gone after a success, and was never there if it could not be opened
-            temporary.unlink()
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from ferkit.errors import OutputError, TrainingError
+from ferkit.atomic import atomic_path
+from ferkit.errors import TrainingError
 
 __all__ = ["latest", "load_checkpoint", "save_checkpoint"]
 
@@ -26,20 +28,14 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.
         OutputError: the disk is full or the folder cannot be written; older checkpoints are untouched.
     """
     final = folder / f"step-{step:08d}"
-    partial = folder / f".{final.name}.partial"
     tensors, rest = _split(optimizer.state_dict())
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file(_contiguous(model.state_dict()), partial / "method.safetensors")
-        save_file(_contiguous(tensors), partial / "optimizer.safetensors")
+    for unfinished in folder.glob(".step-*"):  # of a run that was killed while it wrote
+        shutil.rmtree(unfinished)
+    with atomic_path(final) as partial:
+        partial.mkdir()
+        (partial / "method.safetensors").write_bytes(to_safetensors(_contiguous(model.state_dict())))
+        (partial / "optimizer.safetensors").write_bytes(to_safetensors(_contiguous(tensors)))
         (partial / "state.json").write_text(json.dumps({"step": step, "optimizer": rest}, indent=1))
-        partial.rename(final)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise OutputError(
-            f"cannot write the checkpoint {final}: {error.strerror or error}; free some space and --resume"
-        ) from error
     for old in _all(folder)[:-KEPT]:
         shutil.rmtree(old)
     return final

@@ -106,7 +106,8 @@ class _Run:
         self.settings, self.faces, self.progress, self.run = settings, faces, progress, run
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=device == "cpu")
         self.steps = max(1, math.floor(settings.epochs * (len(faces) // settings.batch_size)))
-        self.method = method.to(self.accelerator.device, memory_format=torch.channels_last)
+        self.method = method.to(self.accelerator.device)
+        self.method.to(memory_format=torch.channels_last)
         self.trainable = cast(Trainable, method)
         if settings.optimizer not in timm.optim.list_optimizers():
             raise UnknownOptimizerError(settings.optimizer, timm.optim.list_optimizers())

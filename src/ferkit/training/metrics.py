@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from ferkit.errors import OutputError
+from ferkit.atomic import output_errors
 
 __all__ = ["MetricsFile"]
 
@@ -17,9 +17,10 @@ class MetricsFile:
     def __init__(self, path: Path, step: int) -> None:
         """Keep the rows of ``path`` up to ``step`` and append after them."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [row for row in self._read() if int(row["step"]) <= step]
-        path.unlink(missing_ok=True)
+        with output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
         for row in kept:
             self.append(row)
 
@@ -29,17 +30,13 @@ class MetricsFile:
         Raises:
             OutputError: the disk is full or the file cannot be written.
         """
-        try:
+        with output_errors(self.path):
             new = not self.path.exists()
             with self.path.open("a", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
                 if new:
                     writer.writeheader()
                 writer.writerow(row)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self.path}: {error.strerror or error}; free some space and --resume"
-            ) from error
 
     def _read(self) -> list[dict[str, str]]:
         if not self.path.exists():

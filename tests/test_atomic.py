@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from ferkit.data.atomic import atomic_path, atomic_paths, put_in_place
+from ferkit.atomic import atomic_path, atomic_paths, put_in_place
 from ferkit.errors import OutputError
 
 
