@@ -1,0 +1,65 @@
+"""ferkit: find the same expression on another person.
+
+Every command of ``ferkit`` is a function of the same name and the same arguments::
+
+    import ferkit
+
+    ferkit.align("photos/", "faces/")
+    ferkit.embed("faces/", "emb.npy")
+    for hit in ferkit.retrieve("query.jpg", "emb.npy").hits:
+        print(hit.score, hit.source)
+
+Importing ferkit loads nothing heavy; torch and the rest come with the first function that needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ferkit._version import __version__
+
+if TYPE_CHECKING:
+    from ferkit.encoders.encoder import load_encoder
+    from ferkit.workflows.align import align
+    from ferkit.workflows.demo import demo
+    from ferkit.workflows.embed import embed
+    from ferkit.workflows.models import list_encoders
+    from ferkit.workflows.pretrain import pretrain
+    from ferkit.workflows.retrieve import retrieve
+    from ferkit.workflows.warp_preview import warp_preview
+
+__all__ = [
+    "__version__",
+    "align",
+    "demo",
+    "embed",
+    "list_encoders",
+    "load_encoder",
+    "pretrain",
+    "retrieve",
+    "warp_preview",
+]
+
+_HOMES = {
+    "align": "ferkit.workflows.align",
+    "demo": "ferkit.workflows.demo",
+    "embed": "ferkit.workflows.embed",
+    "list_encoders": "ferkit.workflows.models",
+    "load_encoder": "ferkit.encoders.encoder",
+    "pretrain": "ferkit.workflows.pretrain",
+    "retrieve": "ferkit.workflows.retrieve",
+    "warp_preview": "ferkit.workflows.warp_preview",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever the name stands for)
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ferkit' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # the next access does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

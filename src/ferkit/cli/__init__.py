@@ -1,0 +1,66 @@
+"""The command line: one file a verb, nothing heavy at import."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ferkit._version import __version__
+from ferkit.cli import align, demo, embed, models, pretrain, retrieve, warp_preview
+from ferkit.cli.output import err
+from ferkit.errors import FerkitError
+
+__all__ = ["app", "main"]
+
+_INTERRUPTED = 130  # typer turns Ctrl-C into this exit status, without a word
+
+app = typer.Typer(
+    name="ferkit",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("align")(align.align)
+app.command("pretrain")(pretrain.pretrain)
+app.command("embed")(embed.embed)
+app.command("retrieve")(retrieve.retrieve)
+app.command("warp-preview")(warp_preview.warp_preview)
+app.command("demo")(demo.demo)
+app.add_typer(models.app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ferkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Find the same expression on another person: facial-expression representation, learnt without labels."""
+
+
+def main() -> None:
+    """Run the command line; a `FerkitError` becomes one sentence and its exit status."""
+    try:
+        app()
+    except FerkitError as error:
+        err.print(f"[bold red]error:[/] {_escape(str(error))}")
+        sys.exit(error.exit_code)
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            err.print("interrupted; what was finished is kept")
+        raise
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

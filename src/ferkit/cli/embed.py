@@ -1,0 +1,67 @@
+"""``ferkit embed``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ferkit.cli.options import AlignedOpt, DeviceOpt, EncoderOpt, JsonOpt, MinFaceOpt
+from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.problems import problem_lines
+from ferkit.encoders import DEFAULT_ENCODER
+from ferkit.workflows import MIN_FACE
+
+if TYPE_CHECKING:
+    from ferkit.workflows.embed import EmbedResult
+
+__all__ = ["embed"]
+
+
+def embed(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A face set; or photos or face crops, folders of them, parquet files.",
+            show_default="faces",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The vectors; .parquet and .json are written beside them.")
+    ] = Path("emb.npy"),
+    encoder: EncoderOpt = DEFAULT_ENCODER,
+    aligned: AlignedOpt = None,
+    min_face: MinFaceOpt = MIN_FACE,
+    batch_size: Annotated[int, typer.Option(min=1, help="Faces per pass through the network.")] = 64,
+    device: DeviceOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Turn every face into a vector."""
+    from ferkit.workflows.embed import embed as run
+
+    with ProgressBar() as progress:
+        result = run(
+            sources or "faces",
+            out,
+            encoder=encoder,
+            aligned=aligned,
+            min_face=min_face,
+            batch_size=batch_size,
+            device=device,
+            progress=progress,
+        )
+    report(_summary(result), asdict(result), json=json)
+
+
+def _summary(result: EmbedResult) -> str:
+    done = (
+        f"[bold]{escape(str(result.path))}[/]: {result.faces:,} faces of {result.pictures:,} pictures"
+        f" by {escape(result.encoder)} in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
+    )
+    lines = [done, *problem_lines(result.faceless, result.unreadable)]
+    there = "" if str(result.path) == "emb.npy" else f" --set {escape(str(result.path))}"
+    return "\n".join([*lines, f"next: [bold]ferkit retrieve QUERY.jpg{there}[/]"])

@@ -1,0 +1,66 @@
+"""What the commands print: results for people or as JSON, progress bars, errors."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+__all__ = ["ProgressBar", "err", "out", "report"]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def report(summary: str, result: Mapping[str, Any], *, json: bool) -> None:
+    """Print ``result`` as one JSON object, or ``summary`` (rich markup) for people."""
+    if json:
+        print(jsonlib.dumps(result, indent=2, default=str))
+    else:
+        out.print(summary)
+
+
+class ProgressBar:
+    """Rich bars on standard error; a `ferkit.progress.Progress`, and a context manager that clears up."""
+
+    def __init__(self) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> ProgressBar:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def start(self, task: str, total: int | None, done: int = 0) -> None:
+        """Begin a new bar; the one before it stays as it is."""
+        self._task = self._bars.add_task(task, total=total, completed=done, note="", rate="")
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Move the current bar on."""
+        if self._task is None:
+            return
+        self._bars.advance(self._task, steps)
+        task = self._bars.tasks[self._task]
+        rate = f"{task.speed:.1f}/s" if task.speed else ""
+        self._bars.update(self._task, rate=rate, note=note or task.fields["note"])
+
+    def say(self, message: str) -> None:
+        """Print one line above the bars."""
+        self._bars.console.print(message)

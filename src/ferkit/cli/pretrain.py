@@ -1,0 +1,80 @@
+"""``ferkit pretrain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ferkit.cli.options import AlignedOpt, DeviceOpt, JsonOpt
+from ferkit.cli.output import ProgressBar, report
+
+__all__ = ["pretrain"]
+
+
+def pretrain(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FACES]...",
+            help="A face set of `ferkit align`, or images to make one of: photos, folders, parquet.",
+            show_default="faces",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.", show_default="runs/METHOD")] = None,
+    method: Annotated[str, typer.Option("--method", "-m", help="contrawarping, byol or simclr.")] = "contrawarping",
+    backbone: Annotated[str, typer.Option(help="Any model name of timm.")] = "resnet18",
+    epochs: Annotated[float | None, typer.Option(help="Passes over the faces.", show_default="50")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Faces a step, over all processes.", show_default="256")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Source of all randomness.", show_default="0")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other setting, such as base=simclr, views.size=64, lr=0.002."
+        ),
+    ] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Encoder whose weights the backbone starts from.", show_default=False)
+    ] = None,
+    aligned: AlignedOpt = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    device: DeviceOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Learn an encoder from faces, without labels."""
+    from ferkit.workflows.pretrain import pretrain as run
+    from ferkit.workflows.recipe import parse_assignments
+
+    with ProgressBar() as progress:
+        result = run(
+            sources or [Path("faces")],
+            out,
+            method=method,
+            backbone=backbone,
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            settings=parse_assignments(settings or []),
+            init=init,
+            aligned=aligned,
+            resume=resume,
+            device=device,
+            progress=progress,
+        )
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
+    report(
+        f"[bold]{result.method}[/]: {result.steps} steps over {result.faces} faces, {result.seconds:.0f} s\n({figures})\n"
+        f"encoder: {result.run}/encoder.safetensors; use it with [bold]ferkit embed faces/ -e {result.run}[/]",
+        {
+            "run": str(result.run),
+            "method": result.method,
+            "faces": result.faces,
+            "steps": result.steps,
+            "seconds": round(result.seconds, 3),
+            "last": result.last,
+        },
+        json=json,
+    )

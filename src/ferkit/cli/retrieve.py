@@ -1,0 +1,98 @@
+"""``ferkit retrieve``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ferkit.cli.options import AlignedOpt, DeviceOpt, JsonOpt, MinFaceOpt
+from ferkit.cli.output import ProgressBar, report
+from ferkit.workflows import MIN_FACE
+
+if TYPE_CHECKING:
+    from ferkit.workflows.retrieve import Hit, RetrieveResult
+
+__all__ = ["retrieve"]
+
+
+def retrieve(
+    query: Annotated[Path, typer.Argument(metavar="QUERY", help="A photo of a face, or a face crop.")],
+    embeddings: Annotated[
+        Path, typer.Option("--set", "-s", metavar="EMB.npy", help="Embedding set to search, of `ferkit embed`.")
+    ] = Path("emb.npy"),
+    k: Annotated[int, typer.Option("-k", help="How many faces to show.")] = 10,
+    face: Annotated[
+        int | None,
+        typer.Option(help="Which face of the query, from 1, left to right.", show_default="the largest"),
+    ] = None,
+    exclude_query: Annotated[
+        bool, typer.Option("--exclude-query/--include-query", help="Leave the query itself out of what is found.")
+    ] = True,
+    exclude_identity: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Leave the faces of this person out.", show_default=False)
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", "-e", help="Where the set's encoder lies now.", show_default="as the set says"),
+    ] = None,
+    aligned: AlignedOpt = None,
+    min_face: MinFaceOpt = MIN_FACE,
+    device: DeviceOpt = None,
+    montage: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.png", help="Draw the query and the faces found.", show_default=False),
+    ] = None,
+    json: JsonOpt = False,
+) -> None:
+    """Find the faces that show the same expression."""
+    from ferkit.workflows.retrieve import retrieve as run
+
+    with ProgressBar() as progress:
+        result = run(
+            query,
+            embeddings,
+            k=k,
+            face=face,
+            exclude_query=exclude_query,
+            exclude_identity=exclude_identity,
+            encoder=encoder,
+            aligned=aligned,
+            min_face=min_face,
+            device=device,
+            montage=montage,
+            progress=progress,
+        )
+    report(_summary(result), asdict(result), json=json)
+
+
+def _summary(result: RetrieveResult) -> str:
+    head = (
+        f"the {len(result.hits)} closest of {result.searched:,} faces to [bold]{escape(str(result.query))}[/]"
+        f" (face {result.face} of {result.faces}), by {escape(result.encoder)}"
+    )
+    title, *lines = _table(result.hits)
+    drawn = [f"drawn: [bold]{escape(str(result.montage))}[/]"] if result.montage else []
+    return "\n".join([head, f"[dim]{title}[/]", *map(escape, lines), *drawn])
+
+
+def _table(hits: Sequence[Hit]) -> list[str]:
+    """Lay the hits out in columns. The path stands last and is never broken, whatever the terminal's width."""
+    rows = [("rank", "score", "face", "label", "picture")]
+    rows += [(str(hit.rank), f"{hit.score:.3f}", str(hit.face), hit.label or "", _short(hit.source)) for hit in hits]
+    width = max(len(row[3]) for row in rows)
+    labelled = any(hit.label for hit in hits)
+    return [
+        f"{rank:>4}  {score:>6}  {face:>4}  " + (f"{label:<{width}}  " if labelled else "") + picture
+        for rank, score, face, label, picture in rows
+    ]
+
+
+def _short(source: str) -> str:
+    """The path as seen from here, where it lies below."""
+    path, here = Path(source), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else source

@@ -1,0 +1,11 @@
+"""The story of each verb, readable top to bottom; the Python API.
+
+This file imports nothing, so that the command line can state a default without loading what the workflows need.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MIN_FACE"]
+
+MIN_FACE = 20.0
+"""Side in pixels of the smallest face that photos are searched for, at the size at which they are decoded."""

@@ -1,0 +1,259 @@
+"""Find the faces whose expression is closest to that of a query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ferkit.atomic import atomic_path
+from ferkit.data.embedding_set import EmbeddingSet, require_same_encoder
+from ferkit.data.faces import Face
+from ferkit.encoders.encoder import Encoder, load_encoder
+from ferkit.errors import (
+    InputError,
+    MissingPathError,
+    NoFaceError,
+    OutputError,
+    SetError,
+    UnknownEncoderError,
+    UnreadableImageError,
+)
+from ferkit.progress import Progress, Silent
+from ferkit.search.index import FlatIndex
+from ferkit.workflows.crops import row_crops
+from ferkit.workflows.embed import encoder_stamp
+from ferkit.workflows.faces_of import MIN_FACE, NO_FACE, FaceBatch, open_pictures
+from ferkit.workflows.montage import Tile, draw_montage
+
+__all__ = ["Hit", "RetrieveResult", "retrieve"]
+
+_SAME_POINT = 0.1
+"""Pixels; far more than rounding moves a landmark, far less than any two photos agree on all five."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One face of the embedding set.
+
+    Attributes:
+        rank: 1 for the closest.
+        score: cosine between its vector and the query's, in [-1, 1].
+        source: absolute path of its picture, or ``/path/x.parquet#123``.
+        face: its number in the picture, from 1, left to right.
+        identity: who it is, where the source said so.
+        label: expression or class, where the source said so.
+        time_s: seconds from the beginning of its clip, where it is from one.
+        row: its row in the embedding set.
+    """
+
+    rank: int
+    score: float
+    source: str
+    face: int
+    identity: str | None
+    label: str | None
+    time_s: float | None
+    row: int
+
+
+@dataclass(frozen=True)
+class RetrieveResult:
+    """The answer to a query.
+
+    Attributes:
+        query: the picture that was asked with.
+        face: number of the face in it that was taken, from 1, left to right.
+        faces: how many faces it shows.
+        searched: how many faces of the set were allowed to be found.
+        encoder: name of the encoder.
+        hits: best first.
+        montage: the picture that was drawn, if any.
+    """
+
+    query: Path
+    face: int
+    faces: int
+    searched: int
+    encoder: str
+    hits: list[Hit]
+    montage: Path | None
+
+
+def retrieve(
+    query: str | Path,
+    embeddings: str | Path = "emb.npy",
+    *,
+    k: int = 10,
+    face: int | None = None,
+    exclude_query: bool = True,
+    exclude_identity: str | None = None,
+    encoder: str | Path | None = None,
+    aligned: bool | None = None,
+    min_face: float = MIN_FACE,
+    device: str | None = None,
+    montage: str | Path | None = None,
+    progress: Progress | None = None,
+) -> RetrieveResult:
+    """Find the ``k`` faces of an embedding set that look most like the query to the set's encoder.
+
+    Args:
+        query: a photo or a face crop.
+        embeddings: the ``.npy`` file of an embedding set.
+        k: how many faces to return, at least 1.
+        face: which face of the query to take, from 1, left to right; None takes the largest.
+        exclude_query: leave out the query itself, by its place, its pixels or its landmarks; copies of it as well.
+        exclude_identity: leave out the faces of this person.
+        encoder: where the set's encoder lies now, if it moved; another one is refused. None takes it by its name.
+        aligned: take the query as a face crop (True), search it for faces (False), or decide by its looks (None).
+        min_face: as in `align`.
+        device: ``cpu``, ``cuda``, …; None takes the best one present.
+        montage: a ``.png`` file to draw the query and the found faces into.
+        progress: told what the query was taken for.
+
+    Raises:
+        SetError: the set is missing or damaged.
+        EncoderMismatchError: ``encoder`` is not the one that made the set, or that one has changed since.
+        MissingPathError, UnreadableImageError, NoFaceError: the query is not there, no picture, or shows no face.
+        InputError: ``k``, ``face`` or ``exclude_identity`` match nothing.
+        OutputError: the montage cannot be written.
+    """
+    query, progress = Path(query), progress or Silent()
+    target = None if montage is None else _checked_montage(Path(montage))
+    found = EmbeddingSet.open(embeddings)
+    shown = _query_faces(query, aligned, device, min_face, progress)
+    chosen = _choose(shown.faces, face, query, progress)
+    model = _set_encoder(found, Path(embeddings), encoder, device)
+    allowed = _allowed(found.table, shown.faces[chosen], exclude_query, exclude_identity)
+    vector = model.embed(shown.crops[[chosen]])
+    scores, rows = FlatIndex(found.vectors).query(vector, k, allowed=allowed)
+    hits = [_hit(found, rank, *pair) for rank, pair in enumerate(zip(scores[0], rows[0], strict=True), 1)]
+    if target is not None:
+        _draw(target, shown, chosen, found, hits, Path(embeddings), progress)
+    return RetrieveResult(query, chosen + 1, len(shown.faces), int(allowed.sum()), found.encoder.name, hits, target)
+
+
+def _checked_montage(path: Path) -> Path:
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"a montage's name ends in .png, and {str(path)!r} does not; try {path.name + '.png'!r}")
+    return path
+
+
+def _query_faces(
+    query: Path, aligned: bool | None, device: str | None, min_face: float, progress: Progress
+) -> FaceBatch:
+    stream = open_pictures([query], aligned=aligned, device=device, min_face=min_face, progress=progress)
+    if query.is_dir() or stream.total != 1:
+        raise InputError(f"the query is one picture, and {str(query)!r} holds {stream.total:,}; name one of them")
+    batch = next(stream.batches())
+    for _, what in batch.problems:
+        if what != NO_FACE:
+            raise UnreadableImageError(query, what)
+        raise NoFaceError(f"no face was found in {str(query)!r}; give --aligned if it is a face crop already")
+    return batch
+
+
+def _choose(faces: Sequence[Face], wanted: int | None, query: Path, progress: Progress) -> int:
+    """Return which of the query's faces to take, from 0."""
+    if wanted is not None:
+        if not 1 <= wanted <= len(faces):
+            shows = "1 face" if len(faces) == 1 else f"{len(faces)} faces, numbered from 1, left to right"
+            raise InputError(f"there is no face {wanted} in {str(query)!r}: it shows {shows}")
+        return wanted - 1
+    chosen = max(range(len(faces)), key=lambda number: _area(faces[number]))
+    if len(faces) > 1:
+        progress.say(
+            f"the query shows {len(faces)} faces; taking number {chosen + 1} from the left, the largest"
+            " (--face N takes another)"
+        )
+    return chosen
+
+
+def _area(face: Face) -> float:
+    if face.box is None:
+        return 0.0
+    left, top, right, bottom = face.box
+    return (right - left) * (bottom - top)
+
+
+def _set_encoder(found: EmbeddingSet, path: Path, given: str | Path | None, device: str | None) -> Encoder:
+    name = given or found.encoder.name
+    try:
+        model = load_encoder(name, device)
+    except (UnknownEncoderError, MissingPathError) as error:
+        if given is not None:
+            raise
+        raise SetError(
+            f"{str(path)!r} was made with the encoder {name!r}, which is not there any more;"
+            " say where it is with --encoder"
+        ) from error
+    require_same_encoder(found.encoder, encoder_stamp(model, name))
+    return model
+
+
+def _allowed(table: pa.Table, query: Face, exclude_query: bool, exclude_identity: str | None) -> NDArray[np.bool_]:
+    """Say which rows may be found: (N,) booleans."""
+    allowed = np.ones(table.num_rows, np.bool_)
+    if exclude_query:
+        same_place = _equal(table, "source", query.source) & _equal(table, "face", query.face)
+        allowed &= ~(same_place | _equal(table, "sha256", query.sha256) | _same_landmarks(table, query))
+    if exclude_identity is not None:
+        theirs = _equal(table, "identity", exclude_identity)
+        if not theirs.any():
+            raise InputError(f"no face of the set has the identity {exclude_identity!r}; leave --exclude-identity out")
+        allowed &= ~theirs
+    return allowed
+
+
+def _equal(table: pa.Table, column: str, value: str | int) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = pc.fill_null(pc.equal(table.column(column), value), False).to_numpy()
+    return same
+
+
+def _same_landmarks(table: pa.Table, query: Face) -> NDArray[np.bool_]:
+    """Say which faces lie on the very same points of their pictures: (N,) booleans.
+
+    A copy of the photo need not give the same crop: rounding differs with the photos that are searched together.
+    """
+    same = np.zeros(table.num_rows, np.bool_)
+    if query.landmarks is None:
+        return same
+    known = pc.is_valid(table.column("landmarks")).to_numpy()
+    points = pc.list_flatten(table.column("landmarks")).to_numpy().reshape(-1, len(query.landmarks))
+    same[known] = np.abs(points - query.landmarks).max(axis=1) < _SAME_POINT
+    return same
+
+
+def _hit(found: EmbeddingSet, rank: int, score: np.float32, row: np.int64) -> Hit:
+    face = found.face(int(row))
+    return Hit(rank, float(score), face.source, face.face, face.identity, face.label, face.time_s, int(row))
+
+
+def _draw(
+    target: Path,
+    shown: FaceBatch,
+    chosen: int,
+    found: EmbeddingSet,
+    hits: Sequence[Hit],
+    path: Path,
+    progress: Progress,
+) -> None:
+    crops = row_crops(found, [hit.row for hit in hits])
+    gone = sum(crop is None for crop in crops)
+    if gone:
+        progress.say(f"{gone} of the {len(crops)} pictures found are not where they were; their places stay empty")
+    query = Tile(shown.crops[chosen], "query", _name(shown.faces[chosen].source, chosen + 1))
+    tiles = [Tile(crop, f"{hit.score:.3f}", _name(hit.source, hit.face)) for crop, hit in zip(crops, hits, strict=True)]
+    picture = draw_montage(query, tiles, f"{path.name} · {len(found):,} faces · {Path(found.encoder.name).name}")
+    with atomic_path(target) as partial:
+        picture.save(partial, format="PNG")
+
+
+def _name(source: str, face: int) -> str:
+    name = Path(source).name
+    return name if face == 1 else f"{name} · face {face}"

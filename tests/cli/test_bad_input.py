@@ -1,0 +1,164 @@
+"""What users get wrong: one sentence, an exit status of its own, nothing half-written, what was there untouched."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.encoders.encoder import random_encoder, save_encoder
+
+
+def snapshot(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def refused(ferkit_command, tmp_path):
+    """Run a command that must fail and leave every file as it was; the sentence it says."""
+
+    def run(code, *arguments):
+        before = snapshot(tmp_path)
+        outcome = ferkit_command(*arguments)
+        assert outcome.code == code, outcome
+        assert outcome.out == ""
+        assert "Traceback" not in outcome.err
+        errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1, outcome.err
+        assert snapshot(tmp_path) == before
+        return errors[0]
+
+    return run
+
+
+@pytest.fixture
+def made(ferkit_command, crops, run_folder):
+    """An embedding set emb.npy of the crops."""
+    assert ferkit_command("embed", "crops", "-e", run_folder).code == 0
+
+
+@pytest.mark.parametrize(("verb", "option", "out"), [("align", "-o", "new"), ("embed", "-o", "new.npy")])
+def test_sources_that_hold_nothing(refused, tmp_path, verb, option, out):
+    (tmp_path / "empty").mkdir()
+    assert "'nowhere'" in refused(2, verb, "nowhere", option, out)
+    assert "no image" in refused(2, verb, "empty", option, out)
+
+
+@pytest.mark.parametrize(("verb", "out"), [("align", "new"), ("embed", "new.npy")])
+def test_no_face_anywhere(refused, crops, run_folder, verb, out):
+    encoder = ["-e", run_folder] if verb == "embed" else []
+    assert "no face" in refused(2, verb, "crops", "--detect", "-o", out, *encoder)
+
+
+def test_no_default_source(refused):
+    assert "ferkit align PHOTOS" in refused(2, "embed")
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)).save(folder / "truncated.jpg")
+    content = (folder / "truncated.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(content[: len(content) // 2])
+    (folder / "text.jpg").write_text("not a picture")
+    (folder / "empty.jpg").touch()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["truncated.jpg", "text.jpg", "empty.jpg"])
+def test_a_damaged_picture_alone(refused, damaged, made, run_folder, name):
+    assert name in refused(2, "retrieve", damaged / name)
+    assert name in refused(2, "embed", damaged / name, "-o", "new.npy", "-e", run_folder)
+    assert name in refused(2, "align", damaged / name, "-o", "new")
+
+
+def test_damaged_pictures_among_good_ones_are_listed(ferkit_command, damaged, crops, run_folder):
+    for path in damaged.iterdir():
+        shutil.copy(path, crops)
+    outcome = ferkit_command("embed", "crops", "-e", run_folder)
+    assert (outcome.code, "5 faces of 8 pictures" in outcome.out) == (0, True)
+    assert all(name in outcome.out for name in ("3 unreadable", "truncated.jpg", "text.jpg", "empty.jpg"))
+
+
+def test_a_picture_of_one_pixel(refused, tmp_path, made, run_folder):
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    assert "1×1" in refused(2, "retrieve", "dot.png")
+    assert "no face" in refused(2, "retrieve", "dot.png", "--detect")
+    assert "1×1" in refused(2, "align", "dot.png", "-o", "new")
+
+
+def test_a_picture_of_sixty_megapixels(ferkit_command, portraits, run_folder, tmp_path):
+    portrait = Image.open(portraits["hopper"])
+    portrait.resize((8000, 7500), Image.Resampling.NEAREST).save(tmp_path / "huge.jpg", quality=50)
+    outcome = ferkit_command("embed", "huge.jpg", "-e", run_folder, "--min-face", 0.2)
+    assert (outcome.code, "1 faces of 1 pictures" in outcome.out) == (0, True)
+
+
+def test_damaged_weights(refused, crops, run_folder, tmp_path):
+    for name in ("swapped", "cut"):
+        shutil.copytree(run_folder, tmp_path / name)
+        weights = tmp_path / name / "encoder.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content if name == "swapped" else content[:1000])
+        assert "SHA-256" in refused(4, "embed", "crops", "-e", name)
+
+
+def test_unknown_encoders_get_the_nearest_name(refused, crops):
+    assert "contrawarping-r18" in refused(3, "embed", "crops", "-e", "contrawarpin-r18")
+    assert "runs/none" in refused(2, "embed", "crops", "-e", "runs/none")
+
+
+@pytest.mark.parametrize("missing", ["emb.parquet", "emb.json", "emb.npy"])
+def test_a_set_that_lost_a_part(refused, made, tmp_path, missing):
+    (tmp_path / missing).unlink()
+    assert missing in refused(5, "retrieve", "crops/0.png")
+
+
+def test_a_set_of_another_encoder(refused, made, run_folder, tmp_path):
+    other = random_encoder("resnet18", input_size=32, seed=1)
+    (tmp_path / "other").mkdir()
+    save_encoder(tmp_path / "other", other.backbone.state_dict(), other.entry)
+    message = refused(5, "retrieve", "crops/0.png", "-e", "other")
+    assert str(run_folder) in message
+    assert str(tmp_path / "other") in message
+
+
+def test_vectors_of_another_set(refused, made, tmp_path):
+    np.save(tmp_path / "emb.npy", np.eye(5, 512, dtype=np.float32))
+    assert "different sets" in refused(5, "retrieve", "crops/0.png")
+
+
+def test_a_full_disk(refused, made, run_folder, file_size_limit):
+    with file_size_limit(4096):
+        assert "'emb.npy'" in refused(6, "embed", "crops", "-e", run_folder)
+        assert "faces" in refused(6, "align", "crops")
+        assert "found.png" in refused(6, "retrieve", "crops/0.png", "--montage", "found.png")
+
+
+def test_an_output_that_is_taken(refused, ferkit_command, crops, run_folder, tmp_path):
+    ferkit_command("align", "crops")
+    assert "--overwrite" in refused(6, "align", "crops")
+    assert "crops" in refused(6, "align", "crops", "-o", "crops", "--overwrite")
+    (tmp_path / "notes.json").write_text("{}")
+    assert "notes.json" in refused(6, "embed", "crops", "-o", "notes.npy", "-e", run_folder)
+    assert "notes.txt.npy" in refused(6, "embed", "crops", "-o", "notes.txt", "-e", run_folder)
+
+
+@pytest.mark.parametrize("place", ["crops/0.png/x", "sealed/x"])
+def test_a_place_that_cannot_be_written(refused, made, run_folder, tmp_path, place):
+    if place.startswith("sealed") and os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (tmp_path / "sealed").mkdir(mode=0o555)
+    assert f"{place}.npy" in refused(6, "embed", "crops", "-o", f"{place}.npy", "-e", run_folder)
+    assert place in refused(6, "align", "crops", "-o", place)
+    assert f"{place}.png" in refused(6, "retrieve", "crops/0.png", "--montage", f"{place}.png")
+
+
+def test_numbers_out_of_range(refused, made, ferkit_command):
+    assert "no face 3" in refused(2, "retrieve", "crops/0.png", "--face", 3)
+    assert "0 results" in refused(2, "retrieve", "crops/0.png", "-k", 0)
+    assert "min_face" in refused(2, "align", "crops", "--detect", "-o", "new", "--min-face", 0)
+    assert ferkit_command("embed", "crops", "--batch-size", 0).code == 2

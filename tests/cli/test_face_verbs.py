@@ -1,0 +1,97 @@
+"""``ferkit align``, ``embed`` and ``retrieve`` as a user types them."""
+
+import inspect
+import json
+
+import pytest
+from PIL import Image
+
+import ferkit
+from ferkit.cli import align, embed, retrieve
+
+
+@pytest.fixture
+def photos(portraits, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("astronaut", "both"):
+        (folder / f"{name}.png").write_bytes(portraits[name].read_bytes())
+    (folder / "torn.png").write_bytes(portraits["hopper"].read_bytes()[:5000])
+    return folder
+
+
+def test_the_defaults_of_the_three_verbs_fit_together(ferkit_command, photos, portraits, run_folder, tmp_path):
+    aligned = ferkit_command("align", "photos", "--min-face", 60)
+    assert aligned.code == 0
+    assert "faces: 3 faces of 3 pictures" in aligned.out
+    assert "1 unreadable" in aligned.out
+    assert f"{photos / 'torn.png'} (" in aligned.out
+    embedded = ferkit_command("embed", "-e", run_folder)
+    assert "emb.npy: 3 faces of 2 pictures" in embedded.out
+    found = ferkit_command("retrieve", portraits["hopper"], "--montage", "found.png", "--min-face", 60)
+    assert found.code == 0
+    lines = [line.split() for line in found.out.splitlines()]
+    assert lines[1] == ["rank", "score", "face", "picture"]
+    assert [line[0] for line in lines[2:5]] == ["1", "2", "3"]
+    scores = [float(line[1]) for line in lines[2:5]]
+    assert scores == sorted(scores, reverse=True)
+    assert {line[3] for line in lines[2:5]} == {"photos/astronaut.png", "photos/both.png"}  # as seen from here
+    with Image.open(tmp_path / "found.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_json_is_the_only_thing_on_standard_output(ferkit_command, crops, run_folder):
+    told = json.loads(ferkit_command("align", "crops", "--json").out)
+    assert (told["path"], told["faces"], told["faceless"], told["unreadable"]) == ("faces", 5, [], [])
+    told = json.loads(ferkit_command("embed", "faces", "-e", run_folder, "--json").out)
+    assert (told["path"], told["faces"], told["encoder"]) == ("emb.npy", 5, str(run_folder))
+    told = json.loads(ferkit_command("retrieve", "crops/0.png", "-k", 2, "--json").out)
+    assert [hit["rank"] for hit in told["hits"]] == [1, 2]
+    assert set(told["hits"][0]) == {"rank", "score", "source", "face", "identity", "label", "time_s", "row"}
+
+
+def test_odd_file_names_are_printed_as_they_are(ferkit_command, crops, run_folder, tmp_path):
+    (crops / "1.png").rename(crops / "[bold]1.png")
+    (crops / "[red]torn.png").write_bytes(b"")
+    embedded = ferkit_command("embed", "crops", "-e", run_folder)
+    assert "[red]torn.png" in embedded.out
+    assert "crops/[bold]1.png" in ferkit_command("retrieve", "crops/0.png").out
+
+
+def test_labels_are_shown_where_there_are_any(ferkit_command, crops, run_folder):
+    for label in ("glad", "sad"):
+        (crops / label).mkdir()
+    for number in range(5):
+        (crops / f"{number}.png").rename(crops / ("glad" if number % 2 else "sad") / f"{number}.png")
+    ferkit_command("embed", "crops", "-e", run_folder)
+    lines = ferkit_command("retrieve", "crops/sad/0.png").out.splitlines()
+    assert lines[1].split() == ["rank", "score", "face", "label", "picture"]
+    assert {tuple(line.split()[3:]) for line in lines[2:]} == {
+        ("glad", "crops/glad/1.png"),
+        ("glad", "crops/glad/3.png"),
+        ("sad", "crops/sad/2.png"),
+        ("sad", "crops/sad/4.png"),
+    }
+
+
+def test_only_the_first_of_many_problems_are_printed(ferkit_command, crops, run_folder):
+    for number in range(8):
+        (crops / f"torn{number}.png").write_bytes(b"")
+    shown = ferkit_command("embed", "crops", "-e", run_folder).out
+    assert "8 unreadable" in shown
+    assert "and 3 more" in shown
+    assert shown.count("torn") == 5
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [(align.align, ferkit.align), (embed.embed, ferkit.embed), (retrieve.retrieve, ferkit.retrieve)],
+)
+def test_command_and_function_take_the_same_arguments_with_the_same_defaults(command, function):
+    def defaults(callable_, leave_out):
+        parameters = inspect.signature(callable_).parameters
+        return {name: str(p.default) for name, p in parameters.items() if name not in leave_out}
+
+    # No sources are the default ones; the command draws the progress and chooses the form of the answer.
+    assert defaults(command, {"sources", "json"}) == defaults(function, {"sources", "progress"})
+    assert "sources" not in inspect.signature(command).parameters or "sources" in inspect.signature(function).parameters

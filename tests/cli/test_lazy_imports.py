@@ -1,0 +1,48 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ferkit
+
+HEAVY = {"PIL", "cv2", "facenet_pytorch", "faiss", "matplotlib", "numpy", "pyarrow", "timm", "torch", "torchvision"}
+
+
+def loaded_by(statement):
+    """Names of the top-level modules that a fresh Python has loaded after ``statement``."""
+    program = f"{statement}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["embed", "--help"], ["--version"], ["models", "--help"]])
+def test_help_loads_nothing_heavy(arguments):
+    statement = f"""
+import sys
+from contextlib import suppress
+sys.argv = ["ferkit", *{arguments!r}]
+from ferkit.cli import main
+with suppress(SystemExit):
+    main()
+"""
+    assert not loaded_by(statement) & HEAVY
+
+
+def test_importing_ferkit_loads_nothing_heavy():
+    loaded = loaded_by("import ferkit; ferkit.__version__; dir(ferkit)")
+    assert "ferkit" in loaded
+    assert not loaded & (HEAVY | {"typer", "rich", "pydantic"})
+
+
+def test_every_public_name_leads_somewhere():
+    assert set(dir(ferkit)) == set(ferkit.__all__)
+    for name in set(ferkit.__all__) - {"__version__"}:
+        function = getattr(ferkit, name)
+        assert function.__name__ == name
+        assert getattr(ferkit, name) is function
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'embedd'"):
+        _ = ferkit.embedd

@@ -1,0 +1,103 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from ferkit.data.face_set import FaceSet
+from ferkit.errors import InputError, NoFaceError, OutputError
+from ferkit.workflows import faces_of
+from ferkit.workflows.align import align
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_photos_become_a_face_set_and_what_failed_is_listed(portraits, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("both", "hopper"):
+        shutil.copy(portraits[name], photos)
+    (photos / "text.jpg").write_text("not a picture")
+    result = align(photos, tmp_path / "faces", min_face=60)
+    faces = FaceSet.open(result.path)
+    assert (result.faces, len(faces), result.pictures) == (3, 3, 3)
+    assert [(face.source, face.face) for face in map(faces.face, range(3))] == [
+        (str(photos / "both.png"), 1),
+        (str(photos / "both.png"), 2),
+        (str(photos / "hopper.png"), 1),
+    ]
+    assert [source for source, _ in result.unreadable] == [str(photos / "text.jpg")]
+    assert "text.jpg" in (result.path / "problems.csv").read_text()
+    assert faces.template == "ferkit-128"
+
+
+def test_crops_are_kept_pixel_by_pixel(crop_folder, noise_crops, tmp_path):
+    faces = FaceSet.open(align(crop_folder(5), tmp_path / "faces").path)
+    np.testing.assert_array_equal(faces.crops(range(5)), noise_crops(5))
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, tmp_path, monkeypatch, listener):
+    monkeypatch.setattr(faces_of, "_CROPS_A_BATCH", 2)
+    folder = crop_folder(7)
+    align(folder, tmp_path / "unbroken")
+    with pytest.raises(KeyboardInterrupt):
+        align(folder, tmp_path / "faces", progress=listener(stop_after=4))
+    assert not (tmp_path / "faces").exists()
+    second = listener()
+    align(folder, tmp_path / "faces", progress=second)
+    assert second.started == [("aligning", 7, 4)]
+    assert any("going on after 4 of 7" in text for text in second.said)
+    assert files(tmp_path / "faces") == files(tmp_path / "unbroken")
+    assert not (tmp_path / "faces.partial").exists()
+
+
+def test_other_settings_start_afresh(crop_folder, tmp_path, monkeypatch, listener):
+    monkeypatch.setattr(faces_of, "_CROPS_A_BATCH", 2)
+    folder = crop_folder(5)
+    with pytest.raises(KeyboardInterrupt):
+        align(folder, tmp_path / "faces", progress=listener(stop_after=2))
+    second = listener()
+    align(folder, tmp_path / "faces", min_face=40, progress=second)
+    assert second.started == [("aligning", 5, 0)]
+
+
+def test_an_existing_face_set_is_replaced_only_when_told(crop_folder, tmp_path):
+    align(crop_folder(2), tmp_path / "faces")
+    before = files(tmp_path / "faces")
+    other = crop_folder(3, "other")
+    with pytest.raises(OutputError, match="--overwrite"):
+        align(other, tmp_path / "faces")
+    assert files(tmp_path / "faces") == before
+    assert align(other, tmp_path / "faces", overwrite=True).faces == 3
+    assert len(FaceSet.open(tmp_path / "faces")) == 3
+
+
+def test_a_failed_overwrite_leaves_the_old_set(crop_folder, tmp_path):
+    align(crop_folder(2), tmp_path / "faces")
+    before = files(tmp_path / "faces")
+    with pytest.raises(NoFaceError):
+        align(crop_folder(2, "noise"), tmp_path / "faces", aligned=False, overwrite=True)
+    assert files(tmp_path / "faces") == before
+    assert {path.name for path in tmp_path.iterdir()} == {"crops", "noise", "faces"}
+
+
+def test_a_folder_of_photos_is_never_the_output(crop_folder, tmp_path):
+    folder = crop_folder(2)
+    before = files(folder)
+    with pytest.raises(OutputError):
+        align(folder, folder, overwrite=True)
+    assert files(folder) == before
+
+
+def test_a_face_set_is_not_aligned_again(make_face_set, noise_crops, tmp_path):
+    with pytest.raises(InputError, match="face set already"):
+        align(make_face_set(noise_crops(2)).path, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_real_photos_have_the_faces_that_people_marked(data_dir, tmp_path):
+    group, animals = data_dir / "photos/groups/2007_007763.jpg", data_dir / "photos/no-face/dogs.jpg"
+    result = align([group, animals], tmp_path / "faces")
+    assert 6 <= result.faces <= 8  # seven are marked
+    assert result.faceless == [str(animals.resolve())]

@@ -1,0 +1,136 @@
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
+from ferkit.data.face_set import FaceSet
+from ferkit.data.faces import Face, faces_to_table
+from ferkit.encoders.encoder import random_encoder, save_encoder
+from ferkit.errors import InputError, OutputError
+from ferkit.workflows.demo import DemoResult, Ranking, demo, rank_others
+from ferkit.workflows.expressions import EXPRESSIONS
+
+PEOPLE = ("Grace Hopper", "Eileen Collins")
+NAMES = tuple(EXPRESSIONS)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A run folder with untrained weights: the demo must work with any encoder."""
+    run = tmp_path_factory.mktemp("runs") / "untrained"
+    run.mkdir()
+    untrained = random_encoder("resnet18")
+    save_encoder(run, untrained.backbone.state_dict(), untrained.entry)
+    return str(run)
+
+
+@pytest.fixture(scope="module")
+def result(encoder, tmp_path_factory):
+    return demo(tmp_path_factory.mktemp("work") / "demo", encoder=encoder, device="cpu")
+
+
+def face(person, label):
+    return Face(f"{person}-{label}", 1, None, person, None, label, None, None, None, "")
+
+
+def embeddings_of(expression_axis):
+    """Vectors of person + expression, where ``expression_axis`` says on which axis each expression lies."""
+    vectors = np.zeros((len(PEOPLE) * len(NAMES), 16), np.float32)
+    for row, (person, name) in enumerate((person, name) for person in PEOPLE for name in NAMES):
+        vectors[row, 14 + PEOPLE.index(person)] = 3.0
+        vectors[row, expression_axis(PEOPLE.index(person), NAMES.index(name))] = 1.0
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    table = faces_to_table([face(person, name) for person in PEOPLE for name in NAMES])
+    return EmbeddingSet(vectors, table, EncoderStamp("hand-made", "", 16, "ferkit-128", 112))
+
+
+def result_of(rankings):
+    return DemoResult(*(None,) * 7, rankings=tuple(rankings))
+
+
+def test_expression_vectors_find_themselves_on_the_other_person():
+    rankings = rank_others(embeddings_of(lambda person, expression: expression))
+
+    assert [(ranking.person, ranking.expression) for ranking in rankings] == [(p, n) for p in PEOPLE for n in NAMES]
+    assert [ranking.found[0] for ranking in rankings] == [*NAMES, *NAMES]
+    # Both have length sqrt(10) and share the expression's axis only.
+    assert [ranking.scores[0] for ranking in rankings] == pytest.approx([0.1] * 12)
+
+
+def test_a_mixed_up_expression_ranks_behind():
+    # Collins's expressions lie one axis further on: each finds its neighbour first, its own no better than the others.
+    rankings = rank_others(embeddings_of(lambda person, expression: (expression + person) % len(NAMES)))
+
+    assert [ranking.found[0] for ranking in rankings[:6]] == [NAMES[(i - 1) % 6] for i in range(6)]
+    assert all(ranking.rank > 1 for ranking in rankings)
+
+
+def test_figures_of_the_result():
+    third, first = ("smile", "frown", "sadness"), ("sadness", "frown", "smile")
+    result = result_of([Ranking("", "sadness", third, (0.3, 0.2, 0.1)), Ranking("", "sadness", first, (0.3, 0.2, 0.1))])
+
+    assert (result.first, result.mean_rank) == (1, 2.0)
+    assert result.chance_first == pytest.approx(2 / 6)
+    assert result.chance_rank == 3.5
+
+
+def test_demo_leaves_everything_it_names(result):
+    assert sorted(path.name for path in result.queries.iterdir()) == sorted(
+        f"{person}-{name.replace(' ', '-')}.png" for person in ("eileen-collins", "grace-hopper") for name in NAMES
+    )
+    for picture in (result.gallery, result.preview):
+        with Image.open(picture) as image:
+            assert min(image.size) > 500
+            assert len(set(image.convert("L").resize((32, 32)).tobytes())) > 20  # it is no blank page
+    assert len(FaceSet.open(result.faces)) == len(EmbeddingSet.open(result.embeddings)) == 12
+
+
+def test_demo_asks_the_other_person_only(result):
+    assert [ranking.person for ranking in result.rankings] == [person for person in PEOPLE for _ in NAMES]
+    for ranking in result.rankings:
+        assert sorted(ranking.found) == sorted(NAMES)
+        assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
+
+
+def test_demo_finds_the_same_faces_on_both_portraits(result):
+    # The eyes of the crops are where the template wants them: dark pupils near (43.5, 43.5) and (83.5, 43.5).
+    crops = FaceSet.open(result.faces).crops([0, len(NAMES)]).astype(float).mean(axis=3)
+    for crop in crops:
+        for column in (43, 83):
+            eye, cheek = crop[40:48, column - 4 : column + 5], crop[66:74, column - 4 : column + 5]
+            assert eye.min() < 0.6 * cheek.mean()
+
+
+def test_demo_replaces_an_earlier_one(result, encoder):
+    before = result.gallery.read_bytes()
+    again = demo(result.out, encoder=encoder, device="cpu")
+
+    assert again == result
+    assert again.gallery.read_bytes() == before
+
+
+def test_demo_leaves_other_people_s_files_alone(encoder, tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "mine.txt").write_text("keep me")
+
+    with pytest.raises(OutputError, match="mine"):
+        demo(tmp_path, encoder=encoder, device="cpu")
+    assert (tmp_path / "faces" / "mine.txt").read_text() == "keep me"
+    assert not (tmp_path / "gallery.png").exists()
+
+
+def test_demo_that_cannot_write_says_so(encoder, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OutputError, match="file"):
+        demo(tmp_path / "file", encoder=encoder, device="cpu")
+
+
+def test_demo_without_scikit_image_says_what_to_install(encoder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+
+    with pytest.raises(InputError, match=r"pip install 'ferkit\[demo\]'"):
+        demo(tmp_path, encoder=encoder)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,149 @@
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.encoders.encoder import load_encoder
+from ferkit.errors import EncoderMismatchError, InputError, MissingPathError, NoFaceError, OutputError
+from ferkit.workflows import faces_of
+from ferkit.workflows.align import align
+from ferkit.workflows.embed import embed
+
+SUFFIXES = (".npy", ".parquet", ".json")
+
+
+def set_bytes(path):
+    return [path.with_suffix(suffix).read_bytes() for suffix in SUFFIXES]
+
+
+def test_every_row_of_a_face_set_gets_its_own_vector(make_face_set, noise_crops, run_folder, tmp_path):
+    crops = noise_crops(5)
+    faces = make_face_set(crops, label=lambda row: f"label {row}")
+    result = embed(faces.path, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    made = EmbeddingSet.open(tmp_path / "emb.npy")
+    np.testing.assert_allclose(made.vectors, load_encoder(run_folder, "cpu").embed(crops), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(made.vectors, axis=1), 1, atol=1e-5)
+    assert [made.face(row) for row in range(5)] == [faces.face(row) for row in range(5)]
+    assert made.faces == str(faces.path)
+    assert (result.faces, result.pictures, result.path) == (5, 5, tmp_path / "emb.npy")
+
+
+def test_the_set_names_its_encoder_so_that_it_is_found_again(crop_folder, run_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(run_folder.parent)
+    embed(crop_folder(2), tmp_path / "emb.npy", encoder="untrained", device="cpu")
+    stamp = EmbeddingSet.open(tmp_path / "emb.npy").encoder
+    assert stamp.name == str(run_folder)
+    assert (stamp.sha256, stamp.dim, stamp.crop) == (load_encoder(stamp.name).sha256, 512, "ferkit-128")
+
+
+def test_photos_and_their_face_set_give_the_same_vectors(portraits, run_folder, tmp_path):
+    faces = align(portraits["both"], tmp_path / "faces", min_face=60)
+    embed(faces.path, tmp_path / "a.npy", encoder=run_folder, device="cpu")
+    embed(portraits["both"], tmp_path / "b.npy", encoder=run_folder, device="cpu", min_face=60)
+    a, b = (EmbeddingSet.open(tmp_path / name) for name in ("a.npy", "b.npy"))
+    np.testing.assert_array_equal(a.vectors, b.vectors)
+    assert a.table.equals(b.table)
+    assert (len(a), a.faces, b.faces) == (2, str(faces.path.resolve()), None)
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_path, monkeypatch, listener):
+    monkeypatch.setattr(faces_of, "_CROPS_A_BATCH", 2)
+    folder = crop_folder(7)
+    settings = {"encoder": run_folder, "device": "cpu", "batch_size": 2}
+    embed(folder, tmp_path / "unbroken.npy", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        embed(folder, tmp_path / "emb.npy", **settings, progress=listener(stop_after=4))
+    assert not (tmp_path / "emb.npy").exists()
+    second = listener()
+    result = embed(folder, tmp_path / "emb.npy", **settings, progress=second)
+    assert second.started == [("embedding", 7, 4)]
+    assert result.faces == 7
+    assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
+    assert not (tmp_path / "emb.npy.partial").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_path):
+    folder = crop_folder(7)
+    program = """
+import os, signal, sys
+from ferkit.progress import Silent
+from ferkit.workflows import faces_of
+from ferkit.workflows.embed import embed
+
+class Killer(Silent):
+    def advance(self, steps=1, note=""):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+faces_of._CROPS_A_BATCH = 2
+source, run = sys.argv[1:3]
+for out in sys.argv[3:]:
+    progress = Killer() if out.startswith("kill:") else Silent()
+    embed(source, out.removeprefix("kill:"), encoder=run, device="cpu", progress=progress)
+"""
+
+    def run(*outs):
+        command = [sys.executable, "-c", program, folder, run_folder, *outs]
+        return subprocess.run(command, cwd=tmp_path, check=False).returncode
+
+    assert run("unbroken.npy", "kill:emb.npy") == -signal.SIGKILL
+    assert not (tmp_path / "emb.npy").exists()
+    assert (tmp_path / "emb.npy.partial").is_dir()
+    assert run("emb.npy") == 0
+    assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
+
+
+def test_a_second_run_replaces_the_set(crop_folder, run_folder, tmp_path):
+    for count in (2, 3):
+        embed(crop_folder(count, str(count)), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    assert len(EmbeddingSet.open(tmp_path / "emb.npy")) == 3
+
+
+def test_a_failed_run_leaves_the_old_set(crop_folder, run_folder, tmp_path):
+    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    before = set_bytes(tmp_path / "emb.npy")
+    with pytest.raises(NoFaceError):
+        embed(crop_folder(2, "noise"), tmp_path / "emb.npy", encoder=run_folder, device="cpu", aligned=False)
+    assert set_bytes(tmp_path / "emb.npy") == before
+    assert not (tmp_path / "emb.npy.partial").exists()
+
+
+def test_a_disk_that_fills_up_leaves_the_old_set(crop_folder, run_folder, tmp_path, file_size_limit):
+    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    before = set_bytes(tmp_path / "emb.npy")
+    folder = crop_folder(3, "three")
+    with file_size_limit(4096), pytest.raises(OutputError, match=r"emb\.npy"):  # three vectors are 6 KB
+        embed(folder, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    assert set_bytes(tmp_path / "emb.npy") == before
+    assert {path.name for path in tmp_path.iterdir()} == {"crops", "three", "emb.npy", "emb.parquet", "emb.json"}
+
+
+def test_faces_on_another_template_are_refused(make_face_set, noise_crops, run_folder, tmp_path):
+    faces = make_face_set(noise_crops(2), template="other-128")
+    with pytest.raises(EncoderMismatchError, match="other-128"):
+        embed(faces.path, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    assert not (tmp_path / "emb.npy").exists()
+
+
+def test_an_absent_default_source_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingPathError, match="ferkit align"):
+        embed()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_batch_size_leaves_nothing_behind(crop_folder, run_folder, tmp_path):
+    with pytest.raises(InputError, match="batch size"):
+        embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu", batch_size=0)
+    assert {path.name for path in tmp_path.iterdir()} == {"crops"}
+
+
+def test_the_sidecar_is_plain_json(crop_folder, run_folder, tmp_path):
+    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    told = json.loads((tmp_path / "emb.json").read_text())
+    assert told["encoder"]["name"] == str(run_folder)
+    assert (told["count"], told["normalized"], told["faces"]) == (2, True, None)

@@ -1,0 +1,27 @@
+import subprocess
+import sys
+
+import pytest
+
+from ferkit.encoders.registry import DEFAULT_ENCODER, load_registry
+from ferkit.errors import UnknownEncoderError
+from ferkit.workflows.models import list_encoders, show_encoder
+
+
+def test_all_of_models_yaml_is_listed_in_its_order():
+    assert list_encoders() == list(load_registry().values())
+    assert DEFAULT_ENCODER in [entry.name for entry in list_encoders()]
+
+
+def test_one_entry_is_shown():
+    assert show_encoder(DEFAULT_ENCODER) == load_registry()[DEFAULT_ENCODER]
+
+
+def test_an_unknown_name_says_the_nearest():
+    with pytest.raises(UnknownEncoderError, match=DEFAULT_ENCODER):
+        show_encoder(DEFAULT_ENCODER[:-1])
+
+
+def test_listing_loads_no_torch():
+    code = "import sys; from ferkit.workflows.models import list_encoders as l; l(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,203 @@
+import csv
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from ferkit.data.face_set import FaceSetWriter
+from ferkit.data.faces import Face
+from ferkit.encoders.encoder import load_encoder
+from ferkit.errors import (
+    InputError,
+    MissingPathError,
+    OutputError,
+    TrainingError,
+    UnknownEncoderError,
+    UnknownNameError,
+)
+from ferkit.workflows.pretrain import pretrain
+
+SMALL = {"views.size": 32, "hidden": 32, "log_steps": 1, "checkpoint_steps": 2}
+QUICK = {"backbone": "test_resnet", "batch_size": 4, "epochs": 2, "settings": SMALL, "device": "cpu"}
+
+
+@pytest.fixture
+def faces(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (13, 128, 128, 3), dtype=np.uint8)
+    rows = [Face(f"/photos/{i}.jpg", 1, None, None, None, None, None, None, None, f"{i:064x}") for i in range(13)]
+    with FaceSetWriter(tmp_path / "faces", "ferkit-128", 128, fingerprint="test") as writer:
+        writer.append(pixels, rows, pictures_done=13)
+    return tmp_path / "faces"
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [("contrawarping", {}), ("contrawarping", {"base": "simclr"}), ("byol", {}), ("simclr", {})],
+)
+def test_every_method_leaves_an_encoder_that_loads(faces, tmp_path, method, more):
+    settings = {key: value for key, value in SMALL.items() if key != "hidden" or method != "simclr"} | more
+    result = pretrain([faces], tmp_path / "run", method=method, **QUICK | {"settings": settings})
+    assert result.steps == 6
+    encoder = load_encoder(tmp_path / "run", device="cpu")
+    assert encoder.entry.trained_on.method == method
+    assert encoder.size == 32
+    crops = np.random.default_rng(1).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
+    np.testing.assert_allclose(np.linalg.norm(encoder.embed(crops), axis=1), 1, rtol=1e-5)
+    assert encoder.center.abs().max() > 0
+
+
+def test_recipe_and_metrics_lie_beside_the_weights(faces, tmp_path):
+    pretrain([faces], tmp_path / "run", **QUICK)
+    recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert recipe["method"] == "contrawarping"
+    assert recipe["settings"]["base"] == "byol"
+    assert recipe["faces"] == 13
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_same_recipe_same_weights(faces, tmp_path):
+    for name in ("a", "b"):
+        pretrain([faces], tmp_path / name, **QUICK)
+    first, second = (tmp_path / name / "encoder.safetensors" for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+COMMAND = [
+    *(sys.executable, "-m", "ferkit", "pretrain", "--backbone", "test_resnet", "--batch-size", "4", "--epochs", "40"),
+    *("--set", "views.size=32", "--set", "hidden=32", "--set", "checkpoint_steps=2", "--set", "log_steps=1"),
+    *("--device", "cpu"),
+]
+
+
+def test_killed_and_resumed_ends_with_the_same_weights(faces, tmp_path):
+    command = [*COMMAND, str(faces)]
+    subprocess.run([*command, "-o", tmp_path / "whole"], check=True, capture_output=True)
+    broken = tmp_path / "broken"
+    with subprocess.Popen([*command, "-o", broken], stderr=subprocess.PIPE) as process:
+        while not list(broken.glob("checkpoints/step-*")):
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (broken / "encoder.safetensors").exists()
+    subprocess.run([*command, "-o", broken, "--resume"], check=True, capture_output=True)
+    whole = load_file(tmp_path / "whole" / "encoder.safetensors")
+    resumed = load_file(broken / "encoder.safetensors")
+    assert whole.keys() == resumed.keys()
+    assert all(np.array_equal(whole[key].numpy(), resumed[key].numpy()) for key in whole)
+
+
+def test_interrupt_is_one_line_and_keeps_the_checkpoint(faces, tmp_path):
+    run = tmp_path / "run"
+    with subprocess.Popen([*COMMAND, str(faces), "-o", run], stderr=subprocess.PIPE, text=True) as process:
+        while not list(run.glob("checkpoints/step-*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        message = process.communicate()[1]
+    assert process.returncode == 130
+    assert "Traceback" not in message
+    assert "interrupted" in message
+    assert list(run.glob("checkpoints/step-*"))
+
+
+def test_training_path_needs_neither_faiss_nor_detector_nor_opencv(faces, tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('faiss', 'facenet_pytorch', 'cv2'): sys.modules[name] = None\n"
+        "import ferkit\n"
+        f"ferkit.pretrain([{str(faces)!r}], {str(tmp_path / 'run')!r}, backbone='test_resnet',\n"
+        "    batch_size=4, epochs=1, settings={'views.size': 32, 'hidden': 32}, device='cpu')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_image_folder_and_parquet_are_aligned_on_the_way(tmp_path):
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(folder / f"{index}.png")
+    rows = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted(folder.iterdir())]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "crops.parquet")
+    quick = QUICK | {"epochs": 1}
+    a = pretrain([folder], tmp_path / "a", **quick)
+    b = pretrain([tmp_path / "crops.parquet"], tmp_path / "b", **quick)
+    assert a.faces == b.faces == 6
+    first, second = (load_file(tmp_path / name / "encoder.safetensors") for name in ("a", "b"))
+    assert all(np.array_equal(first[key].numpy(), second[key].numpy()) for key in first)
+
+
+def test_starting_from_an_encoder(faces, tmp_path):
+    pretrain([faces], tmp_path / "first", **QUICK)
+    frozen = QUICK | {"settings": SMALL | {"lr": 1e-12}, "init": str(tmp_path / "first")}
+    pretrain([faces], tmp_path / "second", **frozen)
+    first, second = (load_file(tmp_path / name / "encoder.safetensors") for name in ("first", "second"))
+    key = next(name for name in first if name.endswith("conv1.weight"))
+    np.testing.assert_allclose(first[key].float(), second[key].float(), atol=1e-3)
+
+
+def test_starting_from_another_network_is_refused(faces, tmp_path):
+    pretrain([faces], tmp_path / "first", **QUICK)
+    with pytest.raises(TrainingError, match="add --backbone test_resnet"):
+        pretrain([faces], tmp_path / "second", **QUICK | {"init": str(tmp_path / "first"), "backbone": "resnet18"})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"method": "contrawraping"}, UnknownNameError, "contrawarping"),
+        ({"backbone": "resnet81"}, UnknownNameError, "resnet18"),
+        ({"settings": {"views.sise": 3}}, UnknownNameError, "views.size"),
+        ({"settings": {"lr": "fast"}}, InputError, "lr"),
+        ({"batch_size": 64}, TrainingError, "13 faces do not fill one batch of 64"),
+        ({"init": "no-such-encoder"}, UnknownEncoderError, "no encoder named"),
+        ({"settings": {"optimizer": "adamx"}}, UnknownNameError, "adam"),
+    ],
+)
+def test_bad_settings_are_one_sentence(faces, tmp_path, change, error, says):
+    with pytest.raises(error, match=says):
+        pretrain([faces], tmp_path / "run", **QUICK | change)
+    assert not (tmp_path / "run" / "encoder.safetensors").exists()
+
+
+def test_missing_faces_are_told_before_a_run_folder_is_made(tmp_path):
+    with pytest.raises(MissingPathError):
+        pretrain([tmp_path / "nowhere"], tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_existing_run_is_left_alone_without_resume(faces, tmp_path):
+    pretrain([faces], tmp_path / "run", **QUICK)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(OutputError, match="--resume"):
+        pretrain([faces], tmp_path / "run", **QUICK)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_foreign_folder_is_left_alone(faces, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="no run of ferkit"):
+        pretrain([faces], tmp_path / "run", **QUICK)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_resuming_with_another_recipe_says_what_changed(faces, tmp_path):
+    pretrain([faces], tmp_path / "run", **QUICK)
+    with pytest.raises(TrainingError, match=r"training\.epochs was 2\.0 and is 3\.0"):
+        pretrain([faces], tmp_path / "run", **QUICK | {"epochs": 3}, resume=True)
+
+
+def test_output_that_cannot_be_written(faces, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        pretrain([faces], tmp_path / "file" / "run", **QUICK)

@@ -1,0 +1,145 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.errors import (
+    EncoderMismatchError,
+    InputError,
+    MissingPathError,
+    NoFaceError,
+    OutputError,
+    SetError,
+    UnreadableImageError,
+)
+from ferkit.workflows.embed import embed
+from ferkit.workflows.retrieve import retrieve
+
+
+@pytest.fixture
+def people(make_face_set, noise_crops, run_folder, tmp_path):
+    """Six crops of Ann and Bob in turn, embedded as emb.npy; crop 2 is also the picture query.png."""
+    crops = noise_crops(6)
+    faces = make_face_set(crops, identity=lambda row: ("Ann", "Bob")[row % 2])
+    embed(faces.path, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    Image.fromarray(crops[2]).save(tmp_path / "query.png")
+    return tmp_path
+
+
+def ask(folder, query="query.png", **settings):
+    return retrieve(folder / query, folder / "emb.npy", device="cpu", **settings)
+
+
+def test_hits_are_the_cosines_sorted(people, run_folder, noise_crops):
+    vectors = load_encoder(run_folder, "cpu").embed(noise_crops(6)).astype(np.float64)
+    cosines = vectors @ vectors[2]
+    expected = [row for row in np.argsort(-cosines) if row != 2][:4]
+    result = ask(people, k=4)
+    assert [hit.row for hit in result.hits] == expected
+    assert [hit.score for hit in result.hits] == pytest.approx(cosines[expected], abs=1e-5)
+    assert [hit.rank for hit in result.hits] == [1, 2, 3, 4]
+    assert [hit.source for hit in result.hits] == [f"/photos/{row}.jpg" for row in expected]
+    assert result.searched == 5
+
+
+def test_the_query_itself_is_left_out_unless_asked_for(people):
+    assert 2 not in [hit.row for hit in ask(people).hits]
+    first = ask(people, exclude_query=False).hits[0]
+    assert (first.row, first.score) == (2, pytest.approx(1, abs=1e-5))
+
+
+def test_a_copy_of_the_queried_photo_is_left_out(portraits, run_folder, tmp_path):
+    # Searched together with another photo, the copy's crop may differ by rounding: its landmarks still tell.
+    shutil.copy(portraits["hopper"], tmp_path / "copy.png")
+    embed([portraits["both"], tmp_path / "copy.png"], tmp_path / "emb.npy", encoder=run_folder, min_face=60)
+    assert len(EmbeddingSet.open(tmp_path / "emb.npy")) == 3
+    sources = [hit.source for hit in retrieve(portraits["hopper"], tmp_path / "emb.npy", min_face=60).hits]
+    assert sources == [str(portraits["both"])] * 2
+
+
+def test_a_person_can_be_left_out(people):
+    assert {hit.identity for hit in ask(people, exclude_identity="Ann").hits} == {"Bob"}
+    with pytest.raises(InputError, match="'Eve'"):
+        ask(people, exclude_identity="Eve")
+
+
+def test_fewer_faces_than_asked_for_are_no_error(people):
+    assert len(ask(people, k=100).hits) == 5
+    with pytest.raises(InputError, match="0 results"):
+        ask(people, k=0)
+
+
+def test_of_several_faces_the_largest_is_taken_unless_told(portraits, run_folder, tmp_path, listener):
+    embed(portraits["both"], tmp_path / "emb.npy", encoder=run_folder, min_face=60)
+    areas = [
+        np.prod(np.subtract(face.box[2:], face.box[:2]))
+        for face in map(EmbeddingSet.open(tmp_path / "emb.npy").face, (0, 1))
+    ]
+    told = listener()
+    result = retrieve(portraits["both"], tmp_path / "emb.npy", min_face=60, progress=told)
+    assert (result.face, result.faces) == (1 + int(np.argmax(areas)), 2)
+    assert any("--face" in text and "2 faces" in text for text in told.said)
+    chosen = [retrieve(portraits["both"], tmp_path / "emb.npy", min_face=60, face=face).hits for face in (1, 2)]
+    assert [[hit.face for hit in hits] for hits in chosen] == [[2], [1]]
+    for wrong in (0, 3):
+        with pytest.raises(InputError, match=f"no face {wrong} .* 2 faces"):
+            retrieve(portraits["both"], tmp_path / "emb.npy", min_face=60, face=wrong)
+
+
+def test_another_encoder_is_refused(people, tmp_path):
+    other = random_encoder("resnet18", input_size=32, seed=1)
+    (tmp_path / "other").mkdir()
+    save_encoder(tmp_path / "other", other.backbone.state_dict(), other.entry)
+    with pytest.raises(EncoderMismatchError, match=r"untrained.*other"):
+        ask(people, encoder=tmp_path / "other")
+
+
+def test_an_encoder_that_moved_is_asked_for_and_taken_from_its_new_place(crop_folder, run_folder, tmp_path):
+    shutil.copytree(run_folder, tmp_path / "old")
+    embed(crop_folder(3), tmp_path / "emb.npy", encoder=tmp_path / "old", device="cpu")
+    (tmp_path / "old").rename(tmp_path / "new")
+    with pytest.raises(SetError, match="--encoder"):
+        ask(tmp_path, "crops/0.png")
+    assert len(ask(tmp_path, "crops/0.png", encoder=tmp_path / "new").hits) == 2
+
+
+def test_the_montage_shows_query_and_hits(people):
+    result = ask(people, k=3, montage=people / "found.png")
+    assert result.montage == people / "found.png"
+    with Image.open(people / "found.png") as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+        assert picture.width > 420 + 3 * 200
+
+
+def test_pictures_that_are_gone_are_told_and_leave_their_places_empty(crop_folder, run_folder, tmp_path, listener):
+    folder, told = crop_folder(4), listener()
+    embed(folder, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    (folder / "1.png").unlink()
+    ask(tmp_path, "crops/0.png", montage=tmp_path / "found.png", progress=told)
+    assert any(text.startswith("1 of the 3 pictures") for text in told.said)
+
+
+@pytest.mark.parametrize("name", ["found.jpg", "query.png/found.png"])
+def test_a_montage_that_cannot_be_written_is_an_output_error(people, name):
+    with pytest.raises(OutputError):
+        ask(people, montage=people / name)
+
+
+def test_a_query_is_one_readable_picture_with_a_face(people, portraits):
+    with pytest.raises(MissingPathError):
+        ask(people, "nowhere.png")
+    with pytest.raises(InputError, match="one picture"):
+        ask(people, ".")
+    (people / "text.jpg").write_text("not a picture")
+    with pytest.raises(UnreadableImageError):
+        ask(people, "text.jpg")
+    with pytest.raises(NoFaceError, match="--aligned"):
+        ask(people, aligned=False)
+
+
+def test_a_missing_set_says_how_to_make_it(tmp_path, portraits):
+    with pytest.raises(SetError, match="ferkit embed"):
+        retrieve(portraits["hopper"], tmp_path / "emb.npy")
