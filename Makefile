@@ -1,0 +1,55 @@
+# Every target sets up .venv by itself, so `make demo` works in a bare clone.
+# Another Python: make PYTHON=/path/to/python3.12 demo · one test: make test ARGS='-k align'
+
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+ARGS ?=
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$name" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$name"; break; }; done)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## find the same expression on another person; leaves demo/gallery.png
+	@$(BIN)/ferkit demo --out demo
+
+test: $(VENV)/.dev ## run the tests (ARGS='-k name' for some of them)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(JOBS) --durations=10 $(ARGS)
+
+lint: $(VENV)/.dev ## check style, types and the direction of imports
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## measure speed against what users would pick instead
+	@$(BIN)/python -m pytest benchmarks $(ARGS)
+
+clean: ## remove caches, built packages and the demo (.venv, runs, faces and embeddings stay)
+	rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .benchmarks .hypothesis
+	find src tests examples benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(NEW_ENOUGH)' || { \
+		echo "ferkit needs Python 3.11 or newer and found none; install one, or name it: make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; }
+	@echo "creating $(VENV) with $(PYTHON)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+# The stamps are older than pyproject.toml whenever the dependencies may have changed. `dev` includes `demo`.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "installing ferkit into $(VENV) (PyTorch comes with it: some minutes, about 6 GB)"
+	@$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "installing ferkit and its development tools into $(VENV) (PyTorch comes with it: some minutes, about 6 GB)"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(VENV)/.demo $@

@@ -1,0 +1,69 @@
+"""The development faces: which may be trained on, and which are kept for measuring.
+
+The data are not part of the project. They are looked for in ``$FERKIT_DATA``, or ``../shared/data`` beside the
+repository: ``ferplus/train.parquet`` (48 px face crops), ``lfw-expressions/<label>/<Person>_NNNN.jpg`` and
+``studio-smiles/<label>/<NNN>_*.jpg``.
+
+    python benchmarks/development_data.py carry/faces      the training faces as one face set (labels are not used)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import ferkit
+from ferkit.data.face_set import FaceSet, FaceSetWriter
+
+DATA = Path(os.environ.get("FERKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+def identity_of(photo: Path) -> str:
+    """The person of a photo: ``Al_Gore`` of ``Al_Gore_0002.jpg``, ``002`` of ``002_08.jpg``."""
+    return photo.stem.rsplit("_", 1)[0]
+
+
+def is_test_person(identity: str) -> bool:
+    """Whether a person belongs to the quarter that is never trained on."""
+    return hashlib.sha256(identity.encode()).hexdigest()[-1] in "cdef"
+
+
+def photos(collection: str, *, test: bool) -> list[Path]:
+    """Photos of the test quarter's people, or of all others, of ``lfw-expressions`` or ``studio-smiles``."""
+    found = sorted((DATA / collection).glob("*/*.jpg"))
+    return [photo for photo in found if is_test_person(identity_of(photo)) is test]
+
+
+def build_training_faces(out: Path) -> FaceSet:
+    """Join the faces of ferplus/train (crops as they are) and the training people's photos (detected, aligned)."""
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        crops = ferkit.align([DATA / "ferplus" / "train.parquet"], Path(folder) / "crops", aligned=True).path
+        people = [*photos("lfw-expressions", test=False), *photos("studio-smiles", test=False)]
+        found = ferkit.align(people, Path(folder) / "photos", aligned=False, min_face=40).path
+        return join([FaceSet.open(crops), FaceSet.open(found)], out)
+
+
+def join(sets: list[FaceSet], out: Path) -> FaceSet:
+    """Write the faces of several sets into one."""
+    done = 0
+    with FaceSetWriter(out, sets[0].template, sets[0].size, fingerprint="development") as writer:
+        for faces in sets:
+            for rows in _slices(len(faces)):
+                done += len(rows)
+                writer.append(faces.crops(rows), [faces.face(row) for row in rows], pictures_done=done)
+    return FaceSet.open(out)
+
+
+def _slices(count: int, size: int = 1024) -> Iterator[range]:
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{len(build_training_faces(target))} faces in {target}")
