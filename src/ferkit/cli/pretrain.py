@@ -66,8 +66,9 @@ def pretrain(
         )
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
     report(
-        f"[bold]{result.method}[/]: {result.steps} steps over {result.faces} faces, {result.seconds:.0f} s\n({figures})\n"
-        f"encoder: {result.run}/encoder.safetensors; use it with [bold]ferkit embed faces/ -e {result.run}[/]",
+        f"[bold]{result.method}[/]: {result.steps:,} steps over {result.faces:,} faces in {result.seconds:.0f} s\n"
+        f"at the end: {figures}\n"
+        f"next: ferkit embed faces/ -e {result.run}",
         {
             "run": str(result.run),
             "method": result.method,

@@ -19,6 +19,9 @@ __all__ = ["ViewMaker", "ViewSettings", "Views", "Warp", "WarpSettings", "draw_w
 
 Range = tuple[float, float]
 
+_CPU_CHUNK = 16
+"""Faces that are worked on at a time: few enough for their pixels to stay in a core's cache between the operations."""
+
 
 class ViewSettings(BaseModel):
     """Global transforms: they change the picture and leave the expression as it is (ferkit defaults)."""
@@ -62,9 +65,9 @@ class Warp:
     shifts: Tensor
     radii: Tensor
 
-    def to(self, device: torch.device) -> Warp:
-        """Move all three tensors."""
-        return Warp(self.centers.to(device), self.shifts.to(device), self.radii.to(device))
+    def rows(self, rows: slice) -> Warp:
+        """The warps of some of the faces."""
+        return Warp(self.centers[rows], self.shifts[rows], self.radii[rows])
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,20 @@ def draw_warps(count: int, settings: WarpSettings, generator: torch.Generator) -
     return Warp(centers, limit_shifts(centers, shifts, radii), radii)
 
 
+@dataclass(frozen=True)
+class Transforms:
+    """Global transforms of B views, as drawn: (B, 2, 3) affine maps, (B,) blur widths and (B,) colour factors."""
+
+    affine: Tensor
+    sigma: Tensor
+    colour: dict[str, Tensor]
+
+    def rows(self, rows: slice) -> Transforms:
+        """The transforms of some of the views."""
+        colour = {name: values[rows] for name, values in self.colour.items()}
+        return Transforms(self.affine[rows], self.sigma[rows], colour)
+
+
 class ViewMaker:
     """Draws and applies views; every random number comes from the generator that it is given."""
 
@@ -130,14 +147,29 @@ class ViewMaker:
         Returns:
             (B, 3, size, size) float, normalised by the settings' mean and std.
         """
-        device = faces.device
-        grid = sampling_grid(self._draw_affine(len(faces), generator).to(device), self.settings.size)
+        drawn = self._draw(len(faces), generator)
+        if faces.device.type != "cpu":
+            return self._apply(faces, drawn, warp)
+        parts = [slice(start, start + _CPU_CHUNK) for start in range(0, len(faces), _CPU_CHUNK)]
+        return torch.cat([self._apply(faces[rows], drawn.rows(rows), warp and warp.rows(rows)) for rows in parts])
+
+    def _apply(self, faces: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
+        s, device = self.settings, faces.device
+        grid = sampling_grid(drawn.affine.to(device), s.size)
         if warp is not None:
-            moved = warp.to(device)
-            grid = warp_grid(grid, moved.centers, moved.shifts, moved.radii)
+            grid = warp_grid(grid, warp.centers.to(device), warp.shifts.to(device), warp.radii.to(device))
         view = sample(faces, grid)
-        matrix, offset = self._draw_colour(view, generator)
-        return gaussian_blur(apply_colour(view, matrix, offset), self._draw_sigma(len(faces), generator).to(device))
+        factors = {name: values.to(device) for name, values in drawn.colour.items()}
+        matrix, offset = jitter_matrices(**factors, mean=view.mean((2, 3)))
+        matrix, offset = normalise_after(matrix, offset, view.new_tensor(s.mean), view.new_tensor(s.std))
+        return gaussian_blur(apply_colour(view, matrix, offset), drawn.sigma.to(device))
+
+    def _draw(self, count: int, generator: torch.Generator) -> Transforms:
+        affine = self._draw_affine(count, generator)
+        colour = self._draw_colour(count, generator)
+        s = self.settings
+        sigma = _uniform((count,), s.sigma, generator) * (s.size / 112) * _chance((count,), s.blur, generator)
+        return Transforms(affine, sigma, colour)
 
     def _draw_affine(self, count: int, generator: torch.Generator) -> Tensor:
         s = self.settings
@@ -151,26 +183,20 @@ class ViewMaker:
             flip=_chance((count,), s.flip, generator),
         )
 
-    def _draw_colour(self, view: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        s, count, device = self.settings, len(view), view.device
+    def _draw_colour(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        s = self.settings
         active = _chance((count,), s.jitter, generator)
 
         def change(most: float) -> Tensor:
-            return (_uniform((count,), (-most, most), generator) * active).to(device)
+            return _uniform((count,), (-most, most), generator) * active
 
-        matrix, offset = jitter_matrices(
-            brightness=1 + change(s.brightness),
-            contrast=1 + change(s.contrast),
-            saturation=1 + change(s.saturation),
-            hue=change(2 * math.pi * s.hue),
-            gray=_chance((count,), s.gray, generator).to(device),
-            mean=view.mean((2, 3)),
-        )
-        return normalise_after(matrix, offset, view.new_tensor(s.mean), view.new_tensor(s.std))
-
-    def _draw_sigma(self, count: int, generator: torch.Generator) -> Tensor:
-        s = self.settings
-        return _uniform((count,), s.sigma, generator) * (s.size / 112) * _chance((count,), s.blur, generator)
+        return {
+            "brightness": 1 + change(s.brightness),
+            "contrast": 1 + change(s.contrast),
+            "saturation": 1 + change(s.saturation),
+            "hue": change(2 * math.pi * s.hue),
+            "gray": _chance((count,), s.gray, generator),
+        }
 
 
 def _uniform(shape: tuple[int, ...], bounds: Range, generator: torch.Generator) -> Tensor:

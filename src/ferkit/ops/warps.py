@@ -87,9 +87,17 @@ def warp_grid(grid: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor, stri
     if stride == 1:
         return grid - bump_displacement(grid, centers, shifts, radii)
     height, width = grid.shape[1:3]
-    coarse = _resize(grid.movedim(-1, 1), height // stride + 1, width // stride + 1)
-    bent = bump_displacement(coarse.movedim(1, -1), centers, shifts, radii).movedim(-1, 1)
+    coarse = _between_corners(grid, height // stride + 1, width // stride + 1)
+    bent = bump_displacement(coarse, centers, shifts, radii).movedim(-1, 1)
     return grid - _resize(bent, height, width).movedim(1, -1)
+
+
+def _between_corners(grid: Tensor, height: int, width: int) -> Tensor:
+    """Lay (B, height, width, 2) points evenly over an affine grid, its corner points included."""
+    corner, across, down = grid[:, :1, :1], grid[:, :1, -1:], grid[:, -1:, :1]
+    u = torch.linspace(0, 1, width, device=grid.device)[:, None]
+    v = torch.linspace(0, 1, height, device=grid.device)[:, None, None]
+    return corner + u * (across - corner) + v * (down - corner)
 
 
 def _resize(planes: Tensor, height: int, width: int) -> Tensor:

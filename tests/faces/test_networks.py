@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from ferkit.errors import WeightsError
+from ferkit.faces import networks
+from ferkit.faces.networks import MID_GRAY, output_network, proposal_network, refine_network
+
+
+def pixels(*shape):
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0)).float()
+
+
+def theirs(name, image):
+    """Face probability and the other heads, side by side, of facenet-pytorch's own network."""
+    from facenet_pytorch.models import mtcnn
+
+    with torch.inference_mode():
+        *others, probability = getattr(mtcnn, name)()((image - 127.5) * 0.0078125)
+    return probability[:, 1], torch.cat(others, dim=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "shape"),
+    [
+        ("PNet", proposal_network, (2, 3, 48, 60)),
+        ("PNet", proposal_network, (1, 3, 12, 12)),
+        ("RNet", refine_network, (5, 3, 24, 24)),
+        ("ONet", output_network, (5, 3, 48, 48)),
+    ],
+)
+def test_the_folded_network_is_the_shipped_one(name, build, shape):
+    image = pixels(*shape)
+    with torch.inference_mode():
+        heads = build()(image - MID_GRAY)
+    probability, others = theirs(name, image)
+    torch.testing.assert_close(heads[:, 0].sigmoid(), probability, atol=1e-5, rtol=0)
+    torch.testing.assert_close(heads[:, 1:], others, atol=1e-5, rtol=0)
+
+
+def test_damaged_weights_are_named(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "pnet.pt").write_bytes(b"not weights")
+    package = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
+    monkeypatch.setattr(networks, "find_spec", lambda name: package)
+    with pytest.raises(WeightsError, match=r"pnet\.pt' is missing or damaged; reinstall"):
+        proposal_network()
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match="pip install facenet-pytorch"):
+        refine_network()
