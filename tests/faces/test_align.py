@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferkit.faces import CROP_SIZE, TEMPLATE, align_faces, similarity_from_points
@@ -43,6 +43,7 @@ def test_template_is_symmetric_and_inside_the_crop():
     assert not TEMPLATE.flags.writeable
 
 
+@settings(deadline=None)
 @given(five_points, angle, scale, coordinate, coordinate)
 def test_a_similarity_is_recovered(points, angle, scale, x, y):
     if np.ptp(points, axis=0).max() < 1:
@@ -60,6 +61,7 @@ def test_noisy_points_agree_with_linear_least_squares():
     np.testing.assert_allclose(similarity_from_points(src, TEMPLATE), expected, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(five_points, angle, scale, coordinate, coordinate)
 def test_moving_the_points_first_changes_nothing(points, angle, scale, x, y):
     if np.ptp(points, axis=0).max() < 1:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou as torchvision_iou
 
@@ -44,6 +44,7 @@ def test_empty_boxes_overlap_nothing():
     assert box_iou(point, torch.empty(0, 4)).shape == (1, 0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 10_000), st.floats(0.05, 0.95))
 def test_suppression_is_the_textbook_loop(count, seed, threshold):
     boxes = random_boxes(count, seed)

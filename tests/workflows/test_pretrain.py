@@ -72,7 +72,7 @@ def test_same_recipe_same_weights(faces, tmp_path):
 
 
 COMMAND = [
-    *(sys.executable, "-m", "ferkit", "pretrain", "--backbone", "test_resnet", "--batch-size", "4", "--epochs", "40"),
+    *(sys.executable, "-m", "ferkit", "pretrain", "--backbone", "test_resnet", "--batch-size", "4", "--epochs", "12"),
     *("--set", "views.size=32", "--set", "hidden=32", "--set", "checkpoint_steps=2", "--set", "log_steps=1"),
     *("--device", "cpu"),
 ]

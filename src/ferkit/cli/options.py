@@ -10,7 +10,7 @@ import typer
 SourcesArg = Annotated[
     list[Path],
     typer.Argument(
-        metavar="SOURCE...",
+        metavar="SOURCE",
         help="Photos, folders of them (searched recursively), parquet files with an image column, or face sets.",
         show_default=True,
     ),

@@ -17,7 +17,7 @@ def pretrain(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FACES]...",
+            metavar="FACES",
             help="A face set of `ferkit align`, or images to make one of: photos, folders, parquet.",
             show_default="faces",
         ),

@@ -1,0 +1,150 @@
+"""Find the faces of images: boxes, scores and five landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ferkit.errors import InputError
+from ferkit.faces.atlas import CELL
+from ferkit.faces.cascade import Cascade, Faces
+
+__all__ = ["Detections", "FaceDetector"]
+
+Pixels = NDArray[np.uint8]
+
+_BATCH_PIXELS = 1 << 23
+"""Pixels of the images that go through the cascade together; one larger image goes alone."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The faces of one image, best first; row i of every array is the same face.
+
+    Attributes:
+        boxes: (n, 4) float32, left, top, right, bottom in pixels of the image, the centre of its first pixel being
+            (0, 0); a box may reach over the border.
+        scores: (n,) float32 probability in [0, 1], falling.
+        landmarks: (n, 5, 2) float32 pixel coordinates (x, y): eye on the image's left, eye on its right, tip of the
+            nose, corner of the mouth on the left, on the right.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class FaceDetector:
+    """MTCNN (arXiv:1604.02878) as one batched cascade over the networks that facenet-pytorch ships.
+
+    Args:
+        device: where the networks run, e.g. "cpu" or "cuda".
+        min_face: side of the smallest face looked for: pixels (12 or more), or, below 1, a share of the image's
+            shorter side. Time grows with 1 / min_face squared.
+        thresholds: probabilities that a candidate must reach in the three stages, each between 0 and 1.
+        factor: scale from one pyramid level to the next, between 0 and 1.
+        max_side: larger images are first averaged down to this longest side, and faces that are then below 12 px are
+            not looked for; None keeps every image as it is.
+
+    Raises:
+        InputError: An argument is outside its range.
+        WeightsError: facenet-pytorch's weights are missing or damaged.
+    """
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        *,
+        min_face: float = 20,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
+        factor: float = 0.709,
+        max_side: int | None = None,
+    ) -> None:
+        _check(
+            0 < min_face < 1 or min_face >= CELL,
+            f"min_face must be a share of the image between 0 and 1 or at least {CELL} pixels, not {min_face}",
+        )
+        _check(all(0 < p < 1 for p in thresholds), f"thresholds must lie between 0 and 1, not {thresholds}")
+        _check(0 < factor < 1, f"factor must lie between 0 and 1, not {factor}; MTCNN's own is 0.709")
+        _check(max_side is None or max_side >= CELL, f"max_side must be at least {CELL} pixels, not {max_side}")
+        self.min_face, self.max_side, self.device = min_face, max_side, torch.device(device)
+        self._cascade = Cascade(thresholds, factor).to(self.device)
+
+    def detect(self, images: Sequence[Pixels]) -> list[Detections]:
+        """Find the faces of images of any sizes.
+
+        Args:
+            images: (H, W, 3) uint8 RGB arrays, H and W at least 1.
+
+        Returns:
+            One Detections an image, in the same order; empty where no face was found.
+
+        Raises:
+            InputError: An array is not (H, W, 3) uint8.
+        """
+        for image in images:
+            _check_image(image)
+        return [faces for batch in _batches(images) for faces in self._detect_batch(batch)]
+
+    def _detect_batch(self, images: Sequence[Pixels]) -> list[Detections]:
+        shrunk = [_shrink(image, self.max_side) for image in images]
+        steps = [image.shape[1] / small.shape[1] for image, small in zip(images, shrunk, strict=True)]
+        smallest = [self._smallest_face(image, step) for image, step in zip(images, steps, strict=True)]
+        return _per_image(self._cascade(shrunk, smallest, self.device), steps)
+
+    def _smallest_face(self, image: Pixels, step: float) -> float:
+        """Side of the smallest wanted face in the copy whose pixels are ``step`` pixels of the image."""
+        wanted = self.min_face if self.min_face >= 1 else self.min_face * min(image.shape[:2])
+        return max(wanted / step, CELL)
+
+
+def _check(valid: bool, message: str) -> None:
+    if not valid:
+        raise InputError(message)
+
+
+def _check_image(image: Pixels) -> None:
+    valid = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+    _check(valid, f"an image must be a (height, width, 3) uint8 array, not {image.shape} {image.dtype}")
+
+
+def _batches(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
+    """Split images, in order, into lists of at most ``_BATCH_PIXELS``; a larger image comes alone."""
+    batch: list[Pixels] = []
+    total = 0
+    for image in images:
+        pixels = image.shape[0] * image.shape[1]
+        if batch and total + pixels > _BATCH_PIXELS:
+            yield batch
+            batch, total = [], 0
+        batch.append(image)
+        total += pixels
+    if batch:
+        yield batch
+
+
+def _shrink(image: Pixels, max_side: int | None) -> Pixels:
+    height, width = image.shape[:2]
+    if max_side is None or max(height, width) <= max_side:
+        return image
+    scale = max_side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shrunk: Pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return shrunk
+
+
+def _per_image(faces: Faces, steps: Sequence[float]) -> list[Detections]:
+    """Split faces by image, in pixels of the images as given, pixel centres at whole numbers."""
+    step = torch.tensor(steps, device=faces.image.device)[faces.image]
+    boxes = faces.boxes * step[:, None] - 0.5
+    landmarks = faces.landmarks * step[:, None, None] - 0.5
+    image, *parts = (part.cpu().numpy() for part in (faces.image, boxes, faces.scores, landmarks))
+    return [Detections(*(part[image == number] for part in parts)) for number in range(len(steps))]
