@@ -4,8 +4,9 @@
     python benchmarks/bench_detection.py                   the same as a table, and benchmarks/results/detection.json
 
 The photos are those of ``$FERKIT_DATA/photos`` (or ``../shared/data/photos`` beside the repository), decoded before the
-clock starts. Recall and precision are counted at IoU 0.5 on the photos that dlib's XML files annotate. facenet-pytorch is
-called image by image: its batches need equal sizes and fail with numpy >= 1.24.
+clock starts. Recall and precision are counted at IoU 0.5 on the photos that dlib's XML files annotate. facenet-pytorch
+is called image by image: its batches need equal sizes and fail with numpy >= 1.24. Both use as many threads as torch
+does (OMP_NUM_THREADS). On a machine that is busy otherwise, the ratio of CPU times says more than the clock's.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from ferkit.ops.boxes import box_iou
 PHOTOS = Path(os.environ.get("FERKIT_DATA") or Path(__file__).parents[2] / "shared" / "data") / "photos"
 RESULT = Path(__file__).parent / "results" / "detection.json"
 MIN_FACE = 20
-THREADS = min(2, os.cpu_count() or 1)
 ROUNDS = 5
 
 Pixels = NDArray[np.uint8]
@@ -132,8 +132,7 @@ def matched(boxes: Boxes, wanted: Boxes) -> int:
 
 def compare() -> dict[str, object]:
     """Measure both detectors in this one run."""
-    torch.set_num_threads(THREADS)
-    cv2.setNumThreads(THREADS)
+    cv2.setNumThreads(torch.get_num_threads())
     shown = photos()
     images = [photo.image for photo in shown]
     contenders = {"ferkit": ferkit_detect(), "facenet-pytorch": facenet_detect()}
@@ -166,7 +165,13 @@ def row(timing: Timing, quality: dict[str, float], count: int) -> dict[str, floa
 
 def machine(load: float) -> dict[str, object]:
     packages = {name: version(name) for name in ("torch", "torchvision", "facenet-pytorch", "opencv-python", "numpy")}
-    return {"cpu": platform.processor() or platform.machine(), "threads": THREADS, "load before": load, **packages}
+    return {
+        "cpu": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load before": load,
+        **packages,
+    }
 
 
 def table(result: dict[str, object]) -> str:

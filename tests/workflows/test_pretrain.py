@@ -166,7 +166,14 @@ def test_starting_from_another_network_is_refused(faces, tmp_path):
 def test_bad_settings_are_one_sentence(faces, tmp_path, change, error, says):
     with pytest.raises(error, match=says):
         pretrain([faces], tmp_path / "run", **QUICK | change)
-    assert not (tmp_path / "run" / "encoder.safetensors").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_few_faces_get_a_batch_that_they_fill(faces, tmp_path):
+    quick = {key: value for key, value in QUICK.items() if key != "batch_size"}
+    assert pretrain([faces], tmp_path / "run", **quick).steps == 2
+    recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert recipe["training"]["batch_size"] == 8  # of 13 faces
 
 
 def test_missing_faces_are_told_before_a_run_folder_is_made(tmp_path):
@@ -186,8 +193,9 @@ def test_existing_run_is_left_alone_without_resume(faces, tmp_path):
 def test_foreign_folder_is_left_alone(faces, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="no run of ferkit"):
-        pretrain([faces], tmp_path / "run", **QUICK)
+    for resume in (False, True):
+        with pytest.raises(OutputError, match="no run of ferkit"):
+            pretrain([faces], tmp_path / "run", **QUICK, resume=resume)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
 

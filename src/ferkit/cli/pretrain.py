@@ -27,7 +27,7 @@ def pretrain(
     backbone: Annotated[str, typer.Option(help="Any model name of timm.")] = "resnet18",
     epochs: Annotated[float | None, typer.Option(help="Passes over the faces.", show_default="50")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Faces a step, over all processes.", show_default="256")
+        int | None, typer.Option(help="Faces a step, over all processes.", show_default="256, or what the faces fill")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Source of all randomness.", show_default="0")] = None,
     settings: Annotated[

@@ -24,7 +24,7 @@ from ferkit.training.metrics import MetricsFile
 from ferkit.training.schedule import batches, learning_rate, step_generator
 from ferkit.training.settings import TrainSettings
 
-__all__ = ["Faces", "Trainable", "Trained", "train"]
+__all__ = ["Faces", "Trainable", "Trained", "UnknownOptimizerError", "check_settings", "train"]
 
 
 class Trainable(Protocol):
@@ -63,6 +63,22 @@ class Trained:
     last: dict[str, float]
 
 
+def check_settings(settings: TrainSettings, faces: int) -> None:
+    """Tell what would keep a run from starting, before anything is written.
+
+    Raises:
+        TrainingError: the faces do not fill one batch.
+        UnknownOptimizerError: timm has no such optimiser.
+    """
+    if faces < settings.batch_size:
+        raise TrainingError(
+            f"{faces} faces do not fill one batch of {settings.batch_size}; "
+            f"give more faces or --batch-size {max(2, faces // 2)}"
+        )
+    if settings.optimizer not in timm.optim.list_optimizers():
+        raise UnknownOptimizerError(settings.optimizer, timm.optim.list_optimizers())
+
+
 def train(
     method: nn.Module, faces: Faces, settings: TrainSettings, run: Path, progress: Progress, device: str | None
 ) -> Trained:
@@ -98,19 +114,13 @@ class _Run:
         progress: Progress,
         device: str | None,
     ) -> None:
-        if len(faces) < settings.batch_size:
-            raise TrainingError(
-                f"{len(faces)} faces do not fill one batch of {settings.batch_size}; "
-                f"give more faces or --batch-size {max(2, len(faces) // 2)}"
-            )
+        check_settings(settings, len(faces))
         self.settings, self.faces, self.progress, self.run = settings, faces, progress, run
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=device == "cpu")
         self.steps = max(1, math.floor(settings.epochs * (len(faces) // settings.batch_size)))
         self.method = method.to(self.accelerator.device)
         self.method.to(memory_format=torch.channels_last)
         self.trainable = cast(Trainable, method)
-        if settings.optimizer not in timm.optim.list_optimizers():
-            raise UnknownOptimizerError(settings.optimizer, timm.optim.list_optimizers())
         optimizer = timm.optim.create_optimizer_v2(
             self.method,
             opt=settings.optimizer,

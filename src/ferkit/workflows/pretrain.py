@@ -22,7 +22,8 @@ from ferkit.encoders.registry import EncoderCard, TrainedOn
 from ferkit.errors import OutputError, TrainingError
 from ferkit.methods import find_method
 from ferkit.progress import Progress, Silent
-from ferkit.training.loop import train
+from ferkit.training.loop import check_settings, train
+from ferkit.training.settings import TrainSettings
 from ferkit.workflows.recipe import Recipe, resolve_recipe
 
 __all__ = ["PretrainResult", "pretrain"]
@@ -67,7 +68,7 @@ def pretrain(
         method: a name of `ferkit.methods.METHODS`.
         backbone: a timm model.
         epochs: passes over the faces.
-        batch_size: faces a step, over all processes.
+        batch_size: faces a step, over all processes; None takes 256, or less where the faces do not fill that.
         seed: source of all randomness.
         settings: dotted settings of the method or the loop, such as ``{"base": "simclr", "views.size": 64}``.
         init: an encoder whose weights the backbone starts from.
@@ -88,14 +89,16 @@ def pretrain(
     resolve_recipe(method, settings or {}, given, faces=0, faces_sha256="")  # a wrong setting is told before any work
     _check_run_folder(run, resume)
     faces = _face_set(sources, run, aligned, device, progress)
+    if "batch_size" not in {*given, *(settings or {})}:
+        given["batch_size"] = _fitting_batch(len(faces), progress)
     recipe = resolve_recipe(
         method, settings or {}, given, backbone=backbone, init=init, faces=len(faces), faces_sha256=_digest(faces)
     )
-    _keep_recipe(recipe, run)
-
     torch.manual_seed(recipe.training.seed)
     network = _initial_backbone(recipe)
     learner = kind(network, feature_dim(network), recipe.settings)
+    check_settings(recipe.training, len(faces))
+    _keep_recipe(recipe, run)
     trained = train(learner, faces, recipe.training, run, progress, device)
     if int(os.environ.get("RANK", "0")) == 0:
         _save_encoder(learner.backbone, recipe, faces, run, trained.steps)
@@ -103,10 +106,12 @@ def pretrain(
 
 
 def _check_run_folder(run: Path, resume: bool) -> None:
-    if (run / "recipe.yaml").exists() and not resume:
-        raise OutputError(f"the run folder {str(run)!r} exists; add --resume to go on with it, or choose another -o")
-    if run.exists() and not (run.is_dir() and (resume or not any(run.iterdir()))):
+    if not run.exists() or (run.is_dir() and not any(run.iterdir())):
+        return
+    if not any((run / name).exists() for name in ("recipe.yaml", "faces", "faces.partial")):
         raise OutputError(f"{str(run)!r} exists and is no run of ferkit; choose another -o")
+    if not resume:
+        raise OutputError(f"the run folder {str(run)!r} exists; add --resume to go on with it, or choose another -o")
 
 
 def _face_set(
@@ -122,6 +127,16 @@ def _face_set(
 
         align(paths, own, aligned=aligned, device=device, progress=progress)
     return FaceSet.open(own)
+
+
+def _fitting_batch(faces: int, progress: Progress) -> int:
+    """The default batch size, or, for fewer faces than that, the largest power of two that they fill."""
+    usual: int = TrainSettings().batch_size
+    if not 2 <= faces < usual:
+        return usual
+    fitting = 1 << (faces.bit_length() - 1)
+    progress.say(f"{faces} faces do not fill a batch of {usual}: taking batches of {fitting} (--batch-size sets it)")
+    return fitting
 
 
 def _digest(faces: FaceSet) -> str:
