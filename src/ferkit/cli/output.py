@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-__all__ = ["ProgressBar", "err", "out", "report"]
+__all__ = ["ProgressBar", "err", "out", "report", "short_path"]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -22,6 +23,12 @@ def report(summary: str, result: Mapping[str, Any], *, json: bool) -> None:
         print(jsonlib.dumps(result, indent=2, default=str))
     else:
         out.print(summary)
+
+
+def short_path(source: str) -> str:
+    """The path as seen from here, where it lies below."""
+    path, here = Path(source), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else source
 
 
 class ProgressBar:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from ferkit.cli.options import AlignedOpt, DeviceOpt, JsonOpt, MinFaceOpt
-from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.workflows import MIN_FACE
 
 if TYPE_CHECKING:
@@ -83,16 +83,12 @@ def _summary(result: RetrieveResult) -> str:
 def _table(hits: Sequence[Hit]) -> list[str]:
     """Lay the hits out in columns. The path stands last and is never broken, whatever the terminal's width."""
     rows = [("rank", "score", "face", "label", "picture")]
-    rows += [(str(hit.rank), f"{hit.score:.3f}", str(hit.face), hit.label or "", _short(hit.source)) for hit in hits]
+    rows += [
+        (str(hit.rank), f"{hit.score:.3f}", str(hit.face), hit.label or "", short_path(hit.source)) for hit in hits
+    ]
     width = max(len(row[3]) for row in rows)
     labelled = any(hit.label for hit in hits)
     return [
         f"{rank:>4}  {score:>6}  {face:>4}  " + (f"{label:<{width}}  " if labelled else "") + picture
         for rank, score, face, label, picture in rows
     ]
-
-
-def _short(source: str) -> str:
-    """The path as seen from here, where it lies below."""
-    path, here = Path(source), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else source
