@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -25,7 +26,7 @@ class MethodSettings(BaseModel):
 S = TypeVar("S", bound=MethodSettings)
 
 
-class Method(nn.Module, Generic[S]):
+class Method(nn.Module, ABC, Generic[S]):
     """A backbone with the heads and the loss that train it.
 
     To add a method: one file with a settings class and a subclass that has `loss` (and `after_step` if something
@@ -54,9 +55,9 @@ class Method(nn.Module, Generic[S]):
         a, b = (self.make_view(faces, generator) for _ in range(2))
         return Views(a, b, a.new_empty(0, *a.shape))
 
+    @abstractmethod
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the scalar to minimise as "loss", and any figures to watch beside it."""
-        raise NotImplementedError(f"{type(self).__name__} has no loss")
 
     def forward(self, views: Views) -> dict[str, Tensor]:
         """Compute `loss`; wrappers such as DistributedDataParallel call this."""
