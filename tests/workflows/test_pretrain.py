@@ -182,6 +182,12 @@ def test_missing_faces_are_told_before_a_run_folder_is_made(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_without_a_default_face_set_says_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingPathError, match="ferkit align PHOTOS -o faces"):
+        pretrain(**QUICK)
+
+
 def test_existing_run_is_left_alone_without_resume(faces, tmp_path):
     pretrain([faces], tmp_path / "run", **QUICK)
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}

@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output
 from ferkit.encoders.encoder import Encoder, load_encoder
 from ferkit.encoders.registry import DEFAULT_ENCODER, load_registry
-from ferkit.errors import EncoderMismatchError, MissingPathError
+from ferkit.errors import EncoderMismatchError
 from ferkit.progress import Progress, Silent
+from ferkit.workflows import FACES, MIN_FACE
 from ferkit.workflows.faces_of import (
-    MIN_FACE,
     FaceStream,
     SetStream,
     open_faces,
+    require_default_faces,
     require_faces,
     source_paths,
     split_problems,
@@ -26,8 +27,6 @@ from ferkit.workflows.faces_of import (
 from ferkit.workflows.staged_vectors import StagedVectors
 
 __all__ = ["EmbedResult", "embed", "encoder_stamp"]
-
-_DEFAULT_SOURCE = "faces"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class EmbedResult:
 
 
 def embed(
-    sources: str | Path | Sequence[str | Path] = _DEFAULT_SOURCE,
+    sources: str | Path | Sequence[str | Path] = FACES,
     out: str | Path = "emb.npy",
     *,
     encoder: str | Path = DEFAULT_ENCODER,
@@ -89,7 +88,7 @@ def embed(
     """
     paths, target, progress = source_paths(sources), Path(out), progress or Silent()
     check_embedding_output(target)
-    _require_source(paths)
+    require_default_faces(paths, "embed")
     stream = open_faces(paths, aligned=aligned, device=device, min_face=min_face, progress=progress)
     model = load_encoder(encoder, device)
     _require_template(stream, model)
@@ -119,14 +118,6 @@ def encoder_stamp(model: Encoder, given: str | Path) -> EncoderStamp:
     """
     name = model.name if str(given) in load_registry() else str(Path(given).resolve())
     return EncoderStamp(name=name, sha256=model.sha256, dim=model.dim, crop=model.crop, size=model.size)
-
-
-def _require_source(paths: Sequence[Path]) -> None:
-    """Say more than "missing" where the user named nothing and the default is not there."""
-    if paths == [Path(_DEFAULT_SOURCE)] and not paths[0].exists():
-        raise MissingPathError(
-            _DEFAULT_SOURCE, "make it with `ferkit align PHOTOS -o faces`, or name your photos: `ferkit embed PHOTOS`"
-        )
 
 
 def _require_template(stream: FaceStream, model: Encoder) -> None:

@@ -23,8 +23,8 @@ from ferkit._version import __version__
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.faces import Face, crop_sha256
 from ferkit.data.sources import Picture, looks_aligned, open_sources
-from ferkit.errors import InputError, NoFaceError, NoImagesError
-from ferkit.workflows import MIN_FACE
+from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
+from ferkit.workflows import FACES, MIN_FACE
 from ferkit.workflows.reading import Decoded, grouped, read_ahead, read_crop, read_photo
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "SetStream",
     "open_faces",
     "open_pictures",
+    "require_default_faces",
     "require_faces",
     "source_paths",
     "split_problems",
@@ -100,6 +101,18 @@ class FaceStream(Protocol):
 def source_paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return what a caller gave as a list of paths; a lone path need not be wrapped."""
     return [Path(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+
+
+def require_default_faces(paths: Sequence[Path], verb: str) -> None:
+    """Say more than "missing" where the user named nothing and the default is not there.
+
+    Raises:
+        MissingPathError: ``paths`` is the default folder, and it does not exist.
+    """
+    if paths == [Path(FACES)] and not paths[0].exists():
+        raise MissingPathError(
+            FACES, f"make it with `ferkit align PHOTOS -o faces`, or name your photos: `ferkit {verb} PHOTOS`"
+        )
 
 
 def open_faces(

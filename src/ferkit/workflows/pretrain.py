@@ -24,6 +24,8 @@ from ferkit.methods import find_method
 from ferkit.progress import Progress, Silent
 from ferkit.training.loop import check_settings, train
 from ferkit.training.settings import TrainSettings
+from ferkit.workflows import FACES
+from ferkit.workflows.faces_of import require_default_faces, source_paths
 from ferkit.workflows.recipe import Recipe, resolve_recipe
 
 __all__ = ["PretrainResult", "pretrain"]
@@ -44,7 +46,7 @@ class PretrainResult:
 
 
 def pretrain(
-    sources: Sequence[str | Path] = ("faces",),
+    sources: str | Path | Sequence[str | Path] = FACES,
     out: str | Path | None = None,
     *,
     method: str = "contrawarping",
@@ -88,7 +90,9 @@ def pretrain(
     given = {name: value for name, value in by_name.items() if value is not None}
     resolve_recipe(method, settings or {}, given, faces=0, faces_sha256="")  # a wrong setting is told before any work
     _check_run_folder(run, resume)
-    faces = _face_set(sources, run, aligned, device, progress)
+    paths = source_paths(sources)
+    require_default_faces(paths, "pretrain")
+    faces = _face_set(paths, run, aligned, device, progress)
     if "batch_size" not in {*given, *(settings or {})}:
         given["batch_size"] = _fitting_batch(len(faces), progress)
     recipe = resolve_recipe(
@@ -115,10 +119,9 @@ def _check_run_folder(run: Path, resume: bool) -> None:
 
 
 def _face_set(
-    sources: Sequence[str | Path], run: Path, aligned: bool | None, device: str | None, progress: Progress
+    paths: Sequence[Path], run: Path, aligned: bool | None, device: str | None, progress: Progress
 ) -> FaceSet:
     """Open the face set, aligning the sources into the run folder first if they are none."""
-    paths = [Path(source) for source in sources]
     if len(paths) == 1 and is_face_set(paths[0]):
         return FaceSet.open(paths[0])
     own = run / "faces"
