@@ -45,19 +45,39 @@ def test_one_bump_folds_just_beyond_the_bound():
 @given(
     centers=arrays("float32", (1, 6, 2), elements=st.floats(-1, 1, width=32)),
     directions=arrays("float32", (1, 6, 2), elements=st.floats(-2, 2, width=32)),
-    radii=arrays("float32", (1, 6), elements=st.floats(0.25, 1, width=32)),
+    radii=arrays("float32", (1, 6), elements=st.floats(0.125, 1, width=32)),
     stride=st.sampled_from([1, 4]),
 )
 def test_limited_shifts_never_fold(centers, directions, radii, stride):
     centers, wanted, radii = (torch.from_numpy(values) for values in (centers, directions, radii))
     shifts = limit_shifts(centers, wanted, radii)
-    assert (jacobian_determinant(warp_grid(identity(192), centers, shifts, radii, stride=stride)) > 0).all()
+    assert (jacobian_determinant(warp_grid(identity(320), centers, shifts, radii, stride=stride)) > 0).all()
     assert (shifts.norm(dim=-1) <= wanted.norm(dim=-1) + 1e-6).all()
 
 
 def test_lonely_bump_keeps_a_legal_shift():
     center, shift, radius = ONE
     torch.testing.assert_close(limit_shifts(center, shift, radius), shift)
+
+
+def test_shifts_are_shortened_no_more_than_needed():
+    center, radius = torch.tensor([[[0.1, -0.2], [0.3, 0.1]]]), torch.tensor([[0.4, 0.5]])
+    wanted = torch.tensor([[[0.5, 0.0], [-0.3, 0.2]]])
+    assert (jacobian_determinant(warp_grid(identity(192), center, wanted, radius, stride=1)) < 0).any()
+    shifts = limit_shifts(center, wanted, radius, least=0.2)
+    least = jacobian_determinant(warp_grid(identity(192), center, shifts, radius, stride=1)).min().item()
+    assert least == pytest.approx(0.2, abs=0.06)
+    torch.testing.assert_close(
+        shifts / wanted.norm(dim=-1, keepdim=True), wanted * (shifts[0, 0, 0] / 0.5) / wanted.norm(dim=-1, keepdim=True)
+    )
+
+
+def test_only_what_folds_is_limited():
+    """Bumps that meet add up where nothing folds; bumps that part add up behind both, where the skin would tear."""
+    center, radius = torch.tensor([[[-0.3, 0.0], [0.3, 0.0]]]), torch.tensor([[0.5, 0.5]])
+    meeting = torch.tensor([[[0.2, 0.0], [-0.2, 0.0]]])
+    torch.testing.assert_close(limit_shifts(center, meeting, radius), meeting)
+    assert (limit_shifts(center, -meeting, radius).norm(dim=-1) < 0.16).all()
 
 
 def test_coarse_grid_is_close_to_the_exact_one():

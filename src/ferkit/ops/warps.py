@@ -6,8 +6,8 @@ x samples the input at
     u(x) = x - sum_i b(|x - c_i| / r_i) s_i,     b(t) = (1 - t^2)^2 for t < 1, else 0.
 
 This is Gustafsson's local translation (Interactive Image Warping, 1993) with a polynomial fall-off. The slope of b is
-at most 8 / (3 sqrt 3), so one bump stays one-to-one while |s| < 0.6495 r; where several overlap, their slopes add up,
-and `limit_shifts` keeps the sum below one, so that det du/dx > 0 everywhere.
+at most 8 / (3 sqrt 3), so one bump stays one-to-one while |s| < 0.6495 r; where several overlap, `limit_shifts` keeps
+det du/dx > 0.
 """
 
 from __future__ import annotations
@@ -44,27 +44,45 @@ def bump_displacement(points: Tensor, centers: Tensor, shifts: Tensor, radii: Te
     return total.view(points.shape)
 
 
-def limit_shifts(centers: Tensor, shifts: Tensor, radii: Tensor, limit: float = 0.9) -> Tensor:
-    """Shorten shifts just enough that no warp folds, however the bumps overlap.
+def limit_shifts(centers: Tensor, shifts: Tensor, radii: Tensor, least: float = 0.2) -> Tensor:
+    """Shorten the shifts of an image, all by one factor, just enough that its warp does not fold.
 
-    At any point the bumps that reach it all overlap one another, so it is enough that for every bump i the slopes of
-    itself and all its neighbours sum to at most ``limit`` < 1.
+    With A = sum_i 4 (1 - t_i^2) / r_i^2 s_i (x - c_i)^T the map of shifts f * s has det du/dx = 1 + f tr A + f^2 det A.
+    The factor is the largest f <= 1 up to which this stays at ``least`` or above at every point of a grid over the
+    face, whose points are a fifth of the smallest radius apart; ``least`` covers what lies between them.
 
     Args:
         centers: (B, N, 2) centres.
         shifts: (B, N, 2) wanted shifts.
-        radii: (B, N) radii.
-        limit: bound on the summed slope, in (0, 1).
+        radii: (B, N) radii; the work grows with the inverse square of the smallest.
+        least: determinant to keep, in (0, 1).
 
     Returns:
         (B, N, 2) shifts of the same directions, none longer than before.
     """
-    slopes = MAX_SLOPE * shifts.norm(dim=-1) / radii
-    overlap = torch.cdist(centers, centers) < radii[:, :, None] + radii[:, None, :]
-    crowding = (overlap * slopes[:, None, :]).sum(-1)
-    factor = (limit / crowding.clamp(min=limit))[:, None, :].expand_as(overlap)
-    least: Tensor = factor.masked_fill(~overlap, 1.0).amin(-1)
-    return shifts * least[..., None]
+    x, y, features = _grid_points(math.ceil(10 / float(radii.min())), centers.device)
+    # 4 (1 - t^2) / r^2 is linear in x^2 + y^2, x, y and 1: one product gives it for all points and bumps.
+    linear = torch.cat(
+        [-torch.ones_like(radii[..., None]), 2 * centers, (radii**2 - centers.square().sum(-1))[..., None]], 2
+    )
+    slope = (features @ (linear * (4 / radii**4)[..., None]).mT).clamp_(min=0)
+    moments = (shifts[..., :, None] * centers[..., None, :]).flatten(2)
+    sx, sy, xx, xy, yx, yy = (slope @ torch.cat([shifts, moments], 2)).unbind(-1)
+    a, b, c, d = sx * x - xx, sx * y - xy, sy * x - yx, sy * y - yy
+    trace, determinant = a + d, a * d - b * c
+    square = trace.square() - 4 * (1 - least) * determinant
+    # The smallest positive root of det = least; a negative or missing one means that no factor reaches it.
+    divisor = torch.where(square >= 0, square.clamp(min=0).sqrt() - trace, 0).amax(1)
+    factor = torch.where(divisor > 0, 2 * (1 - least) / divisor, 1).clamp(max=1)
+    return shifts * factor[:, None, None]
+
+
+@functools.cache
+def _grid_points(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """x, y (P,) and the features x^2 + y^2, x, y, 1 (P, 4) of ``side`` x ``side`` points over the face."""
+    line = torch.linspace(-1, 1, side, device=device)
+    x, y = torch.cartesian_prod(line, line).unbind(-1)
+    return x, y, torch.stack([x**2 + y**2, x, y, torch.ones_like(x)], 1)
 
 
 def warp_grid(grid: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor, stride: int = 4) -> Tensor:
