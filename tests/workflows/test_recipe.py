@@ -49,7 +49,22 @@ def test_unknown_method_names_the_nearest():
         resolve_recipe("simclrr", {}, {}, **REST)
 
 
-@pytest.mark.parametrize(("key", "value"), [("lr", "fast"), ("views.size", 3), ("base", "moco"), ("epochs", -1)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lr", "fast"),
+        ("views.size", 3),
+        ("base", "moco"),
+        ("epochs", -1),
+        ("views.scale", [1.0, 0.5]),
+        ("views.sigma", [0.0, 1.0]),
+        ("warps.bumps", [5, 2]),
+        ("warps.bumps", [0, 2]),
+        ("warps.bumps", [2, 14]),
+        ("warps.radius", [0, 0.4]),
+        ("warps.strength", [0.2, 1.5]),
+    ],
+)
 def test_value_out_of_range_says_which(key, value):
     with pytest.raises(InputError, match=key.replace(".", r"\.")):
         resolve_recipe("contrawarping", {key: value}, {}, **REST)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+from abc import abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,7 +98,24 @@ def looks_aligned(pictures: Sequence[Picture]) -> bool:
     return len(sizes) == 1 and all(width == height <= _ALIGNED_SIDE for width, height in sizes)
 
 
-class _Chain(Sequence[Picture]):
+class _Pictures(Sequence[Picture]):
+    """Pictures that are made when they are asked for: slices and negative indices, as for any sequence."""
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Picture]: ...
+    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self._at(range(len(self))[index])
+
+    @abstractmethod
+    def _at(self, index: int, /) -> Picture:
+        """The picture at an index from 0 to the length."""
+
+
+class _Chain(_Pictures):
     """Several sequences of pictures, one behind the other."""
 
     def __init__(self, parts: Sequence[Sequence[Picture]]) -> None:
@@ -107,19 +125,12 @@ class _Chain(Sequence[Picture]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, index: int) -> Picture: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Picture]: ...
-    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        index = range(len(self))[index]  # negative and out of range, as for any sequence
+    def _at(self, index: int) -> Picture:
         part = bisect_right(self._ends, index)
         return self._parts[part][index - (self._ends[part - 1] if part else 0)]
 
 
-class _ParquetPictures(Sequence[Picture]):
+class _ParquetPictures(_Pictures):
     """The rows of one parquet file; bytes are read by row group, the last few of which stay in memory."""
 
     def __init__(self, path: Path) -> None:
@@ -140,14 +151,7 @@ class _ParquetPictures(Sequence[Picture]):
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Picture: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Picture]: ...
-    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        row = range(len(self))[index]
+    def _at(self, row: int) -> Picture:
         return Picture(self._name(row), self._labels(row), self._identities(row), partial(self._bytes, row))
 
     def _name(self, row: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from ferkit.methods.anchors import MIRRORED, anchor_points
+from ferkit.methods.anchors import ANCHORS, MIRRORED, anchor_points
 from ferkit.ops.blur import gaussian_blur
 from ferkit.ops.colour import apply_colour, jitter_matrices, normalise_after
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
@@ -17,6 +18,20 @@ from ferkit.ops.warps import limit_shifts, warp_grid
 
 __all__ = ["ViewMaker", "ViewSettings", "Views", "Warp", "WarpSettings", "draw_warps", "to_float"]
 
+
+Bounds = TypeVar("Bounds", tuple[float, float], tuple[int, int])
+
+
+def _rising(bounds: Bounds) -> Bounds:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"the lower bound {bounds[0]:g} is above the upper one {bounds[1]:g}")
+    return bounds
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Anchors = Annotated[int, Field(ge=1, le=len(ANCHORS))]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
 Range = tuple[float, float]
 
 _CPU_CHUNK = 16
@@ -29,8 +44,8 @@ class ViewSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(112, ge=16, description="pixels a side of a view")
-    scale: Range = Field((0.65, 1.0), description="side of the view as a share of the crop's side")
-    aspect: Range = Field((0.9, 1.1), description="width over height of the area a view shows")
+    scale: PositiveRange = Field((0.65, 1.0), description="side of the view as a share of the crop's side")
+    aspect: PositiveRange = Field((0.9, 1.1), description="width over height of the area a view shows")
     rotation: float = Field(12.0, ge=0, le=180, description="largest turn either way, degrees")
     flip: float = Field(0.5, ge=0, le=1, description="chance of mirroring")
     jitter: float = Field(0.8, ge=0, le=1, description="chance of any colour jitter")
@@ -40,7 +55,7 @@ class ViewSettings(BaseModel):
     hue: float = Field(0.1, ge=0, le=0.5, description="largest turn, in turns of the colour circle")
     gray: float = Field(0.2, ge=0, le=1, description="chance of dropping colour")
     blur: float = Field(0.5, ge=0, le=1, description="chance of a Gaussian blur")
-    sigma: Range = Field((0.1, 1.5), description="blur's standard deviation, pixels of a 112 px view")
+    sigma: PositiveRange = Field((0.1, 1.5), description="blur's standard deviation, pixels of a 112 px view")
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="channel means of the encoder's input")
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="channel deviations of the same")
 
@@ -50,9 +65,13 @@ class WarpSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bumps: tuple[int, int] = Field((2, 5), description="fewest and most places that a warp moves")
-    radius: Range = Field((0.2, 0.4), description="reach of a bump, as a share of the crop's half side")
-    strength: Range = Field((0.25, 0.6), description="shift of a bump's centre, as a share of its radius")
+    bumps: Annotated[tuple[Anchors, Anchors], AfterValidator(_rising)] = Field(
+        (2, 5), description="fewest and most places that a warp moves"
+    )
+    radius: PositiveRange = Field((0.2, 0.4), description="reach of a bump, as a share of the crop's half side")
+    strength: Annotated[tuple[Share, Share], AfterValidator(_rising)] = Field(
+        (0.25, 0.6), description="shift of a bump's centre, as a share of its radius"
+    )
     spread: float = Field(0.06, ge=0, description="deviation of a centre about its anchor, share of the half side")
     symmetric: float = Field(0.5, ge=0, le=1, description="chance that left and right move alike")
 

@@ -19,10 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MAX_SLOPE", "bump_displacement", "jacobian_determinant", "limit_shifts", "warp_grid"]
-
-MAX_SLOPE = 8 / (3 * math.sqrt(3))
-"""Largest slope of b(t) = (1 - t^2)^2, at t = 1 / sqrt 3."""
+__all__ = ["bump_displacement", "jacobian_determinant", "limit_shifts", "warp_grid"]
 
 
 def bump_displacement(points: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor) -> Tensor:
