@@ -102,7 +102,9 @@ def resolve_recipe(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"the setting {where} cannot be {first['input']!r}: {first['msg']}") from error
+        raise InputError(
+            f"the setting {where} cannot be {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error
 
 
 def _dotted(kind: type[BaseModel], prefix: str = "") -> set[str]:
