@@ -5,9 +5,12 @@
     │   ├── MissingPathError
     │   ├── NoImagesError
     │   ├── UnreadableImageError
+    │   ├── UnreadableVideoError
     │   └── NoFaceError
     ├── UnknownNameError        3   a name that no table holds; says the nearest ones
+    │   ├── UnknownColumnError
     │   ├── UnknownEncoderError
+    │   ├── UnknownLayoutError
     │   ├── UnknownMethodError
     │   └── UnknownSettingError
     ├── WeightsError            4   weights missing, damaged, or not of the expected hash
@@ -36,11 +39,14 @@ __all__ = [
     "OutputError",
     "SetError",
     "TrainingError",
+    "UnknownColumnError",
     "UnknownEncoderError",
+    "UnknownLayoutError",
     "UnknownMethodError",
     "UnknownNameError",
     "UnknownSettingError",
     "UnreadableImageError",
+    "UnreadableVideoError",
     "WeightsError",
 ]
 
@@ -78,6 +84,14 @@ class UnreadableImageError(InputError):
         )
 
 
+class UnreadableVideoError(InputError):
+    """The file is not a video, is damaged, or is cut short; ``why`` says which."""
+
+    def __init__(self, source: Path | str, why: str) -> None:
+        self.why = why
+        super().__init__(f"cannot read {str(source)!r} as a video ({why}); give a complete MP4, MOV, MPG, AVI or WebM")
+
+
 class NoFaceError(InputError):
     """No face was found where one is needed."""
 
@@ -101,6 +115,18 @@ class UnknownEncoderError(UnknownNameError):
 
     kind = "encoder"
     listing = "see `ferkit models list`"
+
+
+class UnknownColumnError(UnknownNameError):
+    """What a column is said to hold is nothing that ferkit reads."""
+
+    kind = "column to be set"
+
+
+class UnknownLayoutError(UnknownNameError):
+    """The name is not in LAYOUTS, or not of a split of its layout."""
+
+    kind = "layout"
 
 
 class UnknownMethodError(UnknownNameError):

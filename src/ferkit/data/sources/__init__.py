@@ -1,0 +1,159 @@
+"""Sources: what a user names on the command line, as one sequence of pictures and one of videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.sources.folder import open_file, open_folder
+from ferkit.data.sources.layouts import open_layout
+from ferkit.data.sources.parquet import open_parquet
+from ferkit.data.sources.patterns import expanded
+from ferkit.data.sources.picture import Chain, Container, Picture, Sources
+from ferkit.data.sources.rules import RuledPictures, SourceRules
+from ferkit.data.sources.shards import open_tar, refuse_compressed
+from ferkit.data.sources.tables import open_csv, open_list
+from ferkit.data.sources.tree import is_there
+from ferkit.data.sources.video import VIDEO_SUFFIXES, Video, frame_picture
+from ferkit.data.sources.zips import open_zip
+from ferkit.errors import InputError, MissingPathError, NoImagesError, UnreadableImageError
+
+__all__ = ["OPENERS", "Picture", "SourceRules", "Sources", "Video", "find_picture", "looks_aligned", "open_sources"]
+
+# fmt: off
+OPENERS: Mapping[str, Callable[[Path, SourceRules], Sources]] = {
+    ".parquet": open_parquet,
+    ".csv": open_csv, ".tsv": open_csv,
+    ".txt": open_list, ".lst": open_list,
+    ".zip": open_zip,
+    ".tar": open_tar,
+    ".gz": refuse_compressed, ".tgz": refuse_compressed, ".bz2": refuse_compressed, ".xz": refuse_compressed,
+    ".zst": refuse_compressed, ".7z": refuse_compressed,
+}
+"""How files that hold or name pictures are opened, by their suffix."""
+# fmt: on
+
+_ARCHIVES = frozenset({".zip", ".tar"})
+_ALIGNED_SIDE = 256  # crops are small; ferkit default
+_ALIGNED_SAMPLE = 64
+_OPEN_CONTAINERS = 8
+
+
+def open_sources(paths: Sequence[Path], rules: SourceRules | None = None) -> Sources:
+    """List the pictures and videos of all that a user named, in the given order.
+
+    A folder is searched recursively for images and videos, in natural order ("2" before "10"), without hidden ones; two
+    or more folders of them right below it, and no file beside them, label what they hold (the layout of torchvision's
+    ImageFolder). Files of the kinds in `OPENERS` are read for the pictures that they hold or name; any other file is
+    taken for an image, or by its suffix for a video. Globs and brace patterns stand for the files that they match.
+
+    What a table or archive holds is read when it is asked for. A row or member that is damaged is a picture all the
+    same; reading it raises `UnreadableImageError`.
+
+    Args:
+        paths: what the user named.
+        rules: how to read it; None reads what is there.
+
+    Raises:
+        MissingPathError: a path does not exist.
+        NoImagesError: there is no image or video in any of them.
+        InputError: a file cannot be read as what its suffix says, a folder cannot be listed, or a glob matches nothing.
+        UnknownLayoutError: the rules name a layout that ferkit does not know.
+    """
+    rules = rules or SourceRules()
+    found = [_open(path, rules) for named in paths for path in expanded(Path(named))]
+    sources = Sources(Chain([each.pictures for each in found]), [clip for each in found for clip in each.videos])
+    if not sources.pictures and not sources.videos:
+        raise NoImagesError(_nothing_found(paths))
+    return sources
+
+
+def find_picture(source: str, rules: SourceRules | None = None) -> Picture:
+    """Find a picture again by its ``source``; that of a container comes with what the container says of it.
+
+    The last few containers stay open, so that asking for many pictures of one is quick.
+
+    Args:
+        source: as in `Picture`: a path, or a container's with the place in it, or a video's with the frame's number.
+        rules: those by which it was found; only the columns of parquet files matter.
+
+    Raises:
+        MissingPathError: the file is gone.
+        InputError: its container cannot be read, or holds no such picture any more.
+    """
+    path, _, place = source.rpartition("#")
+    if is_there(Path(source)):
+        return Picture(source)
+    if not path or not is_there(Path(path)):
+        raise MissingPathError(source, "it was there when it was first read; name the place where it is now")
+    try:
+        return _find(Path(path), place, rules or SourceRules())
+    except KeyError as error:
+        raise InputError(f"{path!r} holds no picture {place!r} any more; read its faces again") from error
+
+
+def looks_aligned(pictures: Sequence[Picture]) -> bool:
+    """Say whether these are face crops already: small, square and all alike.
+
+    Looks at the headers of the first 64 readable pictures: all must be square, of one size, at most 256 pixels.
+    """
+    sizes = set(islice(_readable_sizes(pictures), _ALIGNED_SAMPLE))
+    return len(sizes) == 1 and all(width == height <= _ALIGNED_SIDE for width, height in sizes)
+
+
+def _open(path: Path, rules: SourceRules) -> Sources:
+    if rules.layout is not None:
+        return Sources(RuledPictures(open_layout(rules.layout, path.resolve()), path.resolve(), rules))
+    try:
+        if path.is_dir():
+            return open_folder(path.resolve(), rules)
+    except OSError as error:
+        raise InputError(f"cannot look into {str(path)!r}: {error.strerror}; check its permissions") from error
+    return OPENERS.get(path.suffix.lower(), open_file)(path.parent.resolve() / path.name, rules)
+
+
+def _find(path: Path, place: str, rules: SourceRules) -> Picture:
+    if path.suffix.lower() in VIDEO_SUFFIXES and place.isdecimal():
+        return frame_picture(path, int(place))
+    status = path.stat()
+    opened = _opened(path, status.st_size, status.st_mtime_ns, tuple(rules.columns.items()))
+    return opened.find(place)
+
+
+@lru_cache(_OPEN_CONTAINERS)
+def _opened(path: Path, size: int, modified_ns: int, columns: tuple[tuple[str, str], ...]) -> Container:
+    """Open a container; another ``size`` or time means that the file is another one by now."""
+    pictures = OPENERS[path.suffix.lower()](path, SourceRules(columns=dict(columns))).pictures
+    if not isinstance(pictures, Container):
+        raise KeyError(path)
+    return pictures
+
+
+def _readable_sizes(pictures: Iterable[Picture]) -> Iterator[tuple[int, int]]:
+    for picture in pictures:
+        try:
+            yield picture.size()
+        except UnreadableImageError:
+            continue
+
+
+def _nothing_found(paths: Sequence[Path]) -> str:
+    named = ", ".join(repr(str(path)) for path in paths)
+    held = sorted({suffix for path in paths for suffix in _container_suffixes(Path(path))})
+    if held:
+        kinds = " and ".join(suffix.removeprefix(".") for suffix in held)
+        return f"there is no image or video in {named}, but {kinds} files, which are read only when named themselves"
+    looked_for = ", ".join([*sorted(IMAGE_SUFFIXES), *sorted(VIDEO_SUFFIXES)])
+    packed = any(Path(path).suffix.lower() in _ARCHIVES for path in paths)
+    hint = " (videos only outside archives: unpack them)" if packed else ""
+    return f"there is no image or video in {named}; looked for {looked_for}{hint}"
+
+
+def _container_suffixes(folder: Path) -> Iterator[str]:
+    for file in folder.rglob("*") if folder.is_dir() else ():
+        suffix = file.suffix.lower()
+        if OPENERS.get(suffix, open_file) not in (open_file, open_list, refuse_compressed):  # a text may be anything
+            yield suffix

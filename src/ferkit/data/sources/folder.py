@@ -1,0 +1,67 @@
+"""Folders of images and videos, searched recursively; and lone files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.sources.picture import Picture, Sources
+from ferkit.data.sources.rules import SourceRules
+from ferkit.data.sources.tree import class_folders, natural_key
+from ferkit.data.sources.video import VIDEO_SUFFIXES, Video
+
+__all__ = ["open_file", "open_folder"]
+
+_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+
+
+def open_folder(root: Path, rules: SourceRules) -> Sources:
+    """List the images and videos under ``root`` in natural order; class folders right below it label what they hold."""
+    files = list(_files(root, set()))
+    names = [file.relative_to(root) for file in files]
+    labels = class_folders([name.parts for name in names])
+    found = [
+        rules.apply(Picture(str(file), label), name.as_posix())
+        for file, name, label in zip(files, names, labels, strict=True)
+    ]
+    return _parted(found, rules)
+
+
+def open_file(path: Path, rules: SourceRules) -> Sources:
+    """Take a lone file for a video by its suffix and else, whatever it is called, for an image."""
+    return _parted([rules.apply(Picture(str(path)), path.as_posix())], rules)
+
+
+def _parted(found: Iterable[Picture], rules: SourceRules) -> Sources:
+    pictures: list[Picture] = []
+    videos: list[Video] = []
+    for file in found:
+        if Path(file.source).suffix.lower() in VIDEO_SUFFIXES:
+            videos.append(Video(file.source, file.label, file.identity, rules.fps))
+        else:
+            pictures.append(file)
+    return Sources(pictures, videos)
+
+
+def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield the files to read under ``folder`` in natural order, each real folder once (links may run in circles)."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as listing:
+        entries = [entry for entry in listing if not entry.name.startswith(".")]
+    for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
+        # Path's is_dir says no to a link that points at itself; that of the entry raises.
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and path.is_dir()):
+            yield from _files(path, seen)
+        elif _is_wanted(entry):
+            yield path
+
+
+def _is_wanted(entry: os.DirEntry[str]) -> bool:
+    # A link that leads nowhere is kept, to be reported as unreadable.
+    return Path(entry.name).suffix.lower() in _SUFFIXES and (entry.is_symlink() or entry.is_file())

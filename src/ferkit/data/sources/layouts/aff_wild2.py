@@ -1,0 +1,119 @@
+"""Aff-Wild2, videos annotated frame by frame (Kollias and Zafeiriou, BMVC 2019, and the ABAW challenges)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.data.sources.layouts.folders import folder_names, frame_number, image_names, wrong_folder
+from ferkit.data.sources.layouts.labels import expression
+from ferkit.data.sources.layouts.layout import Parts
+from ferkit.data.sources.layouts.lazy import LazyPictures
+from ferkit.data.sources.picture import Chain, Picture
+from ferkit.errors import InputError
+
+__all__ = ["read_aff_wild2"]
+
+_FRAMES = "cropped_aligned"
+_PLACES = ("", "*/", "*nnotations*/*/")  # a folder of frames is too long to be searched
+_SETS = ("Train_Set", "Training_Set", "Validation_Set")
+_NO_EXPRESSION = -1
+_NO_AFFECT = -5
+
+
+@dataclass(frozen=True)
+class _PerFrame:
+    """One annotation file: the names of its columns or classes, and (frames, columns) float64."""
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+def read_aff_wild2(root: Path) -> Parts:
+    """Read ``cropped_aligned/<video>/00001.jpg`` with the annotations of expression (``EXPR_*``) and of ``VA_*``.
+
+    Frame n, counted from 1, belongs to the nth row below the first line of ``<video>.txt``. Frames of other videos,
+    and those marked as invalid (-1, -5), have no label. Rates differ from video to video: frames have no time.
+    """
+    frames = root / _FRAMES
+    expressions, affects = (_annotation_files(root, task) for task in ("EXPR", "VA"))
+    if not frames.is_dir():
+        raise wrong_folder(root, "Aff-Wild2", _FRAMES, "it and the annotations")
+    if not expressions and not affects:
+        looked_for = f"EXPR_* or VA_* folder with {_SETS[0]} or {_SETS[-1]}"
+        raise wrong_folder(root, "Aff-Wild2", looked_for, f"{_FRAMES} and the annotations")
+    return {
+        "": Chain([_clip(frames / name, expressions.get(name), affects.get(name)) for name in folder_names(frames)])
+    }
+
+
+def _annotation_files(root: Path, task: str) -> dict[str, Path]:
+    """Return the annotation file of each video, of the challenge that sorts last where there are several."""
+    challenges = sorted(folder for place in _PLACES for folder in root.glob(f"{place}{task}_*") if folder.is_dir())
+    files = (file for folder in challenges for name in _SETS for file in (folder / name).glob("*.txt"))
+    return {file.stem: file for file in files}
+
+
+def _clip(folder: Path, expressions: Path | None, affects: Path | None) -> LazyPictures:
+    names = image_names(folder)
+    classes = None if expressions is None else _read_classes(expressions)
+    affect = None if affects is None else _read_affect(affects)
+    return LazyPictures(len(names), partial(_frame, folder, names, classes, affect))
+
+
+def _frame(folder: Path, names: list[str], classes: _PerFrame | None, affect: _PerFrame | None, index: int) -> Picture:
+    number = frame_number(names[index])
+    valence, arousal = _row(affect, number) or (_NO_AFFECT, _NO_AFFECT)
+    return Picture(
+        str(folder / names[index]),
+        label=_label(classes, number),
+        clip=str(folder),
+        valence=None if valence == _NO_AFFECT else valence,
+        arousal=None if arousal == _NO_AFFECT else arousal,
+    )
+
+
+def _label(classes: _PerFrame | None, number: int | None) -> str | None:
+    row = _row(classes, number)
+    return classes.names[int(row[0])] if classes and row and row[0] != _NO_EXPRESSION else None
+
+
+def _row(annotation: _PerFrame | None, number: int | None) -> list[float]:
+    """Return the row of frame ``number``, counted from 1; [] where there is none."""
+    if annotation is None or number is None or not 1 <= number <= len(annotation.values):
+        return []
+    return [float(value) for value in annotation.values[number - 1]]
+
+
+def _read_classes(path: Path) -> _PerFrame:
+    """Read one class number a line, below the names of the classes."""
+    names, values = _read(path, columns=1)
+    classes = tuple(expression(name) for name in names)
+    allowed = np.arange(_NO_EXPRESSION, len(classes))
+    return _PerFrame(classes, _checked(path, values, np.isin(values, allowed), f"-1 to {len(classes) - 1}"))
+
+
+def _read_affect(path: Path) -> _PerFrame:
+    """Read valence and arousal."""
+    names, values = _read(path, columns=2)
+    return _PerFrame(names, _checked(path, values, (np.abs(values) <= 1) | (values == _NO_AFFECT), "[-1, 1] and -5"))
+
+
+def _read(path: Path, *, columns: int) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    try:
+        header, *lines = path.read_text("utf-8-sig").split("\n")
+        rows = [[float(value) for value in line.split(",")] for line in lines if line.strip()]
+        return tuple(header.split(",")), np.array(rows, np.float64).reshape(len(rows), columns)
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is damaged ({error}); give it as published") from error
+
+
+def _checked(path: Path, values: NDArray[np.float64], good: NDArray[np.bool_], allowed: str) -> NDArray[np.float64]:
+    if not good.all():
+        bad = values[~good][0]
+        raise InputError(f"{str(path)!r} holds {bad:g}, which is none of {allowed}; give it as published")
+    return values

@@ -1,0 +1,34 @@
+"""What an entry of `LAYOUTS` is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ferkit.data.sources.picture import Picture
+
+__all__ = ["Layout", "Parts", "Reader"]
+
+Parts = Mapping[str, Sequence[Picture]]
+"""The pictures of each split that is there, in the order to read them; under "" where the data set has no splits."""
+
+Reader = Callable[[Path], Parts]
+"""Reads the data set below an absolute folder; `InputError` if the folder does not look like it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one data set lies on disk.
+
+    Attributes:
+        title: what its authors call it.
+        read: lists its pictures.
+        home: where it comes from: the official page or the paper.
+        splits: the names of its official splits; ``name:split`` opens one of them.
+    """
+
+    title: str
+    read: Reader
+    home: str
+    splits: tuple[str, ...] = ()

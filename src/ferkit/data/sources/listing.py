@@ -1,0 +1,153 @@
+"""Pictures that a table names by their paths, one a row."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ferkit.data.sources.columns import FactColumns
+from ferkit.data.sources.picture import Container, Picture, Sources, refused
+from ferkit.data.sources.rules import SourceRules
+from ferkit.data.sources.tree import is_there
+from ferkit.data.sources.video import VIDEO_SUFFIXES, Video
+from ferkit.errors import InputError
+
+__all__ = ["ListedPictures", "file_of_entry", "open_listed", "row_at"]
+
+_VIDEO = rf"(?i)({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})$"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def open_listed(
+    table: Path,
+    columns: pa.Table,
+    rules: SourceRules,
+    *,
+    confined: bool = False,
+    class_names: Mapping[str, Mapping[Any, str]] | None = None,
+) -> Sources:
+    """Take the pictures and videos that a table names, one a row.
+
+    Args:
+        table: the table's file; paths in it are relative to its folder.
+        columns: ``image`` (text: the paths), and what `FactColumns` reads.
+        rules: how labels and identities are read from the paths.
+        confined: refuse paths that lead out of the table's folder.
+        class_names: as for `FactColumns`.
+
+    Raises:
+        InputError: the paths are web addresses, or none of the files exists.
+    """
+    listed = ListedPictures(table, columns, rules, confined=confined, class_names=class_names)
+    _require_files(table, listed)
+    is_video = np.asarray(pc.fill_null(pc.match_substring_regex(columns["image"], _VIDEO), False))
+    if not is_video.any():
+        return Sources(listed)
+    clips = {row: listed[row] for row in np.flatnonzero(is_video).tolist()}
+    videos = [Video(clip.source, clip.label, clip.identity, rules.fps) for clip in clips.values() if clip.fetch is None]
+    is_video[[row for row, clip in clips.items() if clip.fetch is not None]] = False  # damaged rows, to be reported
+    return Sources(_Rows(listed, np.flatnonzero(~is_video)), videos)
+
+
+class ListedPictures(Container):
+    """The pictures that a table names, made when they are asked for; arguments as for `open_listed`."""
+
+    def __init__(
+        self,
+        table: Path,
+        columns: pa.Table,
+        rules: SourceRules,
+        *,
+        confined: bool = False,
+        class_names: Mapping[str, Mapping[Any, str]] | None = None,
+    ) -> None:
+        self._table = table
+        self._entries = columns["image"]
+        self._facts = FactColumns(columns, class_names or {})
+        self._rules = rules
+        self._confined = confined
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entry(self, row: int) -> str:
+        """Return the path as the table has it; "" where it has none."""
+        return self._entries[row].as_py() or ""
+
+    def find(self, place: str) -> Picture:
+        """Return the picture of the row whose number is ``place``."""
+        return self[row_at(place, len(self))]
+
+    def _at(self, row: int) -> Picture:
+        try:
+            entry = self.entry(row)
+            file = file_of_entry(self._table, entry, confined=self._confined)
+            return self._rules.apply(Picture(str(file), **self._facts(row)), entry)
+        except ValueError as error:
+            return refused(f"{self._table}#{row}", str(error))
+
+
+def file_of_entry(table: Path, entry: str, *, confined: bool) -> Path:
+    """Return the absolute path of the file that a table names, relative to the table's folder.
+
+    Raises:
+        ValueError: the entry is empty, or, where it is ``confined`` to the table's folder, leads out of it.
+    """
+    if not entry.strip():
+        raise ValueError("the row names no picture")
+    file = table.parent / entry
+    if "\\" in entry and not is_there(file):  # written on Windows
+        file = table.parent / entry.replace("\\", "/")
+    if ".." in file.parts:
+        file = Path(os.path.realpath(file.parent), file.name)  # unlike resolve, it survives links in circles
+    if confined and not file.is_relative_to(table.parent):
+        raise ValueError(f"its path {entry!r} leads out of the table's folder")
+    return file
+
+
+def row_at(place: str, rows: int) -> int:
+    """Return the number of the row that ``place`` means; `KeyError` if there are only ``rows``."""
+    if not (place.isdecimal() and int(place) < rows):
+        raise KeyError(place)
+    return int(place)
+
+
+class _Rows(Container):
+    """Some rows of a table, which go on by their own numbers."""
+
+    def __init__(self, listed: ListedPictures, rows: NDArray[np.int64]) -> None:
+        self._listed = listed
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _at(self, index: int) -> Picture:
+        return self._listed[int(self._rows[index])]
+
+    def find(self, place: str) -> Picture:
+        """Return the picture of the row whose number is ``place``."""
+        return self._listed.find(place)
+
+
+def _require_files(table: Path, listed: ListedPictures) -> None:
+    """Raise unless one of the listed files exists; an empty table is none to complain of yet."""
+    if not len(listed) or any(picture.fetch is None and is_there(Path(picture.source)) for picture in listed):
+        return
+    first = listed[0].source
+    if _ADDRESS.match(listed.entry(0)):
+        raise InputError(
+            f"{str(table)!r} names web addresses ({listed.entry(0)!r}); download the pictures, name the files"
+        )
+    raise InputError(
+        f"no picture that {str(table)!r} names can be found (the first: {first!r}); "
+        "its paths must be absolute or start from its own folder"
+    )

@@ -1,0 +1,206 @@
+"""Parquet files with an image column, as the Hugging Face hub writes them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ferkit.data.sources.columns import FactColumns, find_columns
+from ferkit.data.sources.listing import file_of_entry, open_listed, row_at
+from ferkit.data.sources.picture import Container, Picture, Sources, refused
+from ferkit.data.sources.rules import SourceRules
+from ferkit.errors import InputError, UnreadableImageError
+
+__all__ = ["ParquetPictures", "open_parquet"]
+
+_CACHED_ROW_GROUPS = 2
+
+
+def open_parquet(path: Path, rules: SourceRules) -> Sources:
+    """Read a parquet file whose rows hold encoded pictures, or the paths of picture files below the file's folder.
+
+    Args:
+        path: the file; a struct column of ``bytes`` and ``path``, a binary or a text column is the image.
+        rules: how to read it; labels and identities are taken from the struct's ``path``.
+
+    Raises:
+        InputError: the file is damaged, or has no such column, or lacks one that the rules name.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        row_counts = _row_counts(file.metadata)
+        columns = _columns(file.schema_arrow, rules, path)
+        facts = _read_facts(file, columns)
+        class_names = _class_names(file.schema_arrow, columns)
+        if _holds_bytes(file.schema_arrow.field(columns["image"]).type):
+            names = _entries(file, columns["image"]) if rules.label_from or rules.identity_from else None
+            told = FactColumns(pa.table(facts), class_names)
+            return Sources(ParquetPictures(path, file, row_counts, columns["image"], told, rules, names))
+        listed = {"image": _entries(file, columns["image"])} | facts
+        return open_listed(path, pa.table(listed), rules, confined=True, class_names=class_names)
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError where names are no text
+        why = " ".join(str(error).split())
+        raise InputError(f"cannot read {str(path)!r} as parquet ({why}); give a complete file") from error
+
+
+class ParquetPictures(Container):
+    """The rows of one parquet file; bytes are read by row group, the last few of which stay in memory.
+
+    Args:
+        path: the file.
+        file: the same, open.
+        row_counts: how many rows each of its row groups has.
+        image: the column with the encoded pictures.
+        facts: what the other columns say.
+        rules: how labels and identities are read from ``names``.
+        names: the path that each row gives its picture; None where nothing is read from it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        file: pq.ParquetFile,
+        row_counts: Sequence[int],
+        image: str,
+        facts: FactColumns,
+        rules: SourceRules,
+        names: pa.ChunkedArray | None,
+    ) -> None:
+        self._path = path
+        self._file = file
+        self._image = image
+        self._facts = facts
+        self._rules = rules
+        self._names = names
+        self._ends = list(accumulate(row_counts))
+        self._groups: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def find(self, place: str) -> Picture:
+        """Return the picture of the row whose number is ``place``."""
+        return self[row_at(place, len(self))]
+
+    def _at(self, row: int) -> Picture:
+        source = f"{self._path}#{row}"
+        try:
+            picture = Picture(source, fetch=partial(self._bytes, source, row), **self._facts(row))
+            name = None if self._names is None else self._names[row].as_py()
+        except (ValueError, LookupError) as error:  # LookupError where a damaged column is too short
+            return refused(source, str(error))
+        return self._rules.apply(picture, name or self._path.as_posix())
+
+    def _bytes(self, source: str, row: int) -> bytes:
+        group = bisect_right(self._ends, row)
+        try:
+            value = self._images(group)[row - (self._ends[group - 1] if group else 0)].as_py()
+        except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+            raise UnreadableImageError(source, f"the parquet file is damaged here: {error}") from error
+        content, entry = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+        return self._file_bytes(source, entry) if content is None else bytes(content)
+
+    def _images(self, group: int) -> pa.ChunkedArray:
+        with self._lock:
+            if group not in self._groups:
+                self._groups[group] = self._file.read_row_group(group, columns=[self._image]).column(0)
+            self._groups.move_to_end(group)
+            while len(self._groups) > _CACHED_ROW_GROUPS:
+                self._groups.popitem(last=False)
+            return self._groups[group]
+
+    def _file_bytes(self, source: str, entry: str | None) -> bytes:
+        """Read the file that a row names where it holds no bytes itself, as the Hugging Face hub allows."""
+        if entry is None:
+            raise UnreadableImageError(source, "the row holds no image bytes")
+        try:
+            return file_of_entry(self._path, entry, confined=True).read_bytes()
+        except ValueError as error:
+            raise UnreadableImageError(source, str(error)) from error
+        except OSError as error:
+            raise UnreadableImageError(source, f"it names {entry!r}: {error.strerror}") from error
+
+
+def _row_counts(metadata: pq.FileMetaData) -> list[int]:
+    counts = [int(metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
+    if min(counts, default=0) < 0:
+        raise ValueError(f"it states {min(counts)} rows")
+    return counts
+
+
+def _columns(schema: pa.Schema, rules: SourceRules, path: Path) -> dict[str, str]:
+    """Find the columns to read; lists are passed over unless they are boxes."""
+    box = rules.columns.get("box", "box")
+    usable = [field.name for field in schema if field.name == box or not _is_list(field.type)]
+    found = find_columns(usable, rules, path)
+    if "image" not in found or not _is_image(schema.field(found["image"]).type):
+        columns = ", ".join(schema.names)
+        raise InputError(
+            f"{str(path)!r} has no column `image` with encoded pictures or paths, only: {columns}; name another file, "
+            "or another column with `--columns image=NAME`"
+        )
+    return found
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_image(kind: pa.DataType) -> bool:
+    return _holds_bytes(kind) or _is_text(kind) or (pa.types.is_struct(kind) and _is_text(_part(kind, "path")))
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    kind = _part(kind, "bytes") if pa.types.is_struct(kind) else kind
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _part(kind: pa.DataType, name: str) -> pa.DataType:
+    return kind.field(name).type if kind.get_field_index(name) >= 0 else pa.null()
+
+
+def _entries(file: pq.ParquetFile, column: str) -> pa.ChunkedArray | None:
+    """Return the path that each row gives its picture; None where the rows give none."""
+    kind = file.schema_arrow.field(column).type
+    if not pa.types.is_struct(kind):
+        return file.read(columns=[column]).column(0) if _is_text(kind) else None
+    if not _is_text(_part(kind, "path")):
+        return None
+    return pc.struct_field(file.read(columns=[f"{column}.path"]).column(0), "path")
+
+
+def _read_facts(file: pq.ParquetFile, columns: Mapping[str, str]) -> dict[str, pa.ChunkedArray]:
+    """Read what the rows say beside the image, under our names."""
+    theirs = {ours: name for ours, name in columns.items() if ours != "image"}
+    table = file.read(columns=sorted(set(theirs.values())))
+    return {ours: table[name] for ours, name in theirs.items()}
+
+
+def _class_names(schema: pa.Schema, columns: Mapping[str, str]) -> dict[str, dict[Any, str]]:
+    """Return what the hub keeps beside columns of class numbers, for those of label and identity that have it."""
+    found = {ours: _hub_names(schema, columns[ours]) for ours in ("label", "identity") if ours in columns}
+    return {ours: names for ours, names in found.items() if names}
+
+
+def _hub_names(schema: pa.Schema, column: str) -> dict[Any, str]:
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return dict(enumerate(features[column]["names"]))
+    except (KeyError, TypeError, ValueError):
+        return {}

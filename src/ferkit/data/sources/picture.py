@@ -1,0 +1,138 @@
+"""What a source holds: images, read when it is their turn, in sequences that are made as they are asked for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.data.images import image_size, read_image_scaled
+from ferkit.errors import UnreadableImageError
+
+if TYPE_CHECKING:
+    from ferkit.data.sources.video import Video
+
+__all__ = ["Chain", "Container", "Picture", "Pictures", "Sources", "place_name", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image that can be read when it is its turn, and what its source says of it.
+
+    Attributes:
+        source: absolute path, or the container's and the place in it behind the last ``#``: ``/path/x.parquet#123`` is
+            row 123, counted from 0, ``/path/x.zip#a/b.jpg`` a member, see `place_name`.
+        label: class or expression.
+        identity: who it is.
+        fetch: gives the encoded bytes; None means the file at ``source``.
+        clip: the moving picture that it is a frame of: one face, followed without a break.
+        time_s: seconds from the clip's beginning.
+        box: x0, y0, x1, y1 in pixels of the upright picture: the face that the source means, where there may be others.
+        valence: annotated pleasantness in [-1, 1].
+        arousal: annotated activation in [-1, 1].
+    """
+
+    source: str
+    label: str | None = None
+    identity: str | None = None
+    fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
+    clip: str | None = None
+    time_s: float | None = None
+    box: tuple[float, float, float, float] | None = None
+    valence: float | None = None
+    arousal: float | None = None
+
+    @property
+    def file(self) -> Path:
+        """The file that holds the picture: itself, or its container."""
+        return Path(self.source if self.fetch is None else self.source.rpartition("#")[0])
+
+    def read(self, at_least: int | None = None) -> NDArray[np.uint8]:
+        """Return (H, W, 3) uint8 RGB, upright; see `ferkit.data.images.read_image_scaled`."""
+        return self.read_scaled(at_least)[0]
+
+    def read_scaled(self, at_least: int | None = None) -> tuple[NDArray[np.uint8], int]:
+        """Return the image and how many pixels of the original one of its pixels spans, as `read_image_scaled`."""
+        return read_image_scaled(self._content(), self.source, at_least=at_least)
+
+    def size(self) -> tuple[int, int]:
+        """Return (width, height) as stored, without decoding; `UnreadableImageError` if that fails."""
+        return image_size(self._content(), self.source)
+
+    def _content(self) -> Path | bytes:
+        return Path(self.source) if self.fetch is None else self.fetch()
+
+
+class Pictures(Sequence[Picture]):
+    """Pictures that are made when they are asked for: slices and negative indices, as for any sequence."""
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Picture]: ...
+    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self._at(range(len(self))[index])
+
+    @abstractmethod
+    def _at(self, index: int, /) -> Picture:
+        """The picture at an index from 0 to the length."""
+
+
+class Container(Pictures):
+    """The pictures of one file, each of which can be found again by its place in it."""
+
+    @abstractmethod
+    def find(self, place: str, /) -> Picture:
+        """The picture whose ``source`` ends in ``#place``; `KeyError` where there is none."""
+
+
+class Chain(Pictures):
+    """Several sequences of pictures, one behind the other."""
+
+    def __init__(self, parts: Sequence[Sequence[Picture]]) -> None:
+        self._parts = parts
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def _at(self, index: int) -> Picture:
+        part = bisect_right(self._ends, index)
+        return self._parts[part][index - (self._ends[part - 1] if part else 0)]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was found in all that the user named.
+
+    Attributes:
+        pictures: the images, in the given order, each source's in natural order or in its own.
+        videos: the videos, in the same order; their frames come after all images.
+    """
+
+    pictures: Sequence[Picture] = ()
+    videos: Sequence[Video] = ()
+
+
+def place_name(member: str) -> str:
+    """Return the name of an archive's member as a picture's ``source`` holds it: without ``#``, as in addresses."""
+    return member.replace("%", "%25").replace("#", "%23")
+
+
+def refused(source: str, why: str) -> Picture:
+    """Return a picture that cannot be read; asking for its pixels raises `UnreadableImageError` with the reason."""
+    return Picture(source, fetch=partial(_refuse, source, why))
+
+
+def _refuse(source: str, why: str) -> NoReturn:
+    raise UnreadableImageError(source, why)

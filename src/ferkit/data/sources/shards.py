@@ -1,0 +1,185 @@
+"""Tar files as WebDataset writes them: an image and what is said of it under one key, read where they lie."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.sources.columns import BOX_SIDES, read_facts
+from ferkit.data.sources.picture import Container, Picture, Sources, place_name, refused
+from ferkit.data.sources.rules import COLUMNS, SourceRules
+from ferkit.data.sources.tree import is_hidden, member_classes, member_parts
+from ferkit.errors import InputError, UnreadableImageError
+
+__all__ = ["TarPictures", "open_tar", "refuse_compressed"]
+
+_KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]*)")
+_SIDECARS = ("txt", "json", "cls")
+"""What may stand beside an image and say something of it; a later one overrides those before it."""
+
+_UNPACKERS = {".gz": "gunzip", ".tgz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd", ".7z": "7z x"}
+
+
+class Member(NamedTuple):
+    """A file in a tar file: its name, where its bytes begin, and how many they are."""
+
+    name: str
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """Where its bytes end."""
+        return self.offset + self.size
+
+
+def open_tar(path: Path, rules: SourceRules) -> Sources:
+    """List the images of a tar file in its own order, without hidden ones.
+
+    Files whose names agree up to the first dot are one sample. Its label is what ``.cls``, the ``label`` of ``.json``
+    or ``.txt`` holds, the first of these that is there, else its class folder; ``.json`` may also hold what the other
+    columns of tables do. Of a file that is cut short or damaged, what comes before is read.
+
+    Raises:
+        InputError: the file is no tar file, is compressed, or is damaged before its first image ends.
+    """
+    try:
+        members, whole = _index(path)
+        size = path.stat().st_size
+    except (OSError, tarfile.TarError) as error:
+        raise InputError(f"cannot read {str(path)!r} as a tar file ({error}); give a complete, plain one") from error
+    pictures = TarPictures(path, members, rules, whole=whole)
+    if not whole and not any(image.end <= size for image in pictures.images):
+        raise InputError(f"the tar file {str(path)!r} is cut short before its first image ends; give a complete file")
+    return Sources(pictures)
+
+
+def refuse_compressed(path: Path, rules: SourceRules) -> Sources:
+    """Raise `InputError`: pictures in a compressed file cannot be read one by one."""
+    unpacker = _UNPACKERS[path.suffix.lower()]
+    raise InputError(f"{str(path)!r} is compressed, so that no picture in it can be found; unpack it with `{unpacker}`")
+
+
+class TarPictures(Container):
+    """The images of a tar file; threads may read it at once.
+
+    Args:
+        path: the file.
+        members: its files, in its order.
+        rules: how labels and identities are read from the images' names.
+        whole: False if the file is damaged behind these members; one more picture then stands for the rest.
+    """
+
+    def __init__(self, path: Path, members: Sequence[Member], rules: SourceRules, *, whole: bool = True) -> None:
+        self._path = path
+        self.images = [member for member in members if _suffix(member) in IMAGE_SUFFIXES]
+        self._classes = member_classes([member_parts(image.name) for image in self.images])
+        self._numbers = {place_name(image.name): number for number, image in enumerate(self.images)}
+        self._sidecars = _sidecars(members)
+        self._rules = rules
+        self._whole = whole
+
+    def __len__(self) -> int:
+        return len(self.images) + (not self._whole)
+
+    def find(self, place: str) -> Picture:
+        """Return the picture of the member that `place_name` calls ``place``."""
+        return self[self._numbers[place]]
+
+    def _at(self, number: int) -> Picture:
+        if number == len(self.images):
+            return refused(f"{self._path}#end", "the tar file is cut short or damaged behind the members before")
+        image = self.images[number]
+        source = f"{self._path}#{place_name(image.name)}"
+        try:
+            facts = read_facts({"label": self._classes[number]} | self._said(image))
+        except (ValueError, OSError) as error:
+            return refused(source, str(error))
+        picture = Picture(source, fetch=partial(self._bytes, source, image), **facts)
+        return self._rules.apply(picture, image.name)
+
+    def _bytes(self, source: str, image: Member) -> bytes:
+        try:
+            return self._read(image)
+        except (ValueError, OSError) as error:
+            raise UnreadableImageError(source, str(error)) from error
+
+    def _read(self, member: Member) -> bytes:
+        # Opened anew each time: threads can read at once, and any number of shards needs no open files.
+        with self._path.open("rb") as file:
+            file.seek(member.offset)
+            content = file.read(member.size)
+        if len(content) < member.size:
+            raise ValueError(f"the tar file is cut short within {member.name!r}")
+        return content
+
+    def _said(self, image: Member) -> dict[str, Any]:
+        """Return what stands beside an image, by our names; `ValueError` where it cannot be understood."""
+        values: dict[str, Any] = {}
+        for kind, sidecar in sorted(self._sidecars.get(_key(image), {}).items(), key=_rank):
+            text = self._read(sidecar).decode("utf-8-sig").strip()
+            said = self._of_json(sidecar, text) if kind == "json" else {"label": text}
+            values |= {name: value for name, value in said.items() if value is not None}
+        return values
+
+    def _of_json(self, sidecar: Member, text: str) -> dict[str, Any]:
+        try:
+            said = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{sidecar.name!r} beside it is no JSON ({error})") from error
+        if not isinstance(said, dict):
+            raise ValueError(f"{sidecar.name!r} beside it is no JSON object")
+        return {ours: said.get(self._rules.columns.get(ours, ours)) for ours in (*COLUMNS, *BOX_SIDES)}
+
+
+def _index(path: Path) -> tuple[list[Member], bool]:
+    """Read the headers of a tar file, and whether it ends as it should.
+
+    Of members of one name the last counts, as unpacking would leave it; directories, links and hidden files do not.
+    """
+    members: dict[str, Member] = {}
+    with tarfile.open(path, "r:", errors="backslashreplace") as tar:
+        try:
+            while (header := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory, a kilobyte each
+                if header.isreg() and not is_hidden(member_parts(header.name)):
+                    members[header.name] = Member(header.name, header.offset_data, header.size)
+        except tarfile.ReadError:
+            return list(members.values()), False
+        return list(members.values()), _ends_at(path, tar.offset)
+
+
+def _ends_at(path: Path, offset: int) -> bool:
+    """Say whether nothing or only zeros stand at the place where a tar file had no further header."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return not any(file.read(tarfile.BLOCKSIZE))
+
+
+def _sidecars(members: Sequence[Member]) -> dict[str, dict[str, Member]]:
+    """Return what stands beside each key's image, by its kind."""
+    found: dict[str, dict[str, Member]] = {}
+    for member in members:
+        match = _KEY.fullmatch(member.name)
+        if match and match[2].lower() in _SIDECARS:
+            found.setdefault(match[1], {})[match[2].lower()] = member
+    return found
+
+
+def _key(member: Member) -> str:
+    match = _KEY.fullmatch(member.name)
+    return match[1] if match else member.name
+
+
+def _suffix(member: Member) -> str:
+    return PurePosixPath(member.name).suffix.lower()
+
+
+def _rank(sidecar: tuple[str, Member]) -> int:
+    return _SIDECARS.index(sidecar[0])

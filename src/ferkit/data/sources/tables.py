@@ -1,0 +1,145 @@
+"""CSV files and text lists: a picture or video a row, named by its path."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.sources.columns import find_columns
+from ferkit.data.sources.layouts.fer2013 import Fer2013Table
+from ferkit.data.sources.listing import open_listed, row_at
+from ferkit.data.sources.picture import Container, Picture, Sources
+from ferkit.data.sources.rules import SourceRules
+from ferkit.data.sources.tree import is_there
+from ferkit.data.sources.video import VIDEO_SUFFIXES
+from ferkit.errors import InputError
+
+__all__ = ["open_csv", "open_list"]
+
+_ROWS_AT_ONCE = 65536
+_SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES, reverse=True))
+_PATH = re.compile(rf".*(?:{_SUFFIX})", re.IGNORECASE)
+_PATH_AND_LABEL = re.compile(rf"(.+?(?:{_SUFFIX}))\s+(.+)", re.IGNORECASE)
+
+
+def open_csv(path: Path, rules: SourceRules) -> Sources:
+    """Read a table with a line of names and a picture's path in each row; commas, semicolons or tabs between columns.
+
+    Columns are found by their names (`ferkit.data.sources.columns.find_columns`), or as ``rules`` say. A table with
+    FER2013's column ``pixels`` in place of paths holds its pictures itself.
+
+    Args:
+        path: the table, in UTF-8; paths in it are relative to its folder.
+        rules: how to read it.
+
+    Raises:
+        InputError: the file is no such table, lacks the paths or a column that the rules name, or none of its files
+            exists.
+    """
+    with _open_text(path) as file:
+        delimiter = max(",;\t", key=file.readline().count)
+        file.seek(0)
+        rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
+        header = [name.strip() for name in next(rows, [])]
+        found = find_columns(header, rules, path)
+        if "image" not in found and "pixels" in header:
+            return Sources(_PixelRows(path, rules))
+        _require_paths(path, header, found)
+        columns = _read_columns(rows, {ours: header.index(theirs) for ours, theirs in found.items()})
+    return open_listed(path, columns, rules)
+
+
+def open_list(path: Path, rules: SourceRules) -> Sources:
+    """Read a text file with a path a line, a tab or blanks and a label behind it if the list has labels.
+
+    Empty lines and those that begin with ``#`` are passed over. A blank is part of a path where the path ends in a
+    picture's or video's suffix after it, or where a file of that name exists.
+
+    Args:
+        path: the list, in UTF-8; paths in it are relative to its folder.
+        rules: how to read it.
+
+    Raises:
+        InputError: the file is no text, or none of the files that it names exists.
+    """
+    with _open_text(path) as file:
+        lines = [line.strip() for line in file.read().split("\n")]
+    entries = [_path_and_label(line, path.parent) for line in lines if line and not line.startswith("#")]
+    if not entries:
+        raise InputError(f"the list {str(path)!r} is empty; write a picture's path on each line")
+    paths, labels = zip(*entries, strict=True)
+    return open_listed(
+        path, pa.table({"image": pa.array(paths, pa.string()), "label": pa.array(labels, pa.string())}), rules
+    )
+
+
+class _PixelRows(Container):
+    """The rows of a table in the format of FER2013."""
+
+    def __init__(self, path: Path, rules: SourceRules) -> None:
+        self._table = Fer2013Table(path)
+        self._rules = rules
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def find(self, place: str) -> Picture:
+        """Return the picture of the row whose number is ``place``."""
+        return self[row_at(place, len(self))]
+
+    def _at(self, row: int) -> Picture:
+        return self._rules.apply(self._table.picture(row), self._table.path.as_posix())
+
+
+@contextmanager
+def _open_text(path: Path) -> Iterator[TextIO]:
+    try:
+        with path.open(encoding="utf-8-sig", newline=None) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} is no text in UTF-8 ({error.reason}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise InputError(f"{str(path)!r} is no table ({error}); give a file of comma-separated values") from error
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}; check its permissions") from error
+
+
+def _require_paths(path: Path, header: Sequence[str], found: Mapping[str, str]) -> None:
+    if "image" not in found:
+        has = f"only: {', '.join(header)}" if header else "it is empty"
+        raise InputError(
+            f"{str(path)!r} has no column with the pictures' paths, such as `image` or `path` ({has}); "
+            "say which one it is with `--columns image=NAME`"
+        )
+
+
+def _read_columns(rows: Iterator[list[str]], places: Mapping[str, int]) -> pa.Table:
+    """Read the columns at ``places``; where a row is too short its values are empty."""
+    batches = []
+    while chunk := list(islice(rows, _ROWS_AT_ONCE)):
+        columns = [pa.array([row[i] if i < len(row) else "" for row in chunk], pa.string()) for i in places.values()]
+        batches.append(pa.record_batch([pc.utf8_trim_whitespace(column) for column in columns], names=list(places)))
+    return pa.Table.from_batches(batches, pa.schema([(name, pa.string()) for name in places]))
+
+
+def _path_and_label(line: str, folder: Path) -> tuple[str, str | None]:
+    if "\t" in line:
+        path, _, label = line.partition("\t")
+        return path.strip(), label.strip()
+    if _PATH.fullmatch(line):
+        return line, None
+    if match := _PATH_AND_LABEL.fullmatch(line):
+        return match[1], match[2]
+    if is_there(folder / line):
+        return line, None
+    path, _, label = line.rpartition(" ")
+    return (path, label) if path else (label, None)

@@ -1,0 +1,55 @@
+"""What the names of files in folders and archives say: their order, and the classes that folders stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["class_folders", "is_hidden", "is_there", "member_classes", "member_parts", "natural_key"]
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Return what sorts names as people do: "2" before "10", capitals beside small letters."""
+    # The split alternates text and digits, so that text is only ever compared with text.
+    parts = re.split(r"(\d+)", name.casefold())
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
+
+
+def class_folders(files: Sequence[Sequence[str]]) -> list[str | None]:
+    """Return each file's class by the layout of torchvision's ImageFolder.
+
+    Args:
+        files: the parts of each file's path below the root.
+
+    Returns:
+        The top folder's name, one per file, where two or more hold files and no file lies beside them; else None.
+    """
+    tops = {parts[0] for parts in files}
+    labelled = len(tops) > 1 and all(len(parts) > 1 for parts in files)
+    return [parts[0] if labelled else None for parts in files]
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a file or folder exists; what cannot be one, such as a page of text, does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def member_parts(name: str) -> tuple[str, ...]:
+    """Return the names of a member's folders and its own, without those that stay where they are or lead upward."""
+    return tuple(part for part in re.split(r"[/\\]", name) if part not in ("", ".", ".."))
+
+
+def is_hidden(parts: Sequence[str]) -> bool:
+    """Say whether a member is hidden, or what macOS puts beside the files of an archive."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+
+
+def member_classes(members: Sequence[Sequence[str]]) -> list[str | None]:
+    """Return each member's class as `class_folders` does, below the folder that all of them lie in, if there is one."""
+    while members and len({parts[0] for parts in members}) == 1 and all(len(parts) > 1 for parts in members):
+        members = [parts[1:] for parts in members]
+    return class_folders(members)

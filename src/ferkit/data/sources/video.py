@@ -1,0 +1,237 @@
+"""Videos: frames in order, sampled by time."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.data.sources.picture import Picture
+from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
+
+__all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "VideoInfo", "frame_picture"]
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".webm", ".mkv", ".m4v"})
+
+_USUAL_FPS = 25.0  # of files that state none; ferkit default
+_MAX_FPS = 1000.0
+_TICK_S = 0.001  # Matroska and WebM keep whole milliseconds: what is due at 66.7 ms may be stamped 66
+# What the decoded frames may fall short of the stated length, which some containers only estimate; ferkit defaults.
+_SHORT_SHARE, _SHORT_LEAST_S, _SHORT_MOST_S = 0.05, 0.5, 5.0
+
+_FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
+_opening = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a video's header states.
+
+    Attributes:
+        fps: frames per second: the mean where they come at varying times, 25 where the header states none.
+        frames: how many there are; 0 where it is not known. Exact as a rule in AVI, and in MP4 and MOV unless an
+            editor has trimmed them without writing them anew; an estimate in MPG, WebM and MKV.
+        seconds: frames / fps, an estimate where either of them is one.
+        width: pixels of the upright frame.
+        height: pixels of the upright frame.
+    """
+
+    fps: float
+    frames: int
+    seconds: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes:
+        number: its place among all frames of the file, from 0.
+        time_s: seconds from the video's beginning, by the container's clock.
+        image: (H, W, 3) uint8 RGB, upright.
+    """
+
+    number: int
+    time_s: float
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video file, and what its source says of all its frames.
+
+    Attributes:
+        source: absolute path.
+        label: class or expression.
+        identity: who it is.
+        fps: frames per second to look at; None takes every frame.
+
+    Raises:
+        InputError: fps is not above 0.
+    """
+
+    source: str
+    label: str | None = None
+    identity: str | None = None
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise InputError(f"fps must be above 0, not {self.fps}; leave it out to take every frame")
+
+    def info(self) -> VideoInfo:
+        """Return what the header states, without decoding; `UnreadableVideoError` if the file cannot be opened."""
+        with _opened(self.source) as capture:
+            return _stated(capture)
+
+    def frames(self, start: int = 0) -> Generator[Frame]:
+        """Decode the frames to look at, in order.
+
+        A frame is looked at if it is the first at or after one of the times 0, 1/fps, 2/fps, ... Which ones these are,
+        and their times, does not depend on ``start``: OpenCV's seeking is inexact for some codecs, so the frames before
+        are decoded too, only not converted to RGB. One frame is in memory at a time, besides what the codec keeps.
+
+        Args:
+            start: number of the first frame wanted, counted from 0 in the file.
+
+        Yields:
+            The frames; times rise.
+
+        Raises:
+            UnreadableVideoError: the file cannot be opened or holds no frame; or, after all frames that could be
+                decoded were yielded, it ends well before its stated length (by more than 5 %, at least 0.5 s and at
+                most 5 s): cut short, damaged, or trimmed without being written anew.
+        """
+        number, ends_s, taken = -1, 0.0, -1
+        with _opened(self.source) as capture:
+            stated = _stated(capture)
+            for number, time_s in enumerate(_grabbed(capture, stated.fps)):
+                place = number if self.fps is None else math.floor((time_s + _TICK_S) * self.fps)
+                if place > taken and number >= start:
+                    yield Frame(number, time_s, _retrieved(capture, self.source, number))
+                taken, ends_s = place, time_s + 1 / stated.fps
+        _check_complete(self.source, number + 1, ends_s, stated.seconds)
+
+
+def frame_picture(path: Path, number: int) -> Picture:
+    """Return frame ``number`` (from 0) of a video as a picture that is decoded, from the beginning on, when it is read.
+
+    Args:
+        path: the video, absolute.
+        number: the frame's place in the file.
+
+    Returns:
+        The picture; reading it raises `UnreadableImageError` where the video has no such frame.
+    """
+    return Picture(f"{path}#{number}", fetch=partial(_frame_png, path, number))
+
+
+def _frame_png(path: Path, number: int) -> bytes:
+    name = f"{path}#{number}"
+    try:
+        with closing(Video(str(path)).frames(number)) as frames:
+            frame = next(frames, None)
+    except UnreadableVideoError as error:
+        raise UnreadableImageError(name, error.why) from error
+    if frame is None or frame.number != number:
+        raise UnreadableImageError(name, "the video has no such frame")
+    _, png = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return bytes(png)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[cv2.VideoCapture]:
+    _silence_ffmpeg()
+    _check_readable(source)
+    with _silent_opencv():
+        capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise UnreadableVideoError(source, "its content is no video, or it is cut short")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        yield capture
+    finally:
+        capture.release()
+
+
+def _check_readable(source: str) -> None:
+    try:
+        source.encode()  # OpenCV crashes on the escapes that stand for bytes that are not UTF-8
+        with Path(source).open("rb") as file:
+            empty = not file.read(1)
+    except UnicodeEncodeError as error:
+        raise UnreadableVideoError(source, "OpenCV cannot open a path that is not UTF-8; rename it") from error
+    except OSError as error:
+        raise UnreadableVideoError(source, error.strerror or type(error).__name__) from error
+    if empty:
+        raise UnreadableVideoError(source, "it is empty")
+
+
+@cache
+def _silence_ffmpeg() -> None:
+    """Keep FFmpeg from writing to stderr what it finds damaged; it asks once a process, when first used."""
+    before = os.environ.get(_FFMPEG_LOG_LEVEL)
+    os.environ.setdefault(_FFMPEG_LOG_LEVEL, "-8")
+    try:
+        with _silent_opencv():
+            cv2.VideoCapture("", cv2.CAP_FFMPEG)
+    finally:
+        if before is None:
+            del os.environ[_FFMPEG_LOG_LEVEL]
+
+
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    with _opening:  # the level is one for the process: never put back what another thread had set in between
+        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            yield
+        finally:
+            cv2.utils.logging.setLogLevel(before)
+
+
+def _stated(capture: cv2.VideoCapture) -> VideoInfo:
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    fps = fps if 0 < fps <= _MAX_FPS else _USUAL_FPS
+    frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    return VideoInfo(fps, frames, frames / fps, width, height)
+
+
+def _grabbed(capture: cv2.VideoCapture, fps: float) -> Iterator[float]:
+    """Go from frame to frame and yield when each is shown, in seconds: by the container, where that goes forward."""
+    time_s = None
+    while capture.grab():
+        stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        after = 0.0 if time_s is None else time_s + 1 / fps
+        # Some containers leave times out (0 then), and joined files begin anew.
+        time_s = stamp if stamp > (time_s or 0.0) else after
+        yield round(time_s, 6)
+
+
+def _retrieved(capture: cv2.VideoCapture, source: str, number: int) -> NDArray[np.uint8]:
+    ok, bgr = capture.retrieve()
+    if not ok:
+        raise UnreadableVideoError(source, f"frame {number} cannot be decoded")
+    rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def _check_complete(source: str, frames: int, ends_s: float, stated_s: float) -> None:
+    if not frames:
+        raise UnreadableVideoError(source, "it holds no frame that can be decoded")
+    allowed = min(max(_SHORT_SHARE * stated_s, _SHORT_LEAST_S), _SHORT_MOST_S)
+    if stated_s - ends_s > allowed:
+        why = f"it ends after {ends_s:.1f} s of {stated_s:.1f} s: cut short, damaged or trimmed"
+        raise UnreadableVideoError(source, why)

@@ -1,0 +1,96 @@
+"""Zip archives, read where they lie: members' names are only names, nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+
+from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.sources.picture import Container, Picture, Sources, place_name
+from ferkit.data.sources.rules import SourceRules
+from ferkit.data.sources.tree import is_hidden, member_classes, member_parts, natural_key
+from ferkit.errors import InputError, UnreadableImageError
+
+__all__ = ["ZipPictures", "open_zip"]
+
+_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, LZMAError)
+_ENCRYPTED = 0x1
+_MAX_BYTES = 2**30  # of one member, unpacked; more is an attack, not a photo
+
+
+def open_zip(path: Path, rules: SourceRules) -> Sources:
+    """List the images of a zip archive in natural order, without hidden ones; its folders label them.
+
+    Raises:
+        InputError: the file is no zip archive, is damaged, or everything in it is encrypted.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except _DAMAGE as error:
+        raise InputError(f"cannot read {str(path)!r} as a zip archive ({error}); give a complete file") from error
+    members = _images(archive)
+    if members and all(member.flag_bits & _ENCRYPTED for member in members):
+        raise InputError(f"the pictures in {str(path)!r} are encrypted; unpack it with its password, name the folder")
+    return Sources(ZipPictures(path, archive, members, rules))
+
+
+class ZipPictures(Container):
+    """The images of a zip archive; one thread reads it at a time.
+
+    Args:
+        path: the archive.
+        archive: the same, open.
+        members: its images, in the order to go by.
+        rules: how labels and identities are read from the members' names.
+    """
+
+    def __init__(
+        self, path: Path, archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], rules: SourceRules
+    ) -> None:
+        self._path = path
+        self._archive = archive
+        self._members = members
+        self._labels = member_classes([member_parts(member.filename) for member in members])
+        self._numbers = {place_name(member.filename): number for number, member in enumerate(members)}
+        self._rules = rules
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def find(self, place: str) -> Picture:
+        """Return the picture of the member that `place_name` calls ``place``."""
+        return self[self._numbers[place]]
+
+    def _at(self, number: int) -> Picture:
+        member = self._members[number]
+        source = f"{self._path}#{place_name(member.filename)}"
+        picture = Picture(source, self._labels[number], fetch=partial(self._bytes, source, member))
+        return self._rules.apply(picture, member.filename)
+
+    def _bytes(self, source: str, member: zipfile.ZipInfo) -> bytes:
+        if member.flag_bits & _ENCRYPTED:
+            raise UnreadableImageError(source, "it is encrypted")
+        if member.file_size > _MAX_BYTES:
+            raise UnreadableImageError(source, f"it has {member.file_size:,} bytes, more than a picture")
+        try:
+            with self._lock:
+                return self._archive.read(member)
+        except _DAMAGE as error:
+            raise UnreadableImageError(source, f"the zip archive is damaged here: {error}") from error
+
+
+def _images(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the archive's images in natural order; of those of one name the last, as unpacking would leave it."""
+    members = {member.filename: member for member in archive.infolist() if _is_image(member)}
+    return sorted(members.values(), key=lambda member: [natural_key(part) for part in member_parts(member.filename)])
+
+
+def _is_image(member: zipfile.ZipInfo) -> bool:
+    is_picture = PurePosixPath(member.filename).suffix.lower() in IMAGE_SUFFIXES
+    return is_picture and not member.is_dir() and not is_hidden(member_parts(member.filename))

@@ -1,0 +1,248 @@
+"""What users run into: other folders, missing parts, damaged annotations."""
+
+import numpy as np
+import pytest
+
+from ferkit.data.sources.layouts import LAYOUTS, open_layout
+from ferkit.errors import (
+    InputError,
+    MissingPathError,
+    NoImagesError,
+    UnknownLayoutError,
+    UnreadableImageError,
+)
+
+
+def replace(path, old, new):
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def assert_only_refused(pictures, index, place, why):
+    """Assert that one picture is refused by the name of its place, and that all others can be read."""
+    for number, picture in enumerate(pictures):
+        if number != index:
+            picture.read()
+    assert pictures[index].source.endswith(place)
+    with pytest.raises(UnreadableImageError, match=why) as error:
+        pictures[index].read()
+    assert place in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# Names and folders
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("rafdb", "raf-db"), ("raf-db:val", "raf-db:train"), ("lfw:train", "lfw"), ("raf-db:", "raf-db")]
+)
+def test_unknown_names(tmp_path, name, near):
+    with pytest.raises(UnknownLayoutError, match=f"no layout named '{name}'; did you mean.*{near}") as error:
+        open_layout(name, tmp_path)
+    assert error.value.exit_code == 3
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_folder_of_something_else(tmp_path, name):
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "beach.jpg").write_bytes(b"")
+    title = LAYOUTS[name].title.replace("+", r"\+")
+    with pytest.raises(InputError, match=f"no .* below '{tmp_path}', which {title} has; name the folder that holds"):
+        open_layout(name, tmp_path)
+
+
+def test_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MissingPathError, match="gone"):
+        open_layout("lfw", tmp_path / "gone")
+    with pytest.raises(InputError, match="file' is no folder; name the one that LFW was unpacked to"):
+        open_layout("lfw", tmp_path / "file")
+    with pytest.raises(InputError, match=r"cannot look into .*File name too long"):
+        open_layout("lfw", tmp_path / ("x" * 300))
+
+
+def test_a_split_that_is_not_there(tree):
+    root = tree("affectnet")
+    (root / "validation.csv").unlink()
+    with pytest.raises(InputError, match="lacks the val split of AffectNet, it holds only: train"):
+        open_layout("affectnet:val", root)
+
+
+def test_folders_without_pictures(tmp_path):
+    for folder in ("train_set/images", "train_set/annotations"):
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(NoImagesError, match=r"no picture of AffectNet in .*; unpack its images there"):
+        open_layout("affectnet-npy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "looked_for"),
+    [
+        ("raf-db", "Image", "Image/aligned or Image/original"),
+        ("raf-db", "EmoLabel", "EmoLabel/list_patition_label.txt"),
+        ("affectnet", "Manually_Annotated_Images", "Manually_Annotated_Images"),
+        ("affectnet-npy", "val_set/annotations", "annotations"),
+        ("ck+", "Emotion", "Emotion"),
+        ("ck+", "cohn-kanade-images", "cohn-kanade-images"),
+        ("expw", "image", "image/origin"),
+        ("expw", "label", "label/label.lst"),
+        ("ferplus", "fer2013.csv", "fer2013.csv beside fer2013new.csv"),
+        ("aff-wild2", "annotations", "EXPR_"),
+        ("aff-wild2", "cropped_aligned", "cropped_aligned"),
+    ],
+)
+def test_a_part_is_missing(tree, name, part, looked_for):
+    root = tree(name)
+    (root / part).rename(root.parent / "elsewhere")
+    with pytest.raises(InputError, match=f"no {looked_for}.* below"):
+        open_layout(name, root)
+
+
+def test_links_that_lead_nowhere_are_passed_over_or_reported(tree):
+    root = tree("lfw") / "lfw-deepfunneled"
+    (root / "Nobody").symlink_to(root / "Nobody")
+    (root / "Zoe_Ball/Zoe_Ball_0003.jpg").symlink_to(root / "gone.jpg")
+    assert_only_refused(open_layout("lfw", root), 2, "Zoe_Ball_0003.jpg", "No such file")
+
+
+def test_pictures_that_are_missing_stay_and_are_reported(tree):
+    root = tree("raf-db")
+    (root / "Image/aligned/train_00002_aligned.jpg").unlink()
+    assert_only_refused(open_layout("raf-db", root), 1, "train_00002_aligned.jpg", "No such file")
+
+
+# Damaged rows: reported one by one
+
+
+OUTSIDE = "outside the data set"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "index", "row", "why"),
+    [
+        (
+            "raf-db",
+            "EmoLabel/list_patition_label.txt",
+            "train_00002.jpg 7",
+            "train_00002.jpg",
+            1,
+            2,
+            "1 fields instead of 2",
+        ),
+        ("raf-db", "EmoLabel/list_patition_label.txt", "00002.jpg 7", "00002.jpg 8", 1, 2, "no class '8'"),
+        ("raf-db", "EmoLabel/list_patition_label.txt", "train_00002.jpg", "../x.jpg", 1, 2, OUTSIDE),
+        ("affectnet", "training.csv", "689/a.jpg", "/etc/passwd", 0, 0, OUTSIDE),
+        ("affectnet", "training.csv", "689/a.jpg", "689/../../a.jpg", 0, 0, OUTSIDE),
+        ("affectnet", "training.csv", "689/a.jpg", r"..\\a.jpg", 0, 0, OUTSIDE),
+        ("affectnet", "training.csv", "0.785714", "7", 0, 0, r"'7' lies outside \[-1, 1\]"),
+        ("affectnet", "training.csv", "0.785714", "nan", 0, 0, r"'nan' lies outside \[-1, 1\]"),
+        ("affectnet", "training.csv", "20,30,40,50", "20,x,40,50", 1, 1, "could not convert"),
+        ("affectnet", "training.csv", ",8,-2,-2", ",8,-2", 1, 1, "8 fields instead of 9"),
+        ("affectnet", "validation.csv", "5.0;6.0,7,-1,1", "5.0;6.0,11,-1,1", 3, 1, "no class '11'"),
+        ("expw", "label/label.lst", "crowd_1.jpg 0 10", "crowd_1.jpg 0 ten", 2, 2, "could not convert"),
+        ("expw", "label/label.lst", "crowd_1.jpg", "/crowd_1.jpg", 2, 2, OUTSIDE),
+        ("fer2013", "fer2013.csv", "\n6,", "\nsix,", 2, 2, "could not convert"),
+        ("fer2013", "fer2013.csv", "\n6,", "\n6;", 1, 2, "2 fields instead of 3"),
+        ("fer2013", "fer2013.csv", "72,PublicTest", ",PublicTest", 2, 2, "2303 pixels instead of 48 x 48"),
+        ("fer2013", "fer2013.csv", "72,PublicTest", "256,PublicTest", 2, 2, "outside 0 to 255"),
+        ("fer2013", "fer2013.csv", "72,PublicTest", "7x,PublicTest", 2, 2, "7x"),
+        ("ferplus", "fer2013.csv", "72,PublicTest", "-1,PublicTest", 1, 2, "outside 0 to 255"),
+    ],
+)
+def test_damaged_rows(tree, name, file, old, new, index, row, why):
+    root = tree(name)
+    replace(root / file, old, new)
+    assert_only_refused(open_layout(name, root), index, f"{file}#{row}", why)
+
+
+def test_damaged_votes(tree):
+    root = tree("ferplus")
+    replace(root / "fer2013new.csv", "4,0,0,1,3", "4,0,0,-1,3")
+    assert_only_refused(open_layout("ferplus", root), 0, "fer2013new.csv#0", "not the votes on 10 choices")
+
+
+def test_a_damaged_row_of_votes_takes_no_other_picture_away(tree):
+    root = tree("ferplus")
+    replace(root / "fer2013new.csv", "Training,fer0000000.png,", "Training,")
+    assert_only_refused(open_layout("ferplus", root), 0, "fer2013new.csv#0", "11 fields instead of 12")
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [("../fer1.png,1,0,0,0,0,0,0,0,0,0", OUTSIDE), ("fer1.png,1,0", "not the votes"), ("fer1.png", "not the votes")],
+)
+def test_damaged_votes_in_a_folder_of_pictures(tmp_path, save, row, why):
+    save(tmp_path / "FER2013Test/fer1.png")
+    (tmp_path / "FER2013Test/label.csv").write_text(f"{row}\n")
+    assert_only_refused(open_layout("ferplus", tmp_path), 0, "FER2013Test/label.csv#0", why)
+
+
+def pickled(path):
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, np.array({"a": 1}, dtype=object), allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda path: path.unlink(), "No such file"),
+        (lambda path: path.write_bytes(b""), "EOF"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-2]), "could only read 0 elements"),
+        (lambda path: path.write_text("happy"), "magic|EOF"),
+        (lambda path: np.save(path, np.arange(3)), "holds 3 values instead of one"),
+        (lambda path: np.save(path, np.array("11")), "no class '11'"),
+        (pickled, "allow_pickle=False"),
+    ],
+)
+def test_damaged_npy_annotations(tree, damage, why):
+    root = tree("affectnet-npy")
+    damage(root / "train_set/annotations/10_exp.npy")
+    assert_only_refused(open_layout("affectnet-npy", root), 1, "train_set/annotations/10_exp.npy#0", why)
+
+
+# Damaged files: reported at once
+
+EXPR = "annotations/EXPR_Classification_Challenge/Train_Set/1-30-1280x720.txt"
+VA = "annotations/VA_Estimation_Challenge/Validation_Set/video2_left.txt"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "why"),
+    [
+        ("affectnet", "training.csv", "face_y,", "", "has no column 'face_y', only: subDirectory_filePath, face_x"),
+        ("fer2013", "fer2013.csv", "emotion,", "mood,", "has no column 'emotion', only: mood, pixels, Usage"),
+        (
+            "fer2013",
+            "fer2013.csv",
+            "PublicTest",
+            "Public",
+            r"the usage of .*fer2013\.csv#2' is 'Public'; .* with Training",
+        ),
+        ("ferplus", "fer2013new.csv", "PublicTest,fer0000002.png,0,1,0,0,0,0,6,3,0,0\n", "", "has 3 rows and .* 4"),
+        ("ferplus", "fer2013new.csv", "PublicTest", "Public", r"the usage of .*fer2013new\.csv#2' is 'Public'"),
+        ("ck+", "Emotion/S005/001/S005_001_00000006_emotion.txt", "3.0000000e+00", "", "no number of an emotion"),
+        ("ck+", "Emotion/S005/001/S005_001_00000006_emotion.txt", "3.0000000e+00", "8", "no class '8'"),
+        ("voxceleb1", "vox1_meta.csv", "\tdev", "", "row 0 of .* is damaged .the row has 4 fields instead of 5"),
+        ("voxceleb1", "vox1_meta.csv", "VGGFace1 ID", "Name", "has no column 'VGGFace1 ID'"),
+        ("aff-wild2", EXPR, "7", "8", "holds 8, which is none of -1 to 7"),
+        ("aff-wild2", EXPR, "7", "x", "is damaged"),
+        ("aff-wild2", VA, "0.5,", "5,", "holds 5, which is none of"),
+        ("aff-wild2", VA, "0.5,", "nan,", "holds nan"),
+        ("aff-wild2", VA, "0.5,", "", "is damaged"),
+    ],
+)
+def test_damaged_files(tree, name, file, old, new, why):
+    root = tree(name)
+    replace(root / file, old, new)
+    with pytest.raises(InputError, match=why) as error:
+        open_layout(name, root)
+    assert "\n" not in str(error.value)
+
+
+def test_annotations_that_are_a_folder(tree):
+    root = tree("fer2013")
+    (root / "fer2013.csv").unlink()
+    (root / "fer2013.csv").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*fer2013\.csv.*Is a directory"):
+        open_layout("fer2013", root)

@@ -1,0 +1,60 @@
+import collections
+
+import pyarrow.parquet as pq
+import pytest
+
+from ferkit.data.sources.layouts.ferplus import majority
+from ferkit.data.sources.layouts.labels import EXPRESSIONS, affect, expression, expression_of_code, numbered
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [("Happy", "happiness"), (" SAD ", "sadness"), ("Anger", "anger"), ("Other", "other")]
+)
+def test_words(word, expected):
+    assert expression(word) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", "fear"), ("   2.0000000e+00\n", "anger"), ("3", None)])
+def test_codes(text, expected):
+    assert expression_of_code(text, numbered("fear", "anger", None, first=1)) == expected
+
+
+@pytest.mark.parametrize("text", ["0", "4", "1.5", "", "one", "nan", "inf"])
+def test_codes_of_no_class(text):
+    with pytest.raises(ValueError, match=r"no class|could not convert"):
+        expression_of_code(text, numbered("fear", "anger", None, first=1))
+
+
+@pytest.mark.parametrize(("text", "expected"), [("-2", None), ("-1", -1.0), ("1", 1.0), ("0.25", 0.25)])
+def test_affect(text, expected):
+    assert affect(text, unknown=(-2.0,)) == expected
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        ("10 0 0 0 0 0 0 0 0 0", "neutral"),
+        ("0 0 0 0 0 0 0 10 0 0", "contempt"),
+        ("2 1 1 1 1 1 1 1 1 0", "neutral"),
+        ("5 5 0 0 0 0 0 0 0 0", None),
+        ("5 0 0 0 0 0 0 0 5 0", None),
+        ("4 0 0 0 0 0 0 0 6 0", None),
+        ("4 0 0 0 0 0 0 0 0 6", None),
+    ],
+)
+def test_majority(votes, expected):
+    assert majority(votes.split()) == expected
+
+
+@pytest.mark.parametrize("votes", ["", "1 2", "1 0 0 0 0 0 0 0 0 -1", "1 0 0 0 0 0 0 0 0 x"])
+def test_what_is_no_vote(votes):
+    with pytest.raises(ValueError, match=r"votes|invalid literal"):
+        majority(votes.split())
+
+
+def test_majority_agrees_with_labels_made_elsewhere(data_dir):
+    choices = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+    rows = pq.read_table(data_dir / "ferplus" / "valid.parquet", columns=[*choices, "label"]).to_pylist()
+    labels = [majority([str(row[choice]) for choice in choices]) for row in rows]
+    assert labels == [row["label"] for row in rows]
+    assert set(collections.Counter(labels)) == {*EXPRESSIONS, None}

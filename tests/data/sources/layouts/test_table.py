@@ -1,0 +1,55 @@
+import pytest
+
+from ferkit.data.sources.layouts.table import Table
+from ferkit.errors import InputError
+
+
+def table(tmp_path, content, columns=("name", "label"), **options):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    return Table(path, columns, **options)
+
+
+@pytest.mark.parametrize(
+    "content", [b"name,label\na,1\nb,2\n", b"a,1\nb,2", b"\xef\xbb\xbfname, label\r\n\r\na,1\r\n b ,2\r\n\r\n"]
+)
+def test_rows(tmp_path, content):
+    rows = table(tmp_path, content)
+    assert [rows[row] for row in range(len(rows))] == [{"name": "a", "label": "1"}, {"name": "b", "label": "2"}]
+    assert rows.place(1) == f"{tmp_path}/table.csv#1"
+
+
+def test_the_file_may_have_other_columns_in_another_order(tmp_path):
+    rows = table(tmp_path, b"id,label,name\n7,1,a\n", needed=("name",))
+    assert rows.columns == ("id", "label", "name")
+    assert rows.rows() == [{"id": "7", "label": "1", "name": "a"}]
+
+
+def test_quoted_fields(tmp_path):
+    assert table(tmp_path, b'"a, b","say ""x"""\n').fields(0) == ["a, b", 'say "x"']
+
+
+def test_blanks_between_columns(tmp_path):
+    assert table(tmp_path, b"a  1 \n", delimiter=" ")[0] == {"name": "a", "label": "1"}
+
+
+def test_an_empty_file(tmp_path):
+    assert len(table(tmp_path, b"")) == 0
+    assert table(tmp_path, b"\n\n").rows() == []
+
+
+@pytest.mark.parametrize("line", [b"a", b"a,1,2", b"\xff,1", b"a," + b"x" * 200_000])
+def test_damaged_rows(tmp_path, line):
+    rows = table(tmp_path, b"a,1\n" + line + b"\nb,2\n")
+    with pytest.raises(ValueError, match=r"fields|decode|field larger"):
+        rows[1]
+    assert rows[2] == {"name": "b", "label": "2"}
+    with pytest.raises(InputError, match=r"row 1 of .*table\.csv' is damaged"):
+        rows.rows()
+
+
+def test_a_file_that_goes_away(tmp_path):
+    rows = table(tmp_path, b"a,1\n")
+    rows.path.unlink()
+    with pytest.raises(InputError, match=r"cannot read .*table\.csv.*No such file"):
+        rows[0]

@@ -1,0 +1,185 @@
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ferkit.data.sources import SourceRules, open_sources
+from ferkit.errors import InputError, MissingPathError, NoImagesError, UnreadableImageError
+
+
+def save(path, size=(8, 8), colour=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, colour).save(path)
+    return path
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def below(root, pictures):
+    return [str(Path(picture.source).relative_to(root)) for picture in pictures]
+
+
+def test_natural_order_through_all_folders(tmp_path):
+    for name in ("10.jpg", "2.png", "1/9.bmp", "b.TIFF", "B2.webp", "b10.JPEG", "a/x10.tif", "a/x9.jpg"):
+        save(tmp_path / name)
+    expected = ["1/9.bmp", "2.png", "10.jpg", "a/x9.jpg", "a/x10.tif", "B2.webp", "b10.JPEG", "b.TIFF"]
+    pictures = open_sources([tmp_path]).pictures
+    assert below(tmp_path, pictures) == expected
+    assert {picture.label for picture in pictures} == {None}
+
+
+def test_equal_numbers_have_a_fixed_order(tmp_path):
+    for name in ("1.png", "01.png", "001.png"):
+        save(tmp_path / name)
+    assert below(tmp_path, open_sources([tmp_path]).pictures) == ["001.png", "01.png", "1.png"]
+
+
+def test_hidden_and_other_files_are_passed_over(tmp_path):
+    save(tmp_path / ".thumb.png")
+    save(tmp_path / ".cache" / "x.png")
+    save(tmp_path / "x.png")
+    (tmp_path / "notes.txt").write_text("no")
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    assert below(tmp_path, open_sources([tmp_path]).pictures) == ["x.png"]
+
+
+def test_links_may_run_in_circles(tmp_path):
+    save(tmp_path / "a" / "x.png")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    pictures = open_sources([tmp_path]).pictures
+    assert below(tmp_path, pictures) == ["a/x.png", "self.png"]
+    with pytest.raises(UnreadableImageError, match=r"self\.png"):
+        pictures[1].read()
+
+
+def test_links_to_pictures_keep_their_own_name(tmp_path):
+    save(tmp_path / "elsewhere" / "x.png", colour=9)
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "best.png").symlink_to(tmp_path / "elsewhere" / "x.png")
+    (tmp_path / "album" / "gone.png").symlink_to(tmp_path / "elsewhere" / "gone.png")
+    pictures = open_sources([tmp_path / "album"]).pictures
+    assert below(tmp_path, pictures) == ["album/best.png", "album/gone.png"]
+    assert pictures[0].read()[0, 0, 0] == 9
+    with pytest.raises(UnreadableImageError, match="No such file"):
+        pictures[1].read()
+
+
+def test_sources_are_absolute(tmp_path, monkeypatch):
+    save(tmp_path / "in" / "x.png")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    given = [Path("../in"), Path("../in/x.png")]
+    assert [picture.source for picture in open_sources(given).pictures] == [str(tmp_path / "in" / "x.png")] * 2
+
+
+def test_folders_of_classes_label_their_pictures(tmp_path):
+    for name in ("joy/1.png", "joy/ana/2.png", "fear/3.png"):
+        save(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    assert [picture.label for picture in open_sources([tmp_path]).pictures] == ["fear", "joy", "joy"]
+
+
+@pytest.mark.parametrize("names", [("joy/1.png", "joy/2.png"), ("joy/1.png", "fear/2.png", "3.png"), ("1.png",)])
+def test_other_layouts_have_no_labels(tmp_path, names):
+    for name in names:
+        save(tmp_path / name)
+    assert {picture.label for picture in open_sources([tmp_path]).pictures} == {None}
+
+
+def test_missing_path(tmp_path):
+    with pytest.raises(MissingPathError, match="phtos"):
+        open_sources([tmp_path / "phtos"])
+
+
+def test_a_path_that_cannot_be_looked_into(tmp_path):
+    with pytest.raises(InputError, match=r"cannot look into .*File name too long"):
+        open_sources([tmp_path / ("x" * 300)])
+
+
+def test_nothing_found(tmp_path):
+    (tmp_path / "notes.txt").write_text("no")
+    with pytest.raises(
+        NoImagesError, match=r"no image or video in .*looked for \.bmp, \.jpeg.*, \.webp, \.avi.*, \.webm$"
+    ):
+        open_sources([tmp_path])
+    with pytest.raises(NoImagesError, match="no image or video"):
+        open_sources([])
+
+
+@pytest.mark.parametrize(
+    ("names", "kinds"), [(["x.parquet"], "parquet"), (["a/1.zip", "b/2.TAR", "b/3.tar"], "tar and zip")]
+)
+def test_a_folder_of_containers_says_how_to_name_them(tmp_path, names, kinds):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(
+        NoImagesError, match=f"no image or video in .*, but {kinds} files, which are read only when named"
+    ):
+        open_sources([tmp_path])
+
+
+def test_a_file_that_is_named_is_a_picture_whatever_it_is(tmp_path):
+    (tmp_path / "notes.doc").write_text("no")
+    (picture,) = open_sources([tmp_path / "notes.doc"]).pictures
+    with pytest.raises(UnreadableImageError, match=r"notes\.doc"):
+        picture.read()
+
+
+# Videos
+
+
+def test_videos_come_beside_the_pictures(tmp_path):
+    for name in ("joy/10.MP4", "joy/2.webm", "joy/.hidden.mov", "joy/1.png", "fear/1.avi"):
+        save(tmp_path / name) if name.endswith("png") else touch(tmp_path / name)
+    found = open_sources([tmp_path], SourceRules(fps=2.5))
+    assert below(tmp_path, found.pictures) == ["joy/1.png"]
+    assert below(tmp_path, found.videos) == ["fear/1.avi", "joy/2.webm", "joy/10.MP4"]
+    assert [(video.label, video.identity, video.fps) for video in found.videos] == [
+        ("fear", None, 2.5),
+        ("joy", None, 2.5),
+        ("joy", None, 2.5),
+    ]
+    assert found.pictures[0].label == "joy"  # fear has no image, but it has a video
+
+
+def test_a_lone_video(tmp_path):
+    found = open_sources([touch(tmp_path / "S01_smile.mov")], SourceRules(identity_from=r"(S\d+)_\w+\.mov$"))
+    assert len(found.pictures) == 0
+    (video,) = found.videos
+    assert (video.source, video.identity, video.fps) == (str(tmp_path / "S01_smile.mov"), "S01", None)
+
+
+def test_videos_and_pictures_of_several_sources_keep_their_order(tmp_path):
+    videos = [touch(tmp_path / name) for name in ("b.mp4", "a.mp4")]
+    pictures = [save(tmp_path / name) for name in ("b.png", "a.png")]
+    found = open_sources([videos[0], pictures[0], videos[1], pictures[1]])
+    assert below(tmp_path, found.pictures) == ["b.png", "a.png"]
+    assert below(tmp_path, found.videos) == ["b.mp4", "a.mp4"]
+
+
+# Labels and identities from paths
+
+
+def test_rules_see_the_path_below_the_folder(tmp_path):
+    root = tmp_path / "S99"
+    for name in ("S01/joy/1.png", "S02/fear/2.png", "other/x.png"):
+        save(root / name)
+    rules = SourceRules(label_from=r"/(?P<label>[a-z]+)/", identity_from=r"^(S\d+)/")
+    found = [(picture.label, picture.identity) for picture in open_sources([root], rules).pictures]
+    assert found == [(None, None), ("joy", "S01"), ("fear", "S02")]
+
+
+def test_rules_see_the_whole_path_of_a_lone_file(tmp_path):
+    path = save(tmp_path / "S07" / "x.png")
+    (picture,) = open_sources([path], SourceRules(identity_from=r"/(S\d+)/")).pictures
+    assert picture.identity == "S07"

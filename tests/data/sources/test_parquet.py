@@ -1,0 +1,240 @@
+import io
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ferkit.data.sources import Picture, SourceRules, open_sources
+from ferkit.errors import InputError, NoImagesError, UnreadableImageError
+
+
+def png(colour):
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_parquet(path, images, *, metadata=None, row_group=3, **columns):
+    table = pa.table({"image": images, **columns}).replace_schema_metadata(metadata)
+    pq.write_table(table, path, row_group_size=row_group)
+    return path
+
+
+def structs(values):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    return pa.array([{"bytes": value, "path": None} for value in values], kind)
+
+
+@pytest.mark.parametrize("make", [structs, pa.array, lambda v: pa.array(v, pa.large_binary())])
+def test_parquet_rows(tmp_path, make):
+    path = write_parquet(
+        tmp_path / "x.parquet",
+        make([png(value) for value in range(8)]),
+        label=["joy", None, *"abcdef"],
+        identity=list(range(8)),
+    )
+    pictures = open_sources([path]).pictures
+    assert len(pictures) == 8
+    assert [picture.read()[0, 0, 0] for picture in pictures] == list(range(8))
+    assert [picture.size() for picture in pictures] == [(4, 4)] * 8
+    assert pictures[7].source == f"{path}#7"
+    assert [picture.label for picture in pictures[:3]] == ["joy", None, "a"]
+    assert pictures[5].identity == "5"
+
+
+def test_class_numbers_get_the_hubs_names(tmp_path):
+    features = {"label": {"names": ["fear", "joy"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    labels = pa.array([1, 0, None])
+    path = write_parquet(tmp_path / "x.parquet", pa.array([png(0)] * 3), label=labels, metadata=metadata)
+    assert [picture.label for picture in open_sources([path]).pictures] == ["joy", "fear", None]
+
+
+def test_numbers_without_names_and_nested_labels(tmp_path):
+    images = pa.array([png(0)])
+    plain = write_parquet(tmp_path / "a.parquet", images, label=[3])
+    nested = write_parquet(tmp_path / "b.parquet", images, label=[[1, 2]])
+    assert [picture.label for picture in open_sources([plain, nested]).pictures] == ["3", None]
+
+
+def test_parquet_is_read_a_row_group_at_a_time(tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "x.parquet", structs([png(value) for value in range(9)]))
+    asked = []
+    read = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda self, group, **kw: asked.append(group) or read(self, group, **kw)
+    )
+    pictures = open_sources([path]).pictures
+    assert asked == []
+    for picture in pictures:
+        picture.read()
+    assert asked == [0, 1, 2]
+    pictures[8].read()
+    pictures[4].read()  # both still in memory
+    assert asked == [0, 1, 2]
+    pictures[0].read()
+    assert asked == [0, 1, 2, 0]
+
+
+def test_parquet_from_several_threads(tmp_path):
+    values = list(range(60))
+    pictures = open_sources([write_parquet(tmp_path / "x.parquet", structs([png(value) for value in values]))]).pictures
+    order = np.random.default_rng(0).permutation(np.repeat(values, 5))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda row: int(pictures[int(row)].read()[0, 0, 0]), order))
+    assert found == order.tolist()
+
+
+def test_one_thread_reads_the_parquet_file_at_a_time(tmp_path, monkeypatch):
+    inside, most = [], []
+    read = pq.ParquetFile.read_row_group
+
+    def watched(self, group, **options):
+        inside.append(group)
+        most.append(len(inside))
+        time.sleep(0.002)
+        result = read(self, group, **options)
+        inside.remove(group)
+        return result
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", watched)
+    pictures = open_sources(
+        [write_parquet(tmp_path / "x.parquet", structs([png(value) for value in range(24)]))]
+    ).pictures
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(Picture.read, pictures))
+    assert max(most) == 1
+
+
+def test_a_row_without_bytes(tmp_path):
+    path = write_parquet(tmp_path / "x.parquet", structs([png(1), None, b""]))
+    pictures = open_sources([path]).pictures
+    for row, why in ((1, "holds no image bytes"), (2, "it is empty")):
+        with pytest.raises(UnreadableImageError, match=rf"x\.parquet#{row}.*{why}"):
+            pictures[row].read()
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5])
+def test_a_damaged_parquet_file(tmp_path, keep):
+    path = write_parquet(tmp_path / "x.parquet", structs([png(1)] * 20))
+    data = path.read_bytes()
+    path.write_bytes(data[: keep if isinstance(keep, int) else int(len(data) * keep)])
+    with pytest.raises(InputError, match=r"cannot read .*x\.parquet' as parquet"):
+        open_sources([path])
+
+
+def test_a_column_whose_name_is_no_text(tmp_path):
+    path = write_parquet(tmp_path / "x.parquet", structs([png(1)]), label=["joy"])
+    path.write_bytes(path.read_bytes().replace(b"label", b"\xffabel"))
+    with pytest.raises(InputError, match=r"cannot read .*x\.parquet' as parquet"):
+        open_sources([path])
+
+
+def test_damage_inside_a_row_group_costs_its_rows_only(tmp_path):
+    noise = np.random.default_rng(0).bytes
+    path = write_parquet(tmp_path / "x.parquet", pa.array([noise(5000)] * 3 + [png(5)] * 3))
+    data = bytearray(path.read_bytes())
+    data[4:60] = bytes(56)  # the first page's header
+    path.write_bytes(data)
+    pictures = open_sources([path]).pictures
+    with pytest.raises(UnreadableImageError, match=r"#0.*damaged here"):
+        pictures[0].read()
+    assert pictures[3].read()[0, 0, 0] == 5
+
+
+@pytest.mark.parametrize("column", [{"picture": [b""]}, {"image": [3]}, {"image": [{"shape": 3}]}, {"image": [[1, 2]]}])
+def test_parquet_without_pictures(tmp_path, column):
+    pq.write_table(pa.table(column), tmp_path / "x.parquet")
+    with pytest.raises(
+        InputError, match=f"has no column `image` with encoded pictures or paths, only: {next(iter(column))}"
+    ):
+        open_sources([tmp_path / "x.parquet"])
+
+
+def test_an_empty_parquet_file_holds_nothing(tmp_path):
+    path = write_parquet(tmp_path / "x.parquet", structs([]))
+    with pytest.raises(NoImagesError, match="no image or video"):
+        open_sources([path])
+
+
+@pytest.mark.parametrize("in_struct", [True, False])
+def test_paths_in_place_of_bytes_start_from_the_files_folder(tmp_path, in_struct):
+    names = ["joy/1 ü.png", "joy/gone.png", None, "../secret.png", str(tmp_path / "secret.png")]
+    (tmp_path / "set" / "joy").mkdir(parents=True)
+    for place in ("set/joy/1 ü.png", "secret.png"):
+        (tmp_path / place).write_bytes(png(7))
+    images = [{"path": name} for name in names] if in_struct else names
+    path = write_parquet(tmp_path / "set" / "x.parquet", images, label=list("abcde"))
+    pictures = open_sources([path]).pictures
+    assert pictures[0] == Picture(str(tmp_path / "set" / "joy" / "1 ü.png"), "a")
+    assert pictures[0].read()[0, 0, 0] == 7
+    reasons = ["No such file", "names no picture", "leads out of", "leads out of"]
+    for picture, why in zip(pictures[1:], reasons, strict=True):
+        with pytest.raises(UnreadableImageError, match=why):
+            picture.read()
+
+
+def test_a_column_of_paths_alone(tmp_path):
+    (tmp_path / "1.png").write_bytes(png(1))
+    (picture,) = open_sources([write_parquet(tmp_path / "x.parquet", ["1.png"])]).pictures
+    assert picture.read()[0, 0, 0] == 1
+    with pytest.raises(InputError, match=r"no picture that .* names can be found \(the first: '.*/gone\.png'\)"):
+        open_sources([write_parquet(tmp_path / "y.parquet", ["gone.png"])])
+
+
+def test_a_row_may_hold_its_path_where_others_hold_bytes(tmp_path):
+    (tmp_path / "1.png").write_bytes(png(1))
+    values = [
+        {"bytes": png(0), "path": "gone.png"},
+        {"bytes": None, "path": "1.png"},
+        {"bytes": None, "path": "gone.png"},
+        {"bytes": None, "path": "../x.png"},
+    ]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pictures = open_sources([write_parquet(tmp_path / "x.parquet", pa.array(values, kind))]).pictures
+    assert [picture.read()[0, 0, 0] for picture in pictures[:2]] == [0, 1]
+    for picture, why in zip(pictures[2:], ["'gone.png': No such file", "leads out of"], strict=True):
+        with pytest.raises(UnreadableImageError, match=why):
+            picture.read()
+
+
+def test_other_columns(tmp_path):
+    path = write_parquet(
+        tmp_path / "x.parquet",
+        pa.array([png(0)] * 3),
+        clip=["a", None, "b"],
+        time_s=[0.5, None, float("nan")],
+        valence=[0.25, -2.0, 1.0],
+        arousal=pa.array([-1.0, 0.0, None], pa.float32()),
+        box=[[1.0, 2.0, 3.0, 4.0], None, [3.0, 0.0, 1.0, 1.0]],
+        extra=[[1], [2], [3]],
+    )
+    first, second, third = open_sources([path]).pictures
+    assert (first.clip, first.time_s, first.valence, first.arousal, first.box) == ("a", 0.5, 0.25, -1, (1, 2, 3, 4))
+    assert (second.clip, second.time_s, second.valence, second.arousal, second.box) == (None, None, None, 0, None)
+    with pytest.raises(UnreadableImageError, match=r"x\.parquet#2.*its box \[3\.0, .*x0 < x1"):
+        third.read()
+
+
+def test_columns_by_other_names(tmp_path):
+    table = pa.table({"face": [png(5)], "mood": ["joy"], "label": ["wrong"], "who": [7]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    rules = SourceRules(columns={"image": "face", "label": "mood", "identity": "who"})
+    (picture,) = open_sources([tmp_path / "x.parquet"], rules).pictures
+    assert (picture.label, picture.identity, picture.read()[0, 0, 0]) == ("joy", "7", 5)
+    with pytest.raises(InputError, match="has no column 'moods' to take the label from, only: face, mood"):
+        open_sources([tmp_path / "x.parquet"], SourceRules(columns={"label": "moods"}))
+
+
+def test_rules_see_the_path_in_the_struct_or_that_of_the_file(tmp_path):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": png(0), "path": "S1_joy.png"}, {"bytes": png(0), "path": None}], kind)
+    path = write_parquet(tmp_path / "S2_fear.parquet", images, label=["own", "own"])
+    rules = SourceRules(label_from=r"_([a-z]+)\.", identity_from=r"S\d")
+    found = [(picture.label, picture.identity) for picture in open_sources([path], rules).pictures]
+    assert found == [("joy", "S1"), ("fear", "S2")]

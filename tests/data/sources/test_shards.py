@@ -1,0 +1,238 @@
+import io
+import json
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.sources import SourceRules, find_picture, open_sources
+from ferkit.errors import InputError, NoImagesError, UnreadableImageError
+
+
+def png(colour):
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_tar(path, members, form=tarfile.PAX_FORMAT):
+    with tarfile.open(path, "w", format=form) as tar:
+        for name, content in members:
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+    return path
+
+
+def pictures_of(names):
+    return [(name, png(value)) for value, name in enumerate(names)]
+
+
+def open_tar(path, **rules):
+    return open_sources([path], SourceRules(**rules)).pictures
+
+
+def places(pictures):
+    return [picture.source.partition(".tar#")[2] for picture in pictures]
+
+
+def values(pictures):
+    return [int(picture.read()[0, 0, 0]) for picture in pictures]
+
+
+def refusals(pictures):
+    """The pictures' places and why they cannot be read; None for those that can."""
+    found = []
+    for picture in pictures:
+        try:
+            picture.read()
+            found.append(None)
+        except UnreadableImageError as error:
+            found.append((picture.source.partition("#")[2], error.why))
+    return found
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_samples_in_the_files_order(tmp_path, form):
+    long = "d" * 90 + "/" + "n" * 95 if form != tarfile.USTAR_FORMAT else "n" * 90
+    members = [
+        (
+            "b.json",
+            json.dumps({"label": "joy", "identity": 7, "clip": "c", "time_s": 0.5, "box": [1, 2, 3, 4]}).encode(),
+        ),
+        ("b.png", png(1)),
+        ("a.left.jpg", png(2)),
+        ("a.cls", b"3\n"),
+        ("a.right.jpg", png(3)),
+        ("ü ö.webp", png(4)),
+        (f"{long}.png", png(5)),
+        (f"{long}.txt", "very happy".encode("utf-8-sig")),
+        ("b.npy", b"other"),
+    ]
+    pictures = open_tar(write_tar(tmp_path / "x.tar", members, form))
+    assert places(pictures) == ["b.png", "a.left.jpg", "a.right.jpg", "ü ö.webp", f"{long}.png"]
+    assert values(pictures) == [1, 2, 3, 4, 5]
+    assert [picture.label for picture in pictures] == ["joy", "3", "3", None, "very happy"]
+    first = pictures[0]
+    assert (first.identity, first.clip, first.time_s, first.box) == ("7", "c", 0.5, (1, 2, 3, 4))
+    assert (first.file, first.size()) == (tmp_path / "x.tar", (4, 4))
+
+
+def test_what_label_counts(tmp_path):
+    members = [
+        *(("a/1.cls", b"cls"), ("a/1.json", b'{"label": "json"}'), ("a/1.txt", b"txt"), ("a/1.png", png(0))),
+        *(("a/2.txt", b"txt"), ("a/2.json", b'{"label": "json", "valence": 0.5}'), ("a/2.png", png(0))),
+        *(("a/3.json", b'{"label": null}'), ("a/3.txt", b"txt"), ("a/3.png", png(0))),
+        *(("b/1.json", b"{}"), ("b/1.png", png(0))),
+        ("b/2.png", png(0)),
+    ]
+    pictures = open_tar(write_tar(tmp_path / "x.tar", members))
+    assert [picture.label for picture in pictures] == ["cls", "json", "txt", "b", "b"]
+    assert pictures[1].valence == 0.5
+
+
+def test_keys_of_json_by_other_names(tmp_path):
+    members = [("1.png", png(0)), ("1.json", b'{"emotion": "joy", "label": "no"}')]
+    (picture,) = open_tar(write_tar(tmp_path / "x.tar", members), columns={"label": "emotion"})
+    assert picture.label == "joy"
+
+
+def test_rules_see_the_members_name(tmp_path):
+    path = write_tar(tmp_path / "S9.tar", [*pictures_of(["a/S1_joy.png", "b/S2.png"]), ("a/S1_joy.cls", b"own")])
+    pictures = open_tar(path, label_from=r"_(\w+)\.", identity_from=r"S\d")
+    assert [(picture.label, picture.identity) for picture in pictures] == [("joy", "S1"), (None, "S2")]
+
+
+def test_hidden_files_folders_and_links_are_passed_over(tmp_path):
+    (tmp_path / "in" / "folder.png").mkdir(parents=True)
+    (tmp_path / "in" / "1.png").write_bytes(png(1))
+    (tmp_path / "in" / "._1.png").write_bytes(png(2))
+    (tmp_path / "in" / "link.png").symlink_to("1.png")
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(tmp_path / "in", ".")
+    pictures = open_tar(tmp_path / "x.tar")
+    assert places(pictures) == ["./1.png"]
+    assert values(pictures) == [1]
+
+
+def test_names_that_lead_elsewhere_are_only_names(tmp_path):
+    names = ["../../up.png", "/etc/root.png", "a/../../b.png", "a#b%23.png", "a%23b#.png"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pictures = open_tar(write_tar(folder / "x.tar", pictures_of(names)))
+    assert values(pictures) == list(range(5))
+    assert {picture.file for picture in pictures} == {folder / "x.tar"}
+    assert [find_picture(picture.source).read()[0, 0, 0] for picture in pictures] == list(range(5))
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.tar"]
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    path = write_tar(tmp_path / "x.tar", [("AAAA.png", png(3))], tarfile.GNU_FORMAT)
+    data = bytearray(path.read_bytes())
+    data[:4] = b"A\xff\xfeA"
+    data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
+    path.write_bytes(data)
+    (picture,) = open_tar(path)
+    assert picture.source == f"{path}#A\\xff\\xfeA.png"
+    assert find_picture(picture.source).read()[0, 0, 0] == 3
+
+
+def test_of_members_of_one_name_the_last_counts(tmp_path):
+    path = write_tar(tmp_path / "x.tar", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
+    assert values(open_tar(path)) == [3, 2]
+
+
+def test_from_several_threads(tmp_path):
+    pictures = open_tar(write_tar(tmp_path / "x.tar", pictures_of(f"{number}.png" for number in range(60))))
+    order = np.random.default_rng(0).permutation(np.repeat(range(60), 5)).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: int(pictures[number].read()[0, 0, 0]), order))
+    assert found == order
+
+
+def test_damaged_samples_are_problems_of_their_own(tmp_path):
+    members = [
+        *(("1.png", png(0)), ("1.json", b"{")),
+        *(("2.png", png(0)), ("2.json", b"[1]")),
+        *(("3.png", png(0)), ("3.json", b'{"time_s": "late"}')),
+        *(("4.png", png(0)), ("4.cls", b"\xff\xfe")),
+        ("5.png", b""),
+        ("6.png", png(6)),
+    ]
+    found = refusals(open_tar(write_tar(tmp_path / "x.tar", members)))
+    assert [refusal and refusal[0] for refusal in found] == ["1.png", "2.png", "3.png", "4.png", "5.png", None]
+    reasons = ["'1.json' beside it is no JSON", "no JSON object", "its time_s 'late' is no number", "utf-8", "empty"]
+    assert all(why in refusal[1] for why, refusal in zip(reasons, found[:5], strict=True))
+
+
+END = ("end", "the tar file is cut short or damaged behind the members before")
+LAST = 3 * 512 * 2  # where the third of three members begins: a header and a block each
+
+
+@pytest.mark.parametrize(
+    ("keep", "found"),
+    [
+        (10_000, [None] * 3),
+        (LAST, [None] * 3),  # the end's zeros are missing: not every program writes them
+        (LAST - 512 + 20, [None, None, ("3.png", "the tar file is cut short within '3.png'"), END]),
+        (LAST - 700, [None, None, END]),
+        (512 + 20, InputError),
+        (200, InputError),
+        (0, InputError),
+    ],
+)
+def test_a_tar_file_that_is_cut_short(tmp_path, keep, found):
+    path = write_tar(tmp_path / "x.tar", pictures_of(["1.png", "2.png", "3.png"]))
+    path.write_bytes(path.read_bytes()[:keep])
+    if found is InputError:
+        with pytest.raises(InputError, match=r"x\.tar' (as a tar file|is cut short before its first image ends)"):
+            open_tar(path)
+    else:
+        assert refusals(open_tar(path)) == found
+
+
+def test_a_damaged_header_ends_what_can_be_read(tmp_path):
+    path = write_tar(tmp_path / "x.tar", pictures_of(["1.png", "2.png", "3.png"]))
+    data = bytearray(path.read_bytes())
+    data[1024 + 3] ^= 1
+    path.write_bytes(data)
+    assert refusals(open_tar(path)) == [None, END]
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar file", b"x" * 2000])
+def test_a_file_that_is_no_tar_file(tmp_path, content):
+    (tmp_path / "x.tar").write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot read .*x\.tar' as a tar file"):
+        open_tar(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize(
+    ("name", "unpacker"),
+    [("x.tar.gz", "gunzip"), ("x.TGZ", "gunzip"), ("x.tar.xz", "unxz"), ("x.tar.zst", "unzstd"), ("x.7z", "7z x")],
+)
+def test_a_compressed_file_says_how_to_unpack_it(tmp_path, name, unpacker):
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    with pytest.raises(InputError, match=rf"{name}' is compressed, .*unpack it with `{unpacker}`"):
+        open_tar(tmp_path / name)
+
+
+def test_a_compressed_file_under_the_wrong_name(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w:gz"):
+        pass
+    with pytest.raises(InputError, match=r"x\.tar' as a tar file .*give a complete, plain one"):
+        open_tar(tmp_path / "x.tar")
+
+
+def test_a_tar_file_without_pictures_holds_nothing(tmp_path):
+    with pytest.raises(NoImagesError, match="no image or video"):
+        open_tar(write_tar(tmp_path / "x.tar", [("notes.txt", b"no")]))
+
+
+def test_shards_by_a_brace_pattern(tmp_path):
+    for number in range(3):
+        write_tar(tmp_path / f"x-{number:03}.tar", [(f"{number}.png", png(number))])
+    assert values(open_tar(tmp_path / "x-{000..002}.tar")) == [0, 1, 2]
+    with pytest.raises(InputError, match=r"x-003\.tar"):
+        open_tar(tmp_path / "x-{000..003}.tar")

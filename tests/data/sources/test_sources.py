@@ -1,0 +1,301 @@
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ferkit.data.sources import Picture, SourceRules, find_picture, looks_aligned, open_sources
+from ferkit.errors import InputError, MissingPathError, UnknownLayoutError, UnreadableImageError
+
+
+def save(path, size=(8, 8), colour=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, colour).save(path)
+    return path
+
+
+def png(colour):
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_parquet(path, images, *, metadata=None, row_group=3, **columns):
+    table = pa.table({"image": images, **columns}).replace_schema_metadata(metadata)
+    pq.write_table(table, path, row_group_size=row_group)
+    return path
+
+
+def structs(values):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    return pa.array([{"bytes": value, "path": None} for value in values], kind)
+
+
+# The sequence
+
+
+def test_several_sources_are_one_sequence(tmp_path):
+    folder = tmp_path / "folder"
+    for name in ("1.png", "2.png"):
+        save(folder / name)
+    path = write_parquet(tmp_path / "x.parquet", pa.array([png(1)] * 4))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    pictures = open_sources([folder, empty, path, folder / "1.png"]).pictures
+    names = [Path(picture.source).name for picture in pictures]
+    assert names == ["1.png", "2.png", *(f"x.parquet#{row}" for row in range(4)), "1.png"]
+    assert [picture.source for picture in pictures[1:6:2]] == [pictures[i].source for i in (1, 3, 5)]
+    assert pictures[-1] == pictures[6]
+    for index in (7, -8):
+        with pytest.raises(IndexError):
+            pictures[index]
+
+
+# Every kind of source
+
+
+def as_folder(root, images, labels):
+    for name, content in images.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def as_list(root, images, labels):
+    as_folder(root, images, labels)
+    lines = [f"{name}\t{label}" for name, label in zip(images, labels, strict=True)]
+    return text(root / "x.txt", lines)
+
+
+def as_csv(root, images, labels):
+    as_folder(root, images, labels)
+    lines = [f'"{name}",{label}' for name, label in zip(images, labels, strict=True)]
+    return text(root / "x.csv", ["image,label", *lines])
+
+
+def as_parquet(root, images, labels):
+    values = [{"bytes": content, "path": name} for name, content in images.items()]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    return write_parquet(root / "x.parquet", pa.array(values, kind), label=labels)
+
+
+def as_parquet_of_paths(root, images, labels):
+    as_folder(root, images, labels)
+    return write_parquet(root / "x.parquet", [{"path": name} for name in images], label=labels)
+
+
+def as_zip(root, images, labels):
+    with zipfile.ZipFile(root / "x.zip", "w") as archive:
+        for name, content in images.items():
+            archive.writestr(name, content)
+    return root / "x.zip"
+
+
+def as_tar(root, images, labels):
+    with tarfile.open(root / "x.tar", "w") as tar:
+        for (name, content), label in zip(images.items(), labels, strict=True):
+            for suffix, data in ((".png", content), (".cls", label.encode())):
+                header = tarfile.TarInfo(name.removesuffix(".png") + suffix)
+                header.size = len(data)
+                tar.addfile(header, io.BytesIO(data))
+    return root / "x.tar"
+
+
+def text(path, lines):
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+KINDS = [as_folder, as_list, as_csv, as_parquet, as_parquet_of_paths, as_zip, as_tar]
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+def opened(tmp_path, request):
+    """The same pictures in a source of each kind."""
+    names = ["fear/S2 ü #1.png", "joy/S1 b.png", "joy/S2 a.png", "joy/S10 a%23.png"]
+    images = {name: png(value) for value, name in enumerate(names)}
+    source = request.param(tmp_path, images, ["fear", "joy", "joy", "joy"])
+    return open_sources([source], SourceRules(identity_from=r"(S\d+) "))
+
+
+def test_every_kind_gives_the_same(opened):
+    assert opened.videos == []
+    found = [(picture.read()[0, 0, 0], picture.label, picture.identity) for picture in opened.pictures]
+    assert found == [(0, "fear", "S2"), (1, "joy", "S1"), (2, "joy", "S2"), (3, "joy", "S10")]
+
+
+def test_pictures_of_every_kind_are_found_again(opened):
+    for picture in opened.pictures:
+        again = find_picture(picture.source)
+        assert again.source == picture.source
+        assert again.file == picture.file
+        assert picture.file.is_file()
+        assert np.array_equal(again.read(), picture.read())
+
+
+def test_pictures_of_every_kind_are_unlike(opened):
+    assert len({picture.source for picture in opened.pictures}) == len(opened.pictures) == 4
+    assert all(Path(picture.source).is_absolute() for picture in opened.pictures)
+
+
+# find_picture
+
+
+def test_a_picture_of_a_container_is_found_with_what_is_said_of_it(tmp_path):
+    path = write_parquet(tmp_path / "x.parquet", pa.array([png(1)]), label=["joy"], identity=["S1"])
+    assert find_picture(f"{path}#0") == Picture(f"{path}#0", "joy", "S1")
+
+
+def test_a_picture_under_another_column_is_found_by_the_rules(tmp_path):
+    pq.write_table(pa.table({"face": [png(4)]}), tmp_path / "x.parquet")
+    source = f"{tmp_path / 'x.parquet'}#0"
+    with pytest.raises(InputError, match="has no column `image`"):
+        find_picture(source)
+    assert find_picture(source, SourceRules(columns={"image": "face"})).read()[0, 0, 0] == 4
+
+
+def test_a_row_of_fer2013_is_found_again(tmp_path):
+    pixels = " ".join(["7"] * 48 * 48)
+    path = text(tmp_path / "x.csv", ["emotion,pixels,Usage", *[f"3,{pixels},Training"] * 2])
+    assert find_picture(f"{path}#1").read()[0, 0, 0] == 7
+
+
+def test_a_frame_of_a_video_is_found_again(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "x.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48))
+    for value in (0, 100, 200):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    picture = find_picture(f"{tmp_path / 'x.avi'}#1")
+    assert picture.source == f"{tmp_path / 'x.avi'}#1"
+    assert abs(picture.read().mean() - 100) < 5
+
+
+def test_a_damaged_row_is_found_again(tmp_path):
+    save(tmp_path / "1.png")
+    path = text(tmp_path / "x.csv", ["image,time_s", "1.png,1", "clip.mp4,", "1.png,late"])
+    with pytest.raises(UnreadableImageError, match="late"):
+        find_picture(f"{path}#2").read()
+
+
+def test_a_container_is_opened_once_until_it_changes(tmp_path, monkeypatch):
+    opened = []
+    parquet_file = pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", lambda path: opened.append(path) or parquet_file(path))
+    path = write_parquet(tmp_path / "x.parquet", pa.array([png(1), png(2)]))
+    assert [find_picture(f"{path}#{row}").read()[0, 0, 0] for row in (0, 1, 0)] == [1, 2, 1]
+    assert opened == [path]
+    write_parquet(path, pa.array([png(3), png(4), png(5)]))
+    assert find_picture(f"{path}#2").read()[0, 0, 0] == 5
+    assert opened == [path, path]
+
+
+@pytest.mark.parametrize("name", ["a#1.png", "x.zip#1.png"])
+def test_a_file_with_a_hash_in_its_name_is_a_file(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("1.png", png(1))
+    save(tmp_path / name, colour=9)
+    assert find_picture(str(tmp_path / name)).read()[0, 0, 0] == 9
+
+
+def test_a_member_with_a_longer_name_than_files_have(tmp_path):
+    name = "/".join(["n" * 200] * 3) + ".png"
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(name, png(1))
+    assert find_picture(f"{tmp_path / 'x.zip'}#{name}").read()[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("gone.png", MissingPathError, r"gone\.png'; it was there when"),
+        ("gone.parquet#3", MissingPathError, r"gone\.parquet#3'; it was there when"),
+        ("x.parquet#2", InputError, r"x\.parquet' holds no picture '2' any more"),
+        ("x.parquet#-1", InputError, "holds no picture '-1'"),
+        ("x.parquet#", InputError, "holds no picture ''"),
+        ("1.png#2", InputError, r"1\.png' holds no picture '2'"),
+        ("folder#2", InputError, "folder' holds no picture '2'"),
+        ("x.mp4#first", InputError, r"x\.mp4' holds no picture 'first'"),
+        ("x.zip#2.png", InputError, r"cannot read .*x\.zip' as a zip archive"),
+    ],
+)
+def test_a_picture_that_is_gone(tmp_path, source, error, message):
+    write_parquet(tmp_path / "x.parquet", pa.array([png(1)] * 2))
+    save(tmp_path / "1.png")
+    (tmp_path / "folder").mkdir()
+    for name in ("x.mp4", "x.zip"):
+        (tmp_path / name).touch()
+    with pytest.raises(error, match=message):
+        find_picture(f"{tmp_path}/{source}")
+
+
+# Layouts
+
+
+def test_a_layout_reads_what_is_named_its_own_way(tmp_path):
+    row = f"3,{' '.join(['7'] * 48 * 48)},PrivateTest"
+    text(tmp_path / "fer2013.csv", ["emotion,pixels,Usage", row])
+    found = open_sources([tmp_path], SourceRules(layout="fer2013:test", identity_from=r"^fer\d+"))
+    (picture,) = found.pictures
+    assert (picture.label, picture.identity, picture.read()[0, 0, 0]) == ("happiness", "fer2013", 7)
+    with pytest.raises(UnknownLayoutError, match="'fer2031'; did you mean: fer2013"):
+        open_sources([tmp_path], SourceRules(layout="fer2031"))
+
+
+# looks_aligned
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(48, 48)] * 3, True),
+        ([(256, 256)], True),
+        ([(257, 257)], False),
+        ([(48, 48), (48, 49)], False),
+        ([(48, 48), (64, 64)], False),
+        ([(48, 40)] * 3, False),
+    ],
+)
+def test_looks_aligned(tmp_path, sizes, expected):
+    for number, size in enumerate(sizes):
+        save(tmp_path / f"{number}.png", size)
+    assert looks_aligned(open_sources([tmp_path]).pictures) is expected
+
+
+def test_looks_aligned_passes_over_what_cannot_be_read(tmp_path):
+    (tmp_path / "0.png").write_bytes(b"")
+    assert looks_aligned(open_sources([tmp_path]).pictures) is False
+    save(tmp_path / "1.png", (64, 64))
+    assert looks_aligned(open_sources([tmp_path]).pictures) is True
+
+
+def test_looks_aligned_asks_64_pictures_at_most():
+    asked = []
+
+    def fetch(row):
+        asked.append(row)
+        return png(0)
+
+    pictures = [Picture(f"x#{row}", fetch=lambda row=row: fetch(row)) for row in range(200)]
+    assert looks_aligned(pictures)
+    assert asked == list(range(64))
+
+
+# Real data
+
+
+@pytest.mark.parametrize(
+    ("folder", "count", "labels", "aligned"),
+    [("lfw-expressions", 6045, 8, True), ("studio-smiles", 82, 2, False), ("ferplus/valid.parquet", 3284, 8, True)],
+)
+def test_real_sources(data_dir, folder, count, labels, aligned):
+    pictures = open_sources([data_dir / folder]).pictures
+    assert len(pictures) == count
+    assert len({picture.label for picture in pictures} - {None}) == labels
+    assert looks_aligned(pictures) is aligned
+    assert pictures[count // 2].read().dtype == np.uint8

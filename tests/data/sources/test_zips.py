@@ -1,0 +1,179 @@
+import io
+import struct
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.sources import SourceRules, find_picture, open_sources, zips
+from ferkit.errors import InputError, NoImagesError, UnreadableImageError
+
+
+def png(colour):
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_zip(path, members, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def pictures_of(names):
+    return [(name, png(value)) for value, name in enumerate(names)]
+
+
+def open_zip(path, **rules):
+    return open_sources([path], SourceRules(**rules)).pictures
+
+
+def places(pictures):
+    return [picture.source.partition(".zip#")[2] for picture in pictures]
+
+
+def values(pictures):
+    return [int(picture.read()[0, 0, 0]) for picture in pictures]
+
+
+def mark_encrypted(path, *names):
+    """Set the flag of encryption in the archive's directory, as far as a reader can tell without the password."""
+    data = bytearray(path.read_bytes())
+    for name in names:
+        entry = data.rindex(name.encode()) - 46
+        assert data[entry : entry + 4] == b"PK\x01\x02"
+        data[entry + 8] |= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_in_natural_order(tmp_path, compression):
+    names = ["10.png", "2.PNG", "b/10 ü.jpg", "b/9.webp", "notes.txt", "a/x.png", "B/1.png"]
+    pictures = open_zip(write_zip(tmp_path / "x.zip", pictures_of(names), compression))
+    assert places(pictures) == ["2.PNG", "10.png", "a/x.png", "B/1.png", "b/9.webp", "b/10 ü.jpg"]
+    assert values(pictures) == [1, 0, 5, 6, 3, 2]
+    assert [picture.size() for picture in pictures] == [(4, 4)] * 6
+    assert pictures[0].file == tmp_path / "x.zip"
+
+
+def test_hidden_members_and_folders_are_passed_over(tmp_path):
+    names = ["__MACOSX/._1.png", ".hidden.png", ".cache/1.png", "1.png", "2.png/"]
+    assert places(open_zip(write_zip(tmp_path / "x.zip", pictures_of(names)))) == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["fear/1.png", "joy/2.png", "joy/ana/3.png"], ["fear", "joy", "joy"]),
+        (["set/fear/1.png", "set/joy/2.png"], ["fear", "joy"]),  # as if the folder in the archive were named
+        (["fear\\1.png", "joy\\2.png"], ["fear", "joy"]),  # zipped on Windows
+        (["1.png", "fear/2.png", "joy/3.png"], [None] * 3),
+        (["joy/1.png", "joy/2.png"], [None] * 2),
+    ],
+)
+def test_folders_of_classes_label_their_pictures(tmp_path, names, labels):
+    pictures = open_zip(write_zip(tmp_path / "x.zip", pictures_of(names)))
+    assert [picture.label for picture in pictures] == labels
+    assert values(pictures) == list(range(len(names)))
+
+
+def test_rules_see_the_members_name(tmp_path):
+    path = write_zip(tmp_path / "S9.zip", pictures_of(["a/S1_joy.png", "b/S2_fear.png", "b/x.png"]))
+    pictures = open_zip(path, label_from=r"_(\w+)\.", identity_from=r"S\d")
+    assert [(picture.label, picture.identity) for picture in pictures] == [("joy", "S1"), ("fear", "S2"), (None, None)]
+
+
+def test_names_that_lead_elsewhere_are_only_names(tmp_path):
+    names = ["../../up.png", "/etc/root.png", "a/../../b.png", "C:\\x.png", "./a#b%23.png", "a%23b#.png"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pictures = open_zip(write_zip(folder / "x.zip", pictures_of(names)))
+    assert sorted(values(pictures)) == list(range(6))
+    assert {picture.file for picture in pictures} == {folder / "x.zip"}
+    assert [find_picture(picture.source).read()[0, 0, 0] for picture in pictures] == values(pictures)
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.zip"]
+
+
+def test_of_members_of_one_name_the_last_counts(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        path = write_zip(tmp_path / "x.zip", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
+    assert values(open_zip(path)) == [3, 2]
+
+
+def test_from_several_threads(tmp_path):
+    path = write_zip(tmp_path / "x.zip", pictures_of(f"{number}.png" for number in range(60)), zipfile.ZIP_DEFLATED)
+    pictures = open_zip(path)
+    order = np.random.default_rng(0).permutation(np.repeat(range(60), 5)).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: int(pictures[number].read()[0, 0, 0]), order))
+    assert found == order
+
+
+def test_a_damaged_member_is_a_problem_of_its_own(tmp_path):
+    path = write_zip(tmp_path / "x.zip", [*pictures_of(["1.png", "2.png"]), ("3.png", b""), ("4.png", b"no image")])
+    data = bytearray(path.read_bytes())
+    data[data.index(png(0)) + 20] ^= 1
+    path.write_bytes(data)
+    pictures = open_zip(path)
+    for number, why in ((0, "damaged here: Bad CRC-32"), (2, "it is empty"), (3, "its content is no image")):
+        with pytest.raises(UnreadableImageError, match=rf"x\.zip#{number + 1}\.png.*{why}"):
+            pictures[number].read()
+    assert values(pictures[1:2]) == [1]
+
+
+def test_an_encrypted_member_is_a_problem_of_its_own(tmp_path):
+    path = write_zip(tmp_path / "x.zip", pictures_of(["1.png", "2.png"]))
+    mark_encrypted(path, "1.png")
+    pictures = open_zip(path)
+    assert values(pictures[1:]) == [1]
+    with pytest.raises(UnreadableImageError, match=r"x\.zip#1\.png.*it is encrypted"):
+        pictures[0].read()
+    mark_encrypted(path, "2.png")
+    with pytest.raises(InputError, match=r"the pictures in .*x\.zip' are encrypted; unpack it with its password"):
+        open_zip(path)
+
+
+def test_a_method_of_packing_that_is_not_known(tmp_path):
+    path = write_zip(tmp_path / "x.zip", pictures_of(["1.png"]))
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        struct.pack_into("<H", data, data.index(signature) + offset, 98)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImageError, match="damaged here: That compression method is not supported"):
+        open_zip(path)[0].read()
+
+
+def test_a_member_that_would_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(zips, "_MAX_BYTES", 1000)
+    path = write_zip(tmp_path / "x.zip", [("1.png", bytes(1001)), ("2.png", png(2))], zipfile.ZIP_DEFLATED)
+    pictures = open_zip(path)
+    with pytest.raises(UnreadableImageError, match="1,001 bytes, more than a picture"):
+        pictures[0].read()
+    assert values(pictures[1:]) == [2]
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5])
+def test_a_damaged_archive(tmp_path, keep):
+    path = write_zip(tmp_path / "x.zip", pictures_of(["1.png", "2.png"]))
+    data = path.read_bytes()
+    path.write_bytes(data[: keep if isinstance(keep, int) else int(len(data) * keep)])
+    with pytest.raises(InputError, match=r"cannot read .*x\.zip' as a zip archive"):
+        open_zip(path)
+
+
+def test_an_archive_without_pictures_holds_nothing(tmp_path):
+    path = write_zip(tmp_path / "x.zip", [("notes.txt", b"no"), ("clip.mp4", b"no")])
+    with pytest.raises(NoImagesError, match=r"no image or video in .*videos only outside archives: unpack them"):
+        open_zip(path)
+
+
+def test_real_pictures(data_dir, tmp_path):
+    photos = sorted((data_dir / "photos" / "groups").glob("*.jpg"))[:3]
+    path = write_zip(tmp_path / "x.zip", [(photo.name, photo.read_bytes()) for photo in photos])
+    for picture, photo in zip(open_zip(path), open_sources(list(map(Path, photos))).pictures, strict=True):
+        assert np.array_equal(picture.read(), photo.read())
