@@ -2,20 +2,17 @@ import errno
 import os
 import pickle
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import chain, pairwise
-from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferkit.data.face_set import FaceSet, FaceSetWriter, is_face_set
-from ferkit.data.faces import Face, crop_sha256
+from ferkit.data.faces import FACE_SCHEMA, Face, crop_sha256
 from ferkit.errors import OutputError, SetError
 
 SIZE = 8
@@ -111,6 +108,127 @@ def test_no_such_face(tmp_path, row):
         face_set.face(row)
 
 
+ROWS = [32, 0, 5, 4, 5]
+
+
+def test_some_rows_are_a_face_set_of_their_own(tmp_path):
+    run(tmp_path / "faces")
+    whole = FaceSet.open(tmp_path / "faces")
+    some = whole.subset(ROWS)
+    assert (len(some), some.path, some.template, some.size) == (5, whole.path, whole.template, SIZE)
+    np.testing.assert_array_equal(some.crops([4, 0, 1]), ALL[0][[5, 32, 0]])
+    assert some.faces(range(5)) == [ALL[1][row] for row in ROWS]
+    assert some.face(1) == ALL[1][0]
+    assert some.rows.tolist() == ROWS
+    assert whole.rows.tolist() == list(range(FACES))
+    assert some.table.equals(whole.table.take(ROWS))
+    assert some.column("source").to_pylist() == [ALL[1][row].source for row in ROWS]
+    nested = some.subset([3, 0])
+    assert nested.faces([0, 1]) == [ALL[1][4], ALL[1][32]]
+    assert whole.subset([]).crops([]).shape == (0, SIZE, SIZE, 3)
+    assert whole.subset([]).table.num_rows == 0
+
+
+def test_a_subset_travels_as_a_path_and_rows(tmp_path):
+    run(tmp_path / "faces")
+    sent = pickle.dumps(FaceSet.open(tmp_path / "faces").subset(ROWS))
+    assert len(sent) < 1000
+    again = pickle.loads(sent)
+    np.testing.assert_array_equal(again.crops(range(5)), ALL[0][ROWS])
+    assert again.faces(range(5)) == [ALL[1][row] for row in ROWS]
+
+
+@pytest.mark.parametrize("row", [-1, 5])
+def test_no_such_row_of_a_subset(tmp_path, row):
+    run(tmp_path / "faces")
+    some = FaceSet.open(tmp_path / "faces").subset(ROWS)
+    for take in (some.crops, some.faces, some.subset):
+        with pytest.raises(IndexError):
+            take([row])
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """What is read beyond headers: row groups by number, columns by name, shards by name."""
+    done = []
+
+    class Watched(pq.ParquetFile):
+        def read_row_group(self, number, *args, **kwargs):
+            done.append(number)
+            return super().read_row_group(number, *args, **kwargs)
+
+        def read(self, columns=None, **kwargs):
+            done.append(columns)
+            return super().read(columns=columns, **kwargs)
+
+    mapped = np.memmap
+
+    def memmap(path, *args, **kwargs):
+        done.append(path.name)
+        return mapped(path, *args, **kwargs)
+
+    monkeypatch.setattr(pq, "ParquetFile", Watched)
+    monkeypatch.setattr(np, "memmap", memmap)
+    return done
+
+
+def test_nothing_is_read_before_it_is_needed(tmp_path, monkeypatch, reads):
+    monkeypatch.setattr("ferkit.data.face_set.ROW_GROUP", 10)
+    run(tmp_path / "faces")
+    face_set = FaceSet.open(tmp_path / "faces")
+    assert reads == []
+    assert face_set.faces([31, 12, 30, 15]) == [ALL[1][row] for row in (31, 12, 30, 15)]
+    assert reads == [1, 3]
+    assert face_set.face(32) == ALL[1][32]
+    assert reads == [1, 3]  # the last row group is still there
+    face_set.crops([7, 6, 21])
+    assert reads[2:] == ["faces-00001.npy", "faces-00004.npy"]
+    face_set.crops([9])
+    assert len(reads) == 4  # mapped already
+    assert face_set.column("face").to_pylist() == [face.face for face in ALL[1]]
+    assert reads[4:] == [["face"]]
+    assert face_set.table.num_rows == FACES
+    face_set.column("source")
+    assert reads[5:] == [None]  # what the table holds is not read again
+
+
+def test_no_such_column(tmp_path):
+    run(tmp_path / "faces")
+    with pytest.raises(KeyError):
+        FaceSet.open(tmp_path / "faces").column("colour")
+
+
+def test_a_set_of_format_1_has_no_quality(tmp_path):
+    run(tmp_path / "faces")
+    meta, rows = tmp_path / "faces" / "meta.json", tmp_path / "faces" / "faces.parquet"
+    meta.write_text(meta.read_text().replace('"format": 2', '"format": 1'))
+    new = ["valence", "arousal", "size", "sharpness", "yaw", "pitch", "roll", "clipped"]
+    pq.write_table(pq.read_table(rows).drop_columns(new), rows)
+    face_set = FaceSet.open(tmp_path / "faces")
+    assert face_set.faces(range(FACES)) == ALL[1]
+    assert face_set.columns(["size", "face", "yaw"]).column_names == ["size", "face", "yaw"]
+    assert face_set.column("size").to_pylist() == face_set.subset(range(FACES)).column("yaw").to_pylist()
+    assert face_set.column("size").null_count == FACES
+    assert set(FACE_SCHEMA.names) <= set(face_set.table.column_names)
+
+
+@pytest.mark.parametrize(
+    ("damage", "use", "why"),
+    [
+        (lambda f: cut(f / "faces-00002.npy"), lambda s: s.crops([12]), "faces-00002.npy was removed or cut"),
+        (lambda f: (f / "faces-00002.npy").unlink(), lambda s: s.crops([12]), "faces-00002.npy was removed or cut"),
+        (lambda f: (f / "faces.parquet").unlink(), lambda s: s.face(0), "faces.parquet is missing"),
+        (lambda f: (f / "faces.parquet").write_bytes(b""), lambda s: s.table, "faces.parquet cannot be read"),
+    ],
+)
+def test_damage_after_opening_is_named(tmp_path, damage, use, why):
+    run(tmp_path / "faces")
+    face_set = FaceSet.open(tmp_path / "faces")
+    damage(tmp_path / "faces")
+    with pytest.raises(SetError, match=why):
+        use(face_set)
+
+
 def test_files_are_what_the_format_says(unbroken):
     assert sorted(unbroken) == [
         *(f"faces-0000{number}.npy" for number in range(7)), "faces.parquet", "meta.json", "problems.csv"
@@ -169,6 +287,9 @@ def cut(path):
             "meta.json says 33 faces, faces.parquet holds 33 and the shards 30",
         ),
         (lambda f: cut(f / "faces-00002.npy"), "faces-00002.npy is cut short"),
+        (lambda f: (f / "faces-00002.npy").write_bytes(b"\x93NUMPY\x01"), "faces-00002.npy is cut short or no array"),
+        (lambda f: (f / "faces-00002.npy").write_text("no array"), "faces-00002.npy is cut short or no array"),
+        (lambda f: np.save(f / "faces-00002.npy", np.array(None)), "faces-00002.npy is "),
         (lambda f: np.save(f / "faces-00002.npy", np.zeros((5, 9, 9, 3), np.uint8)), "faces-00002.npy is "),
         (lambda f: np.save(f / "faces-00002.npy", np.zeros((5, 8, 8, 3))), "float64, not"),
     ],
@@ -184,7 +305,7 @@ def test_damage_is_named(tmp_path, damage, why):
 def test_a_newer_format_and_no_face_set(tmp_path):
     run(tmp_path / "faces")
     meta = tmp_path / "faces" / "meta.json"
-    meta.write_text(meta.read_text().replace('"format": 1', '"format": 2'))
+    meta.write_text(meta.read_text().replace('"format": 2', '"format": 3'))
     with pytest.raises(SetError, match="newer ferkit"):
         FaceSet.open(tmp_path / "faces")
     with pytest.raises(SetError, match="is not a face set"):
@@ -279,36 +400,6 @@ def test_an_error_before_any_face_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path / "faces", [[0]])
     assert list(tmp_path.iterdir()) == []
-
-
-KILLED = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, {here!r})
-import test_face_set
-append = test_face_set.FaceSetWriter.append
-def slow(self, *args, **kwargs):
-    append(self, *args, **kwargs)
-    print(self.pictures_done, flush=True)
-    time.sleep(0.05)
-test_face_set.FaceSetWriter.append = slow
-test_face_set.run(Path({path!r}))
-"""
-
-
-@pytest.mark.parametrize("after", [1, 8, 17])
-def test_a_process_that_is_killed(tmp_path, unbroken, after):
-    script = KILLED.format(here=str(Path(__file__).parent), path=str(tmp_path / "faces"))
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if int(line) == after:
-                process.send_signal(signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL
-    assert not (tmp_path / "faces").exists()
-    assert (tmp_path / "faces.partial").is_dir() is True
-    run(tmp_path / "faces")
-    assert contents(tmp_path / "faces") == unbroken
 
 
 # Outputs

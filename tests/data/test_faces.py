@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,14 @@ FULL = Face(
     landmarks=tuple(float(i) / 3 for i in range(10)),
     score=0.987654321,
     sha256="ab" * 32,
+    valence=-0.5,
+    arousal=1.0,
+    size=30.4,
+    sharpness=0.61,
+    yaw=-12.5,
+    pitch=3.25,
+    roll=178.0,
+    clipped=0.125,
 )
 BARE = Face("/crops/x.png", 1, None, None, None, None, None, None, None, "cd" * 32)
 
@@ -87,6 +96,20 @@ def test_a_foreign_table(tmp_path):
     pq.write_table(pa.table({"source": ["x"], "image": [b""]}), tmp_path / "f.parquet")
     with pytest.raises(ValueError, match="lacks the column 'face'"):
         read_table(tmp_path / "f.parquet")
+
+
+NEW = ["valence", "arousal", "size", "sharpness", "yaw", "pitch", "roll", "clipped"]
+
+
+def test_tables_from_before_a_column_was_known_have_it_empty(tmp_path):
+    old = faces_to_table([FULL, BARE]).drop_columns(NEW)
+    write_table(old, tmp_path / "f.parquet")
+    table = read_table(tmp_path / "f.parquet")
+    assert table.schema.equals(FACE_SCHEMA)
+    expected = [replace(FULL, **dict.fromkeys(NEW)), BARE]
+    assert [table_row_to_face(table, row) for row in range(2)] == expected
+    # A row of an unfinished set's journal, from before as well.
+    assert face_from_row(old.to_pylist()[0]) == expected[0]
 
 
 def test_folders_named_like_partitions_add_no_columns(tmp_path):

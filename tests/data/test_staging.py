@@ -26,6 +26,22 @@ def reopened(path, job=JOB):
     return resumed, journal
 
 
+def test_the_bookmark_is_that_of_the_last_entry(tmp_path):
+    bookmark = {"picture": 3, "frame": 120, "tracks": [[0.5, None]]}
+    journal = Journal(tmp_path / "journal.jsonl", JOB)
+    journal.begin()
+    assert journal.state is None
+    journal.add(FACES[:1], [], 1, bookmark)
+    journal.close()
+    assert journal.state == reopened(journal.path)[1].state == bookmark
+    again = Journal(journal.path, JOB)
+    assert again.resume()
+    assert again.state == bookmark
+    again.add([], [], 2)
+    again.close()
+    assert again.state is reopened(journal.path)[1].state is None
+
+
 def test_a_journal_remembers(journal):
     resumed, again = reopened(journal)
     assert resumed
@@ -60,10 +76,12 @@ def test_no_journal_another_job_and_an_unreadable_job(journal):
 def test_beginning_forgets(journal):
     again = Journal(journal, JOB)
     assert again.resume()
+    again.add([], [], 6, "bookmark")
     again.close()
     again.begin()
     again.close()
     assert (again.rows, again.pictures_done, again.problems, list(again.faces())) == (0, 0, [], [])
+    assert again.state is None
 
 
 def test_file_names_that_are_not_utf8_survive(tmp_path):

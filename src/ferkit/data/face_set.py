@@ -10,6 +10,8 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -22,21 +24,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from ferkit._version import __version__
 from ferkit.atomic import flush_to_disk, output_errors, put_in_place, remove
+from ferkit.data.crop_shards import CropShards
+from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import (
     FACE_SCHEMA,
     PARQUET_OPTIONS,
     ROW_GROUP,
     Face,
     faces_to_table,
-    read_table,
-    table_row_to_face,
 )
 from ferkit.data.staging import Journal, ShardFiles, shard_name
 from ferkit.errors import OutputError, SetError
 
-__all__ = ["FaceSet", "FaceSetWriter", "is_face_set"]
+__all__ = ["FaceSet", "FaceSetWriter", "is_face_set", "refuse_foreign"]
 
-_FORMAT = 1
+_FORMAT = 2  # 1 had no columns of affect and quality, and is read as if they were empty
 _META, _TABLE, _PROBLEMS, _JOURNAL = "meta.json", "faces.parquet", "problems.csv", "journal.jsonl"
 _OURS = re.compile(r"faces-\d{5,}\.npy|faces\.parquet|problems\.csv|meta\.json|journal\.jsonl")
 
@@ -47,28 +49,33 @@ def is_face_set(path: Path) -> bool:
 
 
 class FaceSet:
-    """An opened face set; crops are read from disk as they are asked for.
+    """An opened face set, or some rows of one; crops and rows are read from disk as they are asked for.
 
     Attributes:
         path: absolute path of the folder.
-        table: one row per face, columns of `FACE_SCHEMA`.
         template: name of the alignment template that the crops follow.
         size: height and width of a crop in pixels.
     """
 
     def __init__(
-        self, path: Path, table: pa.Table, template: str, size: int, shards: Sequence[NDArray[np.uint8]]
+        self,
+        path: Path,
+        template: str,
+        size: int,
+        rows: FaceTable,
+        shards: CropShards,
+        taken: NDArray[np.int64] | None = None,
     ) -> None:
         self.path = path
-        self.table = table
         self.template = template
         self.size = size
+        self._rows = rows
         self._shards = shards
-        self._starts = np.cumsum([0, *map(len, shards)])
+        self._taken = taken  # which rows of the files these are; None: all
 
     @classmethod
     def open(cls, path: Path | str) -> FaceSet:
-        """Open the face set in folder ``path``.
+        """Open the face set in folder ``path``; only headers are read, a million faces take some milliseconds.
 
         Raises:
             SetError: the folder is no face set, or a part of it is missing or damaged.
@@ -77,20 +84,52 @@ class FaceSet:
         if not is_face_set(path):
             raise SetError(f"{str(path)!r} is not a face set; make one with `ferkit align PHOTOS -o {path.name}`")
         meta = _read_meta(path)
-        try:
-            table = read_table(path / _TABLE)
-        except ValueError as error:
-            raise _damaged(path, str(error)) from error
-        shards = list(_open_shards(path, meta["size"]))
-        _check_counts(path, meta["count"], table.num_rows, sum(map(len, shards)))
-        return cls(path, table, meta["template"], meta["size"], shards)
+        with _damage_named(path):
+            rows, shards = FaceTable(path / _TABLE), CropShards(path, meta["size"])
+        _check_counts(path, meta["count"], len(rows), len(shards))
+        return cls(path, meta["template"], meta["size"], rows, shards)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._rows) if self._taken is None else len(self._taken)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Sent to another process, memory maps would travel as gigabytes; the path says it all.
-        return FaceSet.open, (self.path,)
+        # Sent to another process, memory maps would travel as gigabytes; path and rows say it all.
+        return _reopened, (self.path, self._taken)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(n,) which rows of the set on disk these are; all of them unless this is a `subset`."""
+        return np.arange(len(self._rows)) if self._taken is None else self._taken
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """One row per face, all columns of `FACE_SCHEMA`; read at the first use. `column` needs less memory.
+
+        Raises:
+            SetError: the table was removed or damaged since the set was opened.
+        """
+        return self._read_columns(None)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns of `FACE_SCHEMA`, one row per face; nothing else is read.
+
+        Raises:
+            KeyError: there is no column of such a name.
+            SetError: as `table`.
+        """
+        return self.table.select(names) if "table" in vars(self) else self._read_columns(names)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return one column of `FACE_SCHEMA`; raises as `columns`."""
+        return self.columns([name]).column(0)
+
+    def subset(self, rows: ArrayLike) -> FaceSet:
+        """Return the faces at ``rows`` (n,), in that order, as a face set of their own; nothing is copied.
+
+        Raises:
+            IndexError: a row is negative or not below ``len(self)``.
+        """
+        return FaceSet(self.path, self.template, self.size, self._rows, self._shards, self._numbers(rows))
 
     def crops(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Return the crops at ``indices`` (n,) in that order, as an (n, size, size, 3) uint8 RGB copy.
@@ -99,21 +138,43 @@ class FaceSet:
 
         Raises:
             IndexError: an index is negative or not below ``len(self)``.
+            SetError: a shard was removed or cut since the set was opened.
         """
+        rows = self._numbers(indices)
+        with _damage_named(self.path):
+            return self._shards.read(rows)
+
+    def faces(self, indices: ArrayLike) -> list[Face]:
+        """Return what is known of the faces at ``indices`` (n,), in that order.
+
+        Raises:
+            IndexError: an index is negative or not below ``len(self)``.
+            SetError: as `table`.
+        """
+        rows = self._numbers(indices)
+        with _damage_named(self.path):
+            return self._rows.faces(rows)
+
+    def face(self, index: int) -> Face:
+        """Return what is known of the face at ``index``; raises as `faces`."""
+        return self.faces([index])[0]
+
+    def _numbers(self, indices: ArrayLike) -> NDArray[np.int64]:
+        """Rows of the files, for indices into this set."""
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
         if wanted.size and not 0 <= wanted.min() <= wanted.max() < len(self):
             raise IndexError(f"faces {wanted.min()} to {wanted.max()} of a face set of {len(self)}")
-        order = np.argsort(wanted, kind="stable")
-        cuts = np.searchsorted(wanted[order], self._starts)
-        result = np.empty((len(wanted), self.size, self.size, 3), np.uint8)
-        for number in np.flatnonzero(np.diff(cuts)).tolist():
-            places = order[cuts[number] : cuts[number + 1]]
-            result[places] = self._shards[number][wanted[places] - self._starts[number]]
-        return result
+        return wanted if self._taken is None else self._taken[wanted]
 
-    def face(self, index: int) -> Face:
-        """Return what is known of the face at ``index``; `IndexError` if there is none."""
-        return table_row_to_face(self.table, index)
+    def _read_columns(self, names: Sequence[str] | None) -> pa.Table:
+        with _damage_named(self.path):
+            table = self._rows.read(names)
+        return table if self._taken is None else table.take(self._taken)
+
+
+def _reopened(path: Path, taken: NDArray[np.int64] | None) -> FaceSet:
+    opened = FaceSet.open(path)
+    return opened if taken is None else opened.subset(taken)
 
 
 class FaceSetWriter:
@@ -171,6 +232,11 @@ class FaceSetWriter:
         """(source, problem) of every picture that gave no face so far, earlier runs included."""
         return list(self._journal.problems)
 
+    @property
+    def state(self) -> Any:  # noqa: ANN401 (any JSON value)
+        """The bookmark that came with the last batch, of this run or of those before it; None at the beginning."""
+        return self._journal.state
+
     def __len__(self) -> int:
         return self._journal.rows
 
@@ -187,6 +253,7 @@ class FaceSetWriter:
         *,
         pictures_done: int,
         problems: Sequence[tuple[str, str]] = (),
+        state: Any = None,  # noqa: ANN401 (any JSON value)
     ) -> None:
         """Add the faces of the next pictures; when this returns, they survive a kill.
 
@@ -197,6 +264,7 @@ class FaceSetWriter:
             faces: what is known of each crop, same order.
             pictures_done: pictures of the source list that are finished after this call, earlier ones included.
             problems: (source, problem) of those pictures that gave no face.
+            state: a JSON value that tells the caller where to go on within the next picture, such as a video.
 
         Raises:
             OutputError: it cannot be written; all earlier calls still count.
@@ -206,7 +274,7 @@ class FaceSetWriter:
             raise ValueError(f"crops must be {expected} uint8, not {crops.shape} {crops.dtype}")
         with output_errors(self.path):
             self._shards.append(crops)
-            self._journal.add(faces, problems, pictures_done)
+            self._journal.add(faces, problems, pictures_done, state)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -222,7 +290,7 @@ class FaceSetWriter:
                 remove(self._staging)
 
     def _begin(self) -> None:
-        _refuse_foreign(self._staging)
+        refuse_foreign(self._staging)
         self._journal.close()
         remove(self._staging)
         try:
@@ -249,13 +317,17 @@ class FaceSetWriter:
 def _refuse_taken(path: Path, overwrite: bool) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    _refuse_foreign(path)
+    refuse_foreign(path)
     if not overwrite:
         raise OutputError(f"{str(path)!r} already holds a face set; choose another output or add --overwrite")
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Never delete a file, or a folder of somebody's photos, because it was named as the output."""
+def refuse_foreign(path: Path) -> None:
+    """Never delete a file, or a folder of somebody's photos, because it was named as the output.
+
+    Raises:
+        OutputError: ``path`` is a file, or a folder that holds something beside the files of a face set.
+    """
     if not path.exists():
         return
     if not path.is_dir():
@@ -293,23 +365,18 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return found
 
 
-def _open_shards(path: Path, size: int) -> Iterator[NDArray[np.uint8]]:
-    count = len(list(path.glob("faces-*.npy")))
-    for name in map(shard_name, range(count)):
-        try:
-            shard = np.load(path / name, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise _damaged(path, f"{name} is missing") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise _damaged(path, f"{name} is cut short or no array") from error
-        if shard.shape[1:] != (size, size, 3) or shard.dtype != np.uint8:
-            raise _damaged(path, f"{name} is {shard.shape} {shard.dtype}, not (N, {size}, {size}, 3) uint8")
-        yield shard
-
-
 def _check_counts(path: Path, stated: int, rows: int, crops: int) -> None:
     if not stated == rows == crops:
         raise _damaged(path, f"{_META} says {stated} faces, {_TABLE} holds {rows} and the shards {crops}")
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn the `ValueError` that names a broken file into the `SetError` that names the face set."""
+    try:
+        yield
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: Path, what: str) -> SetError:

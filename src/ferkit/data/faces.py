@@ -23,6 +23,7 @@ __all__ = [
     "faces_to_table",
     "read_table",
     "table_row_to_face",
+    "with_all_columns",
     "write_table",
 ]
 
@@ -38,12 +39,20 @@ FACE_SCHEMA = pa.schema(
         pa.field("landmarks", pa.list_(pa.float64(), 10)),
         pa.field("score", pa.float64()),
         pa.field("sha256", pa.string(), nullable=False),
+        pa.field("valence", pa.float64()),
+        pa.field("arousal", pa.float64()),
+        pa.field("size", pa.float64()),
+        pa.field("sharpness", pa.float64()),
+        pa.field("yaw", pa.float64()),
+        pa.field("pitch", pa.float64()),
+        pa.field("roll", pa.float64()),
+        pa.field("clipped", pa.float64()),
     ]
 )
 
 # Fixed, so that the same rows give the same bytes whatever the installed pyarrow prefers.
 PARQUET_OPTIONS: dict[str, Any] = {"version": "2.6", "data_page_version": "1.0", "compression": "zstd"}
-ROW_GROUP = 65536
+ROW_GROUP = 8192  # one is read for a single face, and held as Python objects while it is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +60,10 @@ class Face:
     """One detected, aligned crop, or one image that was taken as a crop.
 
     Attributes:
-        source: absolute path of the photo, or ``/path/x.parquet#123`` for row 123 of a parquet file.
+        source: absolute path of the photo, or its container's and the place in it: ``/path/x.parquet#123`` is row 123,
+            ``/path/x.mp4#123`` frame 123, both counted from 0.
         face: number of the face within the source, from 1, left to right.
-        clip: the video that the source is a frame of.
+        clip: one face followed through a video without a break; the same for all its frames, and for no others.
         identity: who it is, where the source says so.
         time_s: seconds from the clip's beginning.
         label: expression or class, where the source says so.
@@ -61,6 +71,15 @@ class Face:
         landmarks: x, y of left eye (image-left), right eye, nose, left and right mouth corner, in the same pixels.
         score: the detector's confidence in [0, 1].
         sha256: hex digest of the crop's pixels, see `crop_sha256`.
+        valence: annotated pleasantness in [-1, 1], where the source says so.
+        arousal: annotated activation in [-1, 1], where the source says so.
+        size: shorter side of the box in pixels of the original; of a picture taken as a crop, its shorter side.
+        sharpness: how sharp the crop is, in [0, 1], see `ferkit.faces.quality.sharpness`.
+        yaw: degrees in [-90, 90] that the head is turned by, positive towards the image's right; a proxy from the
+            five landmarks, as are the next two, see `ferkit.faces.quality.head_pose`.
+        pitch: degrees in [-90, 90], positive upwards.
+        roll: degrees in (-180, 180] that the eyes' line is turned by, positive clockwise.
+        clipped: share of the crop's area that lies outside the picture, in [0, 1].
     """
 
     source: str
@@ -73,6 +92,14 @@ class Face:
     landmarks: tuple[float, ...] | None
     score: float | None
     sha256: str
+    valence: float | None = None
+    arousal: float | None = None
+    size: float | None = None
+    sharpness: float | None = None
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
+    clipped: float | None = None
 
 
 def crop_sha256(crop: NDArray[np.uint8]) -> str:
@@ -106,7 +133,7 @@ def face_from_row(values: Mapping[str, Any]) -> Face:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a parquet file that has at least the columns of `FACE_SCHEMA`.
+    """Read a parquet file of faces; columns of `FACE_SCHEMA` that may be empty and are not there are added as nulls.
 
     Raises:
         ValueError: it is missing, damaged, or lacks a column; the message begins with the file's name.
@@ -117,9 +144,21 @@ def read_table(path: Path) -> pa.Table:
         raise ValueError(f"{path.name} is missing") from None
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path.name} cannot be read") from error
-    missing = [name for name in FACE_SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise ValueError(f"{path.name} lacks the column {missing[0]!r}")
+    return with_all_columns(table, path.name)
+
+
+def with_all_columns(table: pa.Table, name: str) -> pa.Table:
+    """Return ``table`` with the columns of `FACE_SCHEMA` that it lacks as nulls.
+
+    Raises:
+        ValueError: a column is missing that no face can be without; the message begins with ``name``.
+    """
+    for field in FACE_SCHEMA:
+        if field.name in table.column_names:
+            continue
+        if not field.nullable:
+            raise ValueError(f"{name} lacks the column {field.name!r}")
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     return table
 
 

@@ -35,6 +35,7 @@ class Journal:
         rows: crops that count.
         pictures_done: pictures of the source list that are behind us.
         problems: (source, problem) of the pictures that gave no face, in the order they were met.
+        state: the bookmark of the last entry, a JSON value: whatever its writer needs to know to go on from there.
     """
 
     def __init__(self, path: Path, job: Mapping[str, Any]) -> None:
@@ -42,6 +43,7 @@ class Journal:
         self.rows = 0
         self.pictures_done = 0
         self.problems: list[tuple[str, str]] = []
+        self.state: Any = None
         self._job = dict(job)
         self._file: FileIO | None = None
 
@@ -62,14 +64,24 @@ class Journal:
 
     def begin(self) -> None:
         """Start an empty journal for the job."""
-        self.rows, self.pictures_done, self.problems = 0, 0, []
+        self.rows, self.pictures_done, self.problems, self.state = 0, 0, [], None
         self._file = self.path.open("wb", buffering=0)
         self._write(self._job)
 
-    def add(self, faces: Sequence[Face], problems: Sequence[tuple[str, str]], pictures_done: int) -> None:
+    def add(
+        self,
+        faces: Sequence[Face],
+        problems: Sequence[tuple[str, str]],
+        pictures_done: int,
+        state: Any = None,  # noqa: ANN401 (any JSON value)
+    ) -> None:
         """Let a batch count, whose crops must be on disk by now."""
-        rows = [asdict(face) for face in faces]
-        entry = {"pictures_done": pictures_done, "problems": [list(problem) for problem in problems], "faces": rows}
+        entry = {
+            "pictures_done": pictures_done,
+            "problems": [list(problem) for problem in problems],
+            "state": state,
+            "faces": [asdict(face) for face in faces],
+        }
         self._write(entry)
         self._count(entry)
 
@@ -101,6 +113,7 @@ class Journal:
         self.rows += len(entry["faces"])
         self.pictures_done = entry["pictures_done"]
         self.problems += [(source, problem) for source, problem in entry["problems"]]
+        self.state = entry.get("state")
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         if self._file is None:

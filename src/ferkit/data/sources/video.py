@@ -8,7 +8,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -28,7 +28,8 @@ _TICK_S = 0.001  # Matroska and WebM keep whole milliseconds: what is due at 66.
 # What the decoded frames may fall short of the stated length, which some containers only estimate; ferkit defaults.
 _SHORT_SHARE, _SHORT_LEAST_S, _SHORT_MOST_S = 0.05, 0.5, 5.0
 
-_FFMPEG_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
+_SILENT = 0
+_set_log_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel  # OpenCV 4, 5
 _opening = threading.Lock()
 
 
@@ -152,8 +153,9 @@ def _frame_png(path: Path, number: int) -> bytes:
 
 @contextmanager
 def _opened(source: str) -> Iterator[cv2.VideoCapture]:
-    _silence_ffmpeg()
     _check_readable(source)
+    # FFmpeg would write to stderr what it finds damaged. OpenCV 4 asks at every file, so this stays set.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     with _silent_opencv():
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)
     try:
@@ -178,27 +180,14 @@ def _check_readable(source: str) -> None:
         raise UnreadableVideoError(source, "it is empty")
 
 
-@cache
-def _silence_ffmpeg() -> None:
-    """Keep FFmpeg from writing to stderr what it finds damaged; it asks once a process, when first used."""
-    before = os.environ.get(_FFMPEG_LOG_LEVEL)
-    os.environ.setdefault(_FFMPEG_LOG_LEVEL, "-8")
-    try:
-        with _silent_opencv():
-            cv2.VideoCapture("", cv2.CAP_FFMPEG)
-    finally:
-        if before is None:
-            del os.environ[_FFMPEG_LOG_LEVEL]
-
-
 @contextmanager
 def _silent_opencv() -> Iterator[None]:
     with _opening:  # the level is one for the process: never put back what another thread had set in between
-        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        before = _set_log_level(_SILENT)
         try:
             yield
         finally:
-            cv2.utils.logging.setLogLevel(before)
+            _set_log_level(before)
 
 
 def _stated(capture: cv2.VideoCapture) -> VideoInfo:

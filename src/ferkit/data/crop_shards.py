@@ -1,0 +1,104 @@
+"""The crops of a face set on disk: shards whose headers are checked at once and whose pixels are mapped when needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.data.staging import shard_name
+
+__all__ = ["CropShards"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """A ``.npy`` file of (count, size, size, 3) uint8, whose pixels begin at byte ``offset``."""
+
+    path: Path
+    count: int
+    offset: int
+
+
+class CropShards:
+    """``faces-00000.npy`` ... of one folder, as one sequence of crops.
+
+    Args:
+        folder: where they lie.
+        size: height and width of a crop in pixels.
+
+    Raises:
+        ValueError: a shard is missing, cut short, or holds something else; the message begins with its name.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._size = size
+        self._shards = list(_read_shards(folder, size))
+        self._starts = np.cumsum([0, *(shard.count for shard in self._shards)])
+        self._maps: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the crops of ``rows`` (n,), each from 0 to the length, as an (n, size, size, 3) copy.
+
+        The files are read in ascending order whatever the order of ``rows``, repeats included.
+
+        Raises:
+            ValueError: a shard was removed or cut since the folder was opened.
+        """
+        order = np.argsort(rows, kind="stable")
+        cuts = np.searchsorted(rows[order], self._starts)
+        result = np.empty((len(rows), self._size, self._size, 3), np.uint8)
+        for number in np.flatnonzero(np.diff(cuts)).tolist():
+            places = order[cuts[number] : cuts[number + 1]]
+            result[places] = self._mapped(number)[rows[places] - self._starts[number]]
+        return result
+
+    def _mapped(self, number: int) -> NDArray[np.uint8]:
+        if number not in self._maps:
+            shard = self._shards[number]
+            shape = (shard.count, self._size, self._size, 3)
+            try:
+                self._maps[number] = np.memmap(shard.path, np.uint8, "r", shard.offset, shape)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{shard.path.name} was removed or cut since it was opened") from error
+        return self._maps[number]
+
+
+def _read_shards(folder: Path, size: int) -> Iterator[_Shard]:
+    count = len(list(folder.glob("faces-*.npy")))
+    for path in (folder / shard_name(number) for number in range(count)):
+        try:
+            yield _read_shard(path, size)
+        except FileNotFoundError:
+            raise ValueError(f"{path.name} is missing") from None
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{path.name} is cut short or no array") from error
+
+
+def _read_shard(path: Path, size: int) -> _Shard:
+    with path.open("rb") as file:
+        shape, by_columns, dtype = _read_header(file)
+        offset, end = file.tell(), os.fstat(file.fileno()).st_size
+    if shape[1:] != (size, size, 3) or dtype != np.uint8 or by_columns:
+        raise ValueError(f"{path.name} is {shape} {dtype}, not (N, {size}, {size}, 3) uint8")
+    if end - offset < shape[0] * size * size * 3:
+        raise EOFError
+    return _Shard(path, shape[0], offset)
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether columns come first, and type; the file stands at the first pixel then."""
+    try:
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read[np.lib.format.read_magic(file)](file)
+    except (ValueError, KeyError) as error:
+        raise EOFError from error
+    return header

@@ -1,0 +1,93 @@
+"""The rows of a face set on disk: the footer is read at once, the rest by column or row group when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ferkit.data.faces import FACE_SCHEMA, Face, face_from_row, with_all_columns
+
+__all__ = ["FaceTable"]
+
+
+class FaceTable:
+    """A parquet file of faces.
+
+    Args:
+        path: the file; columns of `FACE_SCHEMA` that may be empty need not be there.
+
+    Raises:
+        ValueError: it is missing, damaged, or lacks a column; the message begins with the file's name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _problems_of(path):
+            self._footer = pq.read_metadata(path)
+            schema = self._footer.schema.to_arrow_schema()
+        with_all_columns(schema.empty_table(), path.name)
+        self._names = schema.names
+        groups = (self._footer.row_group(group).num_rows for group in range(self._footer.num_row_groups))
+        self._starts = np.cumsum([0, *groups])
+        self._last: tuple[int, pa.Table] | None = None
+
+    def __len__(self) -> int:
+        return int(self._footer.num_rows)
+
+    def read(self, names: Sequence[str] | None = None) -> pa.Table:
+        """Read some columns of `FACE_SCHEMA`, or everything that the file holds.
+
+        Raises:
+            ValueError: the file was removed or damaged since it was opened.
+        """
+        with _problems_of(self._path), self._opened() as file:
+            if names is None:
+                return with_all_columns(file.read(), self._path.name)
+            there = file.read(columns=[name for name in names if name in self._names])
+        missing = [name for name in names if name not in self._names]
+        for name in missing:
+            there = there.append_column(name, pa.nulls(len(self), FACE_SCHEMA.field(name).type))
+        return there.select(names)
+
+    def faces(self, rows: NDArray[np.int64]) -> list[Face]:
+        """Return the faces of ``rows`` (n,), each from 0 to the length; row groups are read in ascending order.
+
+        Raises:
+            ValueError: the file was removed or damaged since it was opened.
+        """
+        order = np.argsort(rows, kind="stable")
+        cuts = np.searchsorted(rows[order], self._starts)
+        found: dict[int, Face] = {}
+        for group in np.flatnonzero(np.diff(cuts)).tolist():
+            places = order[cuts[group] : cuts[group + 1]]
+            values = self._group(group).take(rows[places] - self._starts[group]).to_pylist()
+            found |= zip(places.tolist(), map(face_from_row, values), strict=True)
+        return [found[place] for place in range(len(rows))]
+
+    def _group(self, number: int) -> pa.Table:
+        last = self._last
+        if last is None or last[0] != number:
+            with _problems_of(self._path), self._opened() as file:
+                table = with_all_columns(file.read_row_group(number), self._path.name)
+            last = self._last = (number, table.select(FACE_SCHEMA.names))
+        return last[1]
+
+    def _opened(self) -> pq.ParquetFile:
+        # Opened anew for every read: threads may share this object, and no handle is kept.
+        return pq.ParquetFile(self._path, metadata=self._footer)
+
+
+@contextmanager
+def _problems_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing") from None
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path.name} cannot be read") from error

@@ -1,0 +1,68 @@
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from ferkit.data.faces import Face, faces_to_table
+from ferkit.data.filters import FaceFilter
+from ferkit.errors import InputError
+
+BARE = Face("/p.jpg", 1, None, None, None, None, None, None, None, "0")
+FACES = [
+    replace(BARE, size=40.0, yaw=-30.0, sharpness=0.5),
+    replace(BARE, size=39.9, yaw=30.1, sharpness=0.49),
+    replace(BARE, size=200.0, yaw=0.0, sharpness=0.9),
+    BARE,
+]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, [1, 1, 1, 1]),
+        ({"min_size": 40}, [1, 0, 1, 0]),
+        ({"max_yaw": 30}, [1, 0, 1, 0]),
+        ({"max_yaw": 0}, [0, 0, 1, 0]),
+        ({"min_sharpness": 0.49}, [1, 1, 1, 0]),
+        ({"min_sharpness": 0}, [1, 1, 1, 0]),
+        ({"min_size": 39, "max_yaw": 40, "min_sharpness": 0.6}, [0, 0, 1, 0]),
+    ],
+)
+def test_faces_and_rows_pass_by_one_rule(limits, expected):
+    wanted = FaceFilter(**limits)
+    assert wanted.keep(FACES).tolist() == wanted.keep_rows(faces_to_table(FACES)).tolist() == list(map(bool, expected))
+
+
+def test_rows_in_chunks_and_without_a_single_value():
+    wanted = FaceFilter(min_size=1)
+    chunks = pa.concat_tables([faces_to_table(FACES[:1]), faces_to_table(FACES[1:])])
+    assert wanted.keep_rows(chunks).tolist() == [True, True, True, False]
+    assert wanted.keep_rows(faces_to_table([BARE])).tolist() == wanted.keep([BARE]).tolist() == [False]
+    assert wanted.keep([]).tolist() == wanted.keep_rows(faces_to_table([])).tolist() == []
+
+
+def test_a_filter_is_off_until_a_limit_is_set():
+    assert not FaceFilter()
+    assert FaceFilter(min_sharpness=0.0)  # it leaves out what was never measured
+    assert FaceFilter().describe() == ""
+
+
+def test_limits_read_as_on_the_command_line():
+    wanted = FaceFilter(min_size=40, max_yaw=22.5, min_sharpness=0.5)
+    assert wanted.describe() == "--min-size 40 --max-yaw 22.5 --min-sharpness 0.5"
+    assert FaceFilter(max_yaw=30).describe() == "--max-yaw 30"
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({"min_size": -1}, r"--min-size must be a number of 0 or more pixels, not -1"),
+        ({"min_size": float("inf")}, "--min-size .* not inf"),
+        ({"max_yaw": 91}, "--max-yaw must be a number from 0 to 90, not 91"),
+        ({"max_yaw": float("nan")}, "--max-yaw .* not nan"),
+        ({"min_sharpness": 40}, "--min-sharpness must be a number from 0 to 1, not 40"),
+    ],
+)
+def test_limits_that_cannot_be(limits, why):
+    with pytest.raises(InputError, match=why):
+        FaceFilter(**limits)
