@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ferkit.workflows.align import align
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
+    from ferkit.workflows.face_sets import faces_info, filter_faces, merge_faces
+    from ferkit.workflows.face_split import split_faces
     from ferkit.workflows.models import list_encoders
     from ferkit.workflows.pretrain import pretrain
     from ferkit.workflows.retrieve import retrieve
@@ -34,10 +36,14 @@ __all__ = [
     "align",
     "demo",
     "embed",
+    "faces_info",
+    "filter_faces",
     "list_encoders",
     "load_encoder",
+    "merge_faces",
     "pretrain",
     "retrieve",
+    "split_faces",
     "warp_preview",
 ]
 
@@ -45,10 +51,14 @@ _HOMES = {
     "align": "ferkit.workflows.align",
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",
+    "faces_info": "ferkit.workflows.face_sets",
+    "filter_faces": "ferkit.workflows.face_sets",
     "list_encoders": "ferkit.workflows.models",
     "load_encoder": "ferkit.encoders.encoder",
+    "merge_faces": "ferkit.workflows.face_sets",
     "pretrain": "ferkit.workflows.pretrain",
     "retrieve": "ferkit.workflows.retrieve",
+    "split_faces": "ferkit.workflows.face_split",
     "warp_preview": "ferkit.workflows.warp_preview",
 }
 

@@ -2,12 +2,18 @@
 
 import inspect
 import json
+from dataclasses import MISSING, fields
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import ferkit
-from ferkit.cli import align, embed, retrieve
+from ferkit.cli import align, embed, pretrain, retrieve, warp_preview
+from ferkit.cli.options import FACE_OPTIONS
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.face_set import FaceSet
+from ferkit.workflows.options import FaceOptions
 
 
 @pytest.fixture
@@ -84,14 +90,61 @@ def test_only_the_first_of_many_problems_are_printed(ferkit_command, crops, run_
 
 
 @pytest.mark.parametrize(
-    ("command", "function"),
-    [(align.align, ferkit.align), (embed.embed, ferkit.embed), (retrieve.retrieve, ferkit.retrieve)],
+    ("command", "function", "own"),
+    [
+        (align.align, ferkit.align, {"json"}),
+        (embed.embed, ferkit.embed, {"sources", "json"}),
+        (retrieve.retrieve, ferkit.retrieve, {"json"}),
+        (pretrain.pretrain, ferkit.pretrain, {"sources", "settings", "json"}),
+        (warp_preview.warp_preview, ferkit.warp_preview, {"json", "out"}),
+    ],
 )
-def test_command_and_function_take_the_same_arguments_with_the_same_defaults(command, function):
-    def defaults(callable_, leave_out):
-        parameters = inspect.signature(callable_).parameters
-        return {name: str(p.default) for name, p in parameters.items() if name not in leave_out}
+def test_command_and_function_take_the_same_arguments_with_the_same_defaults(command, function, own):
+    """What a function takes as ``**options`` are fields of `FaceOptions`, all of which a command has or none."""
+    shared = {
+        field.name: field.default_factory() if field.default is MISSING else field.default
+        for field in fields(FaceOptions)
+    }
+    taken = dict(inspect.signature(function).parameters)
+    assert taken.pop("options").kind is inspect.Parameter.VAR_KEYWORD
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in own:
+            continue
+        default = taken[name].default if name in taken else shared[name]
+        assert str(parameter.default or None) == str(default or None), name
+    assert set(taken) - set(inspect.signature(command).parameters) <= {"progress", "views", "warps"}
 
-    # No sources are the default ones; the command draws the progress and chooses the form of the answer.
-    assert defaults(command, {"sources", "json"}) == defaults(function, {"sources", "progress"})
-    assert "sources" not in inspect.signature(command).parameters or "sources" in inspect.signature(function).parameters
+
+def test_every_face_option_is_offered_by_the_command_line():
+    assert set(FACE_OPTIONS) == {field.name for field in fields(FaceOptions)}
+
+
+def test_columns_are_typed_as_pairs(ferkit_command, crops):
+    refused = ferkit_command("align", "crops", "--columns", "image")
+    assert refused.code == 2
+    assert "NAME=COLUMN" in refused.err
+
+
+def test_filters_leave_faces_out_of_photos_sets_and_embeddings(ferkit_command, photos, portraits, run_folder):
+    refused = ferkit_command("align", "photos", "--min-face", 60, "--min-size", 10_000)
+    assert refused.code == 2
+    assert "--min-size 10000" in refused.err
+    ferkit_command("align", "photos", "--min-face", 60)
+    sizes = sorted(FaceSet.open("faces").table.column("size").to_pylist())
+    between = (sizes[0] + sizes[-1]) / 2
+    large = sum(size >= between for size in sizes)
+    assert f"{large} of 3 faces pass" in ferkit_command("embed", "-e", run_folder, "--min-size", between).err
+    assert len(EmbeddingSet.open("emb.npy")) == large
+    ferkit_command("embed", "-e", run_folder)
+    found = json.loads(ferkit_command("retrieve", portraits["hopper"], "--min-size", between, "--json").out)
+    assert (len(found["hits"]), found["searched"]) == (large, large)
+    nothing = ferkit_command("retrieve", portraits["hopper"], "--min-size", 10_000)
+    assert nothing.code == 2
+    assert "none of the set's 3 faces passes --min-size 10000" in nothing.err
+
+
+def test_what_the_filters_left_out_is_listed(ferkit_command, crops, run_folder):
+    Image.new("RGB", (64, 64)).save(crops / "flat.png")
+    told = ferkit_command("align", "crops", "--aligned", "--min-size", 100)
+    assert "1 left out by the filters:\n  crops/flat.png" in told.out
+    assert "flat.png,left out by --min-size 100" in Path("faces/problems.csv").read_text()

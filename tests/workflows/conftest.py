@@ -15,7 +15,7 @@ class Listener:
         self.steps = 0
         self._stop_after = stop_after
 
-    def start(self, task, total, done=0):
+    def start(self, task, total, done=0, unit=""):
         self.started.append((task, total, done))
 
     def advance(self, steps=1, note=""):
@@ -70,6 +70,7 @@ def make_face_set(tmp_path):
                 landmarks=None,
                 score=None,
                 sha256=crop_sha256(crops[row]),
+                size=known.get("size", lambda row: None)(row),
             )
             for row in rows
         ]

@@ -5,7 +5,7 @@ import pytest
 
 from ferkit.data.face_set import FaceSet
 from ferkit.errors import InputError, NoFaceError, OutputError
-from ferkit.workflows import faces_of
+from ferkit.workflows import source_stream
 from ferkit.workflows.align import align
 
 
@@ -38,7 +38,7 @@ def test_crops_are_kept_pixel_by_pixel(crop_folder, noise_crops, tmp_path):
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, tmp_path, monkeypatch, listener):
-    monkeypatch.setattr(faces_of, "_CROPS_A_BATCH", 2)
+    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
     folder = crop_folder(7)
     align(folder, tmp_path / "unbroken")
     with pytest.raises(KeyboardInterrupt):
@@ -53,7 +53,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, tmp_path, monkeypa
 
 
 def test_other_settings_start_afresh(crop_folder, tmp_path, monkeypatch, listener):
-    monkeypatch.setattr(faces_of, "_CROPS_A_BATCH", 2)
+    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
     folder = crop_folder(5)
     with pytest.raises(KeyboardInterrupt):
         align(folder, tmp_path / "faces", progress=listener(stop_after=2))

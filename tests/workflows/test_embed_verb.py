@@ -9,7 +9,7 @@ import pytest
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import EncoderMismatchError, InputError, MissingPathError, NoFaceError, OutputError
-from ferkit.workflows import faces_of
+from ferkit.workflows import source_stream
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
 
@@ -51,7 +51,7 @@ def test_photos_and_their_face_set_give_the_same_vectors(portraits, run_folder, 
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_path, monkeypatch, listener):
-    monkeypatch.setattr(faces_of, "_CROPS_A_BATCH", 2)
+    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
     folder = crop_folder(7)
     settings = {"encoder": run_folder, "device": "cpu", "batch_size": 2}
     embed(folder, tmp_path / "unbroken.npy", **settings)
@@ -72,14 +72,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_pat
     program = """
 import os, signal, sys
 from ferkit.progress import Silent
-from ferkit.workflows import faces_of
+from ferkit.workflows import source_stream
 from ferkit.workflows.embed import embed
 
 class Killer(Silent):
     def advance(self, steps=1, note=""):
         os.kill(os.getpid(), signal.SIGKILL)
 
-faces_of._CROPS_A_BATCH = 2
+source_stream._CROPS_A_BATCH = 2
 source, run = sys.argv[1:3]
 for out in sys.argv[3:]:
     progress = Killer() if out.startswith("kill:") else Silent()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ferkit.data.sources import Picture
 from ferkit.errors import UnreadableImageError
-from ferkit.workflows.reading import Decoded, grouped, read_ahead, read_crop, read_photo
+from ferkit.workflows.reading import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo
 
 
 def picture_of(pixels, format="PNG", name="x"):
@@ -48,8 +48,14 @@ def test_too_few_pixels_are_no_face_crop(shape):
 
 
 def test_a_large_photo_is_decoded_smaller_and_says_by_how_much():
-    image, scale = read_photo(picture_of(np.zeros((2000, 6600, 3)), "JPEG"))
+    image, scale = read_photo(picture_of(np.zeros((2000, 6600, 3)), "JPEG"), min_face=20)
     assert (image.shape, scale) == ((500, 1650, 3), 4)  # an eighth would be 825 wide, less than 1600
+
+
+@pytest.mark.parametrize(("min_face", "width"), [(0.5, 750), (0.25, 1500), (0.1, 3000), (20, 3000)])
+def test_where_faces_fill_the_photo_fewer_pixels_do(min_face, width):
+    image, scale = read_photo(picture_of(np.zeros((2000, 3000, 3)), "JPEG"), min_face)
+    assert (image.shape[1], scale) == (width, 3000 / width)  # 2 * 128 / .5 = 512 <= 750; / .25 = 1024 <= 1500
 
 
 def test_read_ahead_keeps_order_and_reads_no_further_than_told():
@@ -97,3 +103,45 @@ def test_a_resumed_job_meets_the_same_groups(sides, most):
         assert again == [[id(item) for item in other] for other in groups[number:]]
         done += len(group)
     assert done == len(items)
+
+
+def test_a_crop_says_how_large_its_original_was():
+    assert read_crop(picture_of(np.zeros((48, 48, 3))))[1] * 128 == 48
+    assert read_crop(picture_of(np.zeros((2000, 3000, 3)), "JPEG"))[1] * 128 == 2000
+
+
+def counted(start, stop, closed, error=None):
+    try:
+        yield from range(start, stop)
+        if error:
+            raise error
+    finally:
+        closed.append(True)
+
+
+def test_prefetching_keeps_order_and_passes_errors_on():
+    closed = []
+    assert list(prefetched(counted(0, 100, closed), 3)) == list(range(100))
+    items = prefetched(counted(0, 2, closed, ValueError("torn")), 3)
+    assert [next(items), next(items)] == [0, 1]
+    with pytest.raises(ValueError, match="torn"):
+        next(items)
+    assert closed == [True, True]
+
+
+def test_prefetching_stops_when_nobody_takes_any_more():
+    closed, taken = [], []
+
+    def endless():
+        try:
+            for number in range(10**9):
+                taken.append(number)
+                yield number
+        finally:
+            closed.append(True)
+
+    items = prefetched(endless(), 2)
+    next(items)
+    items.close()
+    assert closed == [True]
+    assert len(taken) <= 5

@@ -5,7 +5,7 @@ import pytest
 
 from ferkit.data.faces import Face
 from ferkit.errors import OutputError
-from ferkit.workflows.faces_of import FaceBatch, Problem
+from ferkit.workflows.finding import FaceBatch, Problem
 from ferkit.workflows.staged_vectors import StagedVectors
 
 JOB = {"fingerprint": "a"}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ferkit._version import __version__
-from ferkit.cli import align, demo, embed, models, pretrain, retrieve, warp_preview
+from ferkit.cli import align, demo, embed, faces, models, pretrain, retrieve, warp_preview
 from ferkit.cli.output import err
 from ferkit.errors import FerkitError
 
@@ -29,6 +29,7 @@ app.command("embed")(embed.embed)
 app.command("retrieve")(retrieve.retrieve)
 app.command("warp-preview")(warp_preview.warp_preview)
 app.command("demo")(demo.demo)
+app.add_typer(faces.app, name="faces")
 app.add_typer(models.app, name="models")
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from ferkit.cli.options import AlignedOpt, DeviceOpt, EncoderOpt, JsonOpt, MinFaceOpt
+from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.problems import problem_lines
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.workflows import MIN_FACE
 
 if TYPE_CHECKING:
     from ferkit.workflows.embed import EmbedResult
@@ -21,12 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["embed"]
 
 
+@with_face_options()
 def embed(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="SOURCE",
-            help="A face set; or photos or face crops, folders of them, parquet files.",
+            help="A face set; or photos, face crops and videos in any form that `ferkit align` takes.",
             show_default="faces",
         ),
     ] = None,
@@ -34,11 +34,10 @@ def embed(
         Path, typer.Option("--out", "-o", help="The vectors; .parquet and .json are written beside them.")
     ] = Path("emb.npy"),
     encoder: EncoderOpt = DEFAULT_ENCODER,
-    aligned: AlignedOpt = None,
-    min_face: MinFaceOpt = MIN_FACE,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces per pass through the network.")] = 64,
     device: DeviceOpt = None,
     json: JsonOpt = False,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Turn every face into a vector."""
     from ferkit.workflows.embed import embed as run
@@ -48,11 +47,10 @@ def embed(
             sources or "faces",
             out,
             encoder=encoder,
-            aligned=aligned,
-            min_face=min_face,
             batch_size=batch_size,
             device=device,
             progress=progress,
+            **options,
         )
     report(_summary(result), asdict(result), json=json)
 
@@ -62,6 +60,6 @@ def _summary(result: EmbedResult) -> str:
         f"[bold]{escape(str(result.path))}[/]: {result.faces:,} faces of {result.pictures:,} pictures"
         f" by {escape(result.encoder)} in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
     )
-    lines = [done, *problem_lines(result.faceless, result.unreadable)]
+    lines = [done, *problem_lines(result)]
     there = "" if str(result.path) == "emb.npy" else f" --set {escape(str(result.path))}"
     return "\n".join([*lines, f"next: [bold]ferkit retrieve QUERY.jpg{there}[/]"])

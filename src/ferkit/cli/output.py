@@ -39,6 +39,7 @@ class ProgressBar:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
@@ -55,11 +56,11 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def start(self, task: str, total: int | None, done: int = 0) -> None:
+    def start(self, task: str, total: float | None, done: float = 0, unit: str = "") -> None:
         """Begin a new bar; the one before it stays as it is."""
-        self._task = self._bars.add_task(task, total=total, completed=done, note="", rate="")
+        self._task = self._bars.add_task(task, total=total, completed=int(done), note="", rate="", unit=unit)
 
-    def advance(self, steps: int = 1, note: str = "") -> None:
+    def advance(self, steps: float = 1, note: str = "") -> None:
         """Move the current bar on."""
         if self._task is None:
             return

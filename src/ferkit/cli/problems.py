@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from rich.markup import escape
 
@@ -13,12 +14,30 @@ __all__ = ["problem_lines"]
 _MOST = 5
 
 
-def problem_lines(faceless: Sequence[str], unreadable: Sequence[tuple[str, str]]) -> list[str]:
-    """Return lines (rich markup) that count these pictures and name the first of them; none where there are none."""
-    lines = _listed("without a face", [escape(short_path(source)) for source in faceless])
-    return lines + _listed(
-        "unreadable", [f"{escape(short_path(source))} ({escape(why)})" for source, why in unreadable]
-    )
+class Problematic(Protocol):
+    """The result of a verb that reads pictures."""
+
+    @property
+    def faceless(self) -> list[str]:
+        """Sources that show no face."""
+
+    @property
+    def filtered(self) -> list[str]:
+        """Sources whose faces were all left out."""
+
+    @property
+    def unreadable(self) -> list[tuple[str, str]]:
+        """(source, why) of those that cannot be read."""
+
+
+def problem_lines(result: Problematic) -> list[str]:
+    """Return lines (rich markup) that count the pictures and name the first of them; none where there are none."""
+    unreadable = [f"{escape(short_path(source))} ({escape(why)})" for source, why in result.unreadable]
+    return [
+        *_listed("without a face", [escape(short_path(source)) for source in result.faceless]),
+        *_listed("left out by the filters", [escape(short_path(source)) for source in result.filtered]),
+        *_listed("unreadable", unreadable),
+    ]
 
 
 def _listed(what: str, names: Sequence[str]) -> list[str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from ferkit.cli.options import AlignedOpt, DeviceOpt, JsonOpt, MinFaceOpt
+from ferkit.cli.options import FILTERS, DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
-from ferkit.workflows import MIN_FACE
 
 if TYPE_CHECKING:
     from ferkit.workflows.retrieve import Hit, RetrieveResult
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["retrieve"]
 
 
+@with_face_options(["aligned", "min_face", "max_side", "thresholds", *FILTERS])
 def retrieve(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="A photo of a face, or a face crop.")],
     embeddings: Annotated[
@@ -40,14 +40,13 @@ def retrieve(
         str | None,
         typer.Option("--encoder", "-e", help="Where the set's encoder lies now.", show_default="as the set says"),
     ] = None,
-    aligned: AlignedOpt = None,
-    min_face: MinFaceOpt = MIN_FACE,
     device: DeviceOpt = None,
     montage: Annotated[
         Path | None,
         typer.Option(metavar="OUT.png", help="Draw the query and the faces found.", show_default=False),
     ] = None,
     json: JsonOpt = False,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Find the faces that show the same expression."""
     from ferkit.workflows.retrieve import retrieve as run
@@ -61,11 +60,10 @@ def retrieve(
             exclude_query=exclude_query,
             exclude_identity=exclude_identity,
             encoder=encoder,
-            aligned=aligned,
-            min_face=min_face,
             device=device,
             montage=montage,
             progress=progress,
+            **options,
         )
     report(_summary(result), asdict(result), json=json)
 

@@ -5,10 +5,7 @@ This file imports nothing, so that the command line can state a default without 
 
 from __future__ import annotations
 
-__all__ = ["FACES", "MIN_FACE"]
+__all__ = ["FACES"]
 
 FACES = "faces"
 """Folder that `align` writes, and that `embed` and `pretrain` read, where none is named."""
-
-MIN_FACE = 20.0
-"""Side in pixels of the smallest face that photos are searched for, at the size at which they are decoded."""

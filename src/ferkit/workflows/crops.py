@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.faces import Face, crop_sha256
-from ferkit.data.sources import Picture, open_sources
+from ferkit.data.sources import find_picture
 from ferkit.errors import InputError, SetError
+from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.reading import read_crop, read_photo
 
 __all__ = ["crop_from_source", "row_crops"]
@@ -49,10 +51,10 @@ def crop_from_source(face: Face) -> Pixels:
     """
     from ferkit.faces.align import align_faces
 
-    picture = _picture(face.source)
+    picture = find_picture(face.source)
     if face.landmarks is None:
         return read_crop(picture)[0]
-    image, scale = read_photo(picture)
+    image, scale = read_photo(picture, min_face=FaceOptions.min_face)
     points = (np.array(face.landmarks).reshape(1, 5, 2) + 0.5) / scale - 0.5
     cut: Pixels = align_faces(image, points)[0]
     return cut
@@ -68,22 +70,18 @@ def _face_set(embeddings: EmbeddingSet) -> FaceSet | None:
 
 
 def _crop(face: Face, row: int, face_set: FaceSet | None) -> Pixels | None:
-    if face_set is not None and row < len(face_set):
-        crop: Pixels = face_set.crops([row])[0]
-        if crop_sha256(crop) == face.sha256:  # else the face set was made anew since
-            return crop
+    crop = None if face_set is None else _crop_of_set(face, row, face_set)
+    if crop is not None:
+        return crop
     try:
         return crop_from_source(face)
     except InputError:
         return None
 
 
-def _picture(source: str) -> Picture:
-    """Find the picture again by the name that `open_sources` gave it."""
-    path, _, row = source.rpartition("#")
-    if Path(source).exists() or not (row.isdigit() and Path(path).is_file()):
-        return Picture(source)
-    rows = open_sources([Path(path)])
-    if int(row) >= len(rows):
-        raise InputError(f"{path!r} has {len(rows):,} rows now, so the picture {source!r} is gone")
-    return rows[int(row)]
+def _crop_of_set(face: Face, row: int, face_set: FaceSet) -> Pixels | None:
+    """Take the crop from the same row; from another where the vectors are of a part of the set, or it was made anew."""
+    rows = [row] if row < len(face_set) and face_set.face(row).sha256 == face.sha256 else []
+    rows = rows or np.flatnonzero(pc.equal(face_set.column("sha256"), face.sha256).to_numpy())[:1].tolist()
+    crops: Pixels = face_set.crops(rows)
+    return next((crop for crop in crops if crop_sha256(crop) == face.sha256), None)

@@ -29,8 +29,9 @@ from ferkit.progress import Progress, Silent
 from ferkit.search.index import FlatIndex
 from ferkit.workflows.embed import embed
 from ferkit.workflows.expressions import EXPRESSIONS, with_expression
-from ferkit.workflows.faces_of import MIN_FACE, open_pictures
+from ferkit.workflows.faces_of import open_pictures
 from ferkit.workflows.gallery import Panel, Row, Tile, draw_gallery
+from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.warp_preview import warp_preview
 
 __all__ = ["DemoResult", "Ranking", "demo", "rank_others"]
@@ -165,7 +166,7 @@ def _aligned(portraits: Mapping[str, Path], device: str | None, progress: Progre
     """Return the most certain face of each portrait, (128, 128, 3), by person."""
     best = {}
     for person, path in portraits.items():
-        stream = open_pictures([path], aligned=False, device=device, min_face=MIN_FACE, progress=progress)
+        stream = open_pictures([path], FaceOptions(aligned=False), device, progress)
         batch = next(stream.batches())
         best[person] = batch.crops[np.argmax([face.score or 0.0 for face in batch.faces])]
     return best

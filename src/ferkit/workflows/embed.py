@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -14,16 +15,18 @@ from ferkit.encoders.encoder import Encoder, load_encoder
 from ferkit.encoders.registry import DEFAULT_ENCODER, load_registry
 from ferkit.errors import EncoderMismatchError
 from ferkit.progress import Progress, Silent
-from ferkit.workflows import FACES, MIN_FACE
+from ferkit.workflows import FACES
 from ferkit.workflows.faces_of import (
     FaceStream,
     SetStream,
+    followed,
     open_faces,
     require_default_faces,
     require_faces,
     source_paths,
     split_problems,
 )
+from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.staged_vectors import StagedVectors
 
 __all__ = ["EmbedResult", "embed", "encoder_stamp"]
@@ -38,6 +41,7 @@ class EmbedResult:
         faces: vectors in it.
         pictures: pictures that were looked at; for a face set, those that its faces come from.
         faceless: sources that show no face.
+        filtered: sources whose faces were all left out by a filter.
         unreadable: (source, why) of those that cannot be read.
         encoder: name of the encoder.
         seconds: how long it took, without loading the encoder.
@@ -48,6 +52,7 @@ class EmbedResult:
     faces: int
     pictures: int
     faceless: list[str]
+    filtered: list[str]
     unreadable: list[tuple[str, str]]
     encoder: str
     seconds: float
@@ -59,11 +64,10 @@ def embed(
     out: str | Path = "emb.npy",
     *,
     encoder: str | Path = DEFAULT_ENCODER,
-    aligned: bool | None = None,
-    min_face: float = MIN_FACE,
     batch_size: int = 64,
     device: str | None = None,
     progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> EmbedResult:
     """Embed every face of a face set, of photos, or of pictures that are face crops already.
 
@@ -71,14 +75,14 @@ def embed(
     the same name is replaced, once the new one is complete.
 
     Args:
-        sources: one face set; or photos, folders of them, or parquet files with an image column.
+        sources: one face set, or whatever `align` takes.
         out: the ``.npy`` file of the vectors; its two sidecars take the same stem.
         encoder: a name of models.yaml, a run folder, or a ``.safetensors`` file.
-        aligned: take pictures as face crops (True), search them for faces (False), or decide by their looks (None).
-        min_face: as in `align`.
         batch_size: faces per pass through the network.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every batch.
+        options: how sources are read and which of their faces are taken: fields of
+            `ferkit.workflows.options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
         MissingPathError, NoImagesError, NoFaceError: there is nothing to embed.
@@ -87,9 +91,10 @@ def embed(
         OutputError: ``out`` cannot be written; nothing that was there has changed.
     """
     paths, target, progress = source_paths(sources), Path(out), progress or Silent()
+    chosen = FaceOptions(**options)
     check_embedding_output(target)
     require_default_faces(paths, "embed")
-    stream = open_faces(paths, aligned=aligned, device=device, min_face=min_face, progress=progress)
+    stream = open_faces(paths, chosen, device, progress)
     model = load_encoder(encoder, device)
     _require_template(stream, model)
     stamp = encoder_stamp(model, encoder)
@@ -102,9 +107,9 @@ def embed(
         faces = str(stream.face_set.path) if isinstance(stream, SetStream) else None
         EmbeddingSet(staged.vectors(), staged.table(), stamp, faces=faces).save(target)
     seconds = time.monotonic() - started
-    faceless, unreadable = split_problems(staged.problems)
+    pictures = _pictures(stream, staged.pictures_done)
     rate = (len(staged) - before) / seconds
-    return EmbedResult(target, len(staged), _pictures(stream), faceless, unreadable, stamp.name, seconds, rate)
+    return EmbedResult(target, len(staged), pictures, *split_problems(staged.problems), stamp.name, seconds, rate)
 
 
 def encoder_stamp(model: Encoder, given: str | Path) -> EncoderStamp:
@@ -128,17 +133,12 @@ def _require_template(stream: FaceStream, model: Encoder) -> None:
         )
 
 
-def _pictures(stream: FaceStream) -> int:
+def _pictures(stream: FaceStream, done: int) -> int:
     if isinstance(stream, SetStream):
-        return int(pc.count_distinct(stream.face_set.table.column("source")).as_py())
-    return stream.total
+        return int(pc.count_distinct(stream.face_set.column("source")).as_py())
+    return done
 
 
 def _embed_all(stream: FaceStream, model: Encoder, batch_size: int, staged: StagedVectors, progress: Progress) -> None:
-    done = staged.pictures_done
-    if done:
-        progress.say(f"going on after {done:,} of {stream.total:,} pictures")
-    progress.start("embedding", stream.total, done)
-    for batch in stream.batches(done):
+    for batch in followed("embedding", stream, staged.pictures_done, staged.state, len(staged), progress):
         staged.append(model.embed(batch.crops, batch_size=batch_size), batch)
-        progress.advance(batch.pictures, note=f"{len(staged):,} faces")

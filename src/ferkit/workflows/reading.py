@@ -1,12 +1,16 @@
-"""Decoding pictures ahead of their use: on threads, in order, and never more of them than memory allows."""
+"""Decoding ahead of use: on threads, in order, and never more than memory allows."""
 
 from __future__ import annotations
 
+import math
 import os
+import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from contextlib import closing, suppress
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +19,33 @@ from PIL import Image
 from ferkit.data.sources import Picture
 from ferkit.errors import UnreadableImageError
 
-__all__ = ["Decoded", "grouped", "read_ahead", "read_crop", "read_photo"]
+__all__ = ["Decoded", "grouped", "prefetched", "read_ahead", "read_crop", "read_photo", "square_crop"]
 
 Pixels = NDArray[np.uint8]
-Reader = Callable[[Picture], tuple[Pixels, int]]
+Reader = Callable[[Picture], tuple[Pixels, float]]
+T = TypeVar("T")
 
 _PHOTO_SIDE = 1600
 """A photo's longer side keeps at least this many pixels; far larger ones are decoded at a half, quarter or eighth."""
 
+_SHARP_FACE = 128
+"""Pixels across the smallest wanted face beyond which more of them do not make its crop any sharper."""
+
+_OBLONG = 2
+"""Sides of a photo in proportion, longer to shorter, up to which it keeps those pixels."""
+
 _CROP_SIDE = 512
 _SMALLEST_CROP = 16
 _GROUP_PIXELS = 24_000_000
+_MOST_THREADS = 4
 
 
-def read_photo(picture: Picture) -> tuple[Pixels, int]:
-    """Read a photo as faces are searched and cut from it.
+def read_photo(picture: Picture, min_face: float) -> tuple[Pixels, float]:
+    """Read a photo as faces are searched and cut from it, no larger than they need.
+
+    Args:
+        picture: the photo.
+        min_face: side of the smallest face; where it is a share of the photo, few pixels of a large photo may do.
 
     Returns:
         (H, W, 3) uint8 RGB, and how many pixels of the original one of its pixels spans.
@@ -37,30 +53,48 @@ def read_photo(picture: Picture) -> tuple[Pixels, int]:
     Raises:
         UnreadableImageError: as `Picture.read`.
     """
-    return picture.read_scaled(_PHOTO_SIDE)
+    enough = math.ceil(_OBLONG * _SHARP_FACE / min_face) if min_face < 1 else _PHOTO_SIDE
+    return picture.read_scaled(min(enough, _PHOTO_SIDE))
 
 
-def read_crop(picture: Picture) -> tuple[Pixels, int]:
-    """Read a picture that is a face crop already: its central square, resized (bicubic, antialiased when it shrinks).
+def read_crop(picture: Picture) -> tuple[Pixels, float]:
+    """Read a picture that is a face crop already.
 
     Returns:
-        (128, 128, 3) uint8 RGB, and 1, since nothing is measured on it.
+        (128, 128, 3) uint8 RGB, and how many pixels of the original one of its pixels spans.
 
     Raises:
         UnreadableImageError: as `Picture.read`, or too few pixels for a face.
     """
+    image, scale = picture.read_scaled(_CROP_SIDE)
+    crop, zoom = square_crop(image, picture.source)
+    return crop, scale * zoom
+
+
+def square_crop(image: Pixels, source: str) -> tuple[Pixels, float]:
+    """Take the central square of a picture, resized (bicubic, antialiased when it shrinks).
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        source: what an error calls it.
+
+    Returns:
+        (128, 128, 3) uint8 RGB, and how many pixels of ``image`` one of its pixels spans.
+
+    Raises:
+        UnreadableImageError: too few pixels for a face.
+    """
     from ferkit.faces.template import CROP_SIZE
 
-    image = picture.read(_CROP_SIDE)
     height, width = image.shape[:2]
     if min(height, width) < _SMALLEST_CROP:
-        raise UnreadableImageError(picture.source, f"{width}×{height} pixels are too few for a face")
+        raise UnreadableImageError(source, f"{width}×{height} pixels are too few for a face")
     if height == width == CROP_SIZE:
         return image, 1
     cut = min(height, width)
     left, top = (width - cut) // 2, (height - cut) // 2
     square = Image.fromarray(image[top : top + cut, left : left + cut])
-    return np.asarray(square.resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BICUBIC)), 1
+    return np.asarray(square.resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BICUBIC)), cut / CROP_SIZE
 
 
 class Decoded(NamedTuple):
@@ -75,21 +109,29 @@ class Decoded(NamedTuple):
 
     picture: Picture
     image: Pixels
-    scale: int = 1
+    scale: float = 1
     problem: str | None = None
+
+    @classmethod
+    def failed(cls, picture: Picture, why: str) -> Decoded:
+        """A picture that could not be read."""
+        return cls(picture, np.empty((0, 0, 3), np.uint8), problem=why)
 
 
 def _decode(picture: Picture, read: Reader) -> Decoded:
     try:
         return Decoded(picture, *read(picture))
     except UnreadableImageError as error:
-        return Decoded(picture, np.empty((0, 0, 3), np.uint8), problem=error.why)
+        return Decoded.failed(picture, error.why)
 
 
-def read_ahead(pictures: Sequence[Picture], start: int, read: Reader, ahead: int) -> Iterator[Decoded]:
+def read_ahead(
+    pictures: Sequence[Picture], start: int, read: Reader, ahead: int, workers: int | None = None
+) -> Iterator[Decoded]:
     """Decode in order on a few threads, at most ``ahead`` pictures before the one that is wanted."""
     waiting: deque[Future[Decoded]] = deque()
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="decode")
+    threads = workers or min(_MOST_THREADS, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     try:
         for number in range(start, len(pictures)):
             waiting.append(pool.submit(_decode, pictures[number], read))
@@ -99,6 +141,47 @@ def read_ahead(pictures: Sequence[Picture], start: int, read: Reader, ahead: int
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
+    """Yield what ``items`` yields, while a thread works on the next: at most ``ahead`` of them wait.
+
+    What it raises is raised here in its turn. When this iterator is dropped, ``items`` is closed at its next item.
+    """
+    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(ahead)
+    dropped = threading.Event()
+
+    def hand_over(item: T | None, error: BaseException | None) -> None:
+        while not dropped.is_set():
+            with suppress(queue.Full):
+                ready.put((item, error), timeout=0.1)
+                break
+
+    def work() -> None:
+        end: BaseException = StopIteration()
+        try:
+            with closing(items):  # type: ignore[type-var]  # generators, all of them
+                for item in items:
+                    hand_over(item, None)
+                    if dropped.is_set():
+                        break
+        except BaseException as error:  # noqa: BLE001 (raised again by whoever takes it)
+            end = error
+        hand_over(None, end)
+
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]  # no error, so it is there
+    finally:
+        dropped.set()
+        thread.join()
 
 
 def grouped(decoded: Iterable[Decoded], most: int) -> Iterator[list[Decoded]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet, require_same_encoder
 from ferkit.data.faces import Face
+from ferkit.data.filters import FaceFilter
 from ferkit.encoders.encoder import Encoder, load_encoder
 from ferkit.errors import (
     InputError,
@@ -28,8 +30,10 @@ from ferkit.progress import Progress, Silent
 from ferkit.search.index import FlatIndex
 from ferkit.workflows.crops import row_crops
 from ferkit.workflows.embed import encoder_stamp
-from ferkit.workflows.faces_of import MIN_FACE, NO_FACE, FaceBatch, open_pictures
+from ferkit.workflows.faces_of import open_pictures
+from ferkit.workflows.finding import NO_FACE, FaceBatch
 from ferkit.workflows.montage import Tile, draw_montage
+from ferkit.workflows.options import FaceOptions
 
 __all__ = ["Hit", "RetrieveResult", "retrieve"]
 
@@ -94,11 +98,10 @@ def retrieve(
     exclude_query: bool = True,
     exclude_identity: str | None = None,
     encoder: str | Path | None = None,
-    aligned: bool | None = None,
-    min_face: float = MIN_FACE,
     device: str | None = None,
     montage: str | Path | None = None,
     progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> RetrieveResult:
     """Find the ``k`` faces of an embedding set that look most like the query to the set's encoder.
 
@@ -110,11 +113,11 @@ def retrieve(
         exclude_query: leave out the query itself, by its place, its pixels or its landmarks; copies of it as well.
         exclude_identity: leave out the faces of this person.
         encoder: where the set's encoder lies now, if it moved; another one is refused. None takes it by its name.
-        aligned: take the query as a face crop (True), search it for faces (False), or decide by its looks (None).
-        min_face: as in `align`.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         montage: a ``.png`` file to draw the query and the found faces into.
         progress: told what the query was taken for.
+        options: fields of `ferkit.workflows.options.FaceOptions`: how the query's faces are found, and by ``min_size``,
+            ``max_yaw`` and ``min_sharpness`` which faces of the set may be.
 
     Raises:
         SetError: the set is missing or damaged.
@@ -123,13 +126,13 @@ def retrieve(
         InputError: ``k``, ``face`` or ``exclude_identity`` match nothing.
         OutputError: the montage cannot be written.
     """
-    query, progress = Path(query), progress or Silent()
+    query, progress, given = Path(query), progress or Silent(), FaceOptions(**options)
     target = None if montage is None else _checked_montage(Path(montage))
     found = EmbeddingSet.open(embeddings)
-    shown = _query_faces(query, aligned, device, min_face, progress)
+    shown = _query_faces(query, given, device, progress)
     chosen = _choose(shown.faces, face, query, progress)
     model = _set_encoder(found, Path(embeddings), encoder, device)
-    allowed = _allowed(found.table, shown.faces[chosen], exclude_query, exclude_identity)
+    allowed = _allowed(found.table, shown.faces[chosen], exclude_query, exclude_identity) & _passing(found, given)
     vector = model.embed(shown.crops[[chosen]])
     scores, rows = FlatIndex(found.vectors).query(vector, k, allowed=allowed)
     hits = [_hit(found, rank, *pair) for rank, pair in enumerate(zip(scores[0], rows[0], strict=True), 1)]
@@ -144,12 +147,13 @@ def _checked_montage(path: Path) -> Path:
     return path
 
 
-def _query_faces(
-    query: Path, aligned: bool | None, device: str | None, min_face: float, progress: Progress
-) -> FaceBatch:
-    stream = open_pictures([query], aligned=aligned, device=device, min_face=min_face, progress=progress)
-    if query.is_dir() or stream.total != 1:
-        raise InputError(f"the query is one picture, and {str(query)!r} holds {stream.total:,}; name one of them")
+def _query_faces(query: Path, options: FaceOptions, device: str | None, progress: Progress) -> FaceBatch:
+    unfiltered = replace(options, min_size=None, max_yaw=None, min_sharpness=None)
+    stream = open_pictures([query], unfiltered, device, progress)
+    pictures = len(stream.sources.pictures)
+    if query.is_dir() or pictures != 1:
+        holds = f"{pictures:,} pictures" if pictures else "a video"
+        raise InputError(f"the query is one picture, and {str(query)!r} holds {holds}; name one of them")
     batch = next(stream.batches())
     for _, what in batch.problems:
         if what != NO_FACE:
@@ -208,6 +212,15 @@ def _allowed(table: pa.Table, query: Face, exclude_query: bool, exclude_identity
             raise InputError(f"no face of the set has the identity {exclude_identity!r}; leave --exclude-identity out")
         allowed &= ~theirs
     return allowed
+
+
+def _passing(found: EmbeddingSet, options: FaceOptions) -> NDArray[np.bool_]:
+    """Say which rows the filters let through: (N,) booleans."""
+    wanted = FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
+    passing = wanted.keep_rows(found.table) if wanted else np.ones(len(found), np.bool_)
+    if not passing.any():
+        raise InputError(f"none of the set's {len(found):,} faces passes {wanted.describe()}; ask for less")
+    return passing
 
 
 def _equal(table: pa.Table, column: str, value: str | int) -> NDArray[np.bool_]:

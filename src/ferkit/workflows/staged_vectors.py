@@ -17,7 +17,7 @@ from ferkit.atomic import output_errors, remove
 from ferkit.data.faces import FACE_SCHEMA, faces_to_table
 from ferkit.data.staging import Journal
 from ferkit.errors import OutputError
-from ferkit.workflows.faces_of import FaceBatch
+from ferkit.workflows.finding import FaceBatch
 
 __all__ = ["StagedVectors"]
 
@@ -53,6 +53,11 @@ class StagedVectors:
         return self._journal.pictures_done
 
     @property
+    def state(self) -> Any:  # noqa: ANN401 (any JSON value)
+        """The bookmark of the last batch, of this run or of those before it; None at the beginning."""
+        return self._journal.state
+
+    @property
     def problems(self) -> list[tuple[str, str]]:
         """(source, problem) of every picture that gave no face, earlier runs included."""
         return list(self._journal.problems)
@@ -71,7 +76,7 @@ class StagedVectors:
         """
         with output_errors(self._target):
             self._write(vectors)
-            self._journal.add(batch.faces, batch.problems, self.pictures_done + batch.pictures)
+            self._journal.add(batch.faces, batch.problems, self.pictures_done + batch.pictures, batch.state)
 
     def vectors(self) -> NDArray[np.float32]:
         """Return all (N, D) vectors, memory-mapped; valid inside the block."""

@@ -1,0 +1,232 @@
+"""ferkit faces: look into face sets, join, thin out and split them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ferkit.cli.options import FILTERS, JsonOpt, OverwriteOpt, with_face_options
+from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.output import out as console
+from ferkit.workflows import FACES
+
+if TYPE_CHECKING:
+    from ferkit.workflows.face_sets import FacesInfo, FilterResult
+    from ferkit.workflows.face_split import SplitResult
+
+__all__ = ["app", "faces_info", "filter_faces", "merge_faces", "split_faces"]
+
+app = typer.Typer(no_args_is_help=True, help="Face sets: what is in them; join, thin out and split them.")
+
+SetArg = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a face set.")]
+OutOpt = Annotated[Path, typer.Option("--out", "-o", help="Folder of the new face set.")]
+DedupeOpt = Annotated[bool, typer.Option("--dedupe", help="Of faces with the same pixels keep only the first.")]
+
+
+@app.command("info")
+def faces_info(
+    faces: SetArg = Path(FACES),
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw some of the faces into this picture.", show_default="none")
+    ] = None,
+    sheet_faces: Annotated[int, typer.Option(min=1, help="How many.")] = 96,
+    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+    json: JsonOpt = False,
+) -> None:
+    """Say what is in a face set: people, labels, quality."""
+    from ferkit.workflows.face_sets import faces_info as run
+
+    result = run(faces, sheet=sheet, sheet_faces=sheet_faces, seed=seed)
+    if json:
+        report("", _info_fields(result), json=True)
+        return
+    console.print("\n".join(_facts(result)))
+    if result.labels:
+        console.print("", _label_table(result), sep="\n")
+    if result.quality:
+        console.print("", _quality_table(result), sep="\n")
+
+
+@app.command("merge")
+def merge_faces(
+    sets: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of face sets.")],
+    out: OutOpt,
+    dedupe: DedupeOpt = False,
+    overwrite: OverwriteOpt = False,
+    json: JsonOpt = False,
+) -> None:
+    """Join face sets of one template, one behind the other."""
+    from ferkit.workflows.face_sets import merge_faces as run
+
+    with ProgressBar() as progress:
+        result = run(sets, out, dedupe=dedupe, overwrite=overwrite, progress=progress)
+    without = f" without {result.duplicates:,} duplicates" if dedupe else ""
+    report(f"{_path(result.path)}: {result.faces:,} faces of {result.sets} sets{without}", asdict(result), json=json)
+
+
+@app.command("filter")
+@with_face_options(FILTERS)
+def filter_faces(
+    faces: SetArg,
+    out: OutOpt,
+    min_score: Annotated[
+        float | None, typer.Option(help="Least confidence of the detector, up to 1.", show_default="none")
+    ] = None,
+    max_clipped: Annotated[
+        float | None, typer.Option(help="Largest share of the crop outside the photo.", show_default="none")
+    ] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option("--label", help="Take this label (may be repeated).", show_default="all")
+    ] = None,
+    identity: Annotated[str | None, typer.Option(metavar="REGEX", help="Take who matches.", show_default="all")] = None,
+    exclude_identity: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Leave out who matches.", show_default="none")
+    ] = None,
+    dedupe: DedupeOpt = False,
+    per_identity: Annotated[
+        int | None, typer.Option(min=1, help="Most faces of one person, spread evenly.", show_default="all")
+    ] = None,
+    overwrite: OverwriteOpt = False,
+    json: JsonOpt = False,
+    **limits: Any,  # noqa: ANN401
+) -> None:
+    """Take the faces that meet every condition."""
+    from ferkit.workflows.face_sets import filter_faces as run
+
+    with ProgressBar() as progress:
+        result = run(
+            faces,
+            out,
+            min_score=min_score,
+            max_clipped=max_clipped,
+            labels=labels or (),
+            identity=identity,
+            exclude_identity=exclude_identity,
+            dedupe=dedupe,
+            per_identity=per_identity,
+            overwrite=overwrite,
+            progress=progress,
+            **limits,
+        )
+    report("\n".join(_filtered(result)), asdict(result), json=json)
+
+
+def _shares(text: str) -> dict[str, float]:
+    """``train=0.8,test=0.2`` as a mapping."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        shares = {name.strip(): float(share) for name, share in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not NAME=SHARE,NAME=SHARE, such as train=0.8,test=0.2") from None
+    if len(shares) < len(pairs):
+        raise typer.BadParameter(f"{text!r} names a part twice")
+    return shares
+
+
+@app.command("split")
+def split_faces(
+    faces: SetArg,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make, of one face set for each part.")],
+    parts: Annotated[
+        dict,  # type: ignore[type-arg]  # typer takes the bare class
+        typer.Option(metavar="NAME=SHARE,…", parser=_shares, help="The parts; shares add up to 1."),
+    ] = "train=0.8,valid=0.1,test=0.1",  # type: ignore[assignment]  # as it would be typed
+    by: Annotated[
+        str, typer.Option(metavar="identity|clip|source|none", help="Whose faces stay together.")
+    ] = "identity",
+    seed: Annotated[int, typer.Option(help="Settles where equal groups go.")] = 0,
+    overwrite: OverwriteOpt = False,
+    json: JsonOpt = False,
+) -> None:
+    """Split for training and testing: nobody in two parts, labels in equal shares."""
+    from ferkit.workflows.face_split import split_faces as run
+
+    with ProgressBar() as progress:
+        result = run(faces, out, parts, by=by, seed=seed, overwrite=overwrite, progress=progress)
+    if json:
+        report("", asdict(result), json=True)
+    else:
+        names = ", ".join(escape(part.name) for part in result.parts)
+        console.print(f"{_path(result.path)}: {names}", _parts_table(result), sep="\n\n")
+
+
+def _facts(info: FacesInfo) -> Iterator[str]:
+    yield f"{_path(info.path)}: {info.faces:,} faces, {info.size} px of {escape(info.template)}, {_megabytes(info)}"
+    videos = f", {info.clips:,} clips of {info.videos:,} videos" if info.clips or info.videos else ""
+    yield f"from     {info.pictures:,} pictures{videos}"
+    unnamed = f", {info.without_identity:,} faces without a name" if info.without_identity else ""
+    yield f"people   {info.identities:,}{unnamed}"
+    unlabelled = f", {info.without_label:,} faces without one" if info.without_label else ""
+    yield f"labels   {len(info.labels):,}{unlabelled}"
+    hint = ", which `ferkit faces filter --dedupe` leaves out" if info.duplicates else ""
+    yield f"repeated {info.duplicates:,} faces{hint}"
+    if info.sheet is not None:
+        yield f"sheet    {escape(short_path(str(info.sheet)))}"
+
+
+def _label_table(info: FacesInfo) -> Table:
+    table = Table("label", box=None)
+    for title in ("faces", "share"):
+        table.add_column(title, justify="right")
+    for label, count in info.labels.items():
+        table.add_row(escape(label), f"{count:,}", _percent(count, info.faces))
+    return table
+
+
+def _quality_table(info: FacesInfo) -> Table:
+    from ferkit.workflows.face_sets import QUANTILES
+
+    table = Table("quality", box=None)
+    for quantile in QUANTILES:
+        table.add_column("median" if quantile == 0.5 else f"{quantile:.0%}", justify="right")
+    names = {"size": "size, px", "yaw": "|yaw|, degrees"}
+    for name, values in info.quality.items():
+        decimals = 0 if name in names else 2
+        table.add_row(names.get(name, name), *(f"{value:,.{decimals}f}" for value in values))
+    return table
+
+
+def _info_fields(info: FacesInfo) -> Mapping[str, Any]:
+    from ferkit.workflows.face_sets import QUANTILES
+
+    fields = asdict(info)
+    names = [f"{quantile:g}" for quantile in QUANTILES]
+    fields["quality"] = {name: dict(zip(names, values, strict=True)) for name, values in info.quality.items()}
+    return fields
+
+
+def _filtered(result: FilterResult) -> Iterator[str]:
+    yield f"{_path(result.path)}: {result.faces:,} of {result.total:,} faces"
+    for option, count in result.dropped.items():
+        yield f"  {count:>9,} left out by {escape(option)}"
+
+
+def _parts_table(result: SplitResult) -> Table:
+    total = sum(part.faces for part in result.parts)
+    table = Table("", box=None)
+    for part in result.parts:
+        table.add_column(escape(part.name), justify="right")
+    table.add_row("faces", *(f"{part.faces:,}" for part in result.parts))
+    table.add_row("of all", *(_percent(part.faces, total) for part in result.parts))
+    table.add_row("people", *(f"{part.identities:,}" for part in result.parts))
+    for label in sorted({label for part in result.parts for label in part.labels}):
+        table.add_row(escape(label), *(_percent(part.labels.get(label, 0), part.faces) for part in result.parts))
+    return table
+
+
+def _path(path: Path) -> str:
+    return f"[bold]{escape(short_path(str(path)))}[/]"
+
+
+def _percent(count: int, total: int) -> str:
+    return f"{count / total:.1%}"
+
+
+def _megabytes(info: FacesInfo) -> str:
+    return f"{info.bytes / 1e6:,.1f} MB"

@@ -1,0 +1,85 @@
+"""Which rows of a face set to take: conditions on its columns, one mask each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ferkit.errors import InputError
+
+__all__ = ["at_most_per_value", "codes", "first_of_each", "matching", "picture_of", "with_label"]
+
+Mask = NDArray[np.bool_]
+
+
+def codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Number the values of a text column: (n,) numbers, -1 where there is none, and the values that they stand for."""
+    encoded = pa.chunked_array([column.combine_chunks()]).combine_chunks().dictionary_encode()
+    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
+
+
+def first_of_each(column: pa.ChunkedArray) -> Mask:
+    """(n,) whether no earlier row has the same value."""
+    _, first = np.unique(codes(column)[0], return_index=True)
+    return _mask(len(column), first)
+
+
+def with_label(column: pa.ChunkedArray, wanted: Iterable[str]) -> Mask:
+    """(n,) whether the label is one of ``wanted``.
+
+    Raises:
+        InputError: no row has one of these labels.
+    """
+    numbers, values = codes(column)
+    for label in wanted:
+        if label not in values:
+            there = f"the labels are {', '.join(sorted(values))}" if values else "no face has any label"
+            raise InputError(f"no face has the label {label!r}; {there}")
+    return np.isin(numbers, [values.index(label) for label in wanted])
+
+
+def matching(column: pa.ChunkedArray, pattern: str, option: str) -> Mask:
+    """(n,) whether the regular expression occurs in the value; a row without one does not match.
+
+    Raises:
+        InputError: the pattern is none; ``option`` says where it was given.
+    """
+    try:
+        search = re.compile(pattern).search
+    except re.error as error:
+        raise InputError(f"{option} {pattern!r} is no regular expression: {error}") from error
+    numbers, values = codes(column)
+    return np.array([*(search(value) is not None for value in values), False])[numbers]
+
+
+def at_most_per_value(column: pa.ChunkedArray, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return those of ``rows`` that are left when each value keeps ``most`` of them, spread evenly over its rows.
+
+    Rows without a value all stay.
+    """
+    numbers = codes(column)[0][rows]
+    order = np.argsort(numbers, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
+    kept = [group if numbers[group[0]] < 0 else group[_spread(len(group), most)] for group in groups]
+    return np.sort(rows[np.concatenate(kept)]) if kept else rows
+
+
+def picture_of(sources: pa.ChunkedArray, videos: Iterable[str]) -> pa.ChunkedArray:
+    """The picture that each row's source means; all frames of a video (by its suffix) are one."""
+    suffixes = "|".join(re.escape(suffix) for suffix in sorted(videos))
+    return pc.replace_substring_regex(sources, rf"(?i)({suffixes})#\d+$", r"\1")
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
+def _mask(count: int, rows: NDArray[np.int64]) -> Mask:
+    mask = np.zeros(count, np.bool_)
+    mask[rows] = True
+    return mask

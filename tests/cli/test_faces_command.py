@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.face_set import FaceSet, FaceSetWriter
+from ferkit.data.faces import Face, crop_sha256
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Twelve faces of six people in faces/; every second one is 20 px large and sad, the others 90 px and [happy]."""
+    crops = np.random.default_rng(0).integers(0, 256, (12, 128, 128, 3), np.uint8)
+    rows = [
+        Face(
+            source=str(tmp_path / f"{number}.jpg"),
+            face=1,
+            clip=None,
+            identity=f"person {number // 2}",
+            time_s=None,
+            label="sad" if number % 2 else "[happy]",
+            box=None,
+            landmarks=None,
+            score=None,
+            sha256=crop_sha256(crop),
+            size=20.0 if number % 2 else 90.0,
+        )
+        for number, crop in enumerate(crops)
+    ]
+    with FaceSetWriter(tmp_path / "faces", "ferkit-128", 128, fingerprint="x") as writer:
+        writer.append(crops, rows, pictures_done=12)
+    return tmp_path / "faces"
+
+
+def rows_of(text):
+    return {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.split()}
+
+
+def test_info_for_people(ferkit_command, faces):
+    done = ferkit_command("faces", "info", "--sheet", "sheet.png", "--sheet-faces", 5)
+    assert done.code == 0
+    rows = rows_of(done.out)
+    assert done.out.startswith("faces: 12 faces, 128 px of ferkit-128, 0.6 MB")
+    assert rows["from"] == ["12", "pictures"]
+    assert rows["people"] == ["6"]
+    assert rows["repeated"] == ["0", "faces"]
+    assert rows["[happy]"] == rows["sad"] == ["6", "50.0%"]
+    assert rows["quality"] == ["5%", "25%", "median", "75%", "95%"]
+    assert rows["size,"] == ["px", "20", "20", "55", "90", "90"]
+    assert rows["sheet"] == ["sheet.png"]
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width == 5 * 132 + 4
+
+
+def test_info_as_json(ferkit_command, faces):
+    told = json.loads(ferkit_command("faces", "info", faces, "--json").out)
+    assert (told["faces"], told["identities"], told["labels"]) == (12, 6, {"[happy]": 6, "sad": 6})
+    assert told["quality"] == {"size": {"0.05": 20.0, "0.25": 20.0, "0.5": 55.0, "0.75": 90.0, "0.95": 90.0}}
+
+
+def test_filter_says_what_was_left_out_by_what(ferkit_command, faces):
+    done = ferkit_command("faces", "filter", "faces", "-o", "large", "--min-size", 40, "--exclude-identity", "0|1")
+    said = [line.strip() for line in done.out.splitlines()]
+    assert said == ["large: 4 of 12 faces", "6 left out by --min-size 40", "2 left out by --exclude-identity 0|1"]
+    assert len(FaceSet.open("large")) == 4
+    told = json.loads(ferkit_command("faces", "filter", "faces", "-o", "sad", "--label", "sad", "--json").out)
+    assert told == {"path": "sad", "faces": 6, "total": 12, "dropped": {"--label sad": 6}}
+
+
+def test_merge(ferkit_command, faces):
+    ferkit_command("faces", "filter", "faces", "-o", "large", "--min-size", 40)
+    done = ferkit_command("faces", "merge", "large", "faces", "-o", "both", "--dedupe")
+    assert done.out == "both: 12 faces of 2 sets without 6 duplicates\n"
+    taken = ferkit_command("faces", "merge", "large", "faces", "-o", "both")
+    assert (taken.code, "add --overwrite" in taken.err) == (6, True)
+    again = ferkit_command("faces", "merge", "large", "faces", "-o", "both", "--overwrite", "--json")
+    assert json.loads(again.out) == {"path": "both", "faces": 18, "sets": 2, "duplicates": 0}
+
+
+def test_split(ferkit_command, faces):
+    done = ferkit_command("faces", "split", "faces", "-o", "split", "--parts", "train=0.5,[test]=0.5")
+    rows = rows_of(done.out)
+    assert done.out.startswith("split: train, [test]\n")
+    assert rows["faces"] == ["6", "6"]
+    assert rows["people"] == ["3", "3"]
+    assert rows["of"] == ["all", "50.0%", "50.0%"]
+    assert rows["[happy]"] == rows["sad"] == ["50.0%", "50.0%"]
+    told = json.loads(ferkit_command("faces", "split", "faces", "-o", "thirds", "--by", "none", "--json").out)
+    assert [part["name"] for part in told["parts"]] == ["train", "valid", "test"]
+    assert sum(part["faces"] for part in told["parts"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["info", "nothing"], 5, "is not a face set"),
+        (["filter", "faces", "-o", "out", "--min-size", 1000], 2, "none of the 12 faces"),
+        (["filter", "faces", "-o", "out", "--max-yaw", 200], 2, "--max-yaw must be a number from 0 to 90, not 200"),
+        (["filter", "faces"], 2, "--out"),
+        (["split", "faces", "-o", "out", "--parts", "train"], 2, "is not NAME=SHARE"),
+        (["split", "faces", "-o", "out", "--parts", "a=0.5,a=0.5"], 2, "names a part twice"),
+        (["split", "faces", "-o", "out", "--parts", "a=0.5,b=0.6"], 2, "must add up to 1"),
+        (["split", "faces", "-o", "out", "--by", "age"], 2, "not 'age'"),
+        (["merge", "faces", "-o", "faces"], 6, "already holds a face set"),
+    ],
+)
+def test_mistakes_are_one_clear_line(ferkit_command, faces, words, code, why):
+    done = ferkit_command("faces", *words)
+    assert done.code == code
+    assert why in done.err
+    assert [path.name for path in faces.parent.iterdir()] == ["faces"]
