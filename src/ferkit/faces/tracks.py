@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -36,12 +37,15 @@ _THUMBNAIL_BINS = 8
 
 @dataclass(frozen=True)
 class _Track:
-    """One face that is being followed, as it was when last seen."""
+    """One face that is being followed, as it was when last seen.
+
+    Its look has half precision, and stays bytes, since it is written down after every batch of frames.
+    """
 
     clip: int
     time_s: float
     box: list[float]
-    look: list[float]
+    look: bytes
 
 
 class Tracker:
@@ -64,8 +68,8 @@ class Tracker:
         state = state or {"clips": 0, "time_s": 0.0, "thumbnail": None, "tracks": []}
         self._clips: int = state["clips"]
         self._time_s: float = state["time_s"]
-        self._thumbnail = None if state["thumbnail"] is None else np.array(state["thumbnail"], np.uint8)
-        self._tracks = [_Track(**track) for track in state["tracks"]]
+        self._thumbnail = state["thumbnail"] and _picture(b64decode(state["thumbnail"]))
+        self._tracks = [_Track(**{**track, "look": b64decode(track["look"])}) for track in state["tracks"]]
 
     @property
     def state(self) -> dict[str, Any]:
@@ -73,8 +77,8 @@ class Tracker:
         return {
             "clips": self._clips,
             "time_s": self._time_s,
-            "thumbnail": None if self._thumbnail is None else self._thumbnail.tolist(),
-            "tracks": [asdict(track) for track in self._tracks],
+            "thumbnail": None if self._thumbnail is None else _text(self._thumbnail.tobytes()),
+            "tracks": [{**asdict(track), "look": _text(track.look)} for track in self._tracks],
         }
 
     def link(self, time_s: float, frame: Pixels, boxes: Floats, crops: Pixels) -> list[int]:
@@ -124,9 +128,9 @@ class Tracker:
     def _follow(self, time_s: float, box: list[float], look: Doubles, partner: int | None) -> _Track:
         if partner is None:
             self._clips += 1
-            return _Track(self._clips, time_s, box, look.tolist())
+            return _Track(self._clips, time_s, box, _kept(look))
         track = self._tracks[partner]
-        return _Track(track.clip, time_s, box, ((np.array(track.look) + look) / 2).tolist())
+        return _Track(track.clip, time_s, box, _kept((_given(track.look) + look) / 2))
 
 
 def _match(boxes: Floats, looks: list[Doubles], tracks: list[_Track], least: float) -> dict[int, int]:
@@ -135,7 +139,7 @@ def _match(boxes: Floats, looks: list[Doubles], tracks: list[_Track], least: flo
         return {}
     last = torch.tensor([track.box for track in tracks], dtype=torch.float64)
     overlap = box_iou(torch.as_tensor(boxes, dtype=torch.float64), last).numpy()
-    likeness = np.stack(looks) @ np.stack([_unit(np.array(track.look)) for track in tracks]).T
+    likeness = np.stack(looks) @ np.stack([_unit(_given(track.look)) for track in tracks]).T
     score = np.where((overlap >= _MIN_IOU) & (likeness >= least), overlap + likeness, 0.0)
     partners: dict[int, int] = {}
     while score.any():
@@ -143,6 +147,23 @@ def _match(boxes: Floats, looks: list[Doubles], tracks: list[_Track], least: flo
         partners[face] = track
         score[face], score[:, track] = 0.0, 0.0
     return partners
+
+
+def _kept(look: Doubles) -> bytes:
+    return look.astype("<f2").tobytes()
+
+
+def _given(look: bytes) -> Doubles:
+    return np.frombuffer(look, "<f2").astype(np.float64)
+
+
+def _picture(content: bytes) -> Pixels:
+    width, height = _THUMBNAIL
+    return np.frombuffer(content, np.uint8).reshape(height, width, 3)
+
+
+def _text(content: bytes) -> str:
+    return b64encode(content).decode()
 
 
 def _look(crop: Pixels) -> Doubles:
