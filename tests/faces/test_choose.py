@@ -1,37 +1,69 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferkit.errors import InputError
 from ferkit.faces.choose import FACES_POLICIES, choose
 from ferkit.faces.detect import Detections
 
+SIZE = (101, 201)  # height, width: the image's centre is (100, 50)
 
-def found(*boxes):
+
+def faces(*boxes):
     count = len(boxes)
-    landmarks = np.zeros((count, 5, 2), np.float32)
-    return Detections(np.float32(boxes).reshape(count, 4), np.linspace(1, 0.5, count, dtype=np.float32), landmarks)
+    scores, landmarks = np.linspace(0.9, 0.7, count, dtype=np.float32), np.zeros((count, 5, 2), np.float32)
+    return Detections(np.float32(boxes).reshape(-1, 4), scores, landmarks)
 
 
-# In an image of 101 x 101, whose middle is (50, 50): a large face in the corner, a small one in the middle.
-CORNER, MIDDLE = (0, 0, 40, 40), (40, 40, 60, 60)
+def chosen(which, *boxes):
+    (row,) = choose(faces(*boxes), SIZE, which)
+    return row
 
 
-@pytest.mark.parametrize(("which", "rows"), [("all", [0, 1]), ("largest", [0]), ("center", [1])])
-def test_policies(which, rows):
-    # center: 1600 - 2 * (30^2 + 30^2) = -2000 against 400 - 0
-    assert choose(found(CORNER, MIDDLE), (101, 101), which).tolist() == rows
+def test_all_keeps_every_face():
+    assert choose(faces([0, 0, 10, 10], [20, 0, 40, 20]), SIZE, "all").tolist() == [0, 1]
 
 
-def test_a_face_that_is_large_enough_wins_from_beside_the_center():
-    # 3600 - 2 * 10^2 * 2 = 3200 against 400
-    assert choose(found(MIDDLE, (10, 10, 70, 70)), (101, 101), "center").tolist() == [1]
+def test_largest_is_by_area():
+    assert chosen("largest", [0, 0, 30, 10], [0, 0, 19, 16], [90, 40, 110, 55]) == 1  # 300, 304, 300
+
+
+def test_center_prefers_the_face_in_the_middle():
+    # 20 x 20 centred: 400 - 0; 30 x 30 with its centre 20 off in x: 900 - 2 * 400 = 100
+    assert chosen("center", [65, 35, 95, 65], [90, 40, 110, 60]) == 1
+
+
+def test_center_weighs_size():
+    # 20 x 20 centred: 400; 30 x 30 with its centre 15 off in y: 900 - 2 * 225 = 450
+    assert chosen("center", [90, 40, 110, 60], [85, 50, 115, 80]) == 1
+
+
+def test_of_equals_the_more_certain():
+    assert chosen("largest", [0, 0, 10, 10], [20, 20, 30, 30]) == 0
+    assert chosen("center", [80, 40, 100, 60], [100, 40, 120, 60]) == 0
 
 
 @pytest.mark.parametrize("which", FACES_POLICIES)
-def test_nobody_is_nobody(which):
-    assert choose(found(), (10, 10), which).tolist() == []
+def test_no_face_stays_no_face(which):
+    assert len(choose(faces(), SIZE, which)) == 0
 
 
-def test_an_unknown_policy_is_refused_even_where_there_is_nobody():
-    with pytest.raises(InputError, match="all, largest, center, not 'biggest'"):
-        choose(found(), (10, 10), "biggest")
+def test_center_is_facenet_pytorchs_rule():
+    from facenet_pytorch import MTCNN
+
+    rng = np.random.default_rng(0)
+    image = Image.new("RGB", (400, 300))
+    mtcnn = MTCNN(selection_method="center_weighted_size")
+    for _ in range(20):
+        low = rng.uniform(0, 250, (6, 2))
+        boxes = np.hstack([low, low + rng.uniform(20, 150, (6, 2))]).astype(np.float32)
+        found = faces(*boxes)
+        (theirs,), *_ = mtcnn.select_boxes(
+            boxes + 0.5, found.scores, found.landmarks, image, method="center_weighted_size"
+        )
+        np.testing.assert_allclose(found.boxes[choose(found, (300, 400), "center")[0]], theirs - 0.5, atol=1e-3)
+
+
+def test_an_unknown_policy_is_named():
+    with pytest.raises(InputError, match="faces must be one of all, largest, center, not 'biggest'"):
+        choose(faces([0, 0, 10, 10]), SIZE, "biggest")

@@ -127,14 +127,40 @@ def test_images_do_not_disturb_each_other(detector, faces):
 def test_more_images_than_go_together(detector, faces, monkeypatch):
     images = [faces["astronaut"], faces["hopper"], faces["both"]]
     expected = detector.detect(images)
-    monkeypatch.setattr("ferkit.faces.detect._BATCH_PIXELS", 300_000)
+    monkeypatch.setattr("ferkit.faces.detect._BATCH_PIXELS", {"cpu": 300_000})
     for found, wanted in zip(detector.detect(images), expected, strict=True):
         assert_same(found, wanted)
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_any_number_of_workers_finds_the_same(faces, workers):
+    images = [faces["both"], faces["hopper"], black(40, 900), faces["astronaut"]] * 12
+    threads = torch.get_num_threads()
+    expected = FaceDetector(workers=1).detect(images)
+    found = FaceDetector(workers=workers).detect(images)
+    assert torch.get_num_threads() == threads
+    assert len(found) == len(images)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_half_precision_finds_the_same_faces(detector, faces, monkeypatch, precision):
+    monkeypatch.setattr("ferkit.faces.detect._precision", lambda device: precision)
+    images = [faces["hopper"], black(30, 40), faces["both"]]
+    for half, full in zip(FaceDetector().detect(images), detector.detect(images), strict=True):
+        assert len(half) == len(full)
+        assert {array.dtype for array in (half.boxes, half.scores, half.landmarks)} == {np.dtype(np.float32)}
+        if len(full):
+            best = overlap(half.boxes, full.boxes)
+            assert best.max(axis=0).min() > 0.8
+            size = full.boxes[0, 2] - full.boxes[0, 0]
+            assert np.abs(half.landmarks[best[:, 0].argmax()] - full.landmarks[0]).max() < 0.03 * size
+
+
 def test_small_chunks_change_nothing(detector, faces, monkeypatch):
     expected = detector.detect([faces["both"]])[0]
-    monkeypatch.setattr("ferkit.faces.cascade._STRIP_PIXELS", {"cpu": 20_000})
+    monkeypatch.setattr("ferkit.faces.cascade._TILE", {"cpu": 34})
     monkeypatch.setattr("ferkit.faces.cascade._PATCHES", {"cpu": {24: 7, 48: 3}})
     assert_same(detector.detect([faces["both"]])[0], expected)
 
@@ -185,6 +211,7 @@ def test_max_side_finds_the_same_faces_in_the_image_as_given(detector, faces):
         ({"thresholds": (0.6, 0.7, 1.0)}, "thresholds"),
         ({"factor": 1.0}, "factor"),
         ({"max_side": 3}, "max_side"),
+        ({"workers": 0}, "workers must be at least 1, not 0"),
     ],
 )
 def test_settings_out_of_range_are_named(settings, message):

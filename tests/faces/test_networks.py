@@ -3,7 +3,7 @@ import torch
 
 from ferkit.errors import WeightsError
 from ferkit.faces import networks
-from ferkit.faces.networks import MID_GRAY, output_network, proposal_network, refine_network
+from ferkit.faces.networks import output_network, proposal_network, refine_network
 
 
 def pixels(*shape):
@@ -31,7 +31,7 @@ def theirs(name, image):
 def test_the_folded_network_is_the_shipped_one(name, build, shape):
     image = pixels(*shape)
     with torch.inference_mode():
-        heads = build()(image - MID_GRAY)
+        heads = build()(image)
     probability, others = theirs(name, image)
     torch.testing.assert_close(heads[:, 0].sigmoid(), probability, atol=1e-5, rtol=0)
     torch.testing.assert_close(heads[:, 1:], others, atol=1e-5, rtol=0)

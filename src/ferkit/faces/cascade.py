@@ -1,7 +1,7 @@
 """MTCNN's three stages (arXiv:1604.02878) over a batch of images of any sizes.
 
 Boxes are continuous here: the first pixel covers 0 to 1. Every stage works on the candidates of all images together;
-each candidate carries the number of its image.
+each candidate carries the number of its image. The networks may run in half precision; boxes are always float32.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -16,22 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ferkit.faces.atlas import CELL, STRIDE, Atlas
-from ferkit.faces.mipmaps import Mipmaps, halvings, patches_of_alike_boxes
-from ferkit.faces.networks import MID_GRAY, output_network, proposal_network, refine_network
+from ferkit.faces.mipmaps import cut_patches, halvings
+from ferkit.faces.networks import output_network, proposal_network, refine_network
 from ferkit.ops.boxes import nms, nms_min, shift_boxes, square_boxes
 
 __all__ = ["Cascade", "Faces"]
 
 Pixels = NDArray[np.uint8]
+Stacks = Sequence[Sequence[Pixels]]
 
 _OVERLAP = 0.7
 """Overlap above which two candidates are one face (the paper's, in all stages)."""
 
-_STRIP_PIXELS = {"cpu": 1 << 17, "accelerator": 1 << 24}
-"""Canvas pixels that P-Net sees at once: on a CPU its first layer's output then stays in the cache."""
+_TILE = {"cpu": 216, "accelerator": 4096}
+"""Side of the pieces of canvas that P-Net sees at once, even. On a CPU what passes between its layers then stays in the
+cache, while the 10 pixels that neighbouring pieces share are still few."""
 
-_PATCHES = {"cpu": {24: 256, 48: 64}, "accelerator": {24: 8192, 48: 4096}}
-"""Patches that R-Net and O-Net see at once."""
+_PATCHES = {"cpu": {24: 64, 48: 16}, "accelerator": {24: 8192, 48: 4096}}
+"""Patches that R-Net and O-Net see at once, chosen likewise."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,12 @@ class Cascade(nn.Module):
     def forward(self, images: Sequence[Pixels], min_face: Sequence[float], device: torch.device) -> Faces:
         """Find the faces of (H, W, 3) uint8 RGB images; ``min_face`` is the smallest face's side in each."""
         stacks = [halvings(image) for image in images]
-        mipmaps = Mipmaps.of(stacks, device)
         candidates = self.propose(Atlas.of(stacks, min_face, self.factor, device))
-        return self.decide(self.refine(candidates, mipmaps), mipmaps)
+        return self.decide(self.refine(candidates, stacks), stacks)
 
     def propose(self, atlas: Atlas) -> Candidates:
         """Run P-Net over the canvas and turn its peaks into square candidates."""
-        heads = self._heads(atlas.pixels)
+        heads = _over_canvas(self.propose_net, atlas.pixels)
         row, column = self._peaks(heads[0], atlas.owner).nonzero(as_tuple=True)
         level = atlas.owner[row, column].long()
         corner = torch.stack([column, row], dim=1) * STRIDE - atlas.origin[level]
@@ -87,15 +89,15 @@ class Cascade(nn.Module):
         windows = torch.cat([corner * step, (corner + CELL) * step], dim=1)
         return _survivors(atlas.image[level], windows, heads[:, row, column].T)
 
-    def refine(self, candidates: Candidates, mipmaps: Mipmaps) -> Candidates:
+    def refine(self, candidates: Candidates, stacks: Stacks) -> Candidates:
         """Let R-Net reject candidates and move the others."""
-        heads = _over_patches(self.refine_net, candidates, mipmaps, side=24)
+        heads = _over_patches(self.refine_net, candidates, stacks, side=24)
         passed = heads[:, 0] > self.thresholds[1]
         return _survivors(candidates.image[passed], candidates.boxes[passed], heads[passed])
 
-    def decide(self, candidates: Candidates, mipmaps: Mipmaps) -> Faces:
+    def decide(self, candidates: Candidates, stacks: Stacks) -> Faces:
         """Let O-Net decide which candidates are faces, move them, and place their landmarks."""
-        heads = _over_patches(self.output_net, candidates, mipmaps, side=48)
+        heads = _over_patches(self.output_net, candidates, stacks, side=48)
         passed = heads[:, 0] > self.thresholds[2]
         image, boxes, heads = candidates.image[passed], candidates.boxes[passed], heads[passed]
         size = boxes[:, None, 2:] - boxes[:, None, :2]
@@ -103,16 +105,6 @@ class Cascade(nn.Module):
         boxes = shift_boxes(boxes, heads[:, 1:5])
         best = nms_min(boxes, heads[:, 0], image, _OVERLAP)
         return Faces(image[best], boxes[best], heads[best, 0].sigmoid(), landmarks[best])
-
-    def _heads(self, canvas: Tensor) -> Tensor:
-        """P-Net's (5, H/2 - 5, W/2 - 5) outputs for an (H, W, 3) canvas, computed in strips; empty for an empty one."""
-        height, width, _ = canvas.shape
-        if not height:
-            return torch.empty(5, 0, 0, device=canvas.device)
-        rows = max(CELL, _STRIP_PIXELS[_kind(canvas.device)] // width // STRIDE * STRIDE)
-        overlap = CELL - STRIDE
-        strips = (canvas[top : top + rows + overlap] for top in range(0, height - overlap, rows))
-        return torch.cat([self.propose_net(strip.permute(2, 0, 1)[None] - MID_GRAY)[0] for strip in strips], dim=1)
 
     def _peaks(self, scores: Tensor, owner: Tensor) -> Tensor:
         """Windows that pass the threshold and score no less than their eight neighbours.
@@ -138,12 +130,30 @@ def _survivors(image: Tensor, boxes: Tensor, heads: Tensor) -> Candidates:
     return Candidates(image[best], square_boxes(shift_boxes(boxes[best], heads[best, 1:])))
 
 
-def _over_patches(network: nn.Module, candidates: Candidates, mipmaps: Mipmaps, side: int) -> Tensor:
+def _over_canvas(network: nn.Module, canvas: Tensor) -> Tensor:
+    """P-Net's (5, H/2 - 5, W/2 - 5) outputs for an (H, W, 3) canvas, computed tile by tile; empty for an empty one."""
+    height, width = (max(0, (side - CELL) // STRIDE + 1) for side in canvas.shape[:2])
+    heads = torch.empty(5, height, width, device=canvas.device)
+    side = _TILE[_kind(canvas.device)]
+    reach = side + CELL - STRIDE
+    for y, x in product(range(0, height * STRIDE, side), range(0, width * STRIDE, side)):
+        top, left, tile = y // STRIDE, x // STRIDE, canvas[None, y : y + reach, x : x + reach]
+        heads[:, top : top + side // STRIDE, left : left + side // STRIDE] = network(_planes(tile, network))[0]
+    return heads
+
+
+def _over_patches(network: nn.Module, candidates: Candidates, stacks: Stacks, side: int) -> Tensor:
     """The network's outputs (N, heads) for the patches under the candidates, a bounded number of patches at a time."""
-    at_once = _PATCHES[_kind(candidates.boxes.device)][side]
-    chunks = patches_of_alike_boxes(mipmaps, candidates.image, candidates.boxes, side, at_once)
-    rows, heads = zip(*((rows, network(patches)) for rows, patches in chunks), strict=True)
-    return torch.cat(heads)[torch.cat(rows).argsort()]
+    image, boxes = candidates.image.cpu().numpy(), candidates.boxes.cpu().numpy()
+    patches = torch.from_numpy(cut_patches(stacks, image, boxes, side))
+    device = candidates.boxes.device
+    chunks = torch.split(patches, _PATCHES[_kind(device)][side])
+    return torch.cat([network(_planes(chunk.to(device), network)) for chunk in chunks]).float()
+
+
+def _planes(images: Tensor, network: nn.Module) -> Tensor:
+    """(B, H, W, 3) uint8 images as the network takes them: (B, 3, H, W) in its precision."""
+    return images.permute(0, 3, 1, 2).to(next(network.parameters()).dtype)
 
 
 def _kind(device: torch.device) -> str:

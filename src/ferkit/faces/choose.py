@@ -1,8 +1,6 @@
-"""Which of the faces of an image are taken."""
+"""Which of an image's faces are wanted."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,56 +10,49 @@ from ferkit.faces.detect import Detections
 
 __all__ = ["FACES_POLICIES", "check_policy", "choose"]
 
-Rows = NDArray[np.int64]
+FACES_POLICIES: tuple[str, ...] = ("all", "largest", "center")
 
 
-def choose(found: Detections, size: tuple[int, int], which: str) -> Rows:
-    """Return the rows of the faces that a policy takes.
+def choose(detections: Detections, size: tuple[int, int], which: str) -> NDArray[np.intp]:
+    """Say which faces of one image are wanted.
 
     Args:
-        found: the faces of one image.
-        size: its width and height in pixels.
-        which: ``all``; ``largest``, the box of the largest area; or ``center``, the box with the largest
-            area - 2 d^2, d being the distance in pixels from the middle of the box to that of the image
-            (``center_weighted_size`` of facenet-pytorch).
+        detections: the faces found.
+        size: height and width of the image, in pixels.
+        which: "all" keeps every face, "largest" the box of the largest area, "center" the box of the largest
+            area - 2 * (distance of its centre from the image's)^2: facenet-pytorch's ``center_weighted_size``, where a
+            face off the centre must be larger to win.
 
     Returns:
-        (k,) row numbers, rising; empty only where there is no face.
+        (k,) their rows: for "all" every one; otherwise one, or none where none was found. Of equals the more certain.
 
     Raises:
-        InputError: the policy does not exist.
+        InputError: ``which`` is none of ``FACES_POLICIES``.
     """
     check_policy(which)
-    return _POLICIES[which](found.boxes.astype(np.float64), np.array(size)) if len(found) else np.arange(0)
+    if which == "all" or not len(detections):
+        return np.arange(len(detections))
+    worth = _areas(detections.boxes)
+    if which == "center":
+        worth -= 2 * _squared_offsets(detections.boxes, size)
+    return np.array([worth.argmax()])
 
 
 def check_policy(which: str) -> None:
-    """Refuse a policy that does not exist with `InputError`."""
-    if which not in _POLICIES:
-        raise InputError(f"which faces to take is one of {', '.join(_POLICIES)}, not {which!r}")
+    """Refuse with `InputError` what is none of ``FACES_POLICIES``."""
+    if which not in FACES_POLICIES:
+        raise InputError(f"faces must be one of {', '.join(FACES_POLICIES)}, not {which!r}")
 
 
-def _all(boxes: NDArray[np.float64], size: NDArray[np.int64]) -> Rows:
-    return np.arange(len(boxes))
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    areas: NDArray[np.float32] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return areas
 
 
-def _largest(boxes: NDArray[np.float64], size: NDArray[np.int64]) -> Rows:
-    return np.array([_area(boxes).argmax()])
-
-
-def _center(boxes: NDArray[np.float64], size: NDArray[np.int64]) -> Rows:
-    offset = (boxes[:, :2] + boxes[:, 2:]) / 2 - (size - 1) / 2
-    return np.array([(_area(boxes) - 2 * (offset**2).sum(axis=1)).argmax()])
-
-
-def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    area: NDArray[np.float64] = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return area
-
-
-_POLICIES: Mapping[str, Callable[[NDArray[np.float64], NDArray[np.int64]], Rows]] = {
-    "all": _all,
-    "largest": _largest,
-    "center": _center,
-}
-FACES_POLICIES = tuple(_POLICIES)
+def _squared_offsets(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Squared distance of each box's centre from the image's, whose first pixel's centre is (0, 0)."""
+    height, width = size
+    centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
+    offsets = (boxes[:, :2] + boxes[:, 2:]) / 2 - centre
+    squared: NDArray[np.float32] = np.square(offsets).sum(axis=1)
+    return squared

@@ -1,60 +1,26 @@
-"""Halved copies of images, and square patches averaged out of them for many boxes at once.
+"""Halved copies of images, and small square patches drawn from them for many boxes.
 
 Coordinates are continuous: the first pixel covers 0 to 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ferkit.faces.networks import MID_GRAY
 
-__all__ = ["Mipmaps", "halvings", "patches_of_alike_boxes"]
+__all__ = ["cut_patches", "halvings"]
 
 Pixels = NDArray[np.uint8]
 
 _COARSEST = 48
 """A copy with no side above this is not halved again: no patch needs less."""
 
-
-@dataclass(frozen=True)
-class Mipmaps:
-    """All halvings of a batch of images, laid end to end.
-
-    Attributes:
-        pixels: (P, 3) uint8, the copies' rows one after the other.
-        start: (C,) int64, the row of ``pixels`` at which each of the C copies begins.
-        size: (C, 2) int64, width and height of each copy.
-        first: (B,) int64, the full-size copy of each image; its halvings follow.
-        depth: (B,) int64, number of halvings of each image.
-    """
-
-    pixels: Tensor
-    start: Tensor
-    size: Tensor
-    first: Tensor
-    depth: Tensor
-
-    @classmethod
-    def of(cls, stacks: Sequence[Sequence[Pixels]], device: torch.device) -> Mipmaps:
-        """Pack the images' halvings, as ``halvings`` returns them, and send them to the device."""
-        copies = [copy for stack in stacks for copy in stack]
-        size = torch.tensor([copy.shape[1::-1] for copy in copies])
-        area, length = size.prod(dim=1), torch.tensor([len(stack) for stack in stacks])
-        return cls(
-            pixels=torch.from_numpy(np.concatenate([copy.reshape(-1, 3) for copy in copies])).to(device),
-            start=(area.cumsum(0) - area).to(device),
-            size=size.to(device),
-            first=(length.cumsum(0) - length).to(device),
-            depth=(length - 1).to(device),
-        )
+_GRAY = (round(MID_GRAY),) * 3
 
 
 def halvings(image: Pixels) -> list[Pixels]:
@@ -74,67 +40,57 @@ def halvings(image: Pixels) -> list[Pixels]:
     return copies
 
 
-def patches_of_alike_boxes(
-    mipmaps: Mipmaps, image: Tensor, boxes: Tensor, side: int, at_once: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut the square patch under each box, averaged to ``side`` x ``side`` pixels; outside the image is mid-gray.
+def cut_patches(
+    stacks: Sequence[Sequence[Pixels]], image: NDArray[np.int64], boxes: NDArray[np.float32], side: int
+) -> Pixels:
+    """Draw the square under each box with ``side`` x ``side`` pixels; outside the image is mid-gray.
 
-    Each box is cut from the smallest copy that still has ``side`` pixels across it. Boxes of like size in their copies
-    go together, so that the window read around each of them is hardly larger than the box.
+    Each is drawn by bilinear interpolation from the smallest copy that still has ``side`` pixels across the box, so
+    that the interpolation passes over no pixel of that copy.
 
     Args:
-        mipmaps: the images.
-        image: (N,) int64, the image that each box lies in.
-        boxes: (N, 4) float32 squares (x0, y0, x1, y1) in continuous pixels of the full-size image.
+        stacks: the images' halvings, full size first.
+        image: (N,) number of the image that each box lies in.
+        boxes: (N, 4) squares (x0, y0, x1, y1) in continuous pixels of the full-size image.
         side: pixels a side of the patch.
-        at_once: boxes to a chunk.
 
-    Yields:
-        (n,) int64 rows of ``boxes`` and their (n, 3, side, side) float32 patches minus MID_GRAY, channels-last in
-        memory.
+    Returns:
+        (N, side, side, 3) uint8.
     """
-    width = boxes[:, 2] - boxes[:, 0]
-    halved = (width / side).log2().floor().long().clamp(min=0).minimum(mipmaps.depth[image])
-    copy, zoom = mipmaps.first[image] + halved, torch.exp2(-halved)
-    for rows in torch.split((width * zoom).argsort(), at_once):
-        yield rows, _cut(mipmaps, copy[rows], boxes[rows] * zoom[rows, None], side)
+    deepest = np.array([len(stack) - 1 for stack in stacks])[image]
+    steps = (boxes[:, 2] - boxes[:, 0]).astype(np.float64) / side
+    halved = np.log2(steps.clip(min=1)).astype(np.int64).clip(max=deepest)
+    patches = np.empty((len(boxes), side, side, 3), np.uint8)
+    views = zip(image.tolist(), halved.tolist(), *_views(boxes, steps, halved, side), patches, strict=True)
+    for number, depth, (left, top, right, bottom), matrix, patch in views:
+        _draw(stacks[number][depth][top:bottom, left:right], matrix, patch)
+    return patches
 
 
-def _cut(mipmaps: Mipmaps, copy: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Patches of boxes given in pixels of their copies.
+def _views(
+    boxes: NDArray[np.float32], steps: NDArray[np.float64], halved: NDArray[np.int64], side: int
+) -> tuple[list[list[int]], NDArray[np.float64]]:
+    """The window of its copy that each patch shows, and how it lies there.
 
-    A patch is two small matrix products A_y crop A_x^T, where row i of A holds the share of output pixel i that each
-    input pixel covers: area interpolation, as in training, exact at fractional positions.
+    OpenCV 4 cannot warp images above 32767 px; it is given no more than the window.
+
+    Returns:
+        (left, top, right, bottom) of the windows, and (N, 2, 3) maps from pixel numbers of the patch to those of the
+        window, where the first pixel's centre is 0.
     """
-    if not len(boxes):
-        return boxes.new_empty(0, 3, side, side)
-    low, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
-    limit = mipmaps.size[copy]
-    origin = low.floor().long().clamp(min=0).minimum(limit - 1)
-    offset = torch.arange(int(size.max().ceil()) + 1, device=boxes.device)
-    crops = _gather(mipmaps.pixels, mipmaps.start[copy], limit, origin[:, None] + offset[:, None])
-    share = _covered(low, size / side, origin, limit, offset, side)
-    return _resample(crops, share[:, 0], share[:, 1])
+    zoom = 0.5**halved
+    first = (boxes[:, :2] + steps[:, None] / 2) * zoom[:, None] - 0.5
+    low = np.floor(first).clip(min=0)
+    high = np.ceil(first + (steps * zoom * side)[:, None]).clip(min=0) + 1
+    matrices = np.zeros((len(boxes), 2, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = steps * zoom
+    matrices[:, :, 2] = first - low
+    return np.hstack([low, high]).astype(np.int64).tolist(), matrices
 
 
-def _gather(pixels: Tensor, start: Tensor, limit: Tensor, at: Tensor) -> Tensor:
-    """The (N, K, K, 3) windows, minus MID_GRAY, whose columns and rows are ``at`` (N, K, 2), held inside the copy."""
-    at = at.minimum(limit[:, None] - 1)
-    index = (start[:, None] + at[..., 1] * limit[:, :1])[:, :, None] + at[:, None, :, 0]
-    return pixels.index_select(0, index.flatten()).view(*index.shape, 3).float() - MID_GRAY
-
-
-def _covered(low: Tensor, step: Tensor, origin: Tensor, limit: Tensor, offset: Tensor, side: int) -> Tensor:
-    """(N, 2, side, K): the share of output pixel i that each of K pixels from ``origin`` on covers, in x and in y."""
-    edge = low[..., None] - origin[..., None] + step[..., None] * torch.arange(side + 1, device=low.device)
-    pixel_low, pixel_high = offset, (offset + 1).minimum((limit - origin)[..., None])
-    overlap = edge[..., 1:, None].minimum(pixel_high[..., None, :]) - edge[..., :-1, None].maximum(pixel_low)
-    return overlap.clamp(min=0) / step[..., None, None]
-
-
-def _resample(crops: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Apply (N, S, K) weights ``down`` to rows and ``across`` to columns of (N, K, K, 3) crops."""
-    count, side, taps = down.shape
-    rows = torch.bmm(down, crops.view(count, taps, taps * 3)).view(count, side, taps, 3)
-    patches = torch.bmm(across, rows.transpose(1, 2).reshape(count, taps, side * 3)).view(count, side, side, 3)
-    return patches.permute(0, 3, 2, 1).contiguous(memory_format=torch.channels_last)
+def _draw(window: Pixels, matrix: NDArray[np.float64], patch: Pixels) -> None:
+    if window.size:
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        cv2.warpAffine(window, matrix, patch.shape[:2], patch, flags, cv2.BORDER_CONSTANT, _GRAY)
+    else:
+        patch[...] = _GRAY[0]

@@ -2,9 +2,9 @@
 
 The function computed is that of facenet_pytorch.models.mtcnn.{PNet, RNet, ONet}. What differs is the form:
 
-- pixels go in around mid-gray, x - MID_GRAY in -127.5..127.5: the division by 128 is folded into the first convolution;
+- pixels go in as they are, 0 to 255: (x - MID_GRAY) / 128 is folded into the first convolution;
 - the first layer is widened with zero channels to a multiple of 16, the width that vector units work at;
-- the two-class softmax became one logit (difference of the two), and all heads are one layer;
+- the two-class softmax became one logit (difference of the two), and all heads are one matrix product;
 - pooling is maxima of slices, four times as fast on a CPU as max_pool2d in channels-last memory.
 """
 
@@ -38,7 +38,7 @@ def proposal_network() -> nn.Sequential:
     """P-Net: a face of 12 px at every second pixel.
 
     Returns:
-        (B, 3, H, W) RGB minus MID_GRAY, H and W even and at least 12 -> (B, 5, H/2 - 5, W/2 - 5): logit of "face",
+        (B, 3, H, W) RGB in 0..255, H and W even and at least 12 -> (B, 5, H/2 - 5, W/2 - 5): logit of "face",
         then the offsets of the box's corners (x0, y0, x1, y1) in shares of its 12 px side.
     """
     weights = _folded("pnet", heads=("conv4_1", "conv4_2"))
@@ -50,7 +50,7 @@ def proposal_network() -> nn.Sequential:
         _prelu(weights, "prelu2"),
         _conv(weights, "conv3"),
         _prelu(weights, "prelu3"),
-        _conv(weights, "heads"),
+        _dense_everywhere(weights, "heads"),
     )
 
 
@@ -58,7 +58,7 @@ def refine_network() -> nn.Sequential:
     """R-Net: face or not, and a better box.
 
     Returns:
-        (B, 3, 24, 24) RGB minus MID_GRAY -> (B, 5): logit of "face" and the four offsets of the box.
+        (B, 3, 24, 24) RGB in 0..255 -> (B, 5): logit of "face" and the four offsets of the box.
     """
     weights = _folded("rnet", heads=("dense5_1", "dense5_2"))
     return _finished(
@@ -81,7 +81,7 @@ def output_network() -> nn.Sequential:
     """O-Net: face or not, the final box, five landmarks.
 
     Returns:
-        (B, 3, 48, 48) RGB minus MID_GRAY -> (B, 15): logit of "face", the four offsets of the box, then the landmarks'
+        (B, 3, 48, 48) RGB in 0..255 -> (B, 15): logit of "face", the four offsets of the box, then the landmarks'
         five x and five y in shares of the box (eyes, nose, mouth corners; the image's left one first).
     """
     weights = _folded("onet", heads=("dense6_1", "dense6_2", "dense6_3"))
@@ -131,10 +131,21 @@ class _FlattenColumns(nn.Module):
         return x.permute(0, 3, 2, 1).flatten(1)
 
 
+class _DenseEverywhere(nn.Linear):
+    """A 1x1 convolution, (B, C, H, W) channels-last -> (B, heads, H, W) planes: with so few heads, one product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        columns = x.permute(1, 0, 2, 3).reshape(channels, -1)
+        planes = torch.addmm(self.bias[:, None], self.weight, columns)
+        return planes.view(-1, batch, height, width).transpose(0, 1)
+
+
 def _folded(name: str, heads: Sequence[str]) -> Weights:
     """The network's weights with the three foldings of this module's docstring applied."""
     weights = _shipped(name)
     weights["conv1.weight"] = weights["conv1.weight"] * _SCALE
+    weights["conv1.bias"] = weights["conv1.bias"] - MID_GRAY * weights["conv1.weight"].sum(dim=(1, 2, 3))
     _widen_first_layer(weights)
     for part in ("weight", "bias"):
         face, *others = (weights[f"{head}.{part}"] for head in heads)
@@ -166,6 +177,12 @@ def _widen_first_layer(weights: Weights) -> None:
 def _conv(weights: Weights, name: str) -> nn.Conv2d:
     out_channels, in_channels, side, _ = weights[f"{name}.weight"].shape
     return _filled(nn.Conv2d(in_channels, out_channels, side), weights, name)
+
+
+def _dense_everywhere(weights: Weights, name: str) -> _DenseEverywhere:
+    out_channels, in_channels, *_ = weights[f"{name}.weight"].shape
+    weights[f"{name}.weight"] = weights[f"{name}.weight"][:, :, 0, 0]
+    return _filled(_DenseEverywhere(in_channels, out_channels), weights, name)
 
 
 def _dense(weights: Weights, name: str) -> nn.Linear:

@@ -122,7 +122,10 @@ def open_pictures(
     Raises:
         MissingPathError, NoImagesError, InputError: as `open_sources`.
     """
+    from ferkit.faces.choose import check_policy
+
     rules = SourceRules(options.layout, options.label_from, options.identity_from, options.columns, options.fps)
+    check_policy(options.faces)
     opened = open_sources(sources, rules)
     aligned = options.aligned
     if aligned is None:

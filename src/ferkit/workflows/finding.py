@@ -94,6 +94,7 @@ def finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Finder
         min_face=options.min_face,
         max_side=options.max_side,
         thresholds=options.thresholds,
+        workers=options.workers,
     )
     return partial(find_faces, detector=detector, which=options.faces)
 
@@ -155,7 +156,7 @@ def _faces_of(item: Decoded, found: Detections, which: str) -> Found:
     order = np.argsort(found.boxes[:, 0] + found.boxes[:, 2], kind="stable")  # left to right
     height, width = item.image.shape[:2]
     if item.picture.box is None:
-        taken = np.isin(order, choose(found, (width, height), which))
+        taken = np.isin(order, choose(found, (height, width), which))
     else:
         taken = order == _meant(found.boxes, item)
     rows, numbers = order[taken], np.flatnonzero(taken) + 1
