@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferkit.faces import CROP_SIZE, TEMPLATE, align_faces, similarity_from_points
+from ferkit.faces.align import landmarks_in_crops
 
 coordinate = st.floats(-500, 500, width=32)
 five_points = st.lists(st.tuples(coordinate, coordinate), min_size=5, max_size=5).map(np.array)
@@ -130,3 +131,12 @@ def test_several_faces_and_none():
     both = align_faces(image, np.stack([TEMPLATE, TEMPLATE + 3]))
     np.testing.assert_array_equal(both[1], align_faces(image, TEMPLATE[None] + 3)[0])
     assert align_faces(image, np.empty((0, 5, 2))).shape == (0, CROP_SIZE, CROP_SIZE, 3)
+
+
+def test_landmarks_are_carried_with_the_pixels():
+    points = np.array([[40, 40], [60, 42], [50, 52], [42, 64], [58, 66]], np.float64)
+    turned = points @ (1.7 * np.array([[0.8, 0.6], [-0.6, 0.8]])) + [30, -5]
+    crops = landmarks_in_crops(np.stack([points, turned, TEMPLATE]))
+    np.testing.assert_allclose(crops[0], crops[1], atol=1e-9)  # a similarity is taken off
+    np.testing.assert_allclose(crops[2], TEMPLATE, atol=1e-9)
+    assert np.abs(crops[0] - TEMPLATE).max() < 12

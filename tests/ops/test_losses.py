@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 
-from ferkit.ops.losses import nt_xent_loss, regression_loss, warp_hinge_loss
+from ferkit.ops.losses import class_loss, info_nce_loss, nt_xent_loss, regression_loss
 
 
 def vectors(*shape, seed=0):
@@ -26,11 +26,11 @@ def test_regression_loss_equals_lightly():
 
 
 def test_targets_get_no_gradient():
-    a, b, w = (vectors(4, 8, seed=seed).requires_grad_() for seed in range(3))
-    (regression_loss(a, b) + warp_hinge_loss(a, b, w[None], 0.5)).backward()
+    a, b, queue = (vectors(4, 8, seed=seed).requires_grad_() for seed in range(3))
+    (regression_loss(a, b) + info_nce_loss(a, b, queue, 0.2)).backward()
     assert a.grad is not None
     assert b.grad is None
-    assert w.grad is None
+    assert queue.grad is None
 
 
 @pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
@@ -59,14 +59,57 @@ def test_negatives_are_no_anchors():
     torch.testing.assert_close(nt_xent_loss(a, b, 0.2, w), torch.stack(rows).mean())
 
 
-@pytest.mark.parametrize(
-    ("near_deg", "far_deg", "expected"),
-    [(0, 90, 0.0), (60, 60, 0.3), (90, 0, 1.3), (60, 90, 0.0)],
-)
-def test_warp_hinge_by_hand(near_deg, far_deg, expected):
-    def at(degrees):
-        rad = math.radians(degrees)
-        return torch.tensor([[math.cos(rad), math.sin(rad)]])
+def test_info_nce_equals_lightly():
+    query, key, queue = vectors(8, 16), vectors(8, 16, seed=1), vectors(24, 16, seed=2)
+    oracle = NTXentLoss(0.2, memory_bank_size=(24, 16))
+    oracle.memory_bank.bank.copy_(torch.nn.functional.normalize(queue, dim=1))
+    torch.testing.assert_close(info_nce_loss(query, key, queue, 0.2), oracle(query, key))
 
-    loss = warp_hinge_loss(2 * at(0), at(near_deg), at(far_deg)[None], margin=0.3)
+
+def test_info_nce_by_hand():
+    # The own key along the query, one key at a right angle: -log(e^2 / (e^2 + e^0)) at a temperature of a half.
+    query = torch.tensor([[3.0, 0.0]])
+    expected = math.log(1 + math.exp(-2))
+    loss = info_nce_loss(query, 7 * query, torch.tensor([[0.0, 4.0]]), 0.5)
     assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [nt_xent_loss, lambda a, b, t: info_nce_loss(a, b, b, t)], ids=["nt_xent", "info_nce"])
+def test_half_precision_takes_no_digits_from_a_contrast(loss):
+    a, b = vectors(8, 16).bfloat16(), vectors(8, 16, seed=1).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(loss(a, b, 0.05), loss(a.float(), b.float(), 0.05))
+    torch.testing.assert_close(loss(a, b, 0.05), loss(a.float(), b.float(), 0.05))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_loss_equals_torchs_over_the_known_rows(smoothing):
+    logits, label = vectors(6, 3), torch.tensor([0, -1, 2, 1, -1, 0])
+    oracle = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+    torch.testing.assert_close(class_loss(logits, label, smoothing), oracle(logits[label >= 0], label[label >= 0]))
+
+
+def test_class_loss_of_unknown_rows_is_zero():
+    logits = vectors(4, 3).requires_grad_()
+    loss = class_loss(logits, torch.full((4,), -1))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad.abs().max() == 0
+
+
+def test_balanced_softmax_by_its_formula():
+    """-log(n_y e^l_y / sum_c n_c e^l_c)."""
+    logits, label, counts = vectors(5, 3), torch.tensor([0, 1, 2, 2, 0]), torch.tensor([10, 1, 500])
+    weighed = counts * logits.exp()
+    expected = -(weighed[torch.arange(5), label] / weighed.sum(1)).log().mean()
+    torch.testing.assert_close(class_loss(logits, label, counts=counts), expected)
+
+
+def test_balanced_softmax_of_even_counts_is_softmax():
+    logits, label = vectors(5, 3), torch.tensor([0, 1, 2, 2, 0])
+    torch.testing.assert_close(class_loss(logits, label, counts=torch.full((3,), 7)), class_loss(logits, label))
+
+
+def test_balanced_softmax_takes_a_class_without_faces():
+    loss = class_loss(vectors(2, 3), torch.tensor([0, 1]), smoothing=0.1, counts=torch.tensor([5, 3, 0]))
+    assert loss.isfinite()

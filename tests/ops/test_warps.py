@@ -1,93 +1,106 @@
-import math
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ferkit.ops.grids import sampling_grid
-from ferkit.ops.warps import bump_displacement, jacobian_determinant, limit_shifts, warp_grid
-
-ONE = torch.tensor([[[0.1, -0.2]]]), torch.tensor([[[0.05, 0.1]]]), torch.tensor([[0.4]])
+from ferkit.ops.grids import affine_matrices, sampling_grid
+from ferkit.ops.warps import REACH, SIDE, Warp, fade_out, jacobian_determinant, lattice, limit_folds
 
 
 def identity(size=64):
     return sampling_grid(torch.eye(2, 3)[None], size)
 
 
-def test_displacement_at_the_centre_halfway_and_beyond():
-    center, shift, radius = ONE
-    points = center[0] + torch.tensor([[0.0, 0.0], [0.2, 0.0], [0.4, 0.0], [0.3, 0.3]])
-    expected = torch.stack([shift[0, 0], (1 - 0.25) ** 2 * shift[0, 0], torch.zeros(2), torch.zeros(2)])
-    torch.testing.assert_close(bump_displacement(points[None], center, shift, radius)[0], expected)
+def displacement(function):
+    """(1, 2, SIDE, SIDE) from a function of the lattice's x and y."""
+    x, y = lattice(torch.device("cpu")).unbind(-1)
+    return torch.stack(function(x, y))[None]
 
 
-def test_bumps_add_up():
-    center, shift, radius = ONE
-    points = torch.rand(1, 50, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    once = bump_displacement(points, center, shift, radius)
-    twice = bump_displacement(points, center.repeat(1, 2, 1), shift.repeat(1, 2, 1), radius.repeat(1, 2))
-    torch.testing.assert_close(twice, 2 * once)
+def test_lattice_is_read_off_linearly_and_is_zero_beyond():
+    warp = Warp(displacement(lambda x, y: (0.3 * x + 0.1, -0.2 * y)))
+    points = torch.tensor([[[[0.11, -0.57], [-0.93, 1.2], [REACH + 0.2, 0.0]]]])
+    torch.testing.assert_close(warp.at(points), torch.tensor([[[[0.133, 0.114], [-0.179, -0.24], [0.0, 0.0]]]]))
 
 
-def test_one_bump_folds_just_beyond_the_bound():
-    center, radius = torch.zeros(1, 1, 2), torch.full((1, 1), 0.8)
-    grid = identity(400)
-    for share, folds in ((0.99, False), (1.03, True)):
-        shift = torch.tensor([[[share * 0.8 * 3 * math.sqrt(3) / 8, 0.0]]])
-        assert bool((jacobian_determinant(warp_grid(grid, center, shift, radius, stride=1)) <= 0).any()) is folds
+def test_bending_subtracts_the_displacement():
+    warp = Warp(displacement(lambda x, y: (0.2 * y, 0.1 * x)))
+    grid = sampling_grid(torch.tensor([[[0.8, 0.1, 0.05], [-0.1, 0.7, 0.0]]]), 32)
+    for stride in (1, 4):  # what is linear loses nothing between the points
+        torch.testing.assert_close(
+            warp.bend(grid, stride), grid - torch.stack([0.2 * grid[..., 1], 0.1 * grid[..., 0]], -1)
+        )
+
+
+def test_coarse_evaluation_is_close_to_the_exact_one():
+    bump = displacement(lambda x, y: ((0.12 * (1 - (x**2 + y**2) / 0.04).clamp(min=0) ** 2), 0 * x))
+    exact, coarse = (Warp(bump).bend(identity(112), stride) for stride in (1, 4))
+    assert 0 < (exact - coarse).abs().max().item() * 56 < 0.6
+
+
+def test_largest_strength_by_hand():
+    """A shear never folds; shrinking x by the share g has the determinant 1 - g, and both (1 - g)^2."""
+    shear = displacement(lambda x, y: (3 * y, 0 * x))
+    torch.testing.assert_close(limit_folds(shear), shear)
+    for strong, limited in (((2.0, 0.0), 0.8), ((-2.0, 0.0), -2.0), ((0.5, 0.0), 0.5), ((2.0, 2.0), 1 - 0.2**0.5)):
+        squeeze = displacement(lambda x, y, g=strong: (g[0] * x, g[1] * y))
+        expected = squeeze * (limited / strong[0])
+        torch.testing.assert_close(limit_folds(squeeze, least=0.2), expected, atol=1e-4, rtol=0)
+
+
+def test_each_warp_is_limited_by_itself():
+    wild = displacement(lambda x, y: (2 * x, 0 * x))
+    still = torch.zeros_like(wild)
+    limited = limit_folds(torch.cat([wild, still, 0.1 * wild]))
+    torch.testing.assert_close(limited, torch.cat([0.4 * wild, still, 0.1 * wild]), atol=1e-4, rtol=0)
 
 
 @given(
-    centers=arrays("float32", (1, 6, 2), elements=st.floats(-1, 1, width=32)),
-    directions=arrays("float32", (1, 6, 2), elements=st.floats(-2, 2, width=32)),
-    radii=arrays("float32", (1, 6), elements=st.floats(0.125, 1, width=32)),
+    planes=arrays("float32", (1, 2, 6, 6), elements=st.floats(-2, 2, width=32)),
+    scale=st.floats(0.5, 1.2),
+    aspect=st.floats(0.8, 1.25),
+    angle=st.floats(-0.5, 0.5),
+    flip=st.booleans(),
     stride=st.sampled_from([1, 4]),
 )
-def test_limited_shifts_never_fold(centers, directions, radii, stride):
-    centers, wanted, radii = (torch.from_numpy(values) for values in (centers, directions, radii))
-    shifts = limit_shifts(centers, wanted, radii)
-    assert (jacobian_determinant(warp_grid(identity(320), centers, shifts, radii, stride=stride)) > 0).all()
-    assert (shifts.norm(dim=-1) <= wanted.norm(dim=-1) + 1e-6).all()
+def test_limited_displacements_never_fold(planes, scale, aspect, angle, flip, stride):
+    """Whatever is limited stays one-to-one behind any affine view, and a mirrored view is mirrored everywhere."""
+    smooth = torch.nn.functional.interpolate(torch.from_numpy(planes), SIDE, mode="bicubic", align_corners=True)
+    warp = Warp(limit_folds(smooth * fade_out(smooth.device)))
+    matrices = affine_matrices(*(torch.tensor([v]) for v in (scale, aspect, angle, (0.1, -0.1), flip)))
+    determinant = jacobian_determinant(warp.bend(sampling_grid(matrices, 112), stride))
+    assert ((determinant < 0) if flip else (determinant > 0)).all()
+    assert (warp.displacement.abs() <= smooth.abs() + 1e-6).all()
 
 
-def test_lonely_bump_keeps_a_legal_shift():
-    center, shift, radius = ONE
-    torch.testing.assert_close(limit_shifts(center, shift, radius), shift)
+def test_the_limit_is_reached_and_not_passed():
+    noise = torch.randn(20, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    wild = torch.nn.functional.interpolate(noise, SIDE, mode="bicubic", align_corners=True)
+    limited = limit_folds(wild * fade_out(wild.device), least=0.2)
+    points = lattice(wild.device)
+    step = 2 * REACH / (SIDE - 1)
+    bent = points - limited.movedim(1, -1)
+    cells = jacobian_determinant(bent) * (2 / SIDE / step) ** 2
+    assert (cells.amin((1, 2)) >= 0.2 - 1e-4).all()
+    assert cells.amin((1, 2)).median().item() == pytest.approx(0.2, abs=0.05)
 
 
-def test_shifts_are_shortened_no_more_than_needed():
-    center, radius = torch.tensor([[[0.1, -0.2], [0.3, 0.1]]]), torch.tensor([[0.4, 0.5]])
-    wanted = torch.tensor([[[0.5, 0.0], [-0.3, 0.2]]])
-    assert (jacobian_determinant(warp_grid(identity(192), center, wanted, radius, stride=1)) < 0).any()
-    shifts = limit_shifts(center, wanted, radius, least=0.2)
-    least = jacobian_determinant(warp_grid(identity(192), center, shifts, radius, stride=1)).min().item()
-    assert least == pytest.approx(0.2, abs=0.06)
-    torch.testing.assert_close(
-        shifts / wanted.norm(dim=-1, keepdim=True), wanted * (shifts[0, 0, 0] / 0.5) / wanted.norm(dim=-1, keepdim=True)
-    )
+def test_a_share_of_a_fold_free_warp_folds_nowhere():
+    noise = torch.randn(10, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    wild = torch.nn.functional.interpolate(noise, SIDE, mode="bicubic", align_corners=True)
+    warp = Warp(limit_folds(wild * fade_out(wild.device)))
+    for share in (0.0, 0.3, 0.7, 1.0):
+        bent = warp.scaled(share).bend(identity(128).expand(10, -1, -1, -1), stride=1)
+        assert (jacobian_determinant(bent) > 0).all()
 
 
-def test_only_what_folds_is_limited():
-    """Bumps that meet add up where nothing folds; bumps that part add up behind both, where the skin would tear."""
-    center, radius = torch.tensor([[[-0.3, 0.0], [0.3, 0.0]]]), torch.tensor([[0.5, 0.5]])
-    meeting = torch.tensor([[[0.2, 0.0], [-0.2, 0.0]]])
-    torch.testing.assert_close(limit_shifts(center, meeting, radius), meeting)
-    assert (limit_shifts(center, -meeting, radius).norm(dim=-1) < 0.16).all()
+def test_fading_keeps_the_middle_and_drops_the_border():
+    weights = fade_out(torch.device("cpu"), start=0.5)
+    inside = (lattice(weights.device).abs() <= 0.5).all(-1)
+    assert (weights[inside] == 1).all()
+    assert weights[0].abs().max() == weights[:, -1].abs().max() == 0
 
 
-def test_coarse_grid_is_close_to_the_exact_one():
-    center, radius = torch.tensor([[[0.0, 0.4]]]), torch.tensor([[0.3]])
-    shift = torch.tensor([[[0.18, 0.0]]])
-    exact = warp_grid(identity(112), center, shift, radius, stride=1)
-    for stride, pixels in ((2, 0.15), (4, 0.55)):
-        assert (warp_grid(identity(112), center, shift, radius, stride) - exact).abs().max().item() * 56 < pixels
-
-
-def test_grid_outside_the_reach_is_untouched():
-    center, shift, radius = ONE
-    grid = identity(32)
-    far = ((grid - center[0, 0]).norm(dim=-1) > 0.4)[..., None]
-    bent = warp_grid(grid, center, shift, radius, stride=1)
-    torch.testing.assert_close(torch.where(far, bent, 0), torch.where(far, grid, 0))
+def test_identity_grid_has_determinant_one():
+    torch.testing.assert_close(jacobian_determinant(identity(16)), torch.ones(1, 15, 15))

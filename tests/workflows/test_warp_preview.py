@@ -1,50 +1,97 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
+import ferkit.workflows.warp_preview as module
 from ferkit.errors import InputError, MissingPathError, OutputError
-from ferkit.methods.views import ViewSettings, WarpSettings
+from ferkit.methods.warps import KINDS, WarpSettings
 from ferkit.workflows.warp_preview import warp_preview
+from ferkit.workflows.warp_sheet import draw_sheet
 
 
 def pixels(path):
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def test_preview_of_a_photo(portraits, tmp_path):
-    result = warp_preview(portraits["hopper"], tmp_path / "warp.png", columns=4)
-    assert (result.positives, result.warps, result.faces) == (3, 4, 1)
+def frames(path):
+    """The pictures of an animation, and how often it repeats."""
+    with Image.open(path) as animation:
+        shown = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(animation)]
+        return shown, animation.info["loop"]
+
+
+@pytest.fixture
+def crop(tmp_path, portraits):
+    """A face crop, so that no detector is loaded."""
+    path = tmp_path / "crop.png"
+    Image.open(portraits["hopper"]).crop((120, 60, 400, 340)).resize((128, 128)).save(path)
+    return path
+
+
+def test_sheet_of_a_photo_holds_every_kind(portraits, tmp_path):
+    result = warp_preview(portraits["hopper"], tmp_path / "warp.png", columns=3)
+    assert (result.positives, result.warps, result.faces) == (2, 5 * 3, 1)
     picture = pixels(tmp_path / "warp.png")
-    assert picture.shape[1] > 4 * 100
+    assert picture.shape[0] > 7 * 150  # the face and positives; bumps, splines, fields; negatives
     assert picture.std() > 30
 
 
-def test_preview_is_seeded(portraits, tmp_path):
+def test_sheet_is_seeded(crop, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        warp_preview(portraits["astronaut"], tmp_path / f"{name}.png", columns=3, seed=seed)
+        warp_preview(crop, tmp_path / f"{name}.png", columns=2, seed=seed, aligned=True)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "c.png").read_bytes()
 
 
-def test_warps_without_strength_leave_the_face_as_it_is(portraits, tmp_path):
-    """The middle row repeats the first face when nothing is dragged, and does not when it is."""
-    plain = ViewSettings(jitter=0, gray=0, blur=0)
-    for name, strength in (("still", (0.0, 0.0)), ("moved", (0.6, 0.6))):
-        warp_preview(
-            portraits["hopper"], tmp_path / f"{name}.png", columns=3, views=plain, warps=WarpSettings(strength=strength)
-        )
-    still, moved = pixels(tmp_path / "still.png"), pixels(tmp_path / "moved.png")
-    third = len(still) // 3
-    top, middle = still[: third - 8], still[third : 2 * third]
-    assert np.abs(top[:, 40:150].mean((0, 2)) - middle[: third - 8, 40:150].mean((0, 2))).mean() < 6
-    assert np.abs(still[third : 2 * third] - moved[third : 2 * third]).mean() > 1
-    assert np.abs(top - moved[: third - 8]).max() == 0
+@pytest.mark.parametrize("strength", [0.0, 0.6])
+def test_rows_of_warps_bend_the_face_and_change_nothing_else(crop, tmp_path, monkeypatch, strength):
+    shown = []
+    monkeypatch.setattr(module, "draw_sheet", lambda rows: shown.extend(rows) or draw_sheet(rows[:1]))
+    warps = WarpSettings(strength=(strength, strength))
+    warp_preview(crop, tmp_path / "warp.png", columns=2, warps=warps, aligned=True)
+    first, *bent, negatives = shown
+    assert len(bent) == 5
+    assert (first.warp, negatives.warp) == (None, None)
+    for row in bent:
+        moved = row.warp.displacement.abs().amax((1, 2, 3)) > 1e-6
+        for picture, by in zip(row.pictures, moved.tolist(), strict=True):
+            assert by is (strength > 0)
+            assert bool((np.abs(picture.astype(int) - pixels(crop)) > 1).any()) is by
+
+
+def test_animation_grows_and_comes_back(crop, tmp_path):
+    result = warp_preview(crop, tmp_path / "warp.gif", columns=3, aligned=True)
+    assert (result.positives, result.warps) == (0, len(KINDS) * 3)
+    shown, repeats = frames(tmp_path / "warp.gif")
+    assert shown[0].shape == (len(KINDS) * 128, 3 * 128, 3)
+    assert repeats == 0  # without end
+    away = [np.abs(frame - shown[0]).mean() for frame in shown]
+    middle = len(shown) // 2
+    assert all(one < other for one, other in pairwise(away[: middle + 1]))
+    np.testing.assert_allclose(away[1:middle], away[:middle:-1], atol=0.3)
+    # At first every tile is the face itself, up to the palette.
+    face = pixels(crop)
+    assert all(np.abs(shown[0][:128, start : start + 128] - face).mean() < 8 for start in (0, 128, 256))
+
+
+def test_animation_is_seeded(crop, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        warp_preview(crop, tmp_path / f"{name}.gif", columns=2, seed=seed, aligned=True)
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+    assert (tmp_path / "a.gif").read_bytes() != (tmp_path / "c.gif").read_bytes()
 
 
 @pytest.mark.parametrize("columns", [0, 1])
-def test_too_few_columns(portraits, tmp_path, columns):
+def test_too_few_columns(crop, tmp_path, columns):
     with pytest.raises(InputError, match="at least 2 columns"):
-        warp_preview(portraits["hopper"], tmp_path / "warp.png", columns=columns)
+        warp_preview(crop, tmp_path / "warp.png", columns=columns)
+
+
+def test_other_formats_are_refused_before_any_work(tmp_path):
+    with pytest.raises(InputError, match=r"\.png sheet or a \.gif animation, not 'warp\.mp4'"):
+        warp_preview(tmp_path / "nobody.jpg", tmp_path / "warp.mp4")
 
 
 def test_picture_without_a_face(tmp_path):
@@ -59,7 +106,8 @@ def test_missing_picture(tmp_path):
         warp_preview(tmp_path / "nobody.jpg", tmp_path / "warp.png")
 
 
-def test_place_that_cannot_be_written(portraits, tmp_path):
+@pytest.mark.parametrize("name", ["warp.png", "warp.gif"])
+def test_place_that_cannot_be_written(crop, tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        warp_preview(portraits["hopper"], tmp_path / "file" / "warp.png")
+        warp_preview(crop, tmp_path / "file" / name, columns=2, aligned=True)

@@ -109,7 +109,7 @@ FACE_OPTIONS: Mapping[str, Any] = {
     "workers": Annotated[
         int | None,
         typer.Option(
-            min=1, help="Threads that decode and search pictures.", show_default="one per core", rich_help_panel=_READING
+            min=1, help="Threads that decode and search.", show_default="one per core", rich_help_panel=_READING
         ),
     ],
     "min_face": Annotated[

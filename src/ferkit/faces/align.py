@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ferkit.faces.template import CROP_SIZE, TEMPLATE
 
-__all__ = ["align_faces", "similarity_from_points"]
+__all__ = ["align_faces", "landmarks_in_crops", "similarity_from_points"]
 
 Floats = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
@@ -42,6 +42,21 @@ def similarity_from_points(src: Floats, dst: Floats) -> NDArray[np.float64]:
     linear = np.stack([turn.real, -turn.imag, turn.imag, turn.real], axis=-1).reshape(-1, 2, 2)
     shift = dst_mean - (linear @ src_mean[:, :, None])[:, :, 0]
     return np.concatenate([linear, shift[:, :, None]], axis=2)
+
+
+def landmarks_in_crops(landmarks: Floats) -> NDArray[np.float64]:
+    """Carry the landmarks of photos onto their crops, as `align_faces` carries the pixels.
+
+    Args:
+        landmarks: (n, 5, 2) pixel coordinates (x, y) in the photos.
+
+    Returns:
+        (n, 5, 2) pixel coordinates in the crops, near those of the template.
+    """
+    points = np.asarray(landmarks, np.float64)
+    matrix = similarity_from_points(points, TEMPLATE)
+    carried: NDArray[np.float64] = points @ matrix[:, :, :2].transpose(0, 2, 1) + matrix[:, None, :, 2]
+    return carried
 
 
 def align_faces(image: Pixels, landmarks: Floats) -> Pixels:

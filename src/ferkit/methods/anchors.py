@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["ANCHORS", "MIRRORED", "anchor_points"]
+from ferkit.faces.template import CROP_SIZE, TEMPLATE
+
+__all__ = ["ANCHORS", "MIRRORED", "ON_THE_RIGHT", "anchor_points", "carry_anchors"]
 
 ANCHORS: dict[str, tuple[float, float]] = {
     "left inner brow": (54.5, 34.5),
@@ -30,8 +32,11 @@ Eyes and mouth corners are the template's own points, the others lie where the m
 MIRRORED = (5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 10, 11, 12)
 """For each anchor, the index of its counterpart on the other side."""
 
+ON_THE_RIGHT = tuple(name.startswith("right") for name in ANCHORS)
+"""For each anchor, whether it is the right one of a pair."""
 
-def anchor_points(crop_size: int = 128) -> Tensor:
+
+def anchor_points(crop_size: int = CROP_SIZE) -> Tensor:
     """Give all anchors in face coordinates.
 
     Args:
@@ -40,4 +45,31 @@ def anchor_points(crop_size: int = 128) -> Tensor:
     Returns:
         (13, 2) float, x and y in [-1, 1] with -1 and 1 at the crop's outer edges.
     """
-    return (torch.tensor(list(ANCHORS.values())) + 0.5) * (2 / crop_size) - 1
+    return _face_coordinates(torch.tensor(list(ANCHORS.values())), crop_size)
+
+
+def carry_anchors(landmarks: Tensor, crop_size: int = CROP_SIZE) -> Tensor:
+    """Carry the anchors from the template onto faces, by the affine map that best takes its five points onto theirs.
+
+    Alignment leaves what a similarity cannot undo: long and short faces, turned heads. Six numbers from five points
+    leave no room to follow a single misplaced one far.
+
+    Args:
+        landmarks: (B, 5, 2) eyes, nose and mouth corners in the crop's pixels.
+        crop_size: pixels a side.
+
+    Returns:
+        (B, 13, 2) face coordinates, held within [-1, 1].
+    """
+    template = _homogeneous(_face_coordinates(torch.tensor(TEMPLATE), crop_size))
+    weights = _homogeneous(anchor_points(crop_size)) @ torch.linalg.pinv(template)
+    carried: Tensor = weights.to(landmarks) @ _face_coordinates(landmarks, crop_size)
+    return carried.clamp(-1, 1)
+
+
+def _face_coordinates(pixels: Tensor, crop_size: int) -> Tensor:
+    return (pixels + 0.5) * (2 / crop_size) - 1
+
+
+def _homogeneous(points: Tensor) -> Tensor:
+    return torch.cat([points, torch.ones_like(points[..., :1])], -1)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from ferkit.methods.views import ViewMaker, Views, ViewSettings, to_float
+from ferkit.methods.views import ViewMaker, Views, ViewSettings
 
-__all__ = ["Method", "MethodSettings", "mlp"]
+__all__ = ["Batch", "Method", "MethodSettings", "mlp"]
+
+Batch = Mapping[str, Tensor]
+"""The faces of one step: "crops", (B, H, W, 3) uint8 RGB, and what the method's `Method.needs` names."""
 
 
 class MethodSettings(BaseModel):
@@ -21,6 +25,14 @@ class MethodSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     views: ViewSettings = Field(default_factory=ViewSettings, description="global transforms")
+
+    def for_labels(self, labels: Sequence[str | None]) -> Self:
+        """Complete the settings from the labels of the faces to train on; only methods that need labels do.
+
+        Raises:
+            TrainingError: the method cannot learn from these labels.
+        """
+        return self
 
 
 S = TypeVar("S", bound=MethodSettings)
@@ -34,6 +46,11 @@ class Method(nn.Module, ABC, Generic[S]):
     """
 
     settings_type: ClassVar[type[MethodSettings]]
+    supervision: ClassVar[Literal["unsupervised", "weak", "supervised"]] = "unsupervised"
+    """What the encoder learns from, as its card says it."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What a batch holds beside "crops": "label", (B,) int64 class numbers with -1 for unknown; "landmarks", (B, 5, 2)
+    float32 pixels of the crop, the template's points where the face set has none."""
     settings: S
 
     def __init__(self, backbone: nn.Module, dim: int, settings: S) -> None:
@@ -44,16 +61,15 @@ class Method(nn.Module, ABC, Generic[S]):
         self.make_view = ViewMaker(settings.views)
 
     @torch.no_grad()
-    def views(self, crops: Tensor, generator: torch.Generator) -> Views:
+    def views(self, batch: Batch, generator: torch.Generator) -> Views:
         """Draw the views of one batch.
 
         Args:
-            crops: (B, H, W, 3) uint8 RGB face crops, on the device that trains.
+            batch: "crops" and what `needs` names, on the device that trains.
             generator: source of all randomness, on the CPU.
         """
-        faces = to_float(crops)
-        a, b = (self.make_view(faces, generator) for _ in range(2))
-        return Views(a, b, a.new_empty(0, *a.shape))
+        a, b = (self.make_view(batch["crops"], generator) for _ in range(2))
+        return Views(a, b, a.new_empty(0, *a.shape), batch.get("label"))
 
     @abstractmethod
     def loss(self, views: Views) -> dict[str, Tensor]:
@@ -67,13 +83,17 @@ class Method(nn.Module, ABC, Generic[S]):
         """Follow up on an optimiser step; ``done`` is the share of training behind us, in (0, 1]."""
 
 
-def mlp(*widths: int) -> nn.Sequential:
+def mlp(*widths: int, norm: bool = True) -> nn.Sequential:
     """Linear layers with batch norm and ReLU between them, the last one bare.
 
     Args:
         widths: sizes from input to output, at least two.
+        norm: False leaves the batch norms out.
     """
-    layers: list[Any] = []
+    layers: list[nn.Module] = []
     for wide, narrow in pairwise(widths[:-1]):
-        layers += [nn.Linear(wide, narrow, bias=False), nn.BatchNorm1d(narrow), nn.ReLU(inplace=True)]
+        layers.append(nn.Linear(wide, narrow, bias=not norm))
+        if norm:
+            layers.append(nn.BatchNorm1d(narrow))
+        layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))

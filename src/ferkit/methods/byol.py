@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import math
-
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from ferkit.methods.base import Method, MethodSettings, mlp
+from ferkit.methods.momentum import MomentumEncoder, rising_momentum
 from ferkit.methods.views import Views
 from ferkit.ops.losses import regression_loss
 
@@ -17,7 +14,7 @@ __all__ = ["Byol", "ByolSettings", "SelfTarget"]
 
 
 class ByolSettings(MethodSettings):
-    """The paper's heads and momentum."""
+    """The paper's heads, and its momentum for runs of some hundred epochs (0.996 is that of its 1000)."""
 
     hidden: int = Field(4096, ge=1, description="width of the hidden layer of both heads")
     projection: int = Field(256, ge=1, description="width of the projection")
@@ -35,26 +32,21 @@ class SelfTarget(nn.Module):
         self.momentum = settings.momentum
         self.projector = mlp(dim, settings.hidden, settings.projection)
         self.predictor = mlp(settings.projection, settings.hidden, settings.projection)
-        self.target = copy.deepcopy(nn.Sequential(backbone, self.projector)).requires_grad_(False)
+        self.target = MomentumEncoder(backbone, self.projector)
 
     def predict(self, features: Tensor) -> Tensor:
         """Map (B, D) features of the backbone to (B, P) predictions of the target's projections."""
         prediction: Tensor = self.predictor(self.projector(features))
         return prediction
 
-    @torch.no_grad()
     def project(self, views: Tensor) -> Tensor:
         """Map (B, 3, S, S) to (B, P) target projections, without gradient."""
         projection: Tensor = self.target(views)
         return projection
 
-    @torch.no_grad()
     def update(self, backbone: nn.Module, done: float) -> None:
-        """Move the target towards the online network (section 3.2: tau = 1 - (1 - tau_base)(cos(pi k/K) + 1)/2)."""
-        tau = 1 - (1 - self.momentum) * (math.cos(math.pi * done) + 1) / 2
-        online: list[Tensor] = [*backbone.parameters(), *self.projector.parameters()]
-        target: list[Tensor] = list(self.target.parameters())
-        torch._foreach_lerp_(target, online, 1 - tau)
+        """Move the target towards the online network, by less and less."""
+        self.target.follow(backbone, self.projector, momentum=rising_momentum(self.momentum, done))
 
 
 class Byol(Method[ByolSettings]):
@@ -67,7 +59,7 @@ class Byol(Method[ByolSettings]):
         self.networks = SelfTarget(backbone, dim, settings)
 
     def loss(self, views: Views) -> dict[str, Tensor]:
-        """Return the symmetric regression loss."""
+        """Return the regression loss of both views, added up (eq. 2 symmetrised)."""
         target_a, target_b = (self.networks.project(v) for v in (views.a, views.b))
         online_a, online_b = (self.networks.predict(self.backbone(v)) for v in (views.a, views.b))
         return {"loss": regression_loss(online_a, target_b) + regression_loss(online_b, target_a)}

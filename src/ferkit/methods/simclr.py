@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ferkit.methods.base import Method, MethodSettings, mlp
 from ferkit.methods.views import Views
+from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import nt_xent_loss
 
 __all__ = ["SimClr", "SimClrSettings"]
@@ -30,6 +31,6 @@ class SimClr(Method[SimClrSettings]):
         self.projector = mlp(dim, dim, settings.projection)
 
     def loss(self, views: Views) -> dict[str, Tensor]:
-        """Return NT-Xent over both views of every face."""
+        """Return NT-Xent over both views of every face, of all processes' batches together."""
         a, b = self.projector(self.backbone(torch.cat([views.a, views.b]))).chunk(2)
-        return {"loss": nt_xent_loss(a, b, self.settings.temperature)}
+        return {"loss": nt_xent_loss(gather_rows(a), gather_rows(b), self.settings.temperature)}

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from ferkit.methods.anchors import ANCHORS, MIRRORED, anchor_points
+from ferkit.methods.draws import PositiveRange, chance, uniform
 from ferkit.ops.blur import gaussian_blur
-from ferkit.ops.colour import apply_colour, jitter_matrices, normalise_after
+from ferkit.ops.colour import LUMA, apply_colour, jitter_matrices, normalise_after
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
-from ferkit.ops.warps import limit_shifts, warp_grid
+from ferkit.ops.pictures import sample_pictures
+from ferkit.ops.warps import Warp
 
-__all__ = ["ViewMaker", "ViewSettings", "Views", "Warp", "WarpSettings", "draw_warps", "to_float"]
+__all__ = ["ViewMaker", "ViewSettings", "Views", "to_float"]
 
-
-Bounds = TypeVar("Bounds", tuple[float, float], tuple[int, int])
-
-
-def _rising(bounds: Bounds) -> Bounds:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"the lower bound {bounds[0]:g} is above the upper one {bounds[1]:g}")
-    return bounds
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Anchors = Annotated[int, Field(ge=1, le=len(ANCHORS))]
-PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
-Range = tuple[float, float]
-
-_CPU_CHUNK = 16
+_CHUNK = 16
 """Faces that are worked on at a time: few enough for their pixels to stay in a core's cache between the operations."""
 
 
@@ -60,79 +44,22 @@ class ViewSettings(BaseModel):
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="channel deviations of the same")
 
 
-class WarpSettings(BaseModel):
-    """Local warps: they change the expression and little else (ferkit defaults; the paper states none)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bumps: Annotated[tuple[Anchors, Anchors], AfterValidator(_rising)] = Field(
-        (2, 5), description="fewest and most places that a warp moves"
-    )
-    radius: PositiveRange = Field((0.2, 0.4), description="reach of a bump, as a share of the crop's half side")
-    strength: Annotated[tuple[Share, Share], AfterValidator(_rising)] = Field(
-        (0.25, 0.6), description="shift of a bump's centre, as a share of its radius"
-    )
-    spread: float = Field(0.06, ge=0, description="deviation of a centre about its anchor, share of the half side")
-    symmetric: float = Field(0.5, ge=0, le=1, description="chance that left and right move alike")
-
-
-@dataclass(frozen=True)
-class Warp:
-    """Fold-free bumps in face coordinates: (B, N, 2) centers, (B, N, 2) shifts, (B, N) radii."""
-
-    centers: Tensor
-    shifts: Tensor
-    radii: Tensor
-
-    def rows(self, rows: slice) -> Warp:
-        """The warps of some of the faces."""
-        return Warp(self.centers[rows], self.shifts[rows], self.radii[rows])
-
-
 @dataclass(frozen=True)
 class Views:
-    """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps (K may be 0)."""
+    """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps (K may be 0).
+
+    ``label`` holds the faces' (B,) int64 class numbers, -1 where unknown, for the methods that ask for them.
+    """
 
     a: Tensor
     b: Tensor
     warped: Tensor
+    label: Tensor | None = None
 
 
 def to_float(crops: Tensor) -> Tensor:
     """Turn (B, H, W, 3) uint8 crops into (B, 3, H, W) float in [0, 1]."""
     return crops.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-
-
-def draw_warps(count: int, settings: WarpSettings, generator: torch.Generator) -> Warp:
-    """Draw landmark-anchored warps for ``count`` faces.
-
-    Every warp moves a random choice of distinct anchors, each in a random direction; a symmetric one moves their
-    counterparts in the mirrored direction. Shifts are shortened where bumps crowd, so that nothing folds.
-
-    Args:
-        count: B.
-        settings: ranges to draw from.
-        generator: source of all randomness, on the CPU.
-
-    Returns:
-        A `Warp` of B faces with 2 * bumps[1] bumps each; unused ones do not shift.
-    """
-    fewest, most = settings.bumps
-    points = anchor_points()
-    mirror = torch.tensor(MIRRORED)
-    chosen = torch.rand(count, len(points), generator=generator).argsort(1)[:, :most]
-    centers = points[chosen] + settings.spread * torch.randn(count, most, 2, generator=generator)
-    radii = _uniform((count, most), settings.radius, generator)
-    angle = _uniform((count, most), (0, 2 * math.pi), generator)
-    length = radii * _uniform((count, most), settings.strength, generator)
-    used = torch.arange(most) < torch.randint(fewest, most + 1, (count, 1), generator=generator)
-    shifts = torch.stack([angle.cos(), angle.sin()], -1) * (length * used)[..., None]
-    both = _chance((count, 1), settings.symmetric, generator) & (mirror[chosen] != chosen)
-    reflect = torch.tensor([-1.0, 1.0])
-    centers = torch.cat([centers, centers * reflect], 1)
-    shifts = torch.cat([shifts, shifts * reflect * both[..., None]], 1)
-    radii = torch.cat([radii, radii], 1)
-    return Warp(centers, limit_shifts(centers, shifts, radii), radii)
 
 
 @dataclass(frozen=True)
@@ -143,10 +70,10 @@ class Transforms:
     sigma: Tensor
     colour: dict[str, Tensor]
 
-    def rows(self, rows: slice) -> Transforms:
-        """The transforms of some of the views."""
-        colour = {name: values[rows] for name, values in self.colour.items()}
-        return Transforms(self.affine[rows], self.sigma[rows], colour)
+    def to(self, device: torch.device) -> Transforms:
+        """The same transforms on ``device``, but for the blur's widths, which decide on the host what is blurred."""
+        colour = {name: values.to(device) for name, values in self.colour.items()}
+        return Transforms(self.affine.to(device), self.sigma, colour)
 
 
 class ViewMaker:
@@ -156,72 +83,81 @@ class ViewMaker:
         self.settings = settings
 
     def __call__(self, faces: Tensor, generator: torch.Generator, warp: Warp | None = None) -> Tensor:
-        """Make one view of each face: crop, flip, turn, optional warp in one resampling, then colour and blur.
+        """Make one view of each face: crop, flip, turn, optional warp in one resampling, then blur and colour.
+
+        Crops on the CPU are resampled and blurred in uint8, several times as fast; the picture is the same within two
+        levels of 255 before the colour changes.
 
         Args:
-            faces: (B, 3, H, W) float in [0, 1].
+            faces: (B, H, W, 3) uint8 crops, or (B, 3, H, W) float in [0, 1].
             generator: source of all randomness, on the CPU.
-            warp: local warps in face coordinates; None for a positive.
+            warp: local warps; None for a positive.
 
         Returns:
             (B, 3, size, size) float, normalised by the settings' mean and std.
         """
         drawn = self._draw(len(faces), generator)
-        if faces.device.type != "cpu":
-            return self._apply(faces, drawn, warp)
-        parts = [slice(start, start + _CPU_CHUNK) for start in range(0, len(faces), _CPU_CHUNK)]
-        return torch.cat([self._apply(faces[rows], drawn.rows(rows), warp and warp.rows(rows)) for rows in parts])
+        if faces.dtype == torch.uint8 and faces.device.type == "cpu":
+            return self._of_pictures(faces, drawn, warp)
+        return self._of_planes(faces if faces.is_floating_point() else to_float(faces), drawn.to(faces.device), warp)
 
-    def _apply(self, faces: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
-        s, device = self.settings, faces.device
-        grid = sampling_grid(drawn.affine.to(device), s.size)
-        if warp is not None:
-            grid = warp_grid(grid, warp.centers.to(device), warp.shifts.to(device), warp.radii.to(device))
-        view = sample(faces, grid)
-        factors = {name: values.to(device) for name, values in drawn.colour.items()}
-        matrix, offset = jitter_matrices(**factors, mean=view.mean((2, 3)))
-        matrix, offset = normalise_after(matrix, offset, view.new_tensor(s.mean), view.new_tensor(s.std))
-        return gaussian_blur(apply_colour(view, matrix, offset), drawn.sigma.to(device))
+    def _of_pictures(self, crops: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
+        view = torch.empty(len(crops), 3, self.settings.size, self.settings.size)
+        # Contrast turns about a picture's gray: its offset is that of a white picture, times the gray.
+        matrix, offset = jitter_matrices(**drawn.colour, mean=torch.ones(len(crops), 3))
+        for start in range(0, len(crops), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            grid = self._grid(drawn.affine[rows], warp and warp.rows(rows))
+            planes, mean = sample_pictures(crops[rows], grid, drawn.sigma[rows])
+            gray = mean @ mean.new_tensor(LUMA) / 255
+            recolour = self._normalise(matrix[rows] / 255, offset[rows] * gray[:, None])
+            apply_colour(planes.float(), *recolour, out=view[rows])
+        return view
+
+    def _of_planes(self, faces: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
+        planes = sample(faces, self._grid(drawn.affine, warp))
+        recolour = self._normalise(*jitter_matrices(**drawn.colour, mean=planes.mean((2, 3))))
+        return apply_colour(gaussian_blur(planes, drawn.sigma), *recolour)
+
+    def _grid(self, affine: Tensor, warp: Warp | None) -> Tensor:
+        grid = sampling_grid(affine, self.settings.size)
+        return grid if warp is None else warp.to(grid.device).bend(grid)
+
+    def _normalise(self, matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        return normalise_after(
+            matrix, offset, offset.new_tensor(self.settings.mean), offset.new_tensor(self.settings.std)
+        )
 
     def _draw(self, count: int, generator: torch.Generator) -> Transforms:
         affine = self._draw_affine(count, generator)
         colour = self._draw_colour(count, generator)
         s = self.settings
-        sigma = _uniform((count,), s.sigma, generator) * (s.size / 112) * _chance((count,), s.blur, generator)
+        sigma = uniform((count,), s.sigma, generator) * (s.size / 112) * chance((count,), s.blur, generator)
         return Transforms(affine, sigma, colour)
 
     def _draw_affine(self, count: int, generator: torch.Generator) -> Tensor:
         s = self.settings
-        scale = _uniform((count,), s.scale, generator)
+        scale = uniform((count,), s.scale, generator)
         room = (1 - scale).clamp(min=0)[:, None]
         return affine_matrices(
             scale=scale,
-            aspect=_uniform((count,), (math.log(s.aspect[0]), math.log(s.aspect[1])), generator).exp(),
-            angle=_uniform((count,), (-math.radians(s.rotation), math.radians(s.rotation)), generator),
-            shift=room * _uniform((count, 2), (-1, 1), generator),
-            flip=_chance((count,), s.flip, generator),
+            aspect=uniform((count,), (math.log(s.aspect[0]), math.log(s.aspect[1])), generator).exp(),
+            angle=uniform((count,), (-math.radians(s.rotation), math.radians(s.rotation)), generator),
+            shift=room * uniform((count, 2), (-1, 1), generator),
+            flip=chance((count,), s.flip, generator),
         )
 
     def _draw_colour(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         s = self.settings
-        active = _chance((count,), s.jitter, generator)
+        active = chance((count,), s.jitter, generator)
 
         def change(most: float) -> Tensor:
-            return _uniform((count,), (-most, most), generator) * active
+            return uniform((count,), (-most, most), generator) * active
 
         return {
             "brightness": 1 + change(s.brightness),
             "contrast": 1 + change(s.contrast),
             "saturation": 1 + change(s.saturation),
             "hue": change(2 * math.pi * s.hue),
-            "gray": _chance((count,), s.gray, generator),
+            "gray": chance((count,), s.gray, generator),
         }
-
-
-def _uniform(shape: tuple[int, ...], bounds: Range, generator: torch.Generator) -> Tensor:
-    low, high = bounds
-    return low + (high - low) * torch.rand(shape, generator=generator)
-
-
-def _chance(shape: tuple[int, ...], probability: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator) < probability

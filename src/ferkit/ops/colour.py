@@ -65,15 +65,17 @@ def normalise_after(matrix: Tensor, offset: Tensor, mean: Tensor, std: Tensor) -
     return matrix / std[:, None], (offset - mean) / std
 
 
-def apply_colour(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+def apply_colour(images: Tensor, matrix: Tensor, offset: Tensor, out: Tensor | None = None) -> Tensor:
     """Change every pixel by its image's matrix and offset.
 
     Args:
         images: (B, 3, H, W).
         matrix: (B, 3, 3).
         offset: (B, 3).
+        out: (B, 3, H, W) contiguous, to write to; a new one when None.
 
     Returns:
         (B, 3, H, W).
     """
-    return torch.baddbmm(offset[:, :, None], matrix, images.flatten(2)).view(images.shape)
+    flat = None if out is None else out.view(*out.shape[:2], -1)
+    return torch.baddbmm(offset[:, :, None], matrix, images.flatten(2), out=flat).view(images.shape)

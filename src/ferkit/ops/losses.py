@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["nt_xent_loss", "regression_loss", "warp_hinge_loss"]
+__all__ = ["class_loss", "info_nce_loss", "nt_xent_loss", "regression_loss", "supervised_contrastive_loss"]
 
 
 def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -19,27 +19,7 @@ def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
     Returns:
         () mean over rows of 2 - 2*cos, in [0, 4].
     """
-    return (2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=1)).mean()
-
-
-def warp_hinge_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, margin: float) -> Tensor:
-    """Ask that a face be closer to its other view than to its own local warps, by a margin.
-
-    The form of ContraWarping's negative term is not published (arXiv:2303.09034 states only that local warps of the
-    same face are negatives); this one is a ferkit default: mean over rows and warps of relu(m + s(p, z-) - s(p, z+)).
-
-    Args:
-        prediction: (B, D) predictor outputs of one view, any norm.
-        positive: (B, D) target projections of the other view; no gradient flows here.
-        negatives: (K, B, D) target projections of K warps of the same faces; no gradient flows here.
-        margin: m, in cosine units, >= 0.
-
-    Returns:
-        () loss in [0, m + 2].
-    """
-    near = F.cosine_similarity(prediction, positive.detach(), dim=-1)
-    far = F.cosine_similarity(prediction[None], negatives.detach(), dim=-1)
-    return F.relu(margin + far - near).mean()
+    return (2 - 2 * F.cosine_similarity(prediction.float(), target.detach().float(), dim=1)).mean()
 
 
 def nt_xent_loss(a: Tensor, b: Tensor, temperature: float, negatives: Tensor | None = None) -> Tensor:
@@ -55,10 +35,81 @@ def nt_xent_loss(a: Tensor, b: Tensor, temperature: float, negatives: Tensor | N
     Returns:
         () mean over the 2B anchors of -log softmax of their positive.
     """
-    anchors = F.normalize(torch.cat([a, b]), dim=1)
-    others = anchors if negatives is None else torch.cat([anchors, F.normalize(negatives, dim=1)])
-    logits = anchors @ others.T / temperature
+    anchors = torch.cat([a, b])
+    others = anchors if negatives is None else torch.cat([anchors, negatives])
+    logits = _cosines(anchors, others) / temperature
     logits.fill_diagonal_(-torch.inf)
     rows = len(a)
     partner = torch.arange(2 * rows, device=a.device).roll(rows)
     return F.cross_entropy(logits, partner)
+
+
+def info_nce_loss(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """Find a query's own key among the keys of earlier faces: InfoNCE of MoCo (arXiv:1911.05722, eq. 1).
+
+    Args:
+        query: (B, D) projections of one view of each face, any norm.
+        key: (B, D) momentum projections of the other view, same rows; no gradient flows here.
+        queue: (K, D) momentum projections of other faces; no gradient flows here.
+        temperature: > 0.
+
+    Returns:
+        () mean over the B queries of -log softmax of their key.
+    """
+    own = F.cosine_similarity(query.float(), key.detach().float(), dim=1)
+    logits = torch.cat([own[:, None], _cosines(query, queue.detach())], 1) / temperature
+    return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
+
+
+def class_loss(logits: Tensor, label: Tensor, smoothing: float = 0.0, counts: Tensor | None = None) -> Tensor:
+    """Cross entropy over the rows whose class is known, or balanced softmax (arXiv:2007.10740, theorem 1).
+
+    Args:
+        logits: (B, C).
+        label: (B,) int64 class numbers, -1 where unknown.
+        smoothing: share of the target that is spread evenly over all classes, in [0, 1].
+        counts: (C,) training faces of each class, which turn the softmax into a balanced one: the logits then are
+            those of a world where all classes are as frequent. None trusts the training faces' frequencies.
+
+    Returns:
+        () mean over the known rows, 0 if there are none.
+    """
+    if counts is not None:
+        logits = logits + counts.to(logits.dtype).clamp(min=1).log()
+    total = F.cross_entropy(logits, label, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
+    return total / (label >= 0).sum().clamp(min=1)
+
+
+def supervised_contrastive_loss(
+    anchors: Tensor, label: Tensor, weights: Tensor, temperature: float, negatives: Tensor | None = None
+) -> Tensor:
+    """Pull together what shares a class: SupCon (arXiv:2004.11362, eq. 2) with CRS-CONT's weight for each class.
+
+    The loss of anchor i is -(w_{y_i} / |P(i)|) sum_{p in P(i)} log(e^{z_i z_p / tau} / sum_{a != i} e^{z_i z_a / tau}),
+    where P(i) holds the other anchors of its class.
+
+    Args:
+        anchors: (N, D) projections of all views of all faces, any norm.
+        label: (N,) int64 class numbers, -1 where unknown: such a row may be of any anchor's class, so it is neither
+            anchor nor positive nor negative.
+        weights: (C,) w of each class, >= 0.
+        temperature: tau, > 0.
+        negatives: (M, D) projections that are nobody's positive and no anchors either, such as local warps; they join
+            every anchor's denominator.
+
+    Returns:
+        () mean over the anchors of known class; one that is alone in its class counts 0.
+    """
+    anchors, label = anchors[label >= 0], label[label >= 0]
+    others = anchors if negatives is None else torch.cat([anchors, negatives])
+    logits = _cosines(anchors, others) / temperature
+    logits.fill_diagonal_(-torch.inf)
+    positive = F.pad(label[:, None] == label, (0, len(others) - len(anchors))).fill_diagonal_(False)
+    summed = torch.where(positive, logits.log_softmax(1), 0).sum(1)
+    return -(weights[label] * summed / positive.sum(1).clamp(min=1)).sum() / max(len(anchors), 1)
+
+
+def _cosines(a: Tensor, b: Tensor) -> Tensor:
+    """(A, D), (B, D) -> (A, B) cosines in float32: over a small temperature, half precision costs too much."""
+    with torch.autocast(a.device.type, enabled=False):
+        return F.normalize(a.float(), dim=1) @ F.normalize(b.float(), dim=1).T

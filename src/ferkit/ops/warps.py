@@ -1,110 +1,130 @@
-"""Local warps that change an expression and fold nothing.
+"""Local warps of any kind: displacements on a lattice, limited so that nothing folds, bent into a sampling grid.
 
-A bump drags the skin around a centre c towards c + s and leaves everything farther than r untouched. The output at
-x samples the input at
+A warp is a displacement field d: the output at x samples the input at u(x) = x - d(x). It is held on a lattice of
+`SIDE` x `SIDE` points that spans `REACH` times the face in each direction, linear between its points and zero beyond.
+On a cell of such a lattice det du/dx is linear in x and y, so that it is positive everywhere as soon as it is positive
+at the four corners of every cell. `limit_folds` makes it so; with the identity outside, u is then one-to-one on the
+whole plane, whatever kind of warp it was.
 
-    u(x) = x - sum_i b(|x - c_i| / r_i) s_i,     b(t) = (1 - t^2)^2 for t < 1, else 0.
-
-This is Gustafsson's local translation (Interactive Image Warping, 1993) with a polynomial fall-off. The slope of b is
-at most 8 / (3 sqrt 3), so one bump stays one-to-one while |s| < 0.6495 r; where several overlap, `limit_shifts` keeps
-det du/dx > 0.
+Coordinates are those of `ferkit.ops.grids`: the face spans -1 to 1.
 """
 
 from __future__ import annotations
 
 import functools
-import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["bump_displacement", "jacobian_determinant", "limit_shifts", "warp_grid"]
+__all__ = ["REACH", "SIDE", "Warp", "fade_out", "jacobian_determinant", "lattice", "limit_folds"]
+
+REACH = 1.25
+"""Half a lattice's side; beyond it a view shows no more than mirrored border."""
+
+SIDE = 41
+"""Points a side: 4 px of a 128 px crop from each to the next."""
+
+_STRIDE = 4
+"""Pixels of a view from one evaluation of the lattice to the next; linear between."""
 
 
-def bump_displacement(points: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor) -> Tensor:
-    """Sum the bumps' shifts at the given points.
+@dataclass(frozen=True)
+class Warp:
+    """Fold-free warps of B faces: ``displacement`` (B, 2, `SIDE`, `SIDE`), x and y planes in face coordinates."""
 
-    Args:
-        points: (B, ..., 2) face coordinates.
-        centers: (B, N, 2) centres of the bumps, same coordinates.
-        shifts: (B, N, 2) where each centre moves, relative to itself.
-        radii: (B, N) reach of each bump, > 0.
+    displacement: Tensor
 
-    Returns:
-        (B, ..., 2) displacement d; the warped image at x shows the image at x - d(x).
-    """
-    flat = points.flatten(1, -2)
-    distance = torch.cdist(flat, centers, compute_mode="donot_use_mm_for_euclid_dist")
-    falloff: Tensor = (1 - (distance / radii[:, None]).square()).clamp_(min=0).square_()
-    total: Tensor = falloff @ shifts
-    return total.view(points.shape)
+    def rows(self, rows: slice | Tensor) -> Warp:
+        """The warps of some of the faces."""
+        return Warp(self.displacement[rows])
 
+    def to(self, device: torch.device) -> Warp:
+        """The same warps on ``device``."""
+        return Warp(self.displacement.to(device))
 
-def limit_shifts(centers: Tensor, shifts: Tensor, radii: Tensor, least: float = 0.2) -> Tensor:
-    """Shorten the shifts of an image, all by one factor, just enough that its warp does not fold.
+    def scaled(self, factor: float) -> Warp:
+        """The same warps at a share ``factor`` of their strength, in [0, 1]: still fold-free."""
+        return Warp(self.displacement * factor)
 
-    With A = sum_i 4 (1 - t_i^2) / r_i^2 s_i (x - c_i)^T the map of shifts f * s has det du/dx = 1 + f tr A + f^2 det A.
-    The factor is the largest f <= 1 up to which this stays at ``least`` or above at every point of a grid over the
-    face, whose points are a fifth of the smallest radius apart; ``least`` covers what lies between them.
+    def at(self, points: Tensor) -> Tensor:
+        """Read the displacement off.
 
-    Args:
-        centers: (B, N, 2) centres.
-        shifts: (B, N, 2) wanted shifts.
-        radii: (B, N) radii; the work grows with the inverse square of the smallest.
-        least: determinant to keep, in (0, 1).
+        Args:
+            points: (B, h, w, 2) face coordinates.
 
-    Returns:
-        (B, N, 2) shifts of the same directions, none longer than before.
-    """
-    x, y, features = _grid_points(math.ceil(10 / float(radii.min())), centers.device)
-    # 4 (1 - t^2) / r^2 is linear in x^2 + y^2, x, y and 1: one product gives it for all points and bumps.
-    linear = torch.cat(
-        [-torch.ones_like(radii[..., None]), 2 * centers, (radii**2 - centers.square().sum(-1))[..., None]], 2
-    )
-    slope = (features @ (linear * (4 / radii**4)[..., None]).mT).clamp_(min=0)
-    moments = (shifts[..., :, None] * centers[..., None, :]).flatten(2)
-    sx, sy, xx, xy, yx, yy = (slope @ torch.cat([shifts, moments], 2)).unbind(-1)
-    a, b, c, d = sx * x - xx, sx * y - xy, sy * x - yx, sy * y - yy
-    trace, determinant = a + d, a * d - b * c
-    square = trace.square() - 4 * (1 - least) * determinant
-    # The smallest positive root of det = least; a negative or missing one means that no factor reaches it.
-    divisor = torch.where(square >= 0, square.clamp(min=0).sqrt() - trace, 0).amax(1)
-    factor = torch.where(divisor > 0, 2 * (1 - least) / divisor, 1).clamp(max=1)
-    return shifts * factor[:, None, None]
+        Returns:
+            (B, h, w, 2) displacement there, zero beyond the lattice.
+        """
+        found = F.grid_sample(self.displacement, points / REACH, padding_mode="zeros", align_corners=True)
+        return found.movedim(1, -1)
+
+    def bend(self, grid: Tensor, stride: int = _STRIDE) -> Tensor:
+        """Bend a sampling grid, so that one resampling does both.
+
+        Args:
+            grid: (B, h, w, 2) face coordinates of affine views.
+            stride: evaluate every so many pixels and interpolate linearly between; 1 evaluates at every pixel.
+
+        Returns:
+            (B, h, w, 2) coordinates to sample.
+        """
+        if stride == 1:
+            return grid - self.at(grid)
+        height, width = grid.shape[1:3]
+        coarse = self.at(_between_corners(grid, height // stride + 1, width // stride + 1)).movedim(-1, 1)
+        return grid - _resize(coarse, height, width).movedim(1, -1)
 
 
 @functools.cache
-def _grid_points(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """x, y (P,) and the features x^2 + y^2, x, y, 1 (P, 4) of ``side`` x ``side`` points over the face."""
-    line = torch.linspace(-1, 1, side, device=device)
-    x, y = torch.cartesian_prod(line, line).unbind(-1)
-    return x, y, torch.stack([x**2 + y**2, x, y, torch.ones_like(x)], 1)
+def lattice(device: torch.device) -> Tensor:
+    """(`SIDE`, `SIDE`, 2) face coordinates (x, y) of the lattice's points."""
+    line = torch.linspace(-REACH, REACH, SIDE, device=device)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], -1)
 
 
-def warp_grid(grid: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor, stride: int = 4) -> Tensor:
-    """Bend a sampling grid by bumps, so that one resampling does both.
+@functools.cache
+def fade_out(device: torch.device, start: float = 1.0) -> Tensor:
+    """(`SIDE`, `SIDE`) smooth weights: 1 up to ``start`` from the middle, 0 at the lattice's border."""
+    beyond = ((lattice(device).abs() - start) / (REACH - start)).clamp(min=0)
+    return (1 - beyond.square()).square().prod(-1)
 
-    The displacement is smooth, so it is evaluated on every ``stride``-th point and interpolated linearly. At 112 px a
-    bump of radius 0.3 that shifts its centre by 10 px then differs from the exact one by at most 0.5 px (stride 4) or
-    0.1 px (stride 2), in a fifth or a third of the time.
+
+def limit_folds(displacement: Tensor, least: float = 0.2) -> Tensor:
+    """Weaken each warp, as a whole, just enough that it does not fold.
+
+    At strength f the map x - f d(x) has det = 1 - f tr D + f^2 det D, with D the derivative of d. The factor is the
+    largest f <= 1 up to which this stays at ``least`` or above at the corners of all cells, and so everywhere; where
+    the skin turns so much that it never falls so low, f <= 2 (1 - least) / tr D is kept all the same.
 
     Args:
-        grid: (B, h, w, 2) face coordinates of an affine view.
-        centers: (B, N, 2) centres.
-        shifts: (B, N, 2) shifts, fold-free.
-        radii: (B, N) radii.
-        stride: 1 for the exact displacement at every pixel.
+        displacement: (B, 2, n, n) planes over [-`REACH`, `REACH`]^2.
+        least: determinant to keep, in (0, 1); what exceeds zero covers the linear interpolation in a view.
 
     Returns:
-        (B, h, w, 2) coordinates to sample.
+        (B, 2, n, n) displacements of the same directions, none longer than before.
     """
-    if stride == 1:
-        return grid - bump_displacement(grid, centers, shifts, radii)
-    height, width = grid.shape[1:3]
-    coarse = _between_corners(grid, height // stride + 1, width // stride + 1)
-    bent = bump_displacement(coarse, centers, shifts, radii).movedim(-1, 1)
-    return grid - _resize(bent, height, width).movedim(1, -1)
+    across, down = displacement.diff(dim=3), displacement.diff(dim=2)
+    corners = [
+        (x_edge, y_edge)
+        for x_edge in (across[:, :, :-1], across[:, :, 1:])
+        for y_edge in (down[..., :-1], down[..., 1:])
+    ]
+    step = 2 * REACH / (displacement.shape[-1] - 1)
+    most = torch.stack([_largest_root(x_edge, y_edge, least) for x_edge, y_edge in corners]).amax(0)
+    # The largest root belongs to the smallest factor: f = 2 (1 - least) / root, the differences being step * D.
+    inverse = most / (2 * (1 - least) * step)
+    return displacement / inverse.clamp(min=1)[:, None, None, None]
+
+
+def _largest_root(across: Tensor, down: Tensor, least: float) -> Tensor:
+    """(B,) max over the cells of tr D + sqrt(tr^2 D - 4 (1 - least) det D), a negative radicand taken as 0."""
+    (a, c), (b, d) = across.unbind(1), down.unbind(1)
+    trace = a + d
+    radicand = trace.square().addcmul_(a, d, value=-4 * (1 - least)).addcmul_(b, c, value=4 * (1 - least))
+    return radicand.clamp_(min=0).sqrt_().add_(trace).flatten(1).amax(1)
 
 
 def _between_corners(grid: Tensor, height: int, width: int) -> Tensor:

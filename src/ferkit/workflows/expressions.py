@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ferkit.methods.anchors import ANCHORS
+from ferkit.ops.bumps import bump_displacement
 from ferkit.ops.grids import sample, sampling_grid
-from ferkit.ops.warps import warp_grid
 
 __all__ = ["EXPRESSIONS", "Push", "expression_grid", "with_expression"]
 
@@ -82,7 +82,7 @@ def expression_grid(expression: str) -> Tensor:
     radii = torch.tensor([[push.radius for push in pushes]])
     half = _CROP / 2
     identity = sampling_grid(torch.eye(2, 3)[None], _CROP)
-    return warp_grid(identity, (pixels + 0.5) / half - 1, shifts / half, radii / half, stride=1)
+    return identity - bump_displacement(identity, (pixels + 0.5) / half - 1, shifts / half, radii / half)
 
 
 def with_expression(crop: NDArray[np.uint8], expression: str) -> NDArray[np.uint8]:

@@ -1,29 +1,33 @@
-"""See what pre-training does to a face: positives, local warps, and the negatives made of them."""
+"""See what pre-training does to a face: positives, local warps of every kind, and the negatives made of them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from ferkit.atomic import atomic_path
 from ferkit.errors import InputError
-from ferkit.methods.views import ViewMaker, ViewSettings, Warp, WarpSettings, draw_warps, to_float
-from ferkit.ops.grids import sample, sampling_grid
-from ferkit.ops.warps import warp_grid
+from ferkit.methods.views import ViewMaker, ViewSettings
+from ferkit.methods.warps import KINDS, Kind, Placement, WarpSettings, draw_warps
+from ferkit.ops.grids import sampling_grid
+from ferkit.ops.pictures import sample_pictures
+from ferkit.ops.warps import Warp
 from ferkit.progress import Progress, Silent
-from ferkit.workflows.faces_of import MIN_FACE, open_pictures
+from ferkit.workflows.faces_of import open_pictures
+from ferkit.workflows.options import FaceOptions
+from ferkit.workflows.warp_sheet import Row, draw_sheet
 
 __all__ = ["WarpPreview", "warp_preview"]
 
-_ARROW = "#ffd24a"
+_FRAMES, _FRAME_MS = 16, 70
 
 
 @dataclass(frozen=True)
@@ -44,110 +48,139 @@ def warp_preview(
     seed: int = 0,
     views: ViewSettings | None = None,
     warps: WarpSettings | None = None,
-    aligned: bool | None = None,
     progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> WarpPreview:
-    """Draw a face, its positives, its warps with arrows, and the negatives as training sees them.
+    """Draw a face, its positives, its warps of every kind with arrows, and the negatives as training sees them.
+
+    A name that ends in ``.gif`` gives an animation instead: one row a kind, warps growing from nothing and back.
 
     Args:
         image: a photo or a face crop; of several faces the leftmost is taken.
-        out: PNG to write.
+        out: PNG or GIF to write.
         columns: pictures a row.
         seed: source of all randomness.
         views: global transforms; the defaults of pre-training when None.
-        warps: local warps; the defaults of pre-training when None.
-        aligned: take the image as a face crop (True), search it for faces (False), or decide by its looks (None).
+        warps: local warps; the defaults of pre-training when None. Their kind and placement concern the negatives,
+            and the animation's placement; the rows of warps show all of them.
         progress: told what the image was taken for.
+        options: how its face is found: fields of `ferkit.workflows.options.FaceOptions`, such as ``aligned=True``.
 
     Raises:
-        InputError: the image is missing, unreadable or shows no face.
+        InputError: the image is missing, unreadable or shows no face; or ``out`` is neither a PNG nor a GIF.
         OutputError: the picture cannot be written.
     """
+    path = Path(out)
     if columns < 2:
         raise InputError(f"a preview needs at least 2 columns, not {columns}")
-    crop, count = _face(Path(image), aligned, progress or Silent())
+    if path.suffix.lower() not in (".png", ".gif"):
+        raise InputError(
+            f"a preview is a .png sheet or a .gif animation, not {path.name!r}; choose one of these with -o"
+        )
+    face = _open_face(Path(image), FaceOptions(**options), progress or Silent())
     views, warps = views or ViewSettings(), warps or WarpSettings()
     generator = torch.Generator().manual_seed(seed)
-    faces = to_float(torch.from_numpy(crop)[None]).expand(columns, -1, -1, -1)
-    make_view = ViewMaker(views)
-    positives = _visible(make_view(faces[1:], generator), views)
-    warp = draw_warps(columns, warps, generator)
-    identity = sampling_grid(torch.eye(2, 3).expand(columns, -1, -1), crop.shape[0])
-    bent = _pixels(sample(faces, warp_grid(identity, warp.centers, warp.shifts, warp.radii)))
-    negatives = _visible(make_view(faces, generator, warp), views)
-    figure = _draw(crop, positives, bent, warp, negatives)
-    with atomic_path(Path(out)) as partial:
-        figure.savefig(partial, format="png")
-    return WarpPreview(Path(out), columns - 1, columns, count)
+    if path.suffix.lower() == ".gif":
+        drawn = [_draw(face, columns, warps, generator, kind) for kind in KINDS]
+        _write_gif(path, face, drawn)
+        return WarpPreview(path, 0, columns * len(drawn), face.count)
+    rows = _rows(face, columns, views, warps, generator)
+    with atomic_path(path) as partial:
+        draw_sheet(rows).savefig(partial, format="png")
+    return WarpPreview(path, columns - 1, columns * (len(rows) - 2), face.count)
 
 
-def _face(image: Path, aligned: bool | None, progress: Progress) -> tuple[NDArray[np.uint8], int]:
-    stream = open_pictures([image], aligned=aligned, device="cpu", min_face=MIN_FACE, progress=progress)
-    batch = next(stream.batches())
+@dataclass(frozen=True)
+class _Face:
+    """(128, 128, 3) crop, its (5, 2) landmarks where they were found, and how many faces the picture shows."""
+
+    crop: NDArray[np.uint8]
+    landmarks: Tensor | None
+    count: int
+
+    def times(self, count: int) -> Tensor:
+        """(count, 128, 128, 3): the crop over and over."""
+        return torch.from_numpy(self.crop).expand(count, -1, -1, -1)
+
+
+def _open_face(image: Path, options: FaceOptions, progress: Progress) -> _Face:
+    batch = next(open_pictures([image], options, "cpu", progress).batches())
     if batch.problems:
         raise InputError(
             f"cannot preview {str(image)!r}: {batch.problems[0].what}; give a picture of a face, or --aligned"
         )
-    return batch.crops[0], len(batch.crops)
+    return _Face(batch.crops[0], _crop_landmarks(batch.faces[0].landmarks), len(batch.crops))
 
 
-def _pixels(images: Tensor) -> NDArray[np.float32]:
-    return images.clamp(0, 1).movedim(1, -1).numpy()
+def _crop_landmarks(landmarks: tuple[float, ...] | None) -> Tensor | None:
+    from ferkit.faces.align import landmarks_in_crops
+
+    if landmarks is None:
+        return None
+    return torch.from_numpy(landmarks_in_crops(np.array(landmarks).reshape(1, 5, 2))[0]).float()
+
+
+def _draw(
+    face: _Face,
+    count: int,
+    warps: WarpSettings,
+    generator: torch.Generator,
+    kind: Kind | None = None,
+    placement: Placement | None = None,
+) -> Warp:
+    """Draw warps of the face, of another kind or placement than the settings' where given."""
+    update = {"kind": (kind,) if kind else warps.kind, "placement": placement or warps.placement}
+    landmarks = None if face.landmarks is None else face.landmarks.expand(count, -1, -1)
+    return draw_warps(count, warps.model_copy(update=update), generator, landmarks)
+
+
+def _rows(face: _Face, columns: int, views: ViewSettings, warps: WarpSettings, generator: torch.Generator) -> list[Row]:
+    make_view = ViewMaker(views)
+    positives = _visible(make_view(face.times(columns - 1), generator), views)
+    rows = [Row("the face, and positives: global transforms keep the expression", [face.crop, *positives])]
+    for kind, placement, title in _kinds(face):
+        warp = _draw(face, columns, warps, generator, kind, placement)
+        rows.append(Row(title, list(_bent(face, warp)), warp))
+    warp = _draw(face, columns, warps, generator)
+    title = f"negatives: warps ({', '.join(warps.kind)}) behind global transforms of their own, as training sees them"
+    return [*rows, Row(title, list(_visible(make_view(face.times(columns), generator, warp), views)))]
+
+
+def _kinds(face: _Face) -> list[tuple[Kind, Placement, str]]:
+    anchors = "the template's landmarks" if face.landmarks is None else "the face's landmarks"
+    return [
+        ("bumps", "landmarks", f"bumps on {anchors}"),
+        ("bumps", "uniform", "bumps anywhere"),
+        ("tps", "landmarks", f"thin-plate splines on {anchors}"),
+        ("tps", "uniform", "thin-plate splines anywhere"),
+        ("field", "uniform", "smooth random fields"),
+    ]
+
+
+def _bent(face: _Face, warp: Warp) -> NDArray[np.uint8]:
+    """(B, 128, 128, 3): the crop behind each warp, as it is otherwise."""
+    count, size = len(warp.displacement), len(face.crop)
+    grid = warp.bend(sampling_grid(torch.eye(2, 3).expand(count, -1, -1), size))
+    planes, _ = sample_pictures(face.times(count), grid, torch.zeros(count))
+    return planes.movedim(1, -1).numpy()
 
 
 def _visible(view: Tensor, settings: ViewSettings) -> NDArray[np.float32]:
     """Undo the normalisation of views, for eyes."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (settings.mean, settings.std))
-    return _pixels(view * std + mean)
+    return (view * std + mean).clamp(0, 1).movedim(1, -1).numpy()
 
 
-def _draw(
-    crop: NDArray[np.uint8],
-    positives: NDArray[np.float32],
-    bent: NDArray[np.float32],
-    warp: Warp,
-    negatives: NDArray[np.float32],
-) -> Figure:
-    columns = len(bent)
-    figure = Figure(figsize=(1.6 * columns, 5.9), dpi=120, layout="constrained", facecolor="white")
-    grid = figure.add_gridspec(3, 1)
-    rows = [figure.add_subfigure(grid[row]) for row in range(3)]
-    titles = (
-        "the face, and positives: global transforms keep the expression",
-        "local warps: the arrows show how the skin is dragged",
-        "negatives: the same warps behind global transforms of their own, as training sees them",
-    )
-    shown: tuple[list[NDArray[Any]], ...] = ([crop, *positives], list(bent), list(negatives))
-    for row, title, pictures in zip(rows, titles, shown, strict=True):
-        row.suptitle(title, fontsize=9)
-        for axes, picture in zip(_axes(row, columns), pictures, strict=True):
-            axes.imshow(picture)
-            axes.set_axis_off()
-    for index, axes in enumerate(rows[1].axes):
-        _arrows(axes, warp, index, crop.shape[0])
-    return figure
+def _write_gif(path: Path, face: _Face, drawn: list[Warp]) -> None:
+    """Write one row of tiles for each of the warps, at strengths that rise and fall like a cosine."""
+    frames = [_tiles(face, drawn, (1 - math.cos(2 * math.pi * n / _FRAMES)) / 2) for n in range(_FRAMES)]
+    # One palette for all frames, of the fullest one: with palettes of their own the colours would flicker.
+    palette = frames[_FRAMES // 2].quantize(256)
+    still, *moving = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    with atomic_path(path) as partial:
+        still.save(partial, format="gif", save_all=True, append_images=moving, duration=_FRAME_MS, loop=0)
 
 
-def _axes(row: SubFigure, columns: int) -> list[Axes]:
-    return [row.add_subplot(1, columns, column + 1) for column in range(columns)]
-
-
-def _arrows(axes: Axes, warp: Warp, index: int, size: int) -> None:
-    moved = warp.shifts[index].norm(dim=-1) > 0
-    start = ((warp.centers[index][moved] + 1) * size / 2 - 0.5).numpy()
-    shift = (warp.shifts[index][moved] * size / 2).numpy()
-    axes.quiver(
-        *start.T,
-        *shift.T,
-        angles="xy",
-        scale_units="xy",
-        scale=1,
-        color=_ARROW,
-        width=0.014,
-        headwidth=3,
-        headlength=3,
-        headaxislength=3,
-        minlength=0.5,
-        edgecolor="black",
-        linewidth=0.4,
-    )
+def _tiles(face: _Face, drawn: list[Warp], strength: float) -> Image.Image:
+    rows = [np.hstack(list(_bent(face, warp.scaled(strength)))) for warp in drawn]
+    return Image.fromarray(np.vstack(rows))

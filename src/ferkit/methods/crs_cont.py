@@ -1,0 +1,201 @@
+"""CRS-CONT (Li et al., IEEE TIP 2022): supervised contrast (arXiv:2004.11362) over coarse classes of expressions.
+
+Coarse labels say little more than whether a face is glad, unhappy, surprised or calm, and leave the network to find
+what tells faces within a class apart: the supervision is weak. Of the paper are the loss over coarse classes, its
+weights, the temperature and the head; of the authors' code the two further terms and the balanced batches. ferkit's own
+are the views, how unknown labels are met, and local warps as further negatives, which join it with ContraWarping.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, Self, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from ferkit.data.sources.layouts.labels import expression
+from ferkit.errors import TrainingError
+from ferkit.methods.base import Batch, Method, MethodSettings, mlp
+from ferkit.methods.views import Views
+from ferkit.methods.warps import WarpSettings, draw_warps
+from ferkit.ops.distributed import gather_rows
+from ferkit.ops.losses import class_loss, nt_xent_loss, supervised_contrastive_loss
+
+__all__ = ["CoarseClass", "CrsCont", "CrsContSettings"]
+
+
+class CoarseClass(BaseModel):
+    """Labels that count as one class."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="of the class")
+    labels: tuple[str, ...] = Field(min_length=1, description="what belongs to it; happy and happiness are the same")
+    weight: float = Field(1.0, ge=0, description="of the loss of its faces")
+
+
+_COARSE = (
+    CoarseClass(name="positive", labels=("happiness",)),
+    CoarseClass(name="negative", labels=("anger", "disgust", "fear", "sadness", "contempt"), weight=0.5),
+    CoarseClass(name="neutral", labels=("neutral",)),
+    CoarseClass(name="surprise", labels=("surprise",)),
+)
+"""The paper's four classes; which labels the positive and the neutral one hold is inferred."""
+
+
+class CrsContSettings(MethodSettings):
+    """The paper's numbers, and those of its code for the two further terms."""
+
+    coarse: tuple[CoarseClass, ...] = Field(_COARSE, min_length=2, description="classes, each with labels and weight")
+    classes: tuple[str, ...] = Field(
+        (), description="labels of the face set that are used; none takes all with a class"
+    )
+    balance: Literal["none", "coarse"] = Field("coarse", description="coarse: draw all classes equally often")
+    projection: int = Field(128, ge=1, description="width of the projection z")
+    temperature: float = Field(0.07, gt=0, description="softmax temperature")
+    classify: float = Field(1.0, ge=0, description="weight of the cross entropy of W z; 0 leaves it out")
+    agree: float = Field(0.4, ge=0, description="weight of NT-Xent between the views' softmax(W z); 0 leaves it out")
+    warped: int = Field(0, ge=0, description="local warps of each face, as further negatives (ferkit's own)")
+    warps: WarpSettings = Field(default_factory=WarpSettings, description="local warps")
+
+    @model_validator(mode="after")
+    def _check_coarse(self) -> Self:
+        names = Counter(entry.name for entry in self.coarse)
+        labels = Counter(expression(label) for entry in self.coarse for label in entry.labels)
+        if twice := [name for name, times in (names + labels).items() if max(names[name], labels[name]) > 1]:
+            raise ValueError(f"coarse names {twice[0]!r} twice")
+        return self
+
+    def coarse_number(self, label: str) -> int:
+        """Place among ``coarse`` of the class that a label belongs to, whichever way it is written; -1 for none."""
+        numbers = {expression(fine): number for number, entry in enumerate(self.coarse) for fine in entry.labels}
+        return numbers.get(expression(label), -1)
+
+    def for_labels(self, labels: Sequence[str | None]) -> Self:
+        """Take the labels that belong to a coarse class, in alphabetical order, where no ``classes`` are set.
+
+        Raises:
+            TrainingError: fewer than two coarse classes occur.
+        """
+        found = sorted({label for label in labels if label is not None})
+        classes = self.classes or tuple(label for label in found if self.coarse_number(label) >= 0)
+        if len({self.coarse_number(label) for label in classes if label in found} - {-1}) < 2:
+            raise TrainingError(_too_few_classes(self, found, len(labels)))
+        return self.model_copy(update={"classes": classes})
+
+
+class CrsCont(Method[CrsContSettings]):
+    """Pull together all views of a coarse class.
+
+    A face of unknown label may be of any class. It is left out of the contrast and of the cross entropy; only the
+    agreement of its two views, which asks for no label, and its warps take part.
+    """
+
+    settings_type = CrsContSettings
+    supervision = "weak"
+    needs = frozenset({"label", "landmarks"})
+    coarse_of: Tensor
+    weights: Tensor
+
+    def __init__(self, backbone: nn.Module, dim: int, settings: CrsContSettings) -> None:
+        """Take over ``backbone``; `CrsContSettings.for_labels` completes the settings.
+
+        Raises:
+            TrainingError: the settings name no classes.
+        """
+        super().__init__(backbone, dim, settings)
+        if not settings.classes:
+            raise TrainingError("crs-cont learns from coarse labels; set classes to the labels of the faces")
+        self.projector = mlp(dim, dim, settings.projection, norm=False)
+        if settings.classify or settings.agree:
+            self.classifier = nn.Linear(settings.projection, len(settings.coarse), bias=False)
+        numbers = [settings.coarse_number(label) for label in settings.classes]
+        self.register_buffer("coarse_of", torch.tensor([*numbers, -1]), persistent=False)
+        self.register_buffer("weights", torch.tensor([c.weight for c in settings.coarse]), persistent=False)
+
+    def coarse_label(self, label: Tensor) -> Tensor:
+        """Map (N,) numbers of ``classes``, -1 where unknown, to numbers of ``coarse``, -1 where unknown."""
+        return self.coarse_of[label]  # -1 reads the last entry, which is -1
+
+    def face_weights(self, label: Tensor) -> Tensor:
+        """How often each face should be drawn, relative to the others.
+
+        With ``balance`` the coarse classes that occur are drawn equally often. Faces of unknown label keep their share
+        of the batches where the agreement uses them, and are never drawn where it is left out.
+
+        Args:
+            label: (N,) numbers of ``classes`` of all training faces, -1 where unknown.
+
+        Returns:
+            (N,) float64, >= 0.
+        """
+        coarse = self.coarse_label(label)
+        known = coarse >= 0
+        weights = torch.full(label.shape, float(self.settings.agree > 0), dtype=torch.float64).masked_fill_(known, 1)
+        if self.settings.balance == "coarse":
+            counts = coarse[known].bincount()
+            weights[known] = (known.sum() / (counts > 0).sum() / counts.double())[coarse[known]]
+        return weights
+
+    @torch.no_grad()
+    def views(self, batch: Batch, generator: torch.Generator) -> Views:
+        """Draw two views of each face, and those of its local warps."""
+        faces, landmarks = batch["crops"], batch["landmarks"]
+        a, b = (self.make_view(faces, generator) for _ in range(2))
+        warped = a.new_empty(self.settings.warped, *a.shape)
+        for view in warped:
+            warp = draw_warps(len(faces), self.settings.warps, generator, landmarks, faces.device)
+            view.copy_(self.make_view(faces, generator, warp))
+        return Views(a, b, warped, batch["label"])
+
+    def loss(self, views: Views) -> dict[str, Tensor]:
+        """Return the sum of the terms, each of them, and what tells of them, over all processes' batches together."""
+        s = self.settings
+        # One pass: separate ones would give warped faces batch-norm statistics of their own, which tells them apart.
+        together = self._project(torch.cat([views.a, views.b, *views.warped]))
+        a, b, *warped = (gather_rows(rows) for rows in together.chunk(2 + len(views.warped)))
+        coarse = self.coarse_label(gather_rows(cast(Tensor, views.label))).repeat(2)
+        anchors, negatives = torch.cat([a, b]), torch.cat(warped) if warped else None
+        contrast = supervised_contrastive_loss(anchors, coarse, self.weights, s.temperature, negatives)
+        figures = {"contrast": contrast, **self._further_terms(anchors, coarse)}
+        if negatives is not None:
+            figures["gap"] = _gap(a, b, torch.stack(warped))
+        loss = contrast + s.classify * figures.get("classify", 0) + s.agree * figures.get("agree", 0)
+        return {"loss": loss, **figures}
+
+    def _project(self, views: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, P) of length 1, in float32 for the sake of the small temperature."""
+        projection: Tensor = self.projector(self.backbone(views))
+        return F.normalize(projection.float(), dim=1)
+
+    def _further_terms(self, anchors: Tensor, coarse: Tensor) -> dict[str, Tensor]:
+        terms = {}
+        if self.settings.classify:
+            terms["classify"] = class_loss(self.classifier(anchors), coarse)
+        if self.settings.agree:
+            a, b = self.classifier(anchors).softmax(1).chunk(2)
+            terms["agree"] = nt_xent_loss(a, b, self.settings.temperature)
+        return terms
+
+
+@torch.no_grad()
+def _gap(a: Tensor, b: Tensor, warped: Tensor) -> Tensor:
+    """Mean cosine of the two views of a face, less that of a view and the face's warps."""
+    return (a * b).sum(-1).mean() - (a * warped).sum(-1).mean()
+
+
+def _too_few_classes(settings: CrsContSettings, found: Sequence[str], faces: int) -> str:
+    if not found:
+        return (
+            f"crs-cont learns from labels and none of the {faces} faces has one; give labelled faces, such as a "
+            "folder for each label, or another --method"
+        )
+    wanted = ", ".join(label for entry in settings.coarse for label in entry.labels)
+    return (
+        f"crs-cont needs labels of at least two of its coarse classes ({wanted}) and the faces have: "
+        f"{', '.join(found[:8])}; set coarse to classes of those"
+    )

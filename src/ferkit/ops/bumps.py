@@ -1,0 +1,38 @@
+"""Bumps: local translations of the skin.
+
+A bump drags the skin around a centre c towards c + s and leaves everything farther than r untouched:
+
+    d(x) = sum_i b(|x - c_i| / r_i) s_i,     b(t) = (1 - t^2)^2 for t < 1, else 0.
+
+This is Gustafsson's local translation (Interactive Image Warping, 1993) with a polynomial fall-off. The slope of b is
+at most 8 / (3 sqrt 3), so that one bump stays one-to-one while |s| < 0.6495 r; Gustafsson's own fall-off folds for
+short drags, whose slope it gathers near the rim.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["bump_displacement"]
+
+
+def bump_displacement(points: Tensor, centers: Tensor, shifts: Tensor, radii: Tensor) -> Tensor:
+    """Sum the bumps' shifts at the given points.
+
+    Args:
+        points: (B, ..., 2) face coordinates; B may be 1 for points that all faces share.
+        centers: (B, N, 2) centres of the bumps, same coordinates.
+        shifts: (B, N, 2) where each centre moves, relative to itself.
+        radii: (B, N) reach of each bump, > 0.
+
+    Returns:
+        (B, ..., 2) displacement d; the warped image at x shows the image at x - d(x).
+    """
+    flat = points.flatten(1, -2).mT
+    features = torch.cat([flat.square().sum(1, keepdim=True), flat, torch.ones_like(flat[:, :1])], 1)
+    # 1 - t^2 is linear in x^2 + y^2, x, y and 1: one product gives it for all points and bumps.
+    inside = radii.square() - centers.square().sum(-1)
+    linear = torch.cat([-torch.ones_like(radii[..., None]), 2 * centers, inside[..., None]], 2)
+    falloff = ((linear / radii.square()[..., None]) @ features).clamp_(min=0).square_()
+    return (shifts.mT @ falloff).mT.reshape(-1, *points.shape[1:])

@@ -1,0 +1,89 @@
+"""What pushes a face away from its own local warps.
+
+ContraWarping's paper (arXiv:2303.09034) states that local warps of the same face are negatives, not by which formula.
+These are ferkit's candidates. s is the cosine, p a prediction from one view, z+ the target of the other view, z-_k the
+target of the face's k-th warp; targets get no gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["own_warps_nt_xent_loss", "warp_hinge_loss", "warp_info_nce_loss", "warp_repel_loss"]
+
+
+def warp_hinge_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, margin: float) -> Tensor:
+    """Ask that a face be closer to its other view than to its own local warps, by a margin.
+
+    Args:
+        prediction: (B, D) predictor outputs of one view, any norm.
+        positive: (B, D) target projections of the other view.
+        negatives: (K, B, D) target projections of K warps of the same faces.
+        margin: m, in cosine units, >= 0.
+
+    Returns:
+        () mean over rows and warps of relu(m + s(p, z-) - s(p, z+)), in [0, m + 2].
+    """
+    near, far = _cosines(prediction, positive), _cosines(prediction, negatives)
+    return F.relu(margin + far - near).mean()
+
+
+def warp_info_nce_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """Pick the other view out among it and the face's own local warps.
+
+    Args:
+        prediction: (B, D) predictor outputs of one view, any norm.
+        positive: (B, D) target projections of the other view.
+        negatives: (K, B, D) target projections of K warps of the same faces.
+        temperature: tau, > 0.
+
+    Returns:
+        () mean over rows of -log softmax of s(p, z+) / tau among s(p, z+) / tau and the K s(p, z-_k) / tau.
+    """
+    candidates = torch.cat([positive[None], negatives])
+    logits = _cosines(prediction, candidates).T / temperature
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
+
+
+def warp_repel_loss(prediction: Tensor, negatives: Tensor, threshold: float) -> Tensor:
+    """Push a face's warps away while they are closer than a threshold, wherever its other view lies.
+
+    Args:
+        prediction: (B, D) predictor outputs of one view, any norm.
+        negatives: (K, B, D) target projections of K warps of the same faces.
+        threshold: c, a cosine in [-1, 1].
+
+    Returns:
+        () mean over rows and warps of relu(s(p, z-) - c), in [0, 1 - c].
+    """
+    return F.relu(_cosines(prediction, negatives) - threshold).mean()
+
+
+def own_warps_nt_xent_loss(a: Tensor, b: Tensor, warps: Tensor, temperature: float) -> Tensor:
+    """NT-Xent (arXiv:2002.05709, eq. 1) in which only an anchor's own warps join its negatives.
+
+    Unlike above, gradients reach all three: there is one network and no target.
+
+    Args:
+        a: (B, D) projections of one view of each face, any norm.
+        b: (B, D) projections of the other view, same rows.
+        warps: (K, B, D) projections of K warps of the same faces.
+        temperature: > 0.
+
+    Returns:
+        () mean over the 2B anchors of -log softmax of their positive.
+    """
+    rows = len(a)
+    views = F.normalize(torch.cat([a, b]).float(), dim=1)
+    own = (views * F.normalize(warps.float(), dim=2).repeat(1, 2, 1)).sum(2).T
+    with torch.autocast(views.device.type, enabled=False):  # over a small temperature, half precision costs too much
+        others = (views @ views.T).fill_diagonal_(-torch.inf)
+    partner = torch.arange(2 * rows, device=a.device).roll(rows)
+    return F.cross_entropy(torch.cat([others, own], 1) / temperature, partner)
+
+
+def _cosines(prediction: Tensor, targets: Tensor) -> Tensor:
+    """(B, D), (..., B, D) -> (..., B) cosines in float32, without gradient for the targets."""
+    return F.cosine_similarity(prediction.float().expand_as(targets), targets.detach().float(), dim=-1)

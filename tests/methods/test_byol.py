@@ -1,0 +1,81 @@
+import copy
+
+import pytest
+import torch
+from lightly.loss import NegativeCosineSimilarity
+from lightly.models.utils import update_momentum
+from lightly.utils.scheduler import cosine_schedule
+from torch import nn
+
+from ferkit.methods.byol import Byol, ByolSettings
+from ferkit.methods.views import Views
+
+
+class Tiny(nn.Sequential):
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 8, 5, stride=3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+
+
+def views(seed=0):
+    a, b = torch.randn(2, 4, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return Views(a, b, a.new_empty(0, *a.shape))
+
+
+def build(**settings):
+    torch.manual_seed(0)
+    return Byol(Tiny(), 8, ByolSettings(hidden=16, projection=6, **settings))
+
+
+def sgd(module):
+    return torch.optim.SGD([weight for weight in module.parameters() if weight.requires_grad], lr=0.1)
+
+
+def test_a_training_equals_lightlys():
+    """Its loss (half as large and without the constant), its momentum update and its schedule."""
+    method = build(momentum=0.9)
+    online = copy.deepcopy(nn.Sequential(method.backbone, method.networks.projector, method.networks.predictor))
+    target = copy.deepcopy(online[:2]).requires_grad_(False)
+    criterion = NegativeCosineSimilarity()
+    ours, theirs = sgd(method), sgd(online)
+    for step in range(4):
+        pair = views(step)
+        loss = method(pair)["loss"]
+        to_a, to_b = target(pair.a), target(pair.b)
+        expected = 4 + 2 * criterion(online(pair.a), to_b) + 2 * criterion(online(pair.b), to_a)
+        torch.testing.assert_close(loss, expected)
+        for optimizer, value in ((ours, loss), (theirs, expected)):
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        method.after_step((step + 1) / 4)
+        update_momentum(online[:2], target, m=cosine_schedule(step + 1, 5, 0.9, 1.0))
+    torch.testing.assert_close(list(method.networks.target.parameters()), list(target.parameters()))
+
+
+def test_target_stands_still_at_the_end():
+    method = build()
+    with torch.no_grad():
+        method.networks.projector[-1].weight.add_(1.0)
+    before = method.networks.target[1][-1].weight.clone()
+    method.after_step(1.0)
+    torch.testing.assert_close(method.networks.target[1][-1].weight, before)
+
+
+def test_checkpoints_keep_their_names():
+    """Runs of ferkit 0.1 go on."""
+    parts = {name.rsplit(".", 2)[0] for name in build().state_dict()}
+    assert parts == {
+        "backbone",
+        "networks.projector",
+        "networks.predictor",
+        "networks.target.0",
+        "networks.target.1",
+    }
+
+
+def test_heads_are_the_papers():
+    settings = ByolSettings()
+    assert (settings.hidden, settings.projection) == (4096, 256)
+    assert settings.momentum == pytest.approx(0.99)

@@ -1,0 +1,167 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from torch import nn
+
+from ferkit.faces.template import TEMPLATE
+from ferkit.methods.byol import Byol, ByolSettings
+from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings
+from ferkit.methods.views import ViewSettings
+from ferkit.methods.warps import WarpSettings
+from ferkit.ops.losses import nt_xent_loss, regression_loss
+from ferkit.ops.repulsion import own_warps_nt_xent_loss, warp_hinge_loss, warp_info_nce_loss, warp_repel_loss
+
+VIEWS = ViewSettings(size=24)
+
+
+class Tiny(nn.Sequential):
+    """(B, 3, 24, 24) -> (B, 8), with batch norm."""
+
+    def __init__(self):
+        super().__init__(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(108, 8), nn.BatchNorm1d(8), nn.Tanh())
+
+
+def seeded():
+    return torch.Generator().manual_seed(1)
+
+
+def batch(count=8):
+    coarse = torch.rand(count, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    crops = F.interpolate(coarse, size=(128, 128)).mul(255).byte().permute(0, 2, 3, 1).contiguous()
+    return {"crops": crops, "landmarks": torch.tensor(TEMPLATE).expand(count, -1, -1)}
+
+
+def build(**settings):
+    torch.manual_seed(0)
+    return ContraWarping(Tiny(), 8, ContraWarpingSettings(**{"views": VIEWS, "hidden": 16} | settings)).eval()
+
+
+def byol_parts(method, views):
+    """Predictions and targets of both views, and the warps' targets."""
+    online = [method.networks.predict(method.backbone(view)) for view in (views.a, views.b)]
+    target = [method.networks.project(view) for view in (views.a, views.b)]
+    return online, target, torch.stack([method.networks.project(view) for view in views.warped])
+
+
+def simclr_parts(method, views):
+    return [method.projector(method.backbone(view)) for view in (views.a, views.b, *views.warped)]
+
+
+def test_no_weight_on_the_warps_is_byol():
+    torch.manual_seed(0)
+    plain = Byol(Tiny(), 8, ByolSettings(views=VIEWS, hidden=16)).eval()
+    for more in ({"term": "hinge"}, {"term": "infonce"}, {"term": "repel"}, {"role": "positives"}):
+        warped = build(weight=0.0, **more)
+        warped.load_state_dict(plain.state_dict())
+        views = warped.views(batch(), seeded())
+        torch.testing.assert_close(warped(views)["loss"], plain(views)["loss"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "term"),
+    [
+        ({"term": "hinge", "margin": 0.4}, lambda p, z, w: warp_hinge_loss(p, z, w, 0.4)),
+        ({"term": "infonce", "temperature": 0.5}, lambda p, z, w: warp_info_nce_loss(p, z, w, 0.5)),
+        ({"term": "repel", "threshold": 0.1}, lambda p, z, w: warp_repel_loss(p, w, 0.1)),
+        (
+            {"role": "positives"},
+            lambda p, z, w: torch.stack([regression_loss(p, one) for one in w]).mean(),
+        ),
+    ],
+)
+def test_byol_adds_the_weighted_term_of_both_views(settings, term):
+    method = build(negatives=3, weight=0.7, **settings)
+    views = method.views(batch(), seeded())
+    (online_a, online_b), (target_a, target_b), warped = byol_parts(method, views)
+    attract = regression_loss(online_a, target_b) + regression_loss(online_b, target_a)
+    beside = term(online_a, target_b, warped) + term(online_b, target_a, warped)
+    torch.testing.assert_close(method(views)["loss"], attract + 0.7 * beside)
+
+
+def test_simclr_takes_the_warps_of_the_batch_or_an_anchor_s_own():
+    for pool, expected in (
+        ("batch", lambda a, b, w: nt_xent_loss(a, b, 0.5, w.flatten(0, 1))),
+        ("own", lambda a, b, w: own_warps_nt_xent_loss(a, b, w, 0.5)),
+    ):
+        method = build(base="simclr", pool=pool, negatives=2, temperature=0.5)
+        views = method.views(batch(), seeded())
+        a, b, *warped = simclr_parts(method, views)
+        torch.testing.assert_close(method(views)["loss"], expected(a, b, torch.stack(warped)))
+
+
+def test_simclr_with_warps_as_positives_is_the_mean_over_all_pairs():
+    method = build(base="simclr", role="positives", temperature=0.5)
+    views = method.views(batch(), seeded())
+    a, b, warped = simclr_parts(method, views)
+    pairs = [nt_xent_loss(one, other, 0.5) for one, other in ((a, b), (a, warped), (b, warped))]
+    torch.testing.assert_close(method(views)["loss"], torch.stack(pairs).mean())
+
+
+@pytest.mark.parametrize("base", ["byol", "simclr"])
+def test_negatives_push_and_positives_pull_where_it_counts(base):
+    """From the same start, a few steps leave the warps farther from their faces as negatives than as positives."""
+    gaps = {}
+    for role in ("negatives", "positives"):
+        method = build(base=base, role=role, negatives=2, weight=4.0, margin=1.0)
+        views = method.views(batch(), seeded())
+        optimizer = torch.optim.Adam([weight for weight in method.parameters() if weight.requires_grad], lr=0.01)
+        for _ in range(15):
+            optimizer.zero_grad()
+            method(views)["loss"].backward()
+            optimizer.step()
+        gaps[role] = method(views)["gap"].item()
+    assert gaps["negatives"] > gaps["positives"] + 0.02
+
+
+def test_gap_is_the_cosine_of_positives_less_that_of_warps():
+    method = build(negatives=2)
+    views = method.views(batch(), seeded())
+    (online, _), (_, target), warped = byol_parts(method, views)
+    far = torch.stack([F.cosine_similarity(online, one).mean() for one in warped]).mean()
+    torch.testing.assert_close(method(views)["gap"], F.cosine_similarity(online, target).mean() - far)
+
+
+def test_warps_without_strength_leave_no_gap():
+    plain = ViewSettings(size=24, scale=(1, 1), aspect=(1, 1), rotation=0, flip=0, jitter=0, gray=0, blur=0)
+    method = build(base="simclr", views=plain, warps=WarpSettings(strength=(0, 0)))
+    assert method(method.views(batch(), seeded()))["gap"].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_every_negative_is_a_warp_of_its_own():
+    views = build(negatives=3).views(batch(), seeded())
+    assert views.warped.shape == (3, 8, 3, 24, 24)
+    first, second, third = views.warped
+    assert all((one - other).abs().mean() > 0.1 for one, other in ((first, second), (second, third), (first, views.a)))
+
+
+def test_warps_follow_the_landmarks_of_the_batch():
+    method, faces = build(warps=WarpSettings(placement="landmarks")), batch()
+    lower = {**faces, "landmarks": faces["landmarks"] + torch.tensor([0.0, 12.0])}
+    views, others = (method.views(given, seeded()) for given in (faces, lower))
+    torch.testing.assert_close(views.a, others.a, atol=0, rtol=0)
+    assert (views.warped - others.warped).abs().mean() > 0.01
+
+
+def test_the_target_follows_after_a_step_of_the_byol_base():
+    method = build(momentum=0.9)
+    target = next(method.networks.target.parameters())
+    before = target.clone()
+    with torch.no_grad():
+        next(method.backbone.parameters()).add_(1.0)
+    method.after_step(0.5)
+    torch.testing.assert_close(target, before + 0.05)  # half-way the momentum is 1 - 0.1 (cos(pi/2) + 1) / 2
+    build(base="simclr").after_step(0.5)
+
+
+def test_defaults_are_the_paper_s_where_it_states_any():
+    settings = ContraWarpingSettings()
+    assert (settings.base, settings.warps.placement, settings.role) == ("byol", "landmarks", "negatives")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"term": "triplet"}, {"role": "both"}, {"threshold": 1.5}, {"negatives": 0}, {"pool": "queue"}]
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        ContraWarpingSettings(**wrong)
