@@ -11,9 +11,10 @@ from ferkit.errors import OutputError, TrainingError
 from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.views import ViewSettings
 from ferkit.progress import Silent
-from ferkit.training import checkpoint
-from ferkit.training.loop import train
-from ferkit.training.settings import TrainSettings
+from ferkit.training import checkpoint, trackers
+from ferkit.training.loop import check_settings, train
+from ferkit.training.processes import Processes
+from ferkit.training.settings import MonitorSettings, TrainSettings
 
 SETTINGS = TrainSettings(epochs=4, batch_size=8, lr=1e-2, checkpoint_steps=3, log_steps=1, seed=3)
 
@@ -29,11 +30,11 @@ class Memory:
     def __len__(self):
         return len(self.pixels)
 
-    def crops(self, indices):
+    def batch(self, indices):
         self.read += 1
         if self.fail_after is not None and self.read > self.fail_after:
             raise KeyboardInterrupt
-        return self.pixels[indices]
+        return {"crops": self.pixels[indices]}
 
 
 def learner():
@@ -44,9 +45,9 @@ def learner():
     return Byol(backbone, 8, ByolSettings(views=ViewSettings(size=24), hidden=16, projection=8))
 
 
-def run(folder, faces=None, settings=SETTINGS, method=None):
+def run(folder, faces=None, settings=SETTINGS, method=None, monitor=None):
     method = method or learner()
-    result = train(method, faces or Memory(), settings, folder, Silent(), "cpu")
+    result = train(method, faces or Memory(), settings, folder, Silent(), Processes("cpu"), monitor)
     return method.state_dict(), result
 
 
@@ -125,7 +126,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_pa
 def test_checkpoint_of_another_network_is_refused(tmp_path):
     run(tmp_path)
     other = Byol(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), 4, ByolSettings(hidden=16))
-    with pytest.raises(TrainingError, match="cannot go on from"):
+    with pytest.raises(TrainingError, match="another method or backbone"):
         run(tmp_path, method=other)
 
 
@@ -139,3 +140,195 @@ def test_full_disk_keeps_older_checkpoints(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="No space left on device"):
         run(tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
+
+
+class Regression(nn.Module):
+    """The smallest method: a linear map of the crops' mean colour, which is to become 1."""
+
+    def __init__(self, weight=(0.1, 0.2, 0.3), dropout=0.0):
+        super().__init__()
+        self.backbone = nn.Linear(3, 1, bias=False)
+        self.backbone.weight.data = torch.tensor([list(weight)])
+        self.dropout = nn.Dropout(dropout)
+        self.weights = []
+        self.at_step = lambda step: None
+
+    def views(self, batch, generator):
+        return batch["crops"].float().mean((1, 2)) / 255
+
+    def forward(self, views):
+        self.at_step(len(self.weights))
+        return {"loss": (self.backbone(self.dropout(views)) - 1).square().mean()}
+
+    def after_step(self, done):
+        self.weights.append(self.backbone.weight.detach().clone())
+
+
+PLAIN = TrainSettings(
+    epochs=4, batch_size=8, optimizer="sgd", lr=0.1, momentum=0, weight_decay=0, warmup=0, log_steps=1, seed=3
+)
+
+
+def changed(**settings):
+    return PLAIN.model_copy(update=settings)
+
+
+def test_passes_add_up_to_the_same_step(tmp_path):
+    whole, split = Regression(), Regression()
+    run(tmp_path / "whole", method=whole, settings=PLAIN)
+    run(tmp_path / "split", method=split, settings=changed(accumulate=4))
+    torch.testing.assert_close(split.weights, whole.weights)
+    losses = [[float(row["loss"]) for row in rows(tmp_path / name)] for name in ("whole", "split")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_long_gradient_is_clipped_to_its_norm(tmp_path):
+    method = Regression()
+    start = method.backbone.weight.detach().clone()
+    run(tmp_path, method=method, settings=changed(clip=0.01))
+    assert (method.weights[0] - start).norm().item() == pytest.approx(0.1 * 0.01, rel=1e-4)
+    assert float(rows(tmp_path)[0]["gradient"]) > 0.01
+
+
+def test_average_of_weights_by_hand(tmp_path):
+    method = Regression()
+    _, result = run(tmp_path, method=method, settings=changed(ema=0.5))
+    average = method.weights[0]
+    for step, weight in enumerate(method.weights[1:], start=1):
+        decay = min(0.5, 1 - (1 + step) ** (-2 / 3))  # rises from 0.37, so that the random start is soon forgotten
+        average = decay * average + (1 - decay) * weight
+    torch.testing.assert_close(result.encoder.weight.detach(), average)
+    assert not torch.equal(average, method.weights[-1])
+
+
+def test_without_an_average_the_backbone_is_the_encoder(tmp_path):
+    method = Regression()
+    _, result = run(tmp_path, method=method, settings=PLAIN)
+    assert result.encoder is method.backbone
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"ema": 0.9, "accumulate": 2, "momentum": 0.9}, {"optimizer": "lars"}, {"optimizer": "adamw", "clip": 0.1}],
+)
+def test_all_that_changes_is_resumed(tmp_path, more):
+    settings = changed(checkpoint_steps=3, **more)
+    whole = run(tmp_path / "whole", method=Regression(dropout=0.5), settings=settings)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", Memory(fail_after=5), method=Regression(dropout=0.5), settings=settings)
+    resumed = run(tmp_path / "broken", method=Regression(dropout=0.5), settings=settings)
+    assert same(resumed[0], whole[0])
+    assert same(resumed[1].encoder.state_dict(), whole[1].encoder.state_dict())
+
+
+def test_scaler_is_kept_in_a_checkpoint(tmp_path):
+    def learning(scale):
+        method = Regression()
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        return checkpoint.Learner(method, torch.optim.SGD(method.parameters(), 0.1), scaler=scaler, step=7)
+
+    path = checkpoint.save_checkpoint(tmp_path, learning(8.0))
+    other = learning(2.0)
+    checkpoint.load_checkpoint(path, other)
+    assert (other.scaler.get_scale(), other.step) == (8.0, 7)
+
+
+def test_monitor_looks_every_epoch_and_the_best_stays(tmp_path):
+    values = iter([0.2, 0.5, 0.4, 0.3])
+    seen = []
+
+    def monitor(encoder, step):
+        assert not encoder.training
+        torch.rand(step)  # what it draws must not reach the training
+        seen.append((step, encoder.weight.detach().clone()))
+        return {"knn": next(values)}
+
+    settings = changed(monitor=MonitorSettings(every=1))
+    method = Regression(dropout=0.5)
+    run(tmp_path / "watched", method=method, settings=settings, monitor=monitor)
+    assert [step for step, _ in seen] == [2, 4, 6, 8]
+    weights, step = checkpoint.encoder_weights(tmp_path / "watched" / "checkpoints" / "best")
+    assert step == 4
+    assert torch.equal(weights["weight"], seen[1][1])
+    with (tmp_path / "watched" / "monitor.csv").open() as file:
+        assert [(row["step"], row["knn"]) for row in csv.DictReader(file)][1] == ("4", "0.5")
+    alone, _ = run(tmp_path / "alone", method=Regression(dropout=0.5), settings=settings)
+    assert same(alone, method.state_dict())
+
+
+def test_resuming_looks_again_only_at_what_is_new(tmp_path):
+    settings = changed(monitor=MonitorSettings(every=1), checkpoint_steps=3)
+    steps = []
+
+    def monitor(encoder, step):
+        steps.append(step)
+        return {"knn": step / 10}
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Memory(fail_after=5), method=Regression(), settings=settings, monitor=monitor)
+    assert steps == [2, 4]  # the checkpoint is of step 3
+    run(tmp_path, method=Regression(), settings=settings, monitor=monitor)
+    assert steps == [2, 4, 4, 6, 8]
+    with (tmp_path / "monitor.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "6", "8"]
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_says_what_to_lower(tmp_path, error):
+    method = Regression()
+
+    def full(step):
+        raise error
+
+    method.at_step = full
+    with pytest.raises(TrainingError, match=r"raise accumulate to 4, or lower batch_size or views\.size"):
+        run(tmp_path, method=method, settings=changed(accumulate=2))
+
+
+def test_other_errors_of_torch_pass_as_they_are(tmp_path):
+    method = Regression()
+    method.backbone = nn.Linear(4, 1)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        run(tmp_path, method=method, settings=PLAIN)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    method = Regression()
+
+    def explode(step):
+        if step == 4:  # the loss is that of the weights before the step, and so still is finite
+            method.backbone.weight.register_hook(lambda gradient: gradient * float("inf"))
+
+    method.at_step = explode
+    with pytest.raises(TrainingError, match=r"'backbone\.weight' are not finite at step 5"):
+        run(tmp_path, method=method, settings=changed(checkpoint_steps=1, log_steps=100))
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["step-00000003", "step-00000004"]
+
+
+def test_bfloat16_trains(tmp_path):
+    method = Regression()
+    run(tmp_path, method=method, settings=changed(precision="bf16"))
+    assert method.weights[-1].dtype == torch.float32
+    assert float(rows(tmp_path)[-1]["loss"]) < float(rows(tmp_path)[0]["loss"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"batch_size": 9, "accumulate": 2}, "take --batch-size 8"),
+        ({"batch_size": 4, "accumulate": 4}, "take --batch-size 8"),
+        ({"precision": "fp16"}, "fp16 needs a GPU"),
+    ],
+)
+def test_settings_that_do_not_go_together(tmp_path, settings, says):
+    with pytest.raises(TrainingError, match=says):
+        run(tmp_path, method=Regression(), settings=changed(**settings))
+    assert not list(tmp_path.iterdir())
+
+
+def test_tracker_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(trackers._INSTALLED, "wandb", lambda: False)
+    with pytest.raises(TrainingError, match="pip install wandb"):
+        check_settings(changed(trackers=("wandb",)), 20, Processes("cpu"))

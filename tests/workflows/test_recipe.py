@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from ferkit.errors import InputError, TrainingError, UnknownMethodError, UnknownSettingError
-from ferkit.workflows.recipe import parse_assignments, resolve_recipe
+from ferkit.errors import InputError, MissingPathError, TrainingError, UnknownMethodError, UnknownSettingError
+from ferkit.workflows.recipe import RecipeFile, parse_assignments, resolve_recipe
 
 REST = {"faces": 10, "faces_sha256": "0" * 64}
 
@@ -83,4 +83,82 @@ def test_yaml_holds_every_setting():
     saved = yaml.safe_load(resolve_recipe("contrawarping", {}, {}, **REST).to_yaml())
     assert saved["settings"]["warps"]["radius"] == [0.2, 0.4]
     assert saved["training"]["batch_size"] == 256
-    assert set(saved) == {"method", "backbone", "init", "settings", "training", "faces", "faces_sha256"}
+    assert set(saved) == {"method", "backbone", "init", "settings", "training", "options", "faces", "faces_sha256"}
+
+
+def written(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return RecipeFile.read(path)
+
+
+def test_layers_win_in_order(tmp_path):
+    file = written(
+        tmp_path,
+        "settings: {views: {size: 48, rotation: 5}, temperature: 0.3}\ntraining: {epochs: 3, lr: 0.02, batch_size: 32}",
+    )
+    recipe = resolve_recipe("simclr", {"views.size": 96, "lr": 0.03}, {"lr": 0.025, "epochs": 4}, file, **REST)
+    assert (recipe.settings.views.size, recipe.settings.views.rotation, recipe.settings.temperature) == (96, 5, 0.3)
+    assert (recipe.training.epochs, recipe.training.lr, recipe.training.batch_size) == (4, 0.03, 32)
+    assert recipe.training.warmup == 0.1  # the default
+
+
+def test_saved_recipe_resolves_to_itself(tmp_path):
+    overrides = {"views.size": 48, "base": "simclr", "monitor.every": 2, "trackers": ["wandb"], "clip": 1}
+    recipe = resolve_recipe("contrawarping", overrides, {"epochs": 3}, options={"min_size": 40.0}, **REST)
+    file = written(tmp_path, recipe.to_yaml())
+    assert resolve_recipe("contrawarping", {}, {}, file, options=dict(file.options), **REST) == recipe
+
+
+def test_name_of_both_method_and_loop_must_say_which():
+    with pytest.raises(InputError, match=r"say settings\.momentum or training\.momentum"):
+        resolve_recipe("byol", {"momentum": 0.5}, {}, **REST)
+    recipe = resolve_recipe("byol", {"settings.momentum": 0.5, "training.momentum": 0.8}, {}, **REST)
+    assert (recipe.settings.momentum, recipe.training.momentum) == (0.5, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("metod: byol", UnknownSettingError, "method"),
+        ("settings: {views: {sise: 3}}", UnknownSettingError, r"settings\.views\.size"),
+        ("training: {batchsize: 3}", UnknownSettingError, r"training\.batch_size"),
+        ("options: {min_sise: 3}", UnknownSettingError, "min_size"),
+        ("training: {lr: fast}", InputError, "lr cannot be 'fast'"),
+        ("training: {lr: .inf}", InputError, "lr cannot be inf"),
+        ("training: 3", InputError, "training cannot be 3"),
+        ("method: simclr", InputError, "leave --method out"),
+        ("- method", InputError, "no recipe"),
+        ("a: [", InputError, "cannot read the recipe"),
+    ],
+)
+def test_file_that_is_no_recipe(tmp_path, text, error, says):
+    with pytest.raises(error, match=says):
+        resolve_recipe("byol", {}, {}, written(tmp_path, text), **REST)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(MissingPathError, match=r"recipe\.yaml"):
+        RecipeFile.read(tmp_path / "nowhere.yaml")
+
+
+def test_value_that_is_no_yaml():
+    with pytest.raises(InputError, match="is not YAML"):
+        parse_assignments(["views.scale=[0.5, 1"])
+
+
+def test_looking_logging_and_saving_may_change_in_a_run(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(resolve_recipe("byol", {}, {}, **REST).to_yaml())
+    free = {"log_steps": 3, "checkpoint_steps": 5, "checkpoints": 9, "monitor.every": 1, "trackers": ["wandb"]}
+    resolve_recipe("byol", free, {}, **REST).require_same(path)
+
+
+def test_older_recipe_lacks_only_settings_that_have_their_default(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    saved = yaml.safe_load(resolve_recipe("byol", {}, {}, **REST).to_yaml())
+    del saved["training"]["ema"], saved["training"]["clip"], saved["options"]
+    path.write_text(yaml.safe_dump(saved))
+    resolve_recipe("byol", {}, {}, **REST).require_same(path)
+    with pytest.raises(TrainingError, match=r"training\.ema was 0\.0 and is 0\.9"):
+        resolve_recipe("byol", {"ema": 0.9}, {}, **REST).require_same(path)

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ferkit.cli.options import AlignedOpt, DeviceOpt, JsonOpt
+from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 
 __all__ = ["pretrain"]
 
 
+@with_face_options()
 def pretrain(
     sources: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="FACES",
-            help="A face set of `ferkit align`, or images to make one of: photos, folders, parquet.",
+            help="A face set of `ferkit align`, or photos and videos to make one of, in any form that `align` takes.",
             show_default="faces",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.", show_default="runs/METHOD")] = None,
-    method: Annotated[str, typer.Option("--method", "-m", help="contrawarping, byol or simclr.")] = "contrawarping",
-    backbone: Annotated[str, typer.Option(help="Any model name of timm.")] = "resnet18",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="contrawarping, byol, mocov2, simclr or supervised.",
+            show_default="the recipe's, else contrawarping",
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Any model name of timm.", show_default="the recipe's, else resnet18")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the faces.", show_default="50")] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Faces a step, over all processes.", show_default="256, or what the faces fill")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Source of all randomness.", show_default="0")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.yaml",
+            help="Settings to start from: a run's recipe.yaml, or some lines of one. Options and --set win over it.",
+            show_default=False,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,12 +58,21 @@ def pretrain(
     init: Annotated[
         str | None, typer.Option(help="Encoder whose weights the backbone starts from.", show_default=False)
     ] = None,
-    aligned: AlignedOpt = None,
+    monitor: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FACES",
+            help="A face set with labels: kNN accuracy on it while training, and the best encoder by that.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     device: DeviceOpt = None,
     json: JsonOpt = False,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Learn an encoder from faces, without labels."""
+    from ferkit.training.processes import is_first_process
     from ferkit.workflows.pretrain import pretrain as run
     from ferkit.workflows.recipe import parse_assignments
 
@@ -57,18 +85,22 @@ def pretrain(
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,
+            recipe=recipe,
             settings=parse_assignments(settings or []),
             init=init,
-            aligned=aligned,
+            monitor=monitor,
             resume=resume,
             device=device,
             progress=progress,
+            **options,
         )
+    if not is_first_process():
+        return
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
     report(
         f"[bold]{result.method}[/]: {result.steps:,} steps over {result.faces:,} faces in {result.seconds:.0f} s\n"
         f"at the end: {figures}\n"
-        f"next: ferkit embed faces/ -e {result.run}",
+        f"next: ferkit embed faces/ -e {result.best or result.run}",
         {
             "run": str(result.run),
             "method": result.method,
@@ -76,6 +108,7 @@ def pretrain(
             "steps": result.steps,
             "seconds": round(result.seconds, 3),
             "last": result.last,
+            "best": None if result.best is None else str(result.best),
         },
         json=json,
     )

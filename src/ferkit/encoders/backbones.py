@@ -19,13 +19,15 @@ class UnknownBackboneError(UnknownNameError):
     listing = "any name of `timm.list_models()`"
 
 
-def build_backbone(arch: str) -> nn.Module:
+def build_backbone(arch: str, input_size: int | None = None) -> nn.Module:
     """Build a network of timm with random weights; it maps (B, 3, S, S) images to (B, D) pooled features.
 
     Only timm's own code is ever run and nothing is fetched: a name such as ``hf-hub:owner/repo`` is refused.
 
     Args:
         arch: a timm name without a weights tag, such as ``resnet18``.
+        input_size: S, which decides the shape of a transformer's position embedding, and so must be the same when its
+            weights are loaded; None takes the network's usual size. Convolutional networks take any.
 
     Raises:
         UnknownBackboneError: timm has no such network; says the nearest names.
@@ -33,7 +35,12 @@ def build_backbone(arch: str) -> nn.Module:
     known = timm.list_models()
     if arch not in known:
         raise UnknownBackboneError(arch, known)
-    return cast(nn.Module, timm.create_model(arch, pretrained=False, num_classes=0))
+    sized = {} if input_size is None else {"img_size": input_size}
+    try:
+        network = timm.create_model(arch, pretrained=False, num_classes=0, **sized)
+    except TypeError:  # a convolutional network has no such argument
+        network = timm.create_model(arch, pretrained=False, num_classes=0)
+    return cast(nn.Module, network)
 
 
 def feature_dim(backbone: nn.Module) -> int:

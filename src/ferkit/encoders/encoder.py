@@ -177,7 +177,7 @@ def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER, device: str | None 
     place = pick_device(device)
     entry, path = _locate(name_or_path)
     state = load_weights(path, entry.sha256)
-    encoder = Encoder(entry, build_backbone(entry.arch), sha256=entry.sha256)
+    encoder = Encoder(entry, build_backbone(entry.arch, entry.input_size), sha256=entry.sha256)
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
     return encoder.to(place).to(memory_format=torch.channels_last)
@@ -222,7 +222,7 @@ def random_encoder(arch: str = "resnet18", input_size: int = 112, seed: int = 0)
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = build_backbone(arch)
+        backbone = build_backbone(arch, input_size)
     card = EncoderCard(
         name=f"random-{arch}", arch=arch, dim=feature_dim(backbone), input_size=input_size, supervision="none"
     )

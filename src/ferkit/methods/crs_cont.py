@@ -2,8 +2,9 @@
 
 Coarse labels say little more than whether a face is glad, unhappy, surprised or calm, and leave the network to find
 what tells faces within a class apart: the supervision is weak. Of the paper are the loss over coarse classes, its
-weights, the temperature and the head; of the authors' code the two further terms and the balanced batches. ferkit's own
-are the views, how unknown labels are met, and local warps as further negatives, which join it with ContraWarping.
+weights, the temperature and the head's widths; of the authors' code the two further terms and the balanced batches.
+ferkit's own are the views, the head's batch norm, how unknown labels are met, and local warps as further negatives,
+which join it with ContraWarping.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class CrsCont(Method[CrsContSettings]):
         super().__init__(backbone, dim, settings)
         if not settings.classes:
             raise TrainingError("crs-cont learns from coarse labels; set classes to the labels of the faces")
-        self.projector = mlp(dim, dim, settings.projection, norm=False)
+        self.projector = mlp(dim, dim, settings.projection)
         if settings.classify or settings.agree:
             self.classifier = nn.Linear(settings.projection, len(settings.coarse), bias=False)
         numbers = [settings.coarse_number(label) for label in settings.classes]

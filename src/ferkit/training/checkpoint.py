@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +17,106 @@ from torch import Tensor, nn
 from ferkit.atomic import atomic_path
 from ferkit.errors import TrainingError
 
-__all__ = ["latest", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "BEST",
+    "Learner",
+    "best_value",
+    "encoder_weights",
+    "latest",
+    "load_checkpoint",
+    "save_best",
+    "save_checkpoint",
+]
 
-KEPT = 2
+BEST = "best"
+_BACKBONE = "backbone."
+_METHOD, _AVERAGE, _OPTIMIZER, _STATE = (
+    "method.safetensors",
+    "average.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+)
 
 
-def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
-    """Write ``folder/step-NNNNNNNN`` and drop all but the newest two.
+@dataclass
+class Learner:
+    """All that changes in training; randomness and the order of the faces follow from the step.
+
+    Attributes:
+        method: what learns.
+        optimizer: of its weights.
+        average: moving average of the backbone, if there is one.
+        scaler: of fp16's gradients, if there is one.
+        step: optimiser steps taken.
+    """
+
+    method: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: nn.Module | None = None
+    scaler: torch.amp.GradScaler | None = None
+    step: int = 0
+
+
+def save_checkpoint(folder: Path, learner: Learner, keep: int = 2) -> Path:
+    """Write ``folder/step-NNNNNNNN`` and drop all but the newest ``keep``.
 
     Raises:
+        TrainingError: the weights are not finite; older checkpoints are untouched.
         OutputError: the disk is full or the folder cannot be written; older checkpoints are untouched.
     """
-    final = folder / f"step-{step:08d}"
-    tensors, rest = _split(optimizer.state_dict())
-    for unfinished in folder.glob(".step-*"):  # of a run that was killed while it wrote
-        shutil.rmtree(unfinished)
-    with atomic_path(final) as partial:
-        partial.mkdir()
-        (partial / "method.safetensors").write_bytes(to_safetensors(_contiguous(model.state_dict())))
-        (partial / "optimizer.safetensors").write_bytes(to_safetensors(_contiguous(tensors)))
-        (partial / "state.json").write_text(json.dumps({"step": step, "optimizer": rest}, indent=1))
-    for old in _all(folder)[:-KEPT]:
+    final = folder / f"step-{learner.step:08d}"
+    _write(final, learner, {})
+    for old in _all(folder)[:-keep]:
         shutil.rmtree(old)
     return final
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Restore both and return the number of steps they have taken.
+def save_best(folder: Path, learner: Learner, value: float) -> None:
+    """Write ``folder/best`` for the highest value of the monitor so far, in the place of the one before.
 
     Raises:
-        TrainingError: the checkpoint is damaged or belongs to another method or backbone.
+        TrainingError, OutputError: as `save_checkpoint`.
+    """
+    _write(folder / BEST, learner, {"value": value})
+
+
+def best_value(folder: Path) -> float:
+    """The value that `save_best` came with; minus infinity where there is none."""
+    state = folder / BEST / _STATE
+    return float(json.loads(state.read_text())["value"]) if state.exists() else -float("inf")
+
+
+def load_checkpoint(path: Path, learner: Learner) -> None:
+    """Restore everything in place.
+
+    Raises:
+        TrainingError: the checkpoint is damaged, or of another method, backbone or optimiser.
+    """
+    _load_weights(path, learner)
+    try:
+        state = json.loads((path / _STATE).read_text())
+        learner.optimizer.load_state_dict(_join(load_file(path / _OPTIMIZER), state["optimizer"]))
+        if learner.scaler is not None:
+            learner.scaler.load_state_dict(state["scaler"])
+        learner.step = int(state["step"])
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def encoder_weights(path: Path) -> tuple[dict[str, Tensor], int]:
+    """The backbone's weights in a checkpoint, or their moving average where there is one, and the steps taken.
+
+    Raises:
+        TrainingError: the checkpoint is damaged.
     """
     try:
-        state = json.loads((path / "state.json").read_text())
-        model.load_state_dict(load_file(path / "method.safetensors"))
-        optimizer.load_state_dict(_join(load_file(path / "optimizer.safetensors"), state["optimizer"]))
+        step = int(json.loads((path / _STATE).read_text())["step"])
+        if (path / _AVERAGE).exists():
+            return load_file(path / _AVERAGE), step
+        state = load_file(path / _METHOD)
     except Exception as error:
-        raise TrainingError(
-            f"cannot go on from {path}: {' '.join(str(error).split())[:200]}; "
-            "delete this folder to go on from the checkpoint before it"
-        ) from error
-    return int(state["step"])
+        raise _damaged(path, error) from error
+    return {name.removeprefix(_BACKBONE): tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}, step
 
 
 def latest(folder: Path) -> Path | None:
@@ -67,6 +127,63 @@ def latest(folder: Path) -> Path | None:
 
 def _all(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
+
+
+def _load_weights(path: Path, learner: Learner) -> None:
+    try:
+        states = [(learner.method, load_file(path / _METHOD))]
+        if learner.average is not None:
+            states.append((learner.average, load_file(path / _AVERAGE)))
+    except Exception as error:
+        raise _damaged(path, error) from error
+    for module, state in states:
+        _require_same_shape(path, module, state)
+        module.load_state_dict(state)
+
+
+def _write(final: Path, learner: Learner, more: Mapping[str, object]) -> None:
+    tensors, rest = _split(learner.optimizer.state_dict())
+    method = _contiguous(learner.method.state_dict())
+    _require_finite(method, learner.step)
+    scaler = {} if learner.scaler is None else {"scaler": learner.scaler.state_dict()}
+    for unfinished in final.parent.glob(f".{final.name.partition('-')[0]}*"):  # of a run that was killed as it wrote
+        shutil.rmtree(unfinished)
+    with atomic_path(final) as partial:
+        partial.mkdir()
+        (partial / _METHOD).write_bytes(to_safetensors(method))
+        if learner.average is not None:
+            (partial / _AVERAGE).write_bytes(to_safetensors(_contiguous(learner.average.state_dict())))
+        (partial / _OPTIMIZER).write_bytes(to_safetensors(_contiguous(tensors)))
+        state = {"step": learner.step, "optimizer": rest, **scaler, **more}
+        (partial / _STATE).write_text(json.dumps(state, indent=1))
+
+
+def _require_finite(state: Mapping[str, Tensor], step: int) -> None:
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise TrainingError(
+            f"the weights {broken[0]!r} are not finite at step {step}; lower lr, or set clip=1, and start anew, "
+            "or --resume from the last good checkpoint"
+        )
+
+
+def _require_same_shape(path: Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    if wrong:
+        name = wrong[0]
+        raise TrainingError(
+            f"cannot go on from {path}, which is of another method or backbone: {name!r} is "
+            f"{given.get(name, 'absent')} there and {wanted.get(name, 'absent')} here; choose another -o"
+        )
+
+
+def _damaged(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"cannot go on from {path}: {' '.join(str(error).split())[:200]}; "
+        "delete this folder to go on from the checkpoint before it"
+    )
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

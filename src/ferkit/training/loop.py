@@ -4,70 +4,79 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import numpy as np
-import timm.optim
 import torch
-from accelerate import Accelerator
-from numpy.typing import NDArray
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from ferkit.errors import TrainingError, UnknownNameError
+from ferkit.errors import TrainingError
 from ferkit.progress import Progress
-from ferkit.training.checkpoint import latest, load_checkpoint, save_checkpoint
+from ferkit.training.checkpoint import Learner, best_value, latest, load_checkpoint, save_best, save_checkpoint
 from ferkit.training.metrics import MetricsFile
-from ferkit.training.schedule import batches, learning_rate, step_generator
+from ferkit.training.optimizer import check_optimizer, make_optimizer
+from ferkit.training.processes import Processes
+from ferkit.training.reader import Faces, read_ahead
+from ferkit.training.schedule import batches, learning_rate, step_generator, step_seed
 from ferkit.training.settings import TrainSettings
+from ferkit.training.synced_norm import sync_batch_norms
+from ferkit.training.trackers import check_trackers, start_trackers
 
-__all__ = ["Faces", "Trainable", "Trained", "UnknownOptimizerError", "check_settings", "train"]
+__all__ = ["BEST_BY", "Faces", "Monitor", "Trainable", "Trained", "check_settings", "steps_of", "train"]
+
+BEST_BY = "knn"
+"""The monitor's figure by which the best checkpoint is kept, where there is one."""
+
+_SMALLEST_SCALE = 2.0**-14
+
+Monitor = Callable[[nn.Module, int], Mapping[str, float]]
+"""Told the encoder, in evaluation mode, and the step, it returns figures about it; called in the first process only."""
 
 
 class Trainable(Protocol):
     """What the loop asks of a method, which is also an `nn.Module` whose call returns the figures of a batch."""
 
-    def views(self, crops: Tensor, generator: torch.Generator) -> Any:  # noqa: ANN401
-        """Turn (B, H, W, 3) uint8 crops into what the module is called with."""
+    backbone: nn.Module
+
+    def views(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> Any:  # noqa: ANN401
+        """Turn a batch of `Faces` into what the module is called with."""
 
     def after_step(self, done: float) -> None:
         """Follow up on an optimiser step."""
 
 
-class Faces(Protocol):
-    """What the loop asks of a face set."""
-
-    def __len__(self) -> int:
-        """Count the faces."""
-
-    def crops(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Read (n, H, W, 3) crops."""
-
-
-class UnknownOptimizerError(UnknownNameError):
-    """timm has no optimiser of this name."""
-
-    kind = "optimizer"
-    listing = "any name of `timm.optim.list_optimizers()`"
-
-
 @dataclass(frozen=True)
 class Trained:
-    """What a finished run has to say of itself."""
+    """What a finished run has to say of itself.
+
+    Attributes:
+        steps: optimiser steps, those of earlier parts of the run included.
+        seconds: of this part.
+        last: figures of the last row of metrics.csv.
+        encoder: the backbone, or the moving average of its weights.
+    """
 
     steps: int
     seconds: float
     last: dict[str, float]
+    encoder: nn.Module
 
 
-def check_settings(settings: TrainSettings, faces: int) -> None:
+def steps_of(settings: TrainSettings, faces: int) -> int:
+    """How many steps a run over so many faces takes; each epoch leaves its incomplete batch out."""
+    return max(1, math.floor(settings.epochs * (faces // settings.batch_size)))
+
+
+def check_settings(settings: TrainSettings, faces: int, processes: Processes) -> None:
     """Tell what would keep a run from starting, before anything is written.
 
     Raises:
-        TrainingError: the faces do not fill one batch.
+        TrainingError: the faces do not fill one batch, the batch cannot be shared by the processes and passes, the
+            device has no such precision, or something that the settings name is not installed.
         UnknownOptimizerError: timm has no such optimiser.
     """
     if faces < settings.batch_size:
@@ -75,31 +84,49 @@ def check_settings(settings: TrainSettings, faces: int) -> None:
             f"{faces} faces do not fill one batch of {settings.batch_size}; "
             f"give more faces or --batch-size {max(2, faces // 2)}"
         )
-    if settings.optimizer not in timm.optim.list_optimizers():
-        raise UnknownOptimizerError(settings.optimizer, timm.optim.list_optimizers())
+    parts = processes.world * settings.accumulate
+    if settings.batch_size % parts or settings.batch_size < 2 * parts:
+        raise TrainingError(
+            f"a batch of {settings.batch_size} faces cannot be shared evenly by {processes.world} processes in "
+            f"{settings.accumulate} passes each, two faces or more a pass; "
+            f"take --batch-size {parts * max(2, round(settings.batch_size / parts))}"
+        )
+    if settings.precision == "fp16" and processes.device.type == "cpu":
+        raise TrainingError("precision=fp16 needs a GPU; take bf16 or no on a CPU")
+    check_optimizer(settings)
+    check_trackers(settings)
 
 
 def train(
-    method: nn.Module, faces: Faces, settings: TrainSettings, run: Path, progress: Progress, device: str | None
+    method: nn.Module,
+    faces: Faces,
+    settings: TrainSettings,
+    run: Path,
+    progress: Progress,
+    processes: Processes,
+    monitor: Monitor | None = None,
 ) -> Trained:
     """Train ``method`` in place, from the newest checkpoint of ``run`` if there is one.
 
-    Every random number is a function of the seed and the step, so a run that was stopped and resumed takes the same
-    steps as an unbroken one.
+    Every random number is a function of the seed, the step and the process, so a run that was stopped and resumed takes
+    the same steps as an unbroken one.
 
     Args:
         method: module that also is `Trainable`.
         faces: what to train on.
         settings: of the loop.
-        run: folder that receives ``metrics.csv`` and ``checkpoints/``.
+        run: folder that receives ``metrics.csv``, ``monitor.csv`` and ``checkpoints/``; the same for all processes.
         progress: told of every step.
-        device: name of a torch device; None lets accelerate choose.
+        processes: those that train together; all of them call this.
+        monitor: looks at the encoder every ``settings.monitor.every`` epochs and at the end.
 
     Raises:
-        TrainingError: too few faces for one batch, or the loss is not finite; the last good checkpoint is kept.
+        TrainingError: too few faces for one batch, out of memory, or the loss is not finite; the last good checkpoint
+            is kept.
         OutputError: the run folder cannot be written.
     """
-    return _Run(method, faces, settings, run, progress, device).go()
+    with _explained(settings):
+        return _Run(method, faces, settings, run, progress, processes, monitor).go()
 
 
 class _Run:
@@ -112,113 +139,203 @@ class _Run:
         settings: TrainSettings,
         run: Path,
         progress: Progress,
-        device: str | None,
+        processes: Processes,
+        monitor: Monitor | None,
     ) -> None:
-        check_settings(settings, len(faces))
-        self.settings, self.faces, self.progress, self.run = settings, faces, progress, run
-        self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=device == "cpu")
-        self.steps = max(1, math.floor(settings.epochs * (len(faces) // settings.batch_size)))
-        self.method = method.to(self.accelerator.device)
-        self.method.to(memory_format=torch.channels_last)
-        self.trainable = cast(Trainable, method)
-        optimizer = timm.optim.create_optimizer_v2(
-            self.method,
-            opt=settings.optimizer,
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            momentum=settings.momentum,
-            filter_bias_and_bn=True,
-        )
-        checkpoint = latest(run / "checkpoints")
-        self.step = load_checkpoint(checkpoint, self.method, optimizer) if checkpoint else 0
-        self.model, self.optimizer = self.accelerator.prepare(self.method, optimizer)
-        self.metrics = MetricsFile(run / "metrics.csv", self.step) if self.accelerator.is_main_process else None
+        check_settings(settings, len(faces), processes)
+        self.settings, self.faces, self.progress, self.run, self.monitor = settings, faces, progress, run, monitor
+        self.processes = processes
+        self.accelerator = processes.accelerator(settings.precision, settings.trackers, run / "tensorboard")
+        self.steps = steps_of(settings, len(faces))
+        self.steps_an_epoch = len(faces) // settings.batch_size
+        self.learner = self._learner(method)
+        self.trainable = cast(Trainable, self.learner.method)
+        if checkpoint := latest(run / "checkpoints"):
+            load_checkpoint(checkpoint, self.learner)
+        if settings.compile:
+            self.learner.method.compile()
+        self.model, self.optimizer = self.accelerator.prepare(self.learner.method, self.learner.optimizer)
+        self.metrics = MetricsFile(run / "metrics.csv", self.learner.step) if processes.first else None
+        self.looks = MetricsFile(run / "monitor.csv", self.learner.step) if processes.first and monitor else None
+
+    def _learner(self, method: nn.Module) -> Learner:
+        s = self.settings
+        method = method.to(self.processes.device)
+        if s.channels_last:
+            method.to(memory_format=torch.channels_last)
+        if s.sync_bn and self.processes.world > 1:
+            method = sync_batch_norms(method, self.processes.device)
+        # The warm-up lets the average forget the random start, which at a decay of 0.999 would take thousands of steps.
+        self.average = ModelEmaV3(cast(Any, method).backbone, decay=s.ema, use_warmup=True) if s.ema else None
+        average = self.average.module if self.average else None
+        return Learner(method, make_optimizer(method, s), average, self.accelerator.scaler)
+
+    @property
+    def step(self) -> int:
+        return self.learner.step
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.trainable.backbone if self.learner.average is None else self.learner.average
 
     def go(self) -> Trained:
         started = time.monotonic()
         shown: dict[str, float] = {}
         self.progress.start("pre-training", self.steps, self.step)
         self.model.train()
+        if self.settings.trackers:
+            start_trackers(self.accelerator, self.settings, self.run)
         clock = _Clock()
-        for crops in self._crops():
-            figures = self._take_step(crops)
-            clock.count(len(crops) * self.accelerator.num_processes)
-            saving = self.step % self.settings.checkpoint_steps == 0 or self.step == self.steps
-            if saving or self.step % self.settings.log_steps == 0:
+        for batch in self._batches():
+            figures = self._take_step(batch)
+            clock.count(self.settings.batch_size)
+            saving, looking = self._saves(), self._looks()
+            if saving or looking or self.step % self.settings.log_steps == 0:
                 shown = self._log(figures, clock.rate())
             self.progress.advance(note=" ".join(f"{name} {value:.3g}" for name, value in shown.items()))
+            if looking:
+                self.processes.lead(lambda: self._look(cast(Monitor, self.monitor)))
             if saving:
-                self._save()
-        return Trained(self.steps, time.monotonic() - started, shown)
+                self.processes.lead(self._save)
+            if looking or saving:
+                clock.restart()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+        return Trained(self.steps, time.monotonic() - started, shown, self.encoder)
 
-    def _crops(self) -> Iterator[Tensor]:
-        """Read one batch ahead, each process its share."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        """Each process reads its share of every batch."""
+        rank, world = self.processes.rank, self.processes.world
         order = batches(len(self.faces), self.settings.batch_size, self.settings.seed, self.step, self.steps)
-        read: Callable[[NDArray[np.int64]], NDArray[np.uint8]] = self.faces.crops
-        with ThreadPoolExecutor(1) as reader:
-            ahead = None
-            for indices in order:
-                following = reader.submit(read, indices[rank::world])
-                if ahead is not None:
-                    yield torch.from_numpy(ahead.result())
-                ahead = following
-            if ahead is not None:
-                yield torch.from_numpy(ahead.result())
+        return read_ahead(self.faces, (indices[rank::world] for indices in order), self.processes.device)
 
-    def _take_step(self, crops: Tensor) -> dict[str, Tensor]:
+    def _take_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         s = self.settings
+        rate = learning_rate(self.step, self.steps, s.lr, s.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.steps, s.lr, s.warmup)
-        generator = step_generator(s.seed, self.step, self.accelerator.process_index)
-        views = self.trainable.views(crops.to(self.accelerator.device, non_blocking=True), generator)
-        with self.accelerator.autocast():
-            figures: dict[str, Tensor] = self.model(views)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(figures["loss"])
+            group["lr"] = rate
+        figures = self._gradients(batch)
+        if s.clip is not None:
+            figures["gradient"] = self.accelerator.clip_grad_norm_(self.learner.method.parameters(), s.clip)
+        # With fp16 this leaves the weights alone where a gradient is not finite, and lowers the scale of the next.
         self.optimizer.step()
-        self.step += 1
+        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.step += 1
         self.trainable.after_step(self.step / self.steps)
+        if self.average is not None:
+            self.average.update(self.trainable.backbone, self.step)
         return figures
 
-    def _log(self, figures: dict[str, Tensor], rate: float) -> dict[str, float]:
-        mean = {name: float(self.accelerator.reduce(value.detach(), "mean")) for name, value in figures.items()}
-        if not all(math.isfinite(value) for value in mean.values()):
-            raise TrainingError(
-                f"the loss is not finite at step {self.step}; lower lr (now {self.settings.lr:g}) and start anew, "
-                "or --resume from the last good checkpoint"
-            )
+    def _gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Sum the gradients over the passes; return the passes' mean figures."""
+        rank, passes = self.processes.rank, self.settings.accumulate
+        generator = step_generator(self.settings.seed, self.step, rank)
+        # What networks draw themselves, such as dropout, so that it follows from the step as well.
+        torch.manual_seed(step_seed(self.settings.seed, self.step, rank))
+        found: list[dict[str, Tensor]] = []
+        for number, part in enumerate(_parts(batch, passes)):
+            views = self.trainable.views(part, generator)
+            with nullcontext() if number == passes - 1 else self.accelerator.no_sync(self.model):
+                with self.accelerator.autocast():
+                    figures: dict[str, Tensor] = self.model(views)
+                self.accelerator.backward(figures["loss"] / passes)
+            found.append({name: value.detach() for name, value in figures.items()})
+        return {name: torch.stack([figures[name] for figures in found]).mean(0) for name in found[0]}
+
+    def _saves(self) -> bool:
+        return self.step % self.settings.checkpoint_steps == 0 or self.step == self.steps
+
+    def _looks(self) -> bool:
+        every = self.settings.monitor.every
+        if self.monitor is None or every == 0:
+            return False
+        return self.step == self.steps or self.step % max(1, round(every * self.steps_an_epoch)) == 0
+
+    def _log(self, figures: Mapping[str, Tensor], rate: float) -> dict[str, float]:
+        mean = {name: float(self.accelerator.reduce(value.float(), "mean")) for name, value in figures.items()}
+        self._require_finite(mean)
         shown = {**mean, "images/s": rate}
-        if self.metrics:
-            rounded = {name: f"{value:.6g}" for name, value in shown.items()}
-            epoch = self.step / (len(self.faces) // self.settings.batch_size)
-            self.metrics.append(
-                {
-                    "step": self.step,
-                    "epoch": f"{epoch:.3f}",
-                    "lr": f"{self.optimizer.param_groups[0]['lr']:.6g}",
-                    **rounded,
-                }
-            )
+        self._record(self.metrics, {"lr": float(self.optimizer.param_groups[0]["lr"]), **shown})
         return shown
 
+    def _require_finite(self, figures: Mapping[str, float]) -> None:
+        scaler = self.learner.scaler
+        # An infinite gradient norm is fp16's overflow, which the scaler deals with.
+        if not all(math.isfinite(value) for name, value in figures.items() if not (scaler and name == "gradient")):
+            raise TrainingError(
+                f"the loss is not finite at step {self.step}; lower lr (now {self.settings.lr:g}), or set clip=1, and "
+                "start anew, or --resume from the last good checkpoint"
+            )
+        if scaler and scaler.get_scale() < _SMALLEST_SCALE:
+            raise TrainingError(f"the gradients overflow fp16 again and again by step {self.step}; set precision=bf16")
+
+    def _record(self, file: MetricsFile | None, figures: Mapping[str, float]) -> None:
+        if file:
+            rounded = {name: f"{value:.6g}" for name, value in figures.items()}
+            file.append({"step": self.step, "epoch": f"{self.step / self.steps_an_epoch:.3f}", **rounded})
+        if self.settings.trackers:
+            self.accelerator.log(dict(figures), step=self.step)
+
+    def _look(self, monitor: Monitor) -> None:
+        was_training = self.encoder.training
+        self.encoder.eval()
+        try:
+            figures = monitor(self.encoder, self.step)
+        finally:
+            self.encoder.train(was_training)
+        self._record(self.looks, figures)
+        self.progress.say(f"step {self.step}: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
+        if (value := figures.get(BEST_BY)) is not None and value > best_value(self.run / "checkpoints"):
+            save_best(self.run / "checkpoints", self.learner, value)
+
     def _save(self) -> None:
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            save_checkpoint(self.run / "checkpoints", self.step, self.method, self.optimizer.optimizer)
+        save_checkpoint(self.run / "checkpoints", self.learner, self.settings.checkpoints)
+
+
+def _parts(batch: Mapping[str, Tensor], count: int) -> Iterator[dict[str, Tensor]]:
+    """Split a batch into ``count`` equal ones."""
+    split = {name: tensor.chunk(count) for name, tensor in batch.items()}
+    for number in range(count):
+        yield {name: tensors[number] for name, tensors in split.items()}
+
+
+@contextmanager
+def _explained(settings: TrainSettings) -> Iterator[None]:
+    """Turn what torch says of too little memory, or of a failed compilation, into what to do about it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if _is_out_of_memory(error):
+            raise TrainingError(
+                f"out of memory with batches of {settings.batch_size} faces in {settings.accumulate} passes; "
+                f"raise accumulate to {2 * settings.accumulate}, or lower batch_size or views.size"
+            ) from error
+        if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise TrainingError(
+                f"torch.compile fails here ({' '.join(str(error).split())[:200]}); set compile=false"
+            ) from error
+        raise
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    told = "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 class _Clock:
     """Images a second since it was last asked."""
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
         self.images, self.since = 0, time.monotonic()
 
     def count(self, images: int) -> None:
         self.images += images
 
     def rate(self) -> float:
-        now = time.monotonic()
-        rate = self.images / max(now - self.since, 1e-9)
-        self.images, self.since = 0, now
+        rate = self.images / max(time.monotonic() - self.since, 1e-9)
+        self.restart()
         return rate

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["batches", "learning_rate", "step_generator"]
+__all__ = ["batches", "learning_rate", "step_generator", "step_seed"]
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -45,7 +45,11 @@ def batches(count: int, batch_size: int, seed: int, first: int, last: int) -> It
             yield order[start : start + batch_size]
 
 
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """A number below 2**63 that depends on the run's seed, the step and the process alone."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]) >> 1
+
+
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
-    """A generator that depends on the run's seed, the step and the process alone."""
-    state = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)
+    """A generator of this seed, on the CPU."""
+    return torch.Generator().manual_seed(step_seed(seed, step, rank))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,18 @@ from ferkit.encoders.backbones import build_backbone, feature_dim
 from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
 from ferkit.encoders.registry import EncoderCard, TrainedOn
 from ferkit.errors import OutputError, TrainingError
-from ferkit.methods import find_method
+from ferkit.methods import Method, find_method
 from ferkit.progress import Progress, Silent
-from ferkit.training.loop import check_settings, train
-from ferkit.training.settings import TrainSettings
+from ferkit.training.checkpoint import BEST, encoder_weights
+from ferkit.training.loop import Trained, check_settings, train
+from ferkit.training.processes import Processes
+from ferkit.training.settings import MonitorSettings, TrainSettings
 from ferkit.workflows import FACES
-from ferkit.workflows.faces_of import require_default_faces, source_paths
-from ferkit.workflows.recipe import Recipe, resolve_recipe
+from ferkit.workflows.faces_of import filtered_set, require_default_faces, source_paths
+from ferkit.workflows.monitoring import LabelledFaces, Watch, features_of
+from ferkit.workflows.options import FaceOptions
+from ferkit.workflows.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
+from ferkit.workflows.training_faces import TrainingFaces
 
 __all__ = ["PretrainResult", "pretrain"]
 
@@ -35,7 +40,17 @@ CENTER_FACES = 4096
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """Where the run lies and how it ended."""
+    """Where the run lies and how it ended.
+
+    Attributes:
+        run: its folder, which is an encoder as well.
+        method: a name of METHODS.
+        faces: how many it learnt from.
+        steps: optimiser steps.
+        seconds: of this part of the run.
+        last: figures of the last row of metrics.csv.
+        best: folder of the encoder that the monitor found best; None without labelled faces.
+    """
 
     run: Path
     method: str
@@ -43,70 +58,105 @@ class PretrainResult:
     steps: int
     seconds: float
     last: dict[str, float]
+    best: Path | None = None
 
 
 def pretrain(
     sources: str | Path | Sequence[str | Path] = FACES,
     out: str | Path | None = None,
     *,
-    method: str = "contrawarping",
-    backbone: str = "resnet18",
+    method: str | None = None,
+    backbone: str | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
+    recipe: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     init: str | None = None,
-    aligned: bool | None = None,
+    monitor: str | Path | None = None,
     resume: bool = False,
     device: str | None = None,
     progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> PretrainResult:
     """Pre-train an encoder on faces and leave it in a run folder that `load_encoder` takes.
 
+    Under ``torchrun`` or ``accelerate launch`` all processes call this and train together; the first one writes.
+
     Args:
         sources: one face set, or anything that `align` takes; the latter is aligned into ``out/faces`` first.
-        out: run folder; ``runs/<method>`` when None. It receives ``recipe.yaml``, ``metrics.csv``, ``checkpoints/``,
-            ``encoder.safetensors`` and ``encoder.yaml``.
-        method: a name of `ferkit.methods.METHODS`.
-        backbone: a timm model.
+        out: run folder; ``runs/<method>`` when None. It receives ``recipe.yaml``, ``metrics.csv``, ``monitor.csv``,
+            ``sheets/``, ``checkpoints/``, ``encoder.safetensors`` and ``encoder.yaml``, and ``best/`` with the encoder
+            that told labels best.
+        method: a name of `ferkit.methods.METHODS`; None takes the recipe's, else contrawarping.
+        backbone: a timm model; None takes the recipe's, else resnet18.
         epochs: passes over the faces.
         batch_size: faces a step, over all processes; None takes 256, or less where the faces do not fill that.
         seed: source of all randomness.
-        settings: dotted settings of the method or the loop, such as ``{"base": "simclr", "views.size": 64}``.
+        recipe: a YAML file of settings, such as a run's ``recipe.yaml``; what is given beside it wins.
+        settings: dotted settings of the method or the loop, such as ``{"base": "simclr", "views.size": 64}``; they win
+            over everything else.
         init: an encoder whose weights the backbone starts from.
-        aligned: take images as face crops (True), search them for faces (False), or decide by their looks (None).
+        monitor: a face set with labels, for kNN accuracy while it trains and the best checkpoint by that.
         resume: go on with a run that was stopped; without one, start it.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every step.
+        options: how sources are read and which of their faces are taken: fields of
+            `ferkit.workflows.options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
+        InputError: a setting, the recipe or the monitor's faces cannot be used.
         OutputError: the run folder exists and ``resume`` is not set, or cannot be written.
-        TrainingError: too few faces, another recipe than the stopped run's, or the loss is not finite.
+        TrainingError: too few faces, another recipe than the stopped run's, out of memory, or the loss is not finite.
     """
-    progress = progress or Silent()
-    kind = find_method(method)
-    run = Path(out) if out is not None else Path("runs") / method
-    by_name = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    file = RecipeFile.read(Path(recipe)) if recipe is not None else RecipeFile()
+    method = file.choice("method", method) or DEFAULT_METHOD
+    by_name = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "monitor.data": monitor and str(monitor)}
     given = {name: value for name, value in by_name.items() if value is not None}
-    resolve_recipe(method, settings or {}, given, faces=0, faces_sha256="")  # a wrong setting is told before any work
-    _check_run_folder(run, resume)
-    paths = source_paths(sources)
-    require_default_faces(paths, "pretrain")
-    faces = _face_set(paths, run, aligned, device, progress)
-    if "batch_size" not in {*given, *(settings or {})}:
+    settings = settings or {}
+    resolve_recipe(method, settings, given, file, faces=0, faces_sha256="")  # a wrong setting is told before any work
+
+    run = Path(out) if out is not None else Path("runs") / method
+    processes = Processes(device)
+    progress = progress if progress is not None and processes.first else Silent()
+    processes.lead(lambda: _check_run_folder(run, resume))
+    options = _options(file, options)
+    faces = _face_set(source_paths(sources), run, options, processes, progress)
+
+    if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
         given["batch_size"] = _fitting_batch(len(faces), progress)
-    recipe = resolve_recipe(
-        method, settings or {}, given, backbone=backbone, init=init, faces=len(faces), faces_sha256=_digest(faces)
+    resolved = resolve_recipe(
+        method,
+        settings,
+        given,
+        file,
+        labels=faces.column("label").to_pylist() if "label" in find_method(method).needs else None,
+        backbone=file.choice("backbone", backbone) or DEFAULT_BACKBONE,
+        init=file.choice("init", init),
+        options=_deciding(options),
+        faces=len(faces),
+        faces_sha256=_digest(faces),
     )
+    if file.content.get("faces_sha256", resolved.faces_sha256) != resolved.faces_sha256:
+        progress.say("these are not the faces that the recipe was made with: the weights will be others")
+    return _train(resolved, faces, run, processes, progress)
+
+
+def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, progress: Progress) -> PretrainResult:
+    """Build what the recipe says, train it, and leave the encoder in the run folder."""
+    check_settings(recipe.training, len(faces), processes)
     torch.manual_seed(recipe.training.seed)
     network = _initial_backbone(recipe)
-    learner = kind(network, feature_dim(network), recipe.settings)
-    check_settings(recipe.training, len(faces))
-    _keep_recipe(recipe, run)
-    trained = train(learner, faces, recipe.training, run, progress, device)
-    if int(os.environ.get("RANK", "0")) == 0:
-        _save_encoder(learner.backbone, recipe, faces, run, trained.steps)
-    return PretrainResult(run, method, len(faces), trained.steps, trained.seconds, trained.last)
+    learner = find_method(recipe.method)(network, feature_dim(network), recipe.settings)
+    reading = TrainingFaces(faces, learner.needs, getattr(recipe.settings, "classes", ()))
+    card = _card(recipe, faces, learner, run.name)
+    watch = _watch(recipe, reading, learner, card, run, progress)
+    processes.lead(lambda: _keep_recipe(recipe, run))
+    trained = train(learner, reading, recipe.training, run, progress, processes, watch)
+    best = run / BEST if (run / "checkpoints" / BEST).exists() else None
+    processes.lead(lambda: _save_encoders(trained, card, faces, run, best))
+    processes.part()
+    return PretrainResult(run, recipe.method, len(faces), trained.steps, trained.seconds, trained.last, best)
 
 
 def _check_run_folder(run: Path, resume: bool) -> None:
@@ -118,17 +168,34 @@ def _check_run_folder(run: Path, resume: bool) -> None:
         raise OutputError(f"the run folder {str(run)!r} exists; add --resume to go on with it, or choose another -o")
 
 
+def _options(file: RecipeFile, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that do not have their defaults; given ones win over the recipe's."""
+    usual = {option.name: getattr(FaceOptions(), option.name) for option in fields(FaceOptions)}
+    asked = {name: value for name, value in given.items() if name not in usual or value != usual[name]}
+    return {**file.options, **asked}
+
+
+def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the one option that changes no face."""
+    return {name: value for name, value in options.items() if name != "workers"}
+
+
 def _face_set(
-    paths: Sequence[Path], run: Path, aligned: bool | None, device: str | None, progress: Progress
+    paths: Sequence[Path], run: Path, options: Mapping[str, Any], processes: Processes, progress: Progress
 ) -> FaceSet:
-    """Open the face set, aligning the sources into the run folder first if they are none."""
+    """Open the face set, or the part of it that passes the filters, aligning the sources first if they are none."""
+    require_default_faces(paths, "pretrain")
     if len(paths) == 1 and is_face_set(paths[0]):
-        return FaceSet.open(paths[0])
+        return filtered_set(FaceSet.open(paths[0]), FaceOptions(**options), progress)
     own = run / "faces"
-    if not is_face_set(own):
+
+    def make() -> None:
         from ferkit.workflows.align import align  # the detector loads only when photos are searched
 
-        align(paths, own, aligned=aligned, device=device, progress=progress)
+        if not is_face_set(own):
+            align(paths, own, device=str(processes.device), progress=progress, **options)
+
+    processes.lead(make)
     return FaceSet.open(own)
 
 
@@ -145,7 +212,7 @@ def _fitting_batch(faces: int, progress: Progress) -> int:
 def _digest(faces: FaceSet) -> str:
     """Digest of all faces' content hashes, in order."""
     digest = hashlib.sha256()
-    for value in faces.table.column("sha256").to_pylist():
+    for value in faces.column("sha256").to_pylist():
         digest.update(value.encode())
     return digest.hexdigest()
 
@@ -154,43 +221,86 @@ def _keep_recipe(recipe: Recipe, run: Path) -> None:
     path = run / "recipe.yaml"
     if path.exists():
         recipe.require_same(path)
-        return
     with atomic_path(path) as partial:
         partial.write_text(recipe.to_yaml())
 
 
 def _initial_backbone(recipe: Recipe) -> nn.Module:
-    if recipe.init is None:
-        return build_backbone(recipe.backbone)
-    encoder = load_encoder(recipe.init, device="cpu")
-    if encoder.entry.arch != recipe.backbone:
+    size = recipe.settings.views.size
+    network = build_backbone(recipe.backbone, size)
+    if recipe.init is not None:
+        network.load_state_dict(_initial_weights(recipe.init, recipe.backbone, network))
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, size, size))
+    except Exception as error:  # each network has its own words, and kind of error, for a size that it cannot take
         raise TrainingError(
-            f"the encoder {recipe.init!r} is a {encoder.entry.arch}; "
-            f"add --backbone {encoder.entry.arch} to start from it"
+            f"{recipe.backbone} cannot take images of {size} px ({error}); try views.size=112 or 224"
+        ) from error
+    return network.train()
+
+
+def _initial_weights(init: str, arch: str, network: nn.Module) -> dict[str, torch.Tensor]:
+    encoder = load_encoder(init, device="cpu")
+    if encoder.entry.arch != arch:
+        raise TrainingError(
+            f"the encoder {init!r} is a {encoder.entry.arch}; add --backbone {encoder.entry.arch} to start from it"
         )
-    return encoder.backbone.train()
+    weights: dict[str, torch.Tensor] = encoder.backbone.state_dict()
+    fits = all(weights[name].shape == tensor.shape for name, tensor in network.state_dict().items())
+    if not fits:
+        raise TrainingError(
+            f"the encoder {init!r} takes images of {encoder.size} px and its weights fit no other; "
+            f"set views.size={encoder.size} to start from it"
+        )
+    return weights
 
 
-def _save_encoder(backbone: nn.Module, recipe: Recipe, faces: FaceSet, run: Path, steps: int) -> None:
-    """Write the backbone with the mean feature of up to 4096 faces as its centre."""
-    card = EncoderCard(
-        name=run.name,
+def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> EncoderCard:
+    views = recipe.settings.views
+    return EncoderCard(
+        name=name,
         arch=recipe.backbone,
-        dim=feature_dim(backbone),
-        input_size=recipe.settings.views.size,
-        mean=recipe.settings.views.mean,
-        std=recipe.settings.views.std,
+        dim=feature_dim(learner.backbone),
+        input_size=views.size,
+        mean=views.mean,
+        std=views.std,
         crop=faces.template,
-        supervision="unsupervised",
+        supervision=learner.supervision,
         trained_on=TrainedOn(
-            method=recipe.method,
-            recipe="recipe.yaml",
-            data="",
-            faces=len(faces),
-            steps=steps,
-            commit=f"ferkit {__version__}",
+            method=recipe.method, recipe="recipe.yaml", data="", faces=len(faces), commit=f"ferkit {__version__}"
         ),
     )
+
+
+def _watch(
+    recipe: Recipe, faces: TrainingFaces, learner: Method[Any], card: EncoderCard, run: Path, progress: Progress
+) -> Watch:
+    settings = recipe.training.monitor
+    labelled = _labelled(settings, faces.faces, learner) if settings.data and settings.every else None
+    return Watch(learner, faces, labelled, card, settings, run / "sheets", progress)
+
+
+def _labelled(settings: MonitorSettings, training: FaceSet, learner: Method[Any]) -> LabelledFaces:
+    """Open the monitor's faces; what a method learns labels from cannot also show how well it tells them."""
+    seen = set(training.column("sha256").to_pylist()) if "label" in learner.needs else ()
+    return LabelledFaces(FaceSet.open(str(settings.data)), settings.faces, seen)
+
+
+def _save_encoders(trained: Trained, card: EncoderCard, faces: FaceSet, run: Path, best: Path | None) -> None:
+    _save_encoder(trained.encoder, card, trained.steps, faces, run)
+    if best is not None:
+        weights, steps = encoder_weights(run / "checkpoints" / BEST)
+        network = copy.deepcopy(trained.encoder)
+        network.load_state_dict(weights)
+        best.mkdir(exist_ok=True)
+        _save_encoder(network, card.model_copy(update={"name": f"{run.name}-best"}), steps, faces, best)
+
+
+def _save_encoder(backbone: nn.Module, card: EncoderCard, steps: int, faces: FaceSet, folder: Path) -> None:
+    """Write the backbone with the mean feature of up to 4096 faces as its centre."""
+    trained_on = card.trained_on and card.trained_on.model_copy(update={"steps": steps})
     some = np.sort(np.random.default_rng(0).permutation(len(faces))[:CENTER_FACES])
-    features = Encoder(card, backbone.eval()).features(faces.crops(some))
-    save_encoder(run, backbone.state_dict(), card, center=torch.from_numpy(features.mean(0)))
+    encoder = Encoder(card, backbone).to(next(backbone.parameters()).device)
+    center = torch.from_numpy(features_of(encoder, faces, some).mean(0))
+    save_encoder(folder, backbone.state_dict(), card.model_copy(update={"trained_on": trained_on}), center=center)

@@ -1,0 +1,69 @@
+"""The optimiser: any of timm's, without weight decay where it does harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import timm.optim
+import torch
+from torch import nn
+
+from ferkit.errors import TrainingError, UnknownNameError
+from ferkit.training.settings import TrainSettings
+
+__all__ = ["UnknownOptimizerError", "check_optimizer", "make_optimizer"]
+
+
+class UnknownOptimizerError(UnknownNameError):
+    """timm has no optimiser of this name."""
+
+    kind = "optimizer"
+    listing = "any name of `timm.optim.list_optimizers()`"
+
+
+def check_optimizer(settings: TrainSettings) -> None:
+    """Tell whether the optimiser can be made here.
+
+    Raises:
+        UnknownOptimizerError: timm has no such optimiser.
+        TrainingError: it needs a package that is not installed, or second derivatives.
+    """
+    name = settings.optimizer
+    if name not in timm.optim.list_optimizers():
+        raise UnknownOptimizerError(name, timm.optim.list_optimizers())
+    try:
+        made = _create([{"params": [nn.Parameter(torch.zeros(2, 2))]}], settings)
+    except Exception as error:
+        raise TrainingError(f"the optimizer {name!r} cannot be used here ({error}); take adamw, sgd or lars") from error
+    if getattr(made, "is_second_order", False):
+        raise TrainingError(f"the optimizer {name!r} needs second derivatives; take adamw, sgd or lars")
+
+
+def make_optimizer(method: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Make the optimiser of all weights that take a gradient.
+
+    Biases, norms and what a network itself names in ``no_weight_decay()``, such as a transformer's position embedding,
+    do not decay. LARS (arXiv:1708.03888) adapts its rate on the decaying ones alone.
+    """
+    spared = frozenset(_spared(method))
+    groups = timm.optim.param_groups_weight_decay(method, settings.weight_decay, no_weight_decay_list=spared)
+    return _create([group for group in groups if group["params"]], settings)
+
+
+def _create(groups: list[dict[str, object]], settings: TrainSettings) -> torch.optim.Optimizer:
+    # timm's "sgd" is Nesterov's, which is not defined without momentum; its "momentum" is the plain one.
+    plain = settings.optimizer == "sgd" and settings.momentum == 0
+    made: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
+        groups,
+        opt="momentum" if plain else settings.optimizer,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
+    )
+    return made
+
+
+def _spared(method: nn.Module) -> Iterator[str]:
+    for place, module in method.named_modules():
+        if names := getattr(module, "no_weight_decay", None):
+            yield from (f"{place}.{name}" if place else name for name in names())

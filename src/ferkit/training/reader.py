@@ -1,0 +1,50 @@
+"""Faces from disk, one batch ahead of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["Faces", "read_ahead"]
+
+
+class Faces(Protocol):
+    """What the loop asks of a face set."""
+
+    def __len__(self) -> int:
+        """Count the faces."""
+
+    def batch(self, indices: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
+        """Read "crops", (n, H, W, 3) uint8, and what else the method needs, n rows each."""
+
+
+def read_ahead(faces: Faces, order: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Yield batches on ``device``, reading the next one in a thread.
+
+    For a GPU the thread leaves them in page-locked memory, from which the copy runs beside the computation.
+    """
+    pin = device.type == "cuda"
+    with ThreadPoolExecutor(1) as reader:
+        ahead = None
+        for indices in order:
+            following = reader.submit(_read, faces, indices, pin)
+            if ahead is not None:
+                yield _moved(ahead.result(), device)
+            ahead = following
+        if ahead is not None:
+            yield _moved(ahead.result(), device)
+
+
+def _read(faces: Faces, indices: NDArray[np.int64], pin: bool) -> dict[str, Tensor]:
+    tensors = {name: torch.from_numpy(values) for name, values in faces.batch(indices).items()}
+    return {name: tensor.pin_memory() for name, tensor in tensors.items()} if pin else tensors
+
+
+def _moved(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

@@ -1,0 +1,36 @@
+import math
+
+import pytest
+import torch
+
+from ferkit.training.representation import alignment, spread, uniformity
+
+CORNERS = torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [0.0, -5.0]])
+
+
+@pytest.mark.parametrize(("angle_deg", "expected"), [(0, 0.0), (60, 1.0), (90, 2.0), (180, 4.0)])
+def test_alignment_is_the_squared_chord(angle_deg, expected):
+    angle = math.radians(angle_deg)
+    other = torch.tensor([[math.cos(angle), math.sin(angle)]])
+    assert alignment(torch.tensor([[7.0, 0.0]]), other).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_uniformity_of_the_corners_of_a_square():
+    # Four sides of squared length 2 and two diagonals of 4, norms not counting.
+    expected = math.log((4 * math.exp(-4) + 2 * math.exp(-8)) / 6)
+    assert uniformity(CORNERS).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_one_point_is_neither_uniform_nor_spread():
+    point = torch.tensor([[1.0, 2.0, 3.0]]) * torch.arange(1, 6)[:, None]
+    assert uniformity(point).item() == pytest.approx(0, abs=1e-6)
+    assert spread(point).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_spread_is_one_about_the_origin():
+    assert spread(CORNERS).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_spread_is_what_the_mean_leaves():
+    half = CORNERS[:2]  # the mean of both unit vectors is (0.5, 0.5), of squared length 0.5
+    assert spread(half).item() == pytest.approx(math.sqrt(0.5), abs=1e-6)

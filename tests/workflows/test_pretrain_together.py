@@ -1,0 +1,80 @@
+"""Several processes on one machine, as a launcher starts them: gloo, on CPUs."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from ferkit.data.face_set import FaceSetWriter
+from ferkit.data.faces import Face
+
+pytestmark = pytest.mark.slow
+
+STILL = {"size": 32, "scale": [1, 1], "aspect": [1, 1], "rotation": 0, "flip": 0, "jitter": 0, "gray": 0, "blur": 0}
+"""Views without chance: each process draws its own, so only such ones are the same however many share a batch."""
+
+LAUNCHERS = {
+    "torchrun": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
+    "accelerate": [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--multi_gpu", "--num_processes=2", "--main_process_port=0"),
+    ],
+}
+"""Each asks for a port that is free; what accelerate calls --multi_gpu starts processes, GPUs or not."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 128, 128, 3), dtype=np.uint8)
+    unknown = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
+    rows = [Face(f"/photos/{row}.jpg", 1, sha256=f"{row:064x}", **unknown) for row in range(16)]
+    with FaceSetWriter(folder / "faces", "ferkit-128", 128, fingerprint="test") as writer:
+        writer.append(pixels, rows, pictures_done=16)
+    training = {"batch_size": 8, "epochs": 2, "lr": 0.01, "optimizer": "sgd", "log_steps": 1, "checkpoint_steps": 2}
+    recipe = {"method": "simclr", "backbone": "test_resnet", "settings": {"views": STILL}, "training": training}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return folder
+
+
+def start(folder, launcher, *arguments):
+    command = [*launcher, "-m", "ferkit", "pretrain", "faces", "--recipe", "recipe.yaml", "--device", "cpu", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def losses(run: Path):
+    with (run / "metrics.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    ended = start(folder, [sys.executable], "-o", "alone")
+    assert ended.returncode == 0, ended.stderr
+    return folder / "alone"
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_take_the_steps_of_one_with_the_whole_batch(folder, alone, launcher):
+    ended = start(folder, LAUNCHERS[launcher], "-o", launcher)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("simclr: 4 steps over 16 faces") == 1  # one speaks
+    # Batch norm over both halves, negatives of both, averaged gradients: only the order of sums differs.
+    np.testing.assert_allclose(losses(folder / launcher), losses(alone), rtol=1e-4)
+    mine, theirs = (load_file(run / "encoder.safetensors") for run in (folder / launcher, alone))
+    for name in theirs:
+        np.testing.assert_allclose(mine[name].float(), theirs[name].float(), rtol=1e-2, atol=1e-3, err_msg=name)
+    assert len(list((folder / launcher / "checkpoints").iterdir())) == 2
+
+
+def test_a_failure_of_the_first_process_ends_all(folder, alone):
+    before = losses(alone)
+    ended = start(folder, LAUNCHERS["torchrun"], "-o", "alone")
+    assert ended.returncode != 0
+    assert "add --resume" in ended.stderr
+    assert losses(alone) == before
