@@ -58,7 +58,7 @@ class CrsContSettings(MethodSettings):
     balance: Literal["none", "coarse"] = Field("coarse", description="coarse: draw all classes equally often")
     projection: int = Field(128, ge=1, description="width of the projection z")
     temperature: float = Field(0.07, gt=0, description="softmax temperature")
-    classify: float = Field(1.0, ge=0, description="weight of the cross entropy of W z; 0 leaves it out")
+    classify: float = Field(1.0, ge=0, description="weight of the cross entropy of W z, z as it is; 0 leaves it out")
     agree: float = Field(0.4, ge=0, description="weight of NT-Xent between the views' softmax(W z); 0 leaves it out")
     warped: int = Field(0, ge=0, description="local warps of each face, as further negatives (ferkit's own)")
     warps: WarpSettings = Field(default_factory=WarpSettings, description="local warps")
@@ -169,9 +169,9 @@ class CrsCont(Method[CrsContSettings]):
         return {"loss": loss, **figures}
 
     def _project(self, views: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, P) of length 1, in float32 for the sake of the small temperature."""
+        """(N, 3, S, S) -> (N, P) of any length, in float32 for the sake of the small temperature."""
         projection: Tensor = self.projector(self.backbone(views))
-        return F.normalize(projection.float(), dim=1)
+        return projection.float()
 
     def _further_terms(self, anchors: Tensor, coarse: Tensor) -> dict[str, Tensor]:
         terms = {}
@@ -186,7 +186,7 @@ class CrsCont(Method[CrsContSettings]):
 @torch.no_grad()
 def _gap(a: Tensor, b: Tensor, warped: Tensor) -> Tensor:
     """Mean cosine of the two views of a face, less that of a view and the face's warps."""
-    return (a * b).sum(-1).mean() - (a * warped).sum(-1).mean()
+    return F.cosine_similarity(a, b, dim=-1).mean() - F.cosine_similarity(a[None], warped, dim=-1).mean()
 
 
 def _too_few_classes(settings: CrsContSettings, found: Sequence[str], faces: int) -> str:
