@@ -80,13 +80,21 @@ def _summary(result: RetrieveResult) -> str:
 
 def _table(hits: Sequence[Hit]) -> list[str]:
     """Lay the hits out in columns. The path stands last and is never broken, whatever the terminal's width."""
-    rows = [("rank", "score", "face", "label", "picture")]
-    rows += [
-        (str(hit.rank), f"{hit.score:.3f}", str(hit.face), hit.label or "", short_path(hit.source)) for hit in hits
-    ]
-    width = max(len(row[3]) for row in rows)
-    labelled = any(hit.label for hit in hits)
+    columns = {
+        "rank": [str(hit.rank) for hit in hits],
+        "score": [f"{hit.score:.3f}" for hit in hits],
+        "face": [str(hit.face) for hit in hits],
+        "time": ["" if hit.time_s is None else f"{hit.time_s:.2f} s" for hit in hits],
+        "label": [hit.label or "" for hit in hits],
+    }
+    widths = {name: max(len(cell) for cell in [name, *cells]) for name, cells in columns.items() if any(cells)}
+    rows = [list(widths), *zip(*(columns[name] for name in widths), strict=True)]
+    pictures = ["picture", *(short_path(hit.source) for hit in hits)]
     return [
-        f"{rank:>4}  {score:>6}  {face:>4}  " + (f"{label:<{width}}  " if labelled else "") + picture
-        for rank, score, face, label, picture in rows
+        "  ".join([*map(_padded, widths, row, widths.values()), picture])
+        for row, picture in zip(rows, pictures, strict=True)
     ]
+
+
+def _padded(name: str, cell: str, width: int) -> str:
+    return cell.ljust(width) if name == "label" else cell.rjust(width)
