@@ -22,6 +22,8 @@ SETTINGS = TrainSettings(epochs=4, batch_size=8, lr=1e-2, checkpoint_steps=3, lo
 class Memory:
     """Faces in memory; told to, it fails like a process that is killed."""
 
+    weights = None
+
     def __init__(self, count=20, fail_after=None):
         self.pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         self.fail_after = fail_after

@@ -33,6 +33,16 @@ def test_label_that_is_no_class_is_unknown(tmp_path):
     assert TrainingFaces(faces, {"label"}, ["a", "b"]).batch(np.arange(2))["label"].tolist() == [-1, 0]
 
 
+def test_a_method_weighs_the_labels_that_it_asks_for(tmp_path):
+    faces = face_set(tmp_path, [None] * 3, ["b", None, "a"])
+    labelled, unlabelled = TrainingFaces(faces, {"label"}, ["a", "b"]), TrainingFaces(faces)
+    for reading in (labelled, unlabelled):
+        assert reading.weights is None
+        reading.weigh(lambda label: label + 2.0)
+    assert labelled.weights.tolist() == [3, 1, 2]
+    assert unlabelled.weights is None
+
+
 def test_landmarks_of_the_photo_are_brought_into_the_crop(tmp_path):
     turned = TEMPLATE[:, ::-1] * [1, -1]  # a quarter turn, which the crop undoes, as it does scale and place
     moved = TEMPLATE.astype(np.float64)

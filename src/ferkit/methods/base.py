@@ -71,6 +71,17 @@ class Method(nn.Module, ABC, Generic[S]):
         a, b = (self.make_view(batch["crops"], generator) for _ in range(2))
         return Views(a, b, a.new_empty(0, *a.shape), batch.get("label"))
 
+    def face_weights(self, label: Tensor) -> Tensor | None:
+        """How often each face is drawn, relative to the others; only methods that need labels are asked.
+
+        Args:
+            label: (N,) int64 class numbers of all training faces, -1 where unknown.
+
+        Returns:
+            (N,) float64, >= 0; None draws each face once an epoch.
+        """
+        return None
+
     @abstractmethod
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the scalar to minimise as "loss", and any figures to watch beside it."""

@@ -206,7 +206,8 @@ class _Run:
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         """Each process reads its share of every batch."""
         rank, world = self.processes.rank, self.processes.world
-        order = batches(len(self.faces), self.settings.batch_size, self.settings.seed, self.step, self.steps)
+        s = self.settings
+        order = batches(len(self.faces), s.batch_size, s.seed, self.step, self.steps, self.faces.weights)
         return read_ahead(self.faces, (indices[rank::world] for indices in order), self.processes.device)
 
     def _take_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

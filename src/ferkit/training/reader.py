@@ -17,6 +17,9 @@ __all__ = ["Faces", "read_ahead"]
 class Faces(Protocol):
     """What the loop asks of a face set."""
 
+    weights: NDArray[np.float64] | None
+    """How often each face is drawn, relative to the others; None draws all alike."""
+
     def __len__(self) -> int:
         """Count the faces."""
 

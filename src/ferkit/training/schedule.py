@@ -27,8 +27,10 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def batches(count: int, batch_size: int, seed: int, first: int, last: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the faces of steps ``first`` to ``last`` - 1: each epoch a new permutation, its incomplete batch left out.
+def batches(
+    count: int, batch_size: int, seed: int, first: int, last: int, weights: NDArray[np.float64] | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the faces of steps ``first`` to ``last`` - 1: each epoch a new order, its incomplete batch left out.
 
     Args:
         count: faces in all, at least ``batch_size``.
@@ -36,13 +38,28 @@ def batches(count: int, batch_size: int, seed: int, first: int, last: int) -> It
         seed: of the run.
         first: step to begin with; the steps before it are skipped, not replayed.
         last: step to stop before.
+        weights: (count,) >= 0, how often each face is drawn relative to the others; None draws each once an epoch.
     """
     per_epoch = count // batch_size
     for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
-        order = np.random.default_rng([seed, epoch]).permutation(count)
+        order = _epoch_order(count, weights, np.random.default_rng([seed, epoch]))
         for step in range(max(first, epoch * per_epoch), min(last, (epoch + 1) * per_epoch)):
             start = (step - epoch * per_epoch) * batch_size
             yield order[start : start + batch_size]
+
+
+def _epoch_order(count: int, weights: NDArray[np.float64] | None, random: np.random.Generator) -> NDArray[np.int64]:
+    """``count`` faces, each as often as its weight asks, rounded up or down by chance.
+
+    The faces stand on a line, each as long as its weight, and evenly spaced marks choose them: chance decides less
+    than where every draw is independent, and equal weights give each face once.
+    """
+    order = random.permutation(count)
+    if weights is None:
+        return order
+    ends = weights[order].cumsum()
+    marks = (np.arange(count) + random.random()) * (ends[-1] / count)
+    return random.permutation(order[ends.searchsorted(marks, side="right").clip(max=count - 1)])
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:

@@ -149,6 +149,7 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     network = _initial_backbone(recipe)
     learner = find_method(recipe.method)(network, feature_dim(network), recipe.settings)
     reading = TrainingFaces(faces, learner.needs, getattr(recipe.settings, "classes", ()))
+    reading.weigh(learner.face_weights)
     card = _card(recipe, faces, learner, run.name)
     watch = _watch(recipe, reading, learner, card, run, progress)
     processes.lead(lambda: _keep_recipe(recipe, run))

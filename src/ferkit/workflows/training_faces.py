@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ferkit.data.face_set import FaceSet
 
@@ -24,6 +26,7 @@ class TrainingFaces:
 
     def __init__(self, faces: FaceSet, needs: Collection[str] = (), classes: Sequence[str] = ()) -> None:
         self.faces = faces
+        self.weights: NDArray[np.float64] | None = None
         self._more: dict[str, NDArray[Any]] = {}
         if "label" in needs:
             self._more["label"] = _class_numbers(faces, classes)
@@ -32,6 +35,12 @@ class TrainingFaces:
 
     def __len__(self) -> int:
         return len(self.faces)
+
+    def weigh(self, face_weights: Callable[[Tensor], Tensor | None]) -> None:
+        """Let a method that needs labels say how often each face is drawn: its `Method.face_weights`."""
+        if "label" in self._more:
+            weights = face_weights(torch.from_numpy(self._more["label"]))
+            self.weights = None if weights is None else weights.numpy()
 
     def batch(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Return "crops", (n, H, W, 3) uint8, "label", (n,) int64, and "landmarks", (n, 5, 2) float32, as needed."""
