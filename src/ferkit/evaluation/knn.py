@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
+from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
 from ferkit.evaluation.score import Score, score_of
 
-__all__ = ["knn_accuracy"]
+__all__ = ["knn_accuracy", "knn_answers"]
 
 _BLOCK = 1024
 
-Rows = NDArray[np.floating[Any]]
+
+def knn_answers(
+    train: Rows, train_labels: Sequence[str], test: Rows, *, k: int = 20, temperature: float | None = None
+) -> Answers:
+    """Classify each test vector by its ``k`` nearest training vectors (cosine).
+
+    Args:
+        train: (N, D) of any length; faceless rows are left out.
+        train_labels: N labels.
+        test: (M, D) of any length.
+        k: neighbours, at most as many as training vectors.
+        temperature: a neighbour's vote weighs exp(cosine / temperature) (arXiv:1805.01978, section 3.4, which takes
+            0.07); None gives every neighbour one vote. A draw goes to the label that sorts first.
+
+    Returns:
+        (M,) labels; None for a faceless row.
+
+    Raises:
+        InputError: lengths or widths differ, a label is missing, there is nothing to classify, or ``k`` is not in
+            1..N.
+    """
+    check_parts(train, train_labels, test, None)
+    usable, asked = has_embedding(train), has_embedding(test)
+    if not 1 <= k <= usable.sum():
+        raise InputError(f"{k} neighbours were asked for; choose from 1 to the {usable.sum()} training vectors")
+    classes, numbers = np.unique(np.asarray(train_labels)[usable], return_inverse=True)
+    one_hot, units = np.eye(len(classes))[numbers], unit_rows(train[usable])
+    answers = np.full(len(test), None, object)
+    votes = [_vote(block @ units.T, one_hot, k, temperature) for block in _blocks(unit_rows(test[asked]))]
+    answers[asked] = classes[np.concatenate([*votes, np.empty(0, np.intp)])]
+    return answers
 
 
 def knn_accuracy(
@@ -28,26 +58,21 @@ def knn_accuracy(
     k: int = 20,
     temperature: float | None = None,
 ) -> Score:
-    """Classify each test vector by its ``k`` nearest training vectors (cosine).
+    """Return the share of test vectors that `knn_answers` gives the right label.
 
     Args:
         train: (N, D) of any length.
         train_labels: N labels.
-        test: (M, D) of any length.
+        test: (M, D) of any length; a faceless row is a wrong answer.
         test_labels: M labels; one that training does not hold is a wrong answer.
         k: neighbours, at most N.
-        temperature: a neighbour's vote weighs exp(cosine / temperature) (arXiv:1805.01978, section 3.4, which takes
-            0.07); None gives every neighbour one vote. A draw goes to the label that sorts first.
+        temperature: as in `knn_answers`.
 
     Raises:
         InputError: lengths differ, nothing to classify, or ``k`` is not in 1..N.
     """
-    _check(train, train_labels, test, test_labels, k)
-    classes, numbers = np.unique(np.asarray(train_labels), return_inverse=True)
-    one_hot = np.eye(len(classes))[numbers]
-    units = unit_rows(train)
-    votes = [_vote(block @ units.T, one_hot, k, temperature) for block in _blocks(unit_rows(test))]
-    return score_of(classes[np.concatenate(votes)], np.asarray(test_labels))
+    check_parts(train, train_labels, test, test_labels)
+    return score_of(knn_answers(train, train_labels, test, k=k, temperature=temperature), np.asarray(test_labels))
 
 
 def _vote(cosines: Rows, one_hot: NDArray[np.float64], k: int, temperature: float | None) -> NDArray[np.intp]:
@@ -65,15 +90,3 @@ def _vote(cosines: Rows, one_hot: NDArray[np.float64], k: int, temperature: floa
 
 def _blocks(rows: Rows) -> list[Rows]:
     return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
-
-
-def _check(train: Rows, train_labels: Sequence[str], test: Rows, test_labels: Sequence[str], k: int) -> None:
-    if len(train) != len(train_labels) or len(test) != len(test_labels):
-        raise InputError(
-            f"{len(train)} training and {len(test)} test vectors do not match "
-            f"{len(train_labels)} and {len(test_labels)} labels"
-        )
-    if not len(test):
-        raise InputError("there is no test vector to classify")
-    if not 1 <= k <= len(train):
-        raise InputError(f"{k} neighbours were asked for; choose from 1 to the {len(train)} training vectors")

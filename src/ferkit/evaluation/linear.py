@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
+from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
 from ferkit.evaluation.score import Score, score_of
+from ferkit.evaluation.splits import identity_split
 
-__all__ = ["STRENGTHS", "linear_accuracy"]
+__all__ = ["STRENGTHS", "LinearAnswers", "linear_accuracy", "linear_answers", "standardise"]
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse regularisations that are tried (scikit-learn's C); a ferkit default."""
@@ -19,8 +23,66 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _HELD_OUT = 5
 _ITERATIONS = 1000
 
-Rows = NDArray[np.floating[Any]]
 Labels = NDArray[np.str_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearAnswers:
+    """What a linear classifier says of the test part.
+
+    Attributes:
+        predicted: (M,) labels; None for a faceless row.
+        strength: the inverse regularisation that was chosen.
+        held_out: accuracy on the held-out part of train with each one that was tried.
+    """
+
+    predicted: Answers
+    strength: float
+    held_out: dict[float, float]
+
+
+def linear_answers(
+    train: Rows,
+    train_labels: Sequence[str],
+    test: Rows,
+    *,
+    train_identities: Sequence[str | None] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    seed: int = 0,
+) -> LinearAnswers:
+    """Fit multinomial logistic regression (L-BFGS) on standardised features, and let it judge the test part.
+
+    It minimises |W|²/2 + C Σ cross-entropy. C is the one of ``strengths`` that does best on a fifth of train, held out;
+    then all of train is fitted with it.
+
+    Args:
+        train: (N, D) features; their mean and deviation standardise both parts. Faceless rows are left out.
+        train_labels: N labels, of at least two classes, one of them with two rows.
+        test: (M, D) features.
+        train_identities: N people; the held-out fifth then shows nobody whom the rest shows. None takes a fifth of
+            each class, so that every class stays in the rest.
+        strengths: inverse regularisations to choose from.
+        seed: of the choice of the held-out rows.
+
+    Raises:
+        InputError: lengths or widths differ, a label is missing, or there is too little to fit, to choose by or to
+            judge.
+    """
+    check_parts(train, train_labels, test, None)
+    usable, asked = has_embedding(train), has_embedding(test)
+    labels = np.asarray(train_labels)[usable]
+    if len(np.unique(labels)) < 2:
+        raise InputError("a classifier needs training rows of at least two labels")
+    if train_identities is not None and len(train_identities) != len(train):
+        raise InputError(f"{len(train)} training vectors do not match {len(train_identities)} identities")
+    people = None if train_identities is None else [train_identities[row] for row in np.flatnonzero(usable)]
+    known, unknown = standardise(train[usable], test[asked])
+    tried = _try(known, labels, _held_out(labels, people, seed), strengths)
+    best = max(tried, key=lambda strength: tried[strength])
+    answers = np.full(len(test), None, object)
+    if asked.any():
+        answers[asked] = _fit(known, labels, best).predict(unknown)
+    return LinearAnswers(answers, best, tried)
 
 
 def linear_accuracy(
@@ -32,15 +94,12 @@ def linear_accuracy(
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
 ) -> Score:
-    """Fit multinomial logistic regression (L-BFGS) on standardised features and judge it on the test part.
-
-    The regularisation is the one that does best on a fifth of each training class, held out; then all of train is
-    fitted with it. The test part is looked at once.
+    """Return the share of test vectors that `linear_answers` gives the right label.
 
     Args:
-        train: (N, D) features; their mean and deviation standardise both parts.
-        train_labels: N labels, of at least two classes, one of them with five rows.
-        test: (M, D) features.
+        train: (N, D) features.
+        train_labels: N labels, of at least two classes, one of them with two rows.
+        test: (M, D) features; a faceless row is a wrong answer.
         test_labels: M labels; one that training does not hold is a wrong answer.
         strengths: inverse regularisations to choose from.
         seed: of the choice of the held-out rows.
@@ -48,22 +107,37 @@ def linear_accuracy(
     Raises:
         InputError: lengths differ, or there is too little to fit or to judge.
     """
-    labels, wanted = np.asarray(train_labels), np.asarray(test_labels)
-    _check(train, labels, test, wanted)
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    check_parts(train, train_labels, test, test_labels)
+    answers = linear_answers(train, train_labels, test, strengths=strengths, seed=seed)
+    return score_of(answers.predicted, np.asarray(test_labels))
+
+
+def standardise(train: Rows, test: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bring both parts to the mean 0 and the deviation 1 that the training part then has.
+
+    Args:
+        train: (N, D), finite.
+        test: (M, D), finite.
+    """
+    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     # A feature that never changes carries nothing; leave it at zero.
     scale = np.where(deviation > 0, deviation, 1)
-    train, test = (train - mean) / scale, (test - mean) / scale
-    held_out = _held_out(labels, seed)
-    if not held_out.any():
-        raise InputError("no class has five training rows, so none can be held out to choose the regularisation")
+    known, unknown = (((part - mean) / scale).astype(np.float32) for part in (train, test))
+    return known, unknown
+
+
+def _try(
+    features: Rows, labels: Labels, held_out: NDArray[np.bool_], strengths: Sequence[float]
+) -> dict[float, float]:
+    """Return the accuracy on the held-out rows with each strength."""
+    rest = ~held_out
+    if len(np.unique(labels[rest])) < 2:
+        raise InputError("without its held-out part, training has rows of one label alone; give faces of more people")
 
     def judge(strength: float) -> float:
-        fitted = _fit(train[~held_out], labels[~held_out], strength)
-        return float(np.mean(fitted.predict(train[held_out]) == labels[held_out]))
+        return float(np.mean(_fit(features[rest], labels[rest], strength).predict(features[held_out]) == labels[held_out]))
 
-    best = max(strengths, key=judge)
-    return score_of(_fit(train, labels, best).predict(test), wanted)
+    return {strength: judge(strength) for strength in strengths}
 
 
 def _fit(features: Rows, labels: Labels, strength: float) -> Any:  # noqa: ANN401 (scikit-learn has no types)
@@ -72,22 +146,17 @@ def _fit(features: Rows, labels: Labels, strength: float) -> Any:  # noqa: ANN40
     return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features, labels)
 
 
-def _held_out(labels: Labels, seed: int) -> NDArray[np.bool_]:
-    """Mark a random fifth of each class, rounded down, so that every class stays in the other part."""
+def _held_out(labels: Labels, identities: Sequence[str | None] | None, seed: int) -> NDArray[np.bool_]:
+    """Mark the rows to choose by: a fifth, or more where no label has five rows."""
+    most = max(Counter(labels.tolist()).values())
+    if most < 2:
+        raise InputError("no class has two training rows, so none can be held out to choose the regularisation")
+    if identities is not None:
+        return identity_split(labels.tolist(), identities, held_out=min(_HELD_OUT, most), seed=seed)
     random = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), dtype=bool)
     for name in np.unique(labels):
         rows = random.permutation(np.flatnonzero(labels == name))
-        chosen[rows[: len(rows) // _HELD_OUT]] = True
+        # A class of two to four rows gives one, a class of one row none.
+        chosen[rows[: max(len(rows) // _HELD_OUT, min(1, len(rows) - 1))]] = True
     return chosen
-
-
-def _check(train: Rows, labels: Labels, test: Rows, wanted: Labels) -> None:
-    if len(train) != len(labels) or len(test) != len(wanted):
-        raise InputError(
-            f"{len(train)} training and {len(test)} test vectors do not match {len(labels)} and {len(wanted)} labels"
-        )
-    if not len(test):
-        raise InputError("there is no test vector to classify")
-    if len(np.unique(labels)) < 2:
-        raise InputError("a classifier needs training rows of at least two labels")

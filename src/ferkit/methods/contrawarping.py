@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -22,7 +21,13 @@ from ferkit.methods.views import Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import nt_xent_loss, regression_loss
-from ferkit.ops.repulsion import own_warps_nt_xent_loss, warp_hinge_loss, warp_info_nce_loss, warp_repel_loss
+from ferkit.ops.repulsion import (
+    own_warps_nt_xent_loss,
+    warp_gap,
+    warp_hinge_loss,
+    warp_info_nce_loss,
+    warp_repel_loss,
+)
 
 __all__ = ["ContraWarping", "ContraWarpingSettings"]
 
@@ -88,7 +93,7 @@ class ContraWarping(Method[ContraWarpingSettings]):
         pairs = ((online_a, target_b), (online_b, target_a))
         attract = torch.stack([regression_loss(online, target) for online, target in pairs]).sum()
         beside = torch.stack([self._byol_term(online, target, warped) for online, target in pairs]).sum()
-        return {"loss": attract + self.settings.weight * beside, **_gap(online_a, target_b, warped)}
+        return {"loss": attract + self.settings.weight * beside, "gap": warp_gap(online_a, target_b, warped)}
 
     def _byol_term(self, online: Tensor, target: Tensor, warped: Tensor) -> Tensor:
         s = self.settings
@@ -103,7 +108,7 @@ class ContraWarping(Method[ContraWarpingSettings]):
     def _simclr_loss(self, views: Views) -> dict[str, Tensor]:
         projected = self.projector(self.backbone(_together(views))).chunk(2 + len(views.warped))
         a, b, *warped = (gather_rows(rows) for rows in projected)
-        return {"loss": self._nt_xent(a, b, torch.stack(warped)), **_gap(a, b, torch.stack(warped))}
+        return {"loss": self._nt_xent(a, b, torch.stack(warped)), "gap": warp_gap(a, b, torch.stack(warped))}
 
     def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor) -> Tensor:
         tau = self.settings.temperature
@@ -122,9 +127,3 @@ class ContraWarping(Method[ContraWarpingSettings]):
 
 def _together(views: Views) -> Tensor:
     return torch.cat([views.a, views.b, *views.warped])
-
-
-@torch.no_grad()
-def _gap(anchor: Tensor, positive: Tensor, warped: Tensor) -> dict[str, Tensor]:
-    near = F.cosine_similarity(anchor, positive, dim=-1).mean()
-    return {"gap": near - F.cosine_similarity(anchor[None], warped, dim=-1).mean()}

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Literal, Self, cast
 
 import torch
-import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
@@ -25,6 +24,7 @@ from ferkit.methods.views import Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import class_loss, nt_xent_loss, supervised_contrastive_loss
+from ferkit.ops.repulsion import warp_gap
 
 __all__ = ["CoarseClass", "CrsCont", "CrsContSettings"]
 
@@ -164,7 +164,7 @@ class CrsCont(Method[CrsContSettings]):
         contrast = supervised_contrastive_loss(anchors, coarse, self.weights, s.temperature, negatives)
         figures = {"contrast": contrast, **self._further_terms(anchors, coarse)}
         if negatives is not None:
-            figures["gap"] = _gap(a, b, torch.stack(warped))
+            figures["gap"] = warp_gap(a, b, torch.stack(warped))
         loss = contrast + s.classify * figures.get("classify", 0) + s.agree * figures.get("agree", 0)
         return {"loss": loss, **figures}
 
@@ -181,12 +181,6 @@ class CrsCont(Method[CrsContSettings]):
             a, b = self.classifier(anchors).softmax(1).chunk(2)
             terms["agree"] = nt_xent_loss(a, b, self.settings.temperature)
         return terms
-
-
-@torch.no_grad()
-def _gap(a: Tensor, b: Tensor, warped: Tensor) -> Tensor:
-    """Mean cosine of the two views of a face, less that of a view and the face's warps."""
-    return F.cosine_similarity(a, b, dim=-1).mean() - F.cosine_similarity(a[None], warped, dim=-1).mean()
 
 
 def _too_few_classes(settings: CrsContSettings, found: Sequence[str], faces: int) -> str:

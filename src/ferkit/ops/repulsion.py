@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["own_warps_nt_xent_loss", "warp_hinge_loss", "warp_info_nce_loss", "warp_repel_loss"]
+__all__ = ["own_warps_nt_xent_loss", "warp_gap", "warp_hinge_loss", "warp_info_nce_loss", "warp_repel_loss"]
 
 
 def warp_hinge_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, margin: float) -> Tensor:
@@ -87,3 +87,19 @@ def own_warps_nt_xent_loss(a: Tensor, b: Tensor, warps: Tensor, temperature: flo
 def _cosines(prediction: Tensor, targets: Tensor) -> Tensor:
     """(B, D), (..., B, D) -> (..., B) cosines in float32, without gradient for the targets."""
     return F.cosine_similarity(prediction.float().expand_as(targets), targets.detach().float(), dim=-1)
+
+
+@torch.no_grad()
+def warp_gap(anchor: Tensor, positive: Tensor, warped: Tensor) -> Tensor:
+    """How much nearer a face's other view is than its own warps: while this is 0, the warps teach nothing.
+
+    Args:
+        anchor: (B, D) of one view, any norm.
+        positive: (B, D) of the other view.
+        warped: (K, B, D) of K warps of the same faces.
+
+    Returns:
+        () mean cosine of anchor and positive, less that of anchor and warp, in [-2, 2].
+    """
+    near = F.cosine_similarity(anchor, positive, dim=-1).mean()
+    return near - F.cosine_similarity(anchor[None], warped, dim=-1).mean()

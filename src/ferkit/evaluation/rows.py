@@ -1,0 +1,68 @@
+"""Rows of embeddings beside what is known of them: the checks that all protocols share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.errors import InputError
+
+__all__ = ["Answers", "Rows", "check_parts", "check_rows", "coverage", "has_embedding", "numbered_groups"]
+
+Rows = NDArray[np.floating[Any]]
+"""(N, D) embeddings; a row that is not finite says that no face was found."""
+
+Answers = NDArray[np.object_]
+"""(N,) predicted labels; None where there was no face to judge."""
+
+
+def has_embedding(vectors: Rows) -> NDArray[np.bool_]:
+    """Return (N,) False for the faceless rows, which hold a value that is not finite."""
+    return np.asarray(np.isfinite(vectors).all(axis=1))
+
+
+def coverage(vectors: Rows) -> float:
+    """Return the share of rows that hold an embedding, in [0, 1]."""
+    return float(has_embedding(vectors).mean())
+
+
+def numbered_groups(names: Sequence[str | None]) -> NDArray[np.int64]:
+    """Return (N,) numbers from 0, the same for equal names; each None is a group of its own."""
+    known = sorted({name for name in names if name is not None})
+    number = {name: place for place, name in enumerate(known)}
+    alone = iter(range(len(known), len(known) + len(names)))
+    return np.array([next(alone) if name is None else number[name] for name in names], np.int64)
+
+
+def check_rows(vectors: Rows, **columns: Sequence[Any]) -> None:
+    """Raise an InputError unless the vectors are (N, D), N at least 1, and every column has N entries."""
+    if vectors.ndim != 2:
+        raise InputError(f"vectors of shape {vectors.shape} were given; give rows, (number of faces, dimensions)")
+    if not len(vectors):
+        raise InputError("there are no vectors to judge; give at least one")
+    for name, column in columns.items():
+        if len(column) != len(vectors):
+            raise InputError(f"{len(vectors)} vectors do not match {len(column)} {name}; give one for each")
+
+
+def check_parts(train: Rows, train_labels: Sequence[Any], test: Rows, test_labels: Sequence[Any] | None) -> None:
+    """Raise an InputError unless both parts can be used: lengths and widths match, every row has its label."""
+    wanted = len(test) if test_labels is None else len(test_labels)
+    if len(train) != len(train_labels) or len(test) != wanted:
+        raise InputError(
+            f"{len(train)} training and {len(test)} test vectors do not match {len(train_labels)} and {wanted} labels"
+        )
+    if not len(test):
+        raise InputError("there is no test vector to classify")
+    if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1]:
+        raise InputError(
+            f"training vectors of shape {train.shape} and test vectors of shape {test.shape} do not go together; "
+            "embed both parts with one encoder"
+        )
+    for part, labels in (("training", train_labels), ("test", test_labels or ())):
+        missing = sum(label is None for label in labels)
+        if missing:
+            raise InputError(f"{missing} of {len(labels)} {part} rows have no label; leave them out")
