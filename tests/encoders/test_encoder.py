@@ -69,6 +69,14 @@ def test_mean_and_std_are_applied_per_channel():
     np.testing.assert_allclose(features, [[0.0, -2.0, 0.5]], atol=1e-6)
 
 
+def test_a_gray_encoder_sees_luminance_alone():
+    vectors = mean_colour(gray=True).features(crops([200, 0, 0], [0, 100, 0], [10, 20, 250]))
+    expected = [200 * 0.299, 100 * 0.587, 10 * 0.299 + 20 * 0.587 + 250 * 0.114]
+    np.testing.assert_allclose(vectors * 255, np.repeat([expected], 3, axis=0).T, atol=1e-3)
+    gray = crops([77, 77, 77])
+    np.testing.assert_allclose(mean_colour(gray=True).features(gray), mean_colour().features(gray), atol=1e-6)
+
+
 def test_prepare_keeps_pixels_in_place():
     faces = noise(2)
     images = mean_colour().prepare(faces)

@@ -30,9 +30,10 @@ SMALL = {"views.size": 32, "hidden": 32, "log_steps": 1, "checkpoint_steps": 2}
 QUICK = {"backbone": "test_resnet", "batch_size": 4, "epochs": 2, "settings": SMALL, "device": "cpu"}
 
 
-def write_faces(path, count, **known):
+def write_faces(path, count, channels=3, **known):
     """A face set of noise; labels and identities as functions of the row."""
-    pixels = np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 128, 128, channels), dtype=np.uint8)
+    pixels = np.broadcast_to(pixels, (count, 128, 128, 3))
     unknown = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
     rows = [
         Face(f"/photos/{row}.jpg", 1, sha256=f"{row:064x}", **unknown | {name: of(row) for name, of in known.items()})
@@ -160,6 +161,12 @@ def test_image_folder_and_parquet_are_aligned_on_the_way(tmp_path):
     assert a.faces == b.faces == 6
     first, second = (load_file(tmp_path / name / "encoder.safetensors") for name in ("a", "b"))
     assert all(np.array_equal(first[key].numpy(), second[key].numpy()) for key in first)
+
+
+def test_faces_without_colour_make_an_encoder_that_is_shown_none(faces, tmp_path):
+    gray = write_faces(tmp_path / "gray", 13, channels=1)
+    runs = [pretrain(source, tmp_path / f"run {source.name}", **QUICK).run for source in (faces, gray)]
+    assert [load_encoder(run).entry.gray for run in runs] == [False, True]
 
 
 def test_starting_from_an_encoder(faces, tmp_path):

@@ -26,6 +26,7 @@ from ferkit.encoders.registry import (
 )
 from ferkit.encoders.weights import PICKLED, check_format, load_weights, save_weights, serialize, sha256_of
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
+from ferkit.ops.colour import LUMA
 from ferkit.ops.device import pick_device
 
 __all__ = ["ENTRY_NAME", "WEIGHTS_NAME", "Encoder", "load_encoder", "random_encoder", "save_encoder"]
@@ -51,6 +52,7 @@ class Encoder(nn.Module):
     center: Tensor
     mean: Tensor
     std: Tensor
+    luma: Tensor
 
     def __init__(
         self, entry: EncoderCard, backbone: nn.Module, *, center: Tensor | None = None, sha256: str = ""
@@ -62,6 +64,7 @@ class Encoder(nn.Module):
         self.register_buffer("center", torch.zeros(entry.dim) if center is None else center.detach().float())
         self.register_buffer("mean", torch.tensor(entry.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(entry.std).view(3, 1, 1), persistent=False)
+        self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1), persistent=False)
         self.eval()
 
     @property
@@ -96,7 +99,8 @@ class Encoder(nn.Module):
             crops: (B, H, W, 3) uint8 RGB, aligned to the entry's template, H and W at least ``entry.field``.
 
         Returns:
-            (B, 3, S, S) float32 on the encoder's device: (RGB / 255 - mean) / std.
+            (B, 3, S, S) float32 on the encoder's device: (RGB / 255 - mean) / std, where the entry says so of the
+            luminance in place of R, G and B.
         """
         field, size = self.entry.field, self.entry.input_size
         top, left = ((side - field) // 2 for side in crops.shape[1:3])
@@ -104,6 +108,8 @@ class Encoder(nn.Module):
         # The copy makes a read-only memory map writable, without which torch warns.
         pixels = square if isinstance(square, Tensor) else torch.from_numpy(np.array(square))
         images = pixels.to(self.center.device).permute(0, 3, 1, 2).float() / 255
+        if self.entry.gray:
+            images = (images * self.luma).sum(1, keepdim=True).expand(-1, 3, -1, -1)
         if field != size:
             images = F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

@@ -108,6 +108,8 @@ class EncoderCard(_Strict):
     """Side in crop pixels of the centre square that these images show; resized to ``input_size`` where they differ."""
     crop: str = "ferkit-128"
     """The template that faces are aligned to before."""
+    gray: bool = False
+    """Whether these images are brought to gray first: a network that has only seen gray faces is shown no others."""
     mean: Rgb = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     std: Rgb = IMAGENET_STD

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ferkit._version import __version__
@@ -36,6 +37,7 @@ from ferkit.workflows.training_faces import TrainingFaces
 __all__ = ["PretrainResult", "pretrain"]
 
 CENTER_FACES = 4096
+_GRAY_LEVELS = 2  # by which decoded gray pictures may differ between their channels
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,7 @@ def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> En
         arch=recipe.backbone,
         dim=feature_dim(learner.backbone),
         input_size=views.size,
+        gray=_are_gray(faces),
         mean=views.mean,
         std=views.std,
         crop=faces.template,
@@ -272,6 +275,17 @@ def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> En
             method=recipe.method, recipe="recipe.yaml", data="", faces=len(faces), commit=f"ferkit {__version__}"
         ),
     )
+
+
+def _are_gray(faces: FaceSet) -> bool:
+    """Whether a network that learns from these faces never sees colour."""
+    some = faces.crops(_some_rows(faces)).astype(np.int16)
+    return bool((some.max(axis=3) - some.min(axis=3)).max() <= _GRAY_LEVELS)
+
+
+def _some_rows(faces: FaceSet) -> NDArray[np.int64]:
+    """Rows of up to 4096 faces, always the same, rising."""
+    return np.sort(np.random.default_rng(0).permutation(len(faces))[:CENTER_FACES])
 
 
 def _watch(
@@ -301,7 +315,6 @@ def _save_encoders(trained: Trained, card: EncoderCard, faces: FaceSet, run: Pat
 def _save_encoder(backbone: nn.Module, card: EncoderCard, steps: int, faces: FaceSet, folder: Path) -> None:
     """Write the backbone with the mean feature of up to 4096 faces as its centre."""
     trained_on = card.trained_on and card.trained_on.model_copy(update={"steps": steps})
-    some = np.sort(np.random.default_rng(0).permutation(len(faces))[:CENTER_FACES])
     encoder = Encoder(card, backbone).to(next(backbone.parameters()).device)
-    center = torch.from_numpy(features_of(encoder, faces, some).mean(0))
+    center = torch.from_numpy(features_of(encoder, faces, _some_rows(faces)).mean(0))
     save_encoder(folder, backbone.state_dict(), card.model_copy(update={"trained_on": trained_on}), center=center)
