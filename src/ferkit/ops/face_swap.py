@@ -21,7 +21,7 @@ _DIRECTIONS = 64
 """Tangents of the outline; between two of them it errs by 1 - cos(pi / 64), a thousandth of the distance."""
 
 _CHUNK = 16
-"""Faces that are worked on at a time: few enough for their pixels to stay in a core's cache between the operations."""
+"""Faces that a CPU works on at a time: few enough for their pixels to stay in a core's cache between the operations."""
 
 
 def inner_face_mask(points: Tensor, size: int, margin: float, feather: float) -> Tensor:
@@ -50,8 +50,9 @@ def inner_face_mask(points: Tensor, size: int, margin: float, feather: float) ->
 def swap_faces(inner: Tensor, outer: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
     """Show the inner face of each chosen crop on the outer face of another, in the other's colours.
 
-    The pasted face takes over the other's mean colour under the mask, and its contrast up to a factor of two. With
-    ``chosen`` on the CPU nothing waits for an accelerator that holds the crops.
+    Under the mask the pasted face takes over the other's mean colour, the spread of its luma within a factor of two,
+    and that of its chroma where it is less: on a gray face it is gray. With ``chosen`` on the CPU nothing waits for an
+    accelerator that holds the crops.
 
     Args:
         inner: (B, H, W, 3) uint8 crops whose expressions are kept.
@@ -64,29 +65,35 @@ def swap_faces(inner: Tensor, outer: Tensor, mask: Tensor, chosen: Tensor) -> Te
         (B, H, W, 3) uint8; the crops that are not chosen come back as they are.
     """
     swapped = inner.clone()
-    for rows in chosen.nonzero().squeeze(1).split(_CHUNK):
-        at = rows.to(inner.device)
+    rows = chosen.nonzero().squeeze(1).to(inner.device)
+    step = _CHUNK if inner.device.type == "cpu" else max(1, len(rows))
+    for start in range(0, len(rows), step):
+        at = rows[start : start + step]
         swapped[at] = _paste(inner[at], outer[at], mask)
     return swapped
 
 
 def _paste(inner: Tensor, outer: Tensor, mask: Tensor) -> Tensor:
-    below, above = outer.to(mask.dtype), inner.to(mask.dtype)
-    (mean_below, contrast_below), (mean_above, contrast_above) = (_statistics(x, mask) for x in (below, above))
-    gain = (contrast_below / contrast_above).clamp(0.5, 2)[:, None]
-    offset = mean_below - gain * mean_above
-    # Both are affine in the pixels: below + mask * (gain * above + offset - below).
-    matched = torch.addcmul(offset[:, None, None], above, gain[:, None, None])
-    return torch.lerp(below, matched, mask[..., None]).round_().clamp_(0, 255).to(torch.uint8)
+    below, above = outer.to(mask.dtype).flatten(1, 2), inner.to(mask.dtype).flatten(1, 2)
+    (mean_below, *spread_below), (mean_above, *spread_above) = (_statistics(x, mask) for x in (below, above))
+    luma, chroma = (b / a for b, a in zip(spread_below, spread_above, strict=True))
+    to_gray = mask.new_tensor(LUMA).expand(3, 3)
+    # More than the face's own chroma would turn what is gray on reddish skin, such as teeth, blue on pale skin.
+    gain = luma.clamp(0.5, 2) * to_gray + chroma.clamp(max=1) * (torch.eye(3, device=mask.device) - to_gray)
+    matched = torch.baddbmm(mean_below - mean_above @ gain.mT, above, gain.mT)
+    swapped = torch.lerp(below, matched, mask.flatten()[:, None])
+    return swapped.round_().clamp_(0, 255).to(torch.uint8).view(inner.shape)
 
 
-def _statistics(crops: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 3) mean colours and (B,) standard deviations of the gray, weighted by the mask; the latter at least 1."""
-    weights = mask.flatten() / mask.sum()
-    mean = weights @ crops.flatten(1, 2)
-    gray = crops.flatten(1, 2) @ crops.new_tensor(LUMA)
-    variance = gray.square() @ weights - (mean @ crops.new_tensor(LUMA)).square()
-    return mean, variance.clamp(min=1).sqrt()
+def _statistics(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, 1, 3) mean colours under the mask and (B, 1, 1) spreads of luma and chroma, at least one level each."""
+    weights = (mask / mask.sum()).flatten()
+    mean = (weights @ pixels)[:, None]
+    centered = pixels - mean
+    gray = centered @ mask.new_tensor(LUMA)
+    chroma = (centered - gray[..., None]).square().sum(2)
+    luma_spread, chroma_spread = ((weights @ square.mT).clamp(min=1).sqrt() for square in (gray.square(), chroma))
+    return mean, luma_spread[:, None, None], chroma_spread[:, None, None]
 
 
 def stranger_rows(person: Tensor, drawn: Tensor) -> Tensor:

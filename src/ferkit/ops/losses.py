@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["class_loss", "info_nce_loss", "nt_xent_loss", "regression_loss", "supervised_contrastive_loss"]
+__all__ = [
+    "class_loss",
+    "cosine_matrix",
+    "info_nce_loss",
+    "nt_xent_loss",
+    "regression_loss",
+    "supervised_contrastive_loss",
+]
 
 
 def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -37,7 +44,7 @@ def nt_xent_loss(a: Tensor, b: Tensor, temperature: float, negatives: Tensor | N
     """
     anchors = torch.cat([a, b])
     others = anchors if negatives is None else torch.cat([anchors, negatives])
-    logits = _cosines(anchors, others) / temperature
+    logits = cosine_matrix(anchors, others) / temperature
     logits.fill_diagonal_(-torch.inf)
     rows = len(a)
     partner = torch.arange(2 * rows, device=a.device).roll(rows)
@@ -57,7 +64,7 @@ def info_nce_loss(query: Tensor, key: Tensor, queue: Tensor, temperature: float)
         () mean over the B queries of -log softmax of their key.
     """
     own = F.cosine_similarity(query.float(), key.detach().float(), dim=1)
-    logits = torch.cat([own[:, None], _cosines(query, queue.detach())], 1) / temperature
+    logits = torch.cat([own[:, None], cosine_matrix(query, queue.detach())], 1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
 
 
@@ -102,14 +109,22 @@ def supervised_contrastive_loss(
     """
     anchors, label = anchors[label >= 0], label[label >= 0]
     others = anchors if negatives is None else torch.cat([anchors, negatives])
-    logits = _cosines(anchors, others) / temperature
+    logits = cosine_matrix(anchors, others) / temperature
     logits.fill_diagonal_(-torch.inf)
     positive = F.pad(label[:, None] == label, (0, len(others) - len(anchors))).fill_diagonal_(False)
     summed = torch.where(positive, logits.log_softmax(1), 0).sum(1)
     return -(weights[label] * summed / positive.sum(1).clamp(min=1)).sum() / max(len(anchors), 1)
 
 
-def _cosines(a: Tensor, b: Tensor) -> Tensor:
-    """(A, D), (B, D) -> (A, B) cosines in float32: over a small temperature, half precision costs too much."""
+def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines of all pairs, in float32 under any autocast: over a small temperature, half precision costs too much.
+
+    Args:
+        a: (A, D), any norm.
+        b: (B, D), any norm.
+
+    Returns:
+        (A, B) in [-1, 1].
+    """
     with torch.autocast(a.device.type, enabled=False):
         return F.normalize(a.float(), dim=1) @ F.normalize(b.float(), dim=1).T

@@ -1,0 +1,222 @@
+"""Pairs of faces of one clip: a positive shortly before or after an anchor, and a hard negative far from it.
+
+TimeAug and HardNeg of SSL-FER (Shu et al., BMVC 2022, arXiv:2210.03853). Their frames are 0.24 s apart: positives two
+to six frames away with weights 5 to 1, hard negatives from twelve frames on. Here both are in seconds, so that they
+hold at any frame rate, and five sub-windows stand for the five offsets: at the authors' rate each holds one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ferkit.errors import InputError
+
+__all__ = ["ClipPairs", "ClipWindows", "WindowCounts", "Windows", "clip_numbers"]
+
+Integers = NDArray[np.int64]
+
+_TICKS = 1_000_000
+"""A second in whole microseconds, in which 12 frames at 25 a second are 0.48 s and no rounding moves a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How far apart the faces of a pair are.
+
+    Attributes:
+        nearest: least distance of a positive, in seconds, > 0.
+        farthest: largest distance of a positive, in seconds.
+        weights: chances of the equal sub-windows from nearest to farthest, relative to each other, > 0.
+        hard: least distance of a hard negative, in seconds; beyond that of any positive.
+
+    Raises:
+        InputError: the distances do not rise, or a weight is not positive.
+    """
+
+    nearest: float = 0.48
+    farthest: float = 1.44
+    weights: tuple[float, ...] = (5, 4, 3, 2, 1)
+    hard: float = 2.88
+
+    def __post_init__(self) -> None:
+        distances = (self.nearest, self.farthest, self.hard)
+        if not 0 < self.nearest < self.farthest < self.hard < math.inf:
+            listed = ", ".join(f"{distance:g}" for distance in distances)
+            raise InputError(
+                f"the distances nearest, farthest and hard must rise from above 0, unlike {listed} seconds"
+            )
+        if not self.weights or not all(0 < weight < math.inf for weight in self.weights):
+            raise InputError(f"weights of sub-windows must be positive numbers, unlike {list(self.weights)}")
+
+    def edges(self) -> Integers:
+        """(sub-windows + 1,) microseconds where they begin; the last, where the first beyond them would."""
+        edges = np.rint(np.linspace(self.nearest, self.farthest, len(self.weights) + 1) * _TICKS).astype(np.int64)
+        edges[-1] += 1  # the farthest offset itself belongs to the last
+        return edges
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """What can be drawn from a face set.
+
+    Attributes:
+        faces: all rows.
+        untimed: rows without a clip or a time, which are in no pair.
+        lonely: rows of a clip that has no positive for them, which are in no pair.
+        clips: clips that anchors come from.
+        short_clips: those of them that have no hard negative for any anchor.
+        without_hard_negative: anchors that have none, those of the short clips and others.
+    """
+
+    faces: int
+    untimed: int
+    lonely: int
+    clips: int
+    short_clips: int
+    without_hard_negative: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPairs:
+    """Rows drawn for (n,) anchors; -1 in both of the latter where an anchor has no hard negative.
+
+    Attributes:
+        positive: (n,) a positive of each anchor.
+        hard_negative: (n,) a hard negative of each anchor.
+        hard_positive: (n,) a positive of each hard negative, which is an anchor too.
+    """
+
+    positive: Integers
+    hard_negative: Integers
+    hard_positive: Integers
+
+
+def clip_numbers(names: pa.ChunkedArray) -> Integers:
+    """Number the clips of a face set's column in the order in which they first occur; -1 where there is none."""
+    codes = names.combine_chunks().dictionary_encode()
+    return np.asarray(codes.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+
+
+class ClipWindows:
+    """Draws pairs, anew at each call.
+
+    Args:
+        clip: (N,) number of each face's clip, -1 for none, in any order, see `clip_numbers`.
+        time_s: (N,) seconds, in any order; NaN where unknown.
+        windows: how far apart the faces of a pair are.
+
+    Attributes:
+        anchors: (A,) rows that have a positive, clip by clip and in the order of time.
+        has_hard_negative: (A,) whether each has a hard negative, itself with a positive.
+        counts: what was left out.
+    """
+
+    def __init__(self, clip: Integers, time_s: NDArray[np.float64], windows: Windows = Windows()) -> None:
+        self._edges, self._hard = windows.edges(), round(windows.hard * _TICKS)
+        self._weights = np.array(windows.weights, np.float64)
+        timed = np.flatnonzero((clip >= 0) & np.isfinite(time_s))
+        timed = timed[np.lexsort((time_s[timed], clip[timed]))]
+        time = _one_after_another(clip[timed], time_s[timed], self._hard)
+        # Distance is mutual: who has no positive is nobody's either, so that without them every face has one still.
+        paired = _any_within(time, self._edges[0], self._edges[-1])
+        self.anchors, self._time = timed[paired], time[paired]
+        self._place = np.full(len(clip), -1, np.int64)
+        self._place[self.anchors] = np.arange(len(self.anchors))
+        _, first, sizes = np.unique(clip[self.anchors], return_index=True, return_counts=True)
+        self._begin, self._end = (np.repeat(edge, sizes) for edge in (first, first + sizes))
+        before, after = self._hard_negatives(np.arange(len(self.anchors)))
+        self.has_hard_negative = before + after > 0
+        hard_clips = np.add.reduceat(self.has_hard_negative, first, dtype=np.int64) if len(first) else first
+        self.counts = WindowCounts(
+            faces=len(clip),
+            untimed=len(clip) - len(timed),
+            lonely=len(timed) - len(self.anchors),
+            clips=len(first),
+            short_clips=int((hard_clips == 0).sum()),
+            without_hard_negative=int((~self.has_hard_negative).sum()),
+        )
+
+    def draw(self, rows: Integers, generator: np.random.Generator) -> ClipPairs:
+        """Draw a positive and a hard negative for each anchor.
+
+        A sub-window is drawn by its weight among those that hold a frame, then its side, then a frame of it, evenly;
+        a hard negative evenly among all frames of the clip that are far enough.
+
+        Args:
+            rows: (n,) some of `anchors`, in any order, repeated or not.
+            generator: source of all randomness.
+
+        Raises:
+            ValueError: a row is not among `anchors`.
+        """
+        places = self._place[rows]
+        if (places < 0).any():
+            raise ValueError(f"row {rows[places < 0][0]} has no positive; draw for rows of `anchors` only")
+        positive = self._draw_positive(places, generator)
+        hard_negative = self._draw_hard_negative(places, generator)
+        found = hard_negative >= 0
+        hard_positive = np.full_like(hard_negative, -1)
+        hard_positive[found] = self.anchors[self._draw_positive(hard_negative[found], generator)]
+        return ClipPairs(
+            positive=self.anchors[positive],
+            hard_negative=np.where(found, self.anchors[hard_negative], -1),
+            hard_positive=hard_positive,
+        )
+
+    def _draw_positive(self, places: Integers, generator: np.random.Generator) -> Integers:
+        first, count = self._positives(places)
+        drawn = generator.random((3, len(places)))
+        each = np.arange(len(places))
+        ends = np.cumsum(self._weights * (count.sum(1) > 0), axis=1)
+        window = (ends <= drawn[0, :, None] * ends[:, -1:]).sum(1)
+        before, after = count[each, :, window].T > 0
+        side = np.where(before & after, drawn[1] < 0.5, after).astype(np.int64)
+        nth = (drawn[2] * count[each, side, window]).astype(np.int64)
+        places_drawn: Integers = first[each, side, window] + nth
+        return places_drawn
+
+    def _positives(self, places: Integers) -> tuple[Integers, Integers]:
+        """(n, 2, sub-windows) places where the frames of each begin, before and after the anchors, and their number."""
+        time = self._time[places, None]
+        before = np.searchsorted(self._time, time - self._edges, side="right")
+        after = np.searchsorted(self._time, time + self._edges, side="left")
+        first = np.stack([before[:, 1:], after[:, :-1]], axis=1)
+        return first, np.stack([before[:, :-1], after[:, 1:]], axis=1) - first
+
+    def _draw_hard_negative(self, places: Integers, generator: np.random.Generator) -> Integers:
+        before, after = self._hard_negatives(places)
+        nth = (generator.random(len(places)) * (before + after)).astype(np.int64)
+        place = np.where(nth < before, self._begin[places] + nth, self._end[places] - after + nth - before)
+        return np.where(before + after > 0, place, -1)
+
+    def _hard_negatives(self, places: Integers) -> tuple[Integers, Integers]:
+        """(n,) how many frames of the clip are far enough before each anchor, and after it."""
+        time, begin, end = self._time[places], self._begin[places], self._end[places]
+        before = np.searchsorted(self._time, time - self._hard, side="right") - begin
+        after = end - np.searchsorted(self._time, time + self._hard, side="left")
+        return before, after
+
+
+def _one_after_another(clip: Integers, time_s: NDArray[np.float64], gap: int) -> Integers:
+    """(n,) microseconds of sorted frames, as if each clip began more than ``gap`` after the last one's end."""
+    if not len(clip):
+        return np.empty(0, np.int64)
+    begins = np.flatnonzero(np.diff(clip, prepend=-1))
+    number = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(clip)))
+    time = np.rint((time_s - time_s[begins][number]) * _TICKS).astype(np.int64)
+    lasts = time[np.append(begins[1:], len(clip)) - 1]
+    shifted: Integers = time + (np.cumsum(lasts + gap + 1) - (lasts + gap + 1))[number]
+    return shifted
+
+
+def _any_within(time: Integers, nearest: int, beyond: int) -> NDArray[np.bool_]:
+    """(n,) whether another frame is at least ``nearest`` and less than ``beyond`` away, before or after."""
+    after = np.searchsorted(time, time + beyond, side="left") > np.searchsorted(time, time + nearest, side="left")
+    before = np.searchsorted(time, time - nearest, side="right") > np.searchsorted(time, time - beyond, side="right")
+    paired: NDArray[np.bool_] = after | before
+    return paired
