@@ -4,7 +4,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from ferkit.errors import InputError
 from ferkit.evaluation import knn as knn_module
-from ferkit.evaluation.knn import knn_accuracy
+from ferkit.evaluation.knn import knn_accuracy, knn_answers
 
 
 def clouds(seed, count, spread=2.0):
@@ -68,3 +68,13 @@ def test_bad_input(change, words):
     good = {"train": np.eye(2), "train_labels": ["a", "b"], "test": np.eye(2), "test_labels": ["a", "b"], "k": 1}
     with pytest.raises(InputError, match=words):
         knn_accuracy(**{**good, **change})
+
+
+def test_faceless_rows_are_no_neighbours_and_are_not_answered():
+    train = np.array([[1.0, 0.0], [np.nan, np.nan], [0.0, 1.0]])
+    test = np.array([[2.0, 0.1], [np.nan, np.nan], [0.0, 3.0]])
+    assert knn_answers(train, ["a", "b", "b"], test, k=1).tolist() == ["a", None, "b"]
+    assert knn_accuracy(train, ["a", "b", "b"], test, ["a", "a", "b"], k=1).accuracy == pytest.approx(2 / 3)
+    assert knn_answers(train, ["a", "b", "b"], test[1:2], k=1).tolist() == [None]
+    with pytest.raises(InputError, match="the 2 training vectors"):
+        knn_answers(train, ["a", "b", "b"], test, k=3)

@@ -5,7 +5,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ferkit.errors import InputError
-from ferkit.evaluation.linear import linear_accuracy
+from ferkit.evaluation.linear import linear_accuracy, linear_answers, standardise
 
 
 def clouds(seed, count, spread=2.0, dim=6):
@@ -83,7 +83,8 @@ def test_rare_classes_stay_in_training():
         ({"test_labels": ["a"]}, "do not match"),
         ({"test": np.empty((0, 6)), "test_labels": []}, "no test vector"),
         ({"train_labels": ["a"] * 20}, "two labels"),
-        ({"train_labels": [str(number // 4) for number in range(20)]}, "five"),
+        ({"train_labels": [str(number) for number in range(20)]}, "two training rows"),
+        ({"test": np.ones((20, 5))}, "one encoder"),
     ],
 )
 def test_bad_input(change, words):
@@ -91,3 +92,69 @@ def test_bad_input(change, words):
     good = {"train": train, "train_labels": labels, "test": train, "test_labels": labels}
     with pytest.raises(InputError, match=words):
         linear_accuracy(**{**good, **change})
+
+
+def test_the_answers_are_those_of_the_accuracy():
+    train, test = clouds(0, 200), clouds(1, 300)
+    answers = linear_answers(*train, test[0])
+    assert np.mean(answers.predicted == np.array(test[1])) == linear_accuracy(*train, *test).accuracy
+    assert answers.strength == max(answers.held_out, key=answers.held_out.get)
+    assert len(answers.held_out) == 5
+
+
+def test_faceless_rows_train_nothing_and_are_not_answered():
+    (train, labels), (test, _) = clouds(0, 100), clouds(1, 10)
+    plus = np.vstack([train, np.full((50, 6), np.nan)])
+    test[3] = np.nan
+    answers = linear_answers(plus, labels + ["anger"] * 50, test).predicted
+    assert answers[3] is None
+    assert np.array_equal(np.delete(answers, 3), linear_answers(train, labels, np.delete(test, 3, axis=0)).predicted)
+
+
+def test_nothing_but_faceless_rows_to_judge():
+    train, labels = clouds(0, 100)
+    assert linear_answers(train, labels, np.full((2, 6), np.nan)).predicted.tolist() == [None, None]
+    assert linear_accuracy(train, labels, np.full((2, 6), np.nan), ["anger"] * 2).accuracy == 0
+
+
+def test_with_identities_the_strength_is_not_chosen_by_knowing_people():
+    # Each person has one label and a look of their own: who may know people takes the strength that learns them by
+    # heart, and who may not the one that keeps to the weak sign of the label, which is in the first two dimensions.
+    random = np.random.default_rng(0)
+    who = np.repeat(np.arange(40), 6)
+    what = who % 2
+    looks = random.normal(size=(40, 60))[who]
+    train = np.column_stack([np.eye(2)[what] + 0.9 * random.normal(size=(240, 2)), looks])
+    labels, people = np.array(["a", "b"])[what].tolist(), [str(number) for number in who]
+    blind = linear_answers(train, labels, train[:1])
+    strict = linear_answers(train, labels, train[:1], train_identities=people)
+    assert max(blind.held_out.values()) > max(strict.held_out.values())
+    assert strict.strength < blind.strength
+
+
+def test_single_precision_is_kept():
+    train, test = standardise(np.float32([[1, 5], [3, 5]]), np.float32([[5, 7]]))
+    assert train.tolist() == [[-1, 0], [1, 0]]
+    assert test.tolist() == [[3, 2]]
+    assert train.dtype == test.dtype == np.float32
+
+
+def test_single_precision_does_not_blur_the_mean_of_many_rows():
+    train = np.tile(np.float32([[1000, 3000], [1001, 3002]]), (50_000, 1))
+    assert np.abs(standardise(train, train[:1])[0].mean(axis=0, dtype=np.float64)).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("people", "words"),
+    [(["x"], "1 identities"), (["x"] * 20, "1 people cannot make 5 folds")],
+)
+def test_identities_that_cannot_be_held_apart(people, words):
+    train, labels = clouds(0, 20)
+    with pytest.raises(InputError, match=words):
+        linear_answers(train, labels, train, train_identities=people)
+
+
+def test_two_people_of_one_label_each_leave_nothing_to_fit():
+    train = np.random.default_rng(0).normal(size=(4, 3))
+    with pytest.raises(InputError, match="one label alone"):
+        linear_answers(train, list("aabb"), train, train_identities=list("xxyy"))

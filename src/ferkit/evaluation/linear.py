@@ -14,6 +14,7 @@ from ferkit.errors import InputError
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
 from ferkit.evaluation.score import Score, score_of
 from ferkit.evaluation.splits import identity_split
+from ferkit.evaluation.threads import one_thread
 
 __all__ = ["STRENGTHS", "LinearAnswers", "linear_accuracy", "linear_answers", "standardise"]
 
@@ -75,7 +76,7 @@ def linear_answers(
         raise InputError("a classifier needs training rows of at least two labels")
     if train_identities is not None and len(train_identities) != len(train):
         raise InputError(f"{len(train)} training vectors do not match {len(train_identities)} identities")
-    people = None if train_identities is None else [train_identities[row] for row in np.flatnonzero(usable)]
+    people = None if train_identities is None else [train_identities[row] for row in np.flatnonzero(usable).tolist()]
     known, unknown = standardise(train[usable], test[asked])
     tried = _try(known, labels, _held_out(labels, people, seed), strengths)
     best = max(tried, key=lambda strength: tried[strength])
@@ -112,8 +113,8 @@ def linear_accuracy(
     return score_of(answers.predicted, np.asarray(test_labels))
 
 
-def standardise(train: Rows, test: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bring both parts to the mean 0 and the deviation 1 that the training part then has.
+def standardise(train: Rows, test: Rows) -> tuple[Rows, Rows]:
+    """Bring both parts to the mean 0 and the deviation 1 that the training part then has, in its own precision.
 
     Args:
         train: (N, D), finite.
@@ -122,20 +123,21 @@ def standardise(train: Rows, test: Rows) -> tuple[NDArray[np.float32], NDArray[n
     mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     # A feature that never changes carries nothing; leave it at zero.
     scale = np.where(deviation > 0, deviation, 1)
-    known, unknown = (((part - mean) / scale).astype(np.float32) for part in (train, test))
+    precision = np.result_type(train.dtype, np.float32)
+    known, unknown = (((part - mean) / scale).astype(precision) for part in (train, test))
     return known, unknown
 
 
-def _try(
-    features: Rows, labels: Labels, held_out: NDArray[np.bool_], strengths: Sequence[float]
-) -> dict[float, float]:
+def _try(features: Rows, labels: Labels, held_out: NDArray[np.bool_], strengths: Sequence[float]) -> dict[float, float]:
     """Return the accuracy on the held-out rows with each strength."""
     rest = ~held_out
     if len(np.unique(labels[rest])) < 2:
         raise InputError("without its held-out part, training has rows of one label alone; give faces of more people")
 
     def judge(strength: float) -> float:
-        return float(np.mean(_fit(features[rest], labels[rest], strength).predict(features[held_out]) == labels[held_out]))
+        return float(
+            np.mean(_fit(features[rest], labels[rest], strength).predict(features[held_out]) == labels[held_out])
+        )
 
     return {strength: judge(strength) for strength in strengths}
 
@@ -143,7 +145,8 @@ def _try(
 def _fit(features: Rows, labels: Labels, strength: float) -> Any:  # noqa: ANN401 (scikit-learn has no types)
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features, labels)
+    with one_thread():
+        return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features, labels)
 
 
 def _held_out(labels: Labels, identities: Sequence[str | None] | None, seed: int) -> NDArray[np.bool_]:

@@ -48,7 +48,9 @@ def check_rows(vectors: Rows, **columns: Sequence[Any]) -> None:
             raise InputError(f"{len(vectors)} vectors do not match {len(column)} {name}; give one for each")
 
 
-def check_parts(train: Rows, train_labels: Sequence[Any], test: Rows, test_labels: Sequence[Any] | None) -> None:
+def check_parts(
+    train: Rows, train_labels: Sequence[Any] | NDArray[Any], test: Rows, test_labels: Sequence[Any] | None
+) -> None:
     """Raise an InputError unless both parts can be used: lengths and widths match, every row has its label."""
     wanted = len(test) if test_labels is None else len(test_labels)
     if len(train) != len(train_labels) or len(test) != wanted:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
+from ferkit.evaluation.rows import Rows, has_embedding
 
-__all__ = ["TripletScore", "cross_identity_triplets"]
+__all__ = ["TripletScore", "cross_identity_triplets", "triplet_score"]
 
 _RESAMPLES = 2000
 
@@ -47,7 +48,7 @@ class TripletScore:
 
 
 def cross_identity_triplets(
-    vectors: NDArray[np.floating[Any]],
+    vectors: Rows,
     labels: Sequence[str | None],
     identities: Sequence[str | None],
     *,
@@ -61,7 +62,7 @@ def cross_identity_triplets(
     rank, at the cost of one product of anchors and positives.
 
     Args:
-        vectors: (N, D) of any length.
+        vectors: (N, D) of any length; faceless rows are not used.
         labels: N expressions; rows of other labels than the pair's are not used.
         identities: N people; rows of None are not used.
         pair: the two expressions.
@@ -70,30 +71,56 @@ def cross_identity_triplets(
     Raises:
         InputError: lengths differ, or the rows hold no triplet.
     """
-    if not len(vectors) == len(labels) == len(identities):
-        raise InputError(f"{len(vectors)} vectors, {len(labels)} labels and {len(identities)} identities do not match")
-    rows = [row for row, label in enumerate(labels) if label in pair and identities[row] is not None]
-    units = unit_rows(np.asarray(vectors[rows], dtype=np.float64))
-    people, who = np.unique([str(identities[row]) for row in rows], return_inverse=True)
-    first = np.array([labels[row] == pair[0] for row in rows], dtype=bool)
-    anchors = np.intersect1d(who[first], who[~first])
-    if not len(anchors) or len(people) < 2:
+    score = triplet_score(vectors, [label if label in pair else None for label in labels], identities, seed=seed)
+    if score is None:
         raise InputError(
             f"no triplet to compare: needs a person with both {pair[0]!r} and {pair[1]!r}, and another with one of them"
         )
-    wins, counts = _tally(units, who, first, anchors)
-    return _score(wins, counts, anchors, seed)
+    return score
+
+
+def triplet_score(
+    vectors: Rows, labels: Sequence[str | None], identities: Sequence[str | None], *, seed: int = 0
+) -> TripletScore | None:
+    """Compare all triplets of all labels: anchor and positive of one label, the negative of any other.
+
+    Args:
+        vectors: (N, D) of any length; faceless rows are not used.
+        labels: N expressions; rows of None are not used.
+        identities: N people; rows of None are not used.
+        seed: of the bootstrap.
+
+    Returns:
+        The score; None where the rows hold no triplet.
+
+    Raises:
+        InputError: lengths differ.
+    """
+    if not len(vectors) == len(labels) == len(identities):
+        raise InputError(f"{len(vectors)} vectors, {len(labels)} labels and {len(identities)} identities do not match")
+    seen = has_embedding(vectors)
+    rows = [row for row in np.flatnonzero(seen).tolist() if labels[row] is not None and identities[row] is not None]
+    units = unit_rows(np.asarray(vectors[rows], dtype=np.float64))
+    people, who = np.unique([str(identities[row]) for row in rows], return_inverse=True)
+    _, what = np.unique([str(labels[row]) for row in rows], return_inverse=True)
+    looks = np.unique(np.stack([who, what], axis=1), axis=0)[:, 0]
+    anchors = np.flatnonzero(np.bincount(looks, minlength=len(people)) > 1)
+    if not len(anchors):
+        return None
+    wins, counts = _tally(units, who, what, anchors)
+    return _score(wins, counts, anchors, seed) if counts.any() else None
 
 
 def _tally(
-    units: Floats, who: NDArray[np.intp], first: NDArray[np.bool_], anchors: NDArray[np.intp]
+    units: Floats, who: NDArray[np.intp], what: NDArray[np.intp], anchors: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
     """Return how many triplets are right (ties count half) and how many there are, both (anchor people, people)."""
     people = int(who.max()) + 1
     wins, counts = np.zeros((len(anchors), people)), np.zeros((len(anchors), people))
-    for same in (first, ~first):
-        for row, person in enumerate(anchors):
-            own = who == person
+    for row, person in enumerate(anchors):
+        own = who == person
+        for look in np.unique(what[own]):
+            same = what == look
             positive, mine, other = same & ~own, same & own, ~same & own
             right = _right(units[mine], units[positive], units[other])
             wins[row] += np.bincount(who[positive], weights=right, minlength=people)

@@ -1,0 +1,190 @@
+"""How well valence and arousal can be read off frozen features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ferkit.errors import InputError
+from ferkit.evaluation.linear import standardise
+from ferkit.evaluation.rows import Rows, check_parts, has_embedding
+from ferkit.evaluation.splits import identity_split
+
+__all__ = [
+    "ALPHAS",
+    "DIMENSIONS",
+    "AffectAnswers",
+    "AffectScore",
+    "affect_answers",
+    "affect_scores",
+    "ccc_loss",
+    "concordance",
+    "rmse",
+]
+
+ALPHAS = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
+"""Penalties of the ridge regression that are tried; ferkit defaults."""
+
+DIMENSIONS = ("valence", "arousal")
+
+_HELD_OUT = 5
+
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class AffectScore:
+    """How near the answers of one dimension come: ``ccc`` in [-1, 1], 1 is perfect; ``rmse`` in its own unit."""
+
+    ccc: float
+    rmse: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AffectAnswers:
+    """What ridge regression says of the test part.
+
+    Attributes:
+        predicted: (M, K) values; a faceless row gets the mean of train, the answer of one who cannot see.
+        alpha: the penalty that was chosen.
+        held_out: squared error on the held-out part of train with each penalty that was tried.
+    """
+
+    predicted: NDArray[np.float64]
+    alpha: float
+    held_out: dict[float, float]
+
+
+def concordance(true: Values, predicted: Values) -> NDArray[np.float64]:
+    """Lin's concordance correlation coefficient (Biometrics 45, 1989, p. 255) of each dimension.
+
+    2 cov(t, p) / (var t + var p + (mean t - mean p)²), each moment divided by N. NaN where both are one same constant.
+
+    Args:
+        true: (N, K) or (N,).
+        predicted: of the same shape.
+
+    Returns:
+        (K,) or (), in [-1, 1].
+    """
+    true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    t, p = true - true.mean(axis=0), predicted - predicted.mean(axis=0)
+    apart = (true.mean(axis=0) - predicted.mean(axis=0)) ** 2
+    spread = (t**2).mean(axis=0) + (p**2).mean(axis=0) + apart
+    together = 2 * (t * p).mean(axis=0)
+    return np.asarray(np.divide(together, spread, out=np.full_like(spread, np.nan), where=spread > 0))
+
+
+def rmse(true: Values, predicted: Values) -> NDArray[np.float64]:
+    """Return the (K,) root mean squared errors of (N, K) values."""
+    return np.asarray(np.sqrt(np.mean((np.asarray(true, np.float64) - predicted) ** 2, axis=0)))
+
+
+def ccc_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """One minus `concordance`, as the AffectNet evaluation of arXiv:2210.03853 trains for.
+
+    Args:
+        predicted: (N, K), N at least 2; the gradient flows here.
+        true: (N, K).
+
+    Returns:
+        () mean over dimensions, in [0, 2].
+    """
+    t, p = true - true.mean(0), predicted - predicted.mean(0)
+    apart = (true.mean(0) - predicted.mean(0)).square()
+    spread = t.square().mean(0) + p.square().mean(0) + apart
+    # Two equal constants would divide zero by zero; they then count as without concordance.
+    return (1 - 2 * (t * p).mean(0) / spread.clamp(min=1e-12)).mean()
+
+
+def affect_answers(
+    train: Rows,
+    train_values: Values,
+    test: Rows,
+    *,
+    train_identities: Sequence[str | None] | None = None,
+    alphas: Sequence[float] = ALPHAS,
+    seed: int = 0,
+) -> AffectAnswers:
+    """Fit ridge regression on standardised features, and let it judge the test part.
+
+    The penalty is the one of the least squared error on a fifth of train, held out; then all of train is fitted with
+    it. (The squared error is defined even where all faces of the held-out part have one value; CCC is not.)
+
+    Args:
+        train: (N, D) features; faceless rows are left out.
+        train_values: (N, K), such as valence and arousal in [-1, 1].
+        test: (M, D) features.
+        train_identities: N people; the held-out fifth then shows nobody whom the rest shows.
+        alphas: penalties to choose from.
+        seed: of the choice of the held-out rows.
+
+    Raises:
+        InputError: lengths or widths differ, a value is missing or never changes, or there are fewer than five faces
+            or people.
+    """
+    check_parts(train, train_values, test, None)
+    usable, asked = has_embedding(train), has_embedding(test)
+    values = np.asarray(train_values, np.float64)[usable]
+    _check_values(values)
+    people = [None] * len(train) if train_identities is None else train_identities
+    if len(people) != len(train):
+        raise InputError(f"{len(train)} training vectors do not match {len(people)} identities")
+    known, unknown = standardise(train[usable], test[asked])
+    there = [people[row] for row in np.flatnonzero(usable).tolist()]
+    tried = _try(known, values, identity_split([""] * len(there), there, held_out=_HELD_OUT, seed=seed), alphas)
+    best = min(tried, key=lambda alpha: tried[alpha])
+    predicted = np.tile(values.mean(axis=0), (len(test), 1))
+    if asked.any():
+        predicted[asked] = _fit(known, values, best).predict(unknown).reshape(-1, values.shape[1])
+    return AffectAnswers(predicted, best, tried)
+
+
+def affect_scores(true: Values, predicted: Values, dimensions: Sequence[str] = DIMENSIONS) -> dict[str, AffectScore]:
+    """Score (N, K) answers, dimension by dimension.
+
+    Raises:
+        InputError: shapes differ, or a true value is missing or never changes.
+    """
+    true = np.asarray(true, np.float64)
+    if true.shape != np.shape(predicted) or true.ndim != 2 or true.shape[1] != len(dimensions):
+        raise InputError(
+            f"true values of shape {true.shape} and answers of shape {np.shape(predicted)} do not match "
+            f"the {len(dimensions)} dimensions {', '.join(dimensions)}"
+        )
+    _check_values(true)
+    pairs = zip(concordance(true, predicted), rmse(true, predicted), strict=True)
+    return {name: AffectScore(float(c), float(r)) for name, (c, r) in zip(dimensions, pairs, strict=True)}
+
+
+def _try(
+    features: Rows, values: NDArray[np.float64], held_out: NDArray[np.bool_], alphas: Sequence[float]
+) -> dict[float, float]:
+    """Return the squared error on the held-out rows with each penalty."""
+
+    def judge(alpha: float) -> float:
+        fitted = _fit(features[~held_out], values[~held_out], alpha)
+        return float(np.mean((fitted.predict(features[held_out]).reshape(-1, values.shape[1]) - values[held_out]) ** 2))
+
+    return {alpha: judge(alpha) for alpha in alphas}
+
+
+def _fit(features: Rows, values: NDArray[np.float64], alpha: float) -> Any:  # noqa: ANN401 (scikit-learn has no types)
+    from sklearn.linear_model import Ridge
+
+    return Ridge(alpha=alpha).fit(features, values)
+
+
+def _check_values(values: Values) -> None:
+    if values.ndim != 2:
+        raise InputError(f"values of shape {values.shape} were given; give (number of faces, dimensions)")
+    missing = int((~np.isfinite(values)).any(axis=1).sum())
+    if missing:
+        raise InputError(f"{missing} of {len(values)} faces lack a value; leave them out")
+    if not (np.ptp(values, axis=0) > 0).all():
+        raise InputError(f"a value is the same for all {len(values)} faces, so that nothing can be told; give others")

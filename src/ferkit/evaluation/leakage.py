@@ -1,0 +1,197 @@
+"""How much an embedding tells of what it should not: identity, or any other column such as pose, gender or source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.errors import InputError
+from ferkit.evaluation.cosine import unit_rows
+from ferkit.evaluation.intervals import bootstrap_interval
+from ferkit.evaluation.linear import STRENGTHS, linear_answers
+from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups
+from ferkit.evaluation.splits import identity_split
+from ferkit.evaluation.triplets import TripletScore, triplet_score
+
+__all__ = ["Leak", "expression_over_identity", "linear_leak", "neighbour_leak"]
+
+_BLOCK = 1024
+
+_TIE = 1e-6
+"""Cosines of float32 vectors that differ by less are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """How often a column's value can be told; read it beside ``chance``, and beside pixels and random weights.
+
+    Attributes:
+        rate: share of faces whose value is told, in [0, 1].
+        interval: its 95 % interval, of a bootstrap over people.
+        chance: what vectors that hold nothing reach.
+        faces: faces that were asked; faceless ones are not, which would pass for discretion.
+        values: different values among them.
+    """
+
+    rate: float
+    interval: tuple[float, float]
+    chance: float
+    faces: int
+    values: int
+
+
+def neighbour_leak(
+    vectors: Rows,
+    values: Sequence[str | None],
+    identities: Sequence[str | None],
+    *,
+    groups: Sequence[str | None] | None = None,
+    seed: int = 0,
+) -> Leak:
+    """Ask how often the nearest other face (cosine) has the same value: with identities, the 1-NN identity hit rate.
+
+    Neighbours of equal cosine share the answer. Chance is the share of faces with the value among those that may
+    answer, mean over the faces asked.
+
+    Args:
+        vectors: (N, D) of any length; faceless rows are not used.
+        values: N identities, or another column; rows of None are not used.
+        identities: N people, for the interval; a row of None is a person of its own.
+        groups: N names of what must not answer for its own: clips when identity is asked, since frames of a clip are
+            alike; people when another column is. None lets every other face answer.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: lengths differ, or there are fewer than two values, or no face whose value another one could tell.
+    """
+    faces = _usable(vectors, values, identities, groups)
+    units, hits, chances = unit_rows(faces.vectors), np.empty(len(faces.vectors)), np.empty(len(faces.vectors))
+    for block in np.split(np.arange(len(units)), range(_BLOCK, len(units), _BLOCK)):
+        others = faces.groups[block][:, None] != faces.groups
+        same = (faces.values[block][:, None] == faces.values) & others
+        cosines = np.where(others, units[block] @ units.T, -np.inf)
+        nearest = (cosines >= cosines.max(axis=1, keepdims=True) - _TIE) & others
+        hits[block] = (nearest & same).sum(axis=1) / np.maximum(nearest.sum(axis=1), 1)
+        chances[block] = same.sum(axis=1) / np.maximum(others.sum(axis=1), 1)
+    asked = chances > 0
+    if not asked.any():
+        raise InputError(f"none of {len(units)} faces shares its value with another one; give several faces of each")
+    return _leak(hits[asked], float(chances[asked].mean()), faces.at(asked), seed)
+
+
+def linear_leak(
+    vectors: Rows,
+    values: Sequence[str | None],
+    identities: Sequence[str | None],
+    *,
+    groups: Sequence[str | None] | None = None,
+    least: int = 4,
+    most: int = 100,
+    strengths: Sequence[float] = STRENGTHS,
+    seed: int = 0,
+) -> Leak:
+    """Ask how often `linear_answers`, fitted on one half, tells the value of the other half: linear identity accuracy.
+
+    Chance is the share of the most frequent value of the asked half.
+
+    Args:
+        vectors: (N, D); faceless rows are not used.
+        values: N identities, or another column; rows of None are not used.
+        identities: N people, for the interval; a row of None is a person of its own.
+        groups: N names of what must not be in both halves, as in `neighbour_leak`. A value whose groups all came into
+            the asked half, so that nobody could know it, is not asked.
+        least: faces that a value needs.
+        most: values that are told apart, those with most faces. More of them make a harder question: compare figures of
+            equal ``values`` alone. Both defaults are ferkit's.
+        strengths: inverse regularisations to choose from.
+        seed: of the halves and the bootstrap.
+
+    Raises:
+        InputError: lengths differ, fewer than two values have enough faces, or the groups cannot be halved.
+    """
+    faces = _usable(vectors, values, identities, groups)
+    sizes = np.bincount(faces.values)
+    chosen = np.argsort(-sizes, kind="stable")[:most]
+    faces = faces.at(np.isin(faces.values, chosen[sizes[chosen] >= least]))
+    if len(np.unique(faces.values)) < 2:
+        raise InputError(f"fewer than two values have {least} faces; give several faces of each")
+    half = identity_split(_names(faces.values), _names(faces.groups), held_out=2, seed=seed)
+    known, asked = faces.at(~half), faces.at(half & np.isin(faces.values, faces.values[~half]))
+    answers = linear_answers(known.vectors, _names(known.values), asked.vectors, strengths=strengths, seed=seed)
+    hits = (answers.predicted == np.array(_names(asked.values))).astype(np.float64)
+    return _leak(hits, float(np.bincount(asked.values).max() / len(hits)), asked, seed)
+
+
+def expression_over_identity(
+    vectors: Rows, labels: Sequence[str | None], identities: Sequence[str | None], *, seed: int = 0
+) -> TripletScore:
+    """Return the probability that the same expression on another person is nearer than another on the same person.
+
+    The one number is ``by_person`` of the result: draw a person who shows several expressions; of this person an anchor
+    and a negative of another expression, and a positive of the anchor's expression on somebody else; how often is
+    cos(anchor, positive) > cos(anchor, negative), a tie counting half? It is 1 for vectors of expression alone, 0 for
+    vectors of identity alone, 0.5 for noise or a constant. Of the ways to put it in one number this one needs no
+    threshold, classifier or training part, does not change with the scale of the vectors or with any monotone
+    function of the cosine (a ratio of distances or of variances does, so that encoders could not be compared),
+    sets the two against each other on one face (two accuracies side by side do not, and have different levels of
+    chance), and has a level of chance that does not hang on how many people or classes there are. People weigh the
+    same however many pictures they have. (It is the area under the ROC curve of "same expression, other person"
+    against "other expression, same person", taken anchor by anchor.)
+
+    Args:
+        vectors: (N, D) of any length; faceless rows are not used.
+        labels: N expressions; rows of None are not used.
+        identities: N people; rows of None are not used.
+        seed: of the bootstrap over people.
+
+    Raises:
+        InputError: lengths differ, or nobody shows two expressions one of which somebody else shows too.
+    """
+    score = triplet_score(vectors, labels, identities, seed=seed)
+    if score is None:
+        raise InputError(
+            "no triplet to compare: needs a person with two expressions, and another person with one of them"
+        )
+    return score
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Faces:
+    """The faces that can be used: (N, D) vectors, and (N,) numbers of value, group and person."""
+
+    vectors: Rows
+    values: NDArray[np.intp]
+    groups: NDArray[np.intp]
+    people: NDArray[np.intp]
+
+    def at(self, rows: NDArray[np.bool_]) -> _Faces:
+        return _Faces(self.vectors[rows], self.values[rows], self.groups[rows], self.people[rows])
+
+
+def _usable(
+    vectors: Rows,
+    values: Sequence[str | None],
+    identities: Sequence[str | None],
+    groups: Sequence[str | None] | None,
+) -> _Faces:
+    alone = [None] * len(vectors) if groups is None else groups
+    check_rows(vectors, values=values, identities=identities, groups=alone)
+    rows = has_embedding(vectors) & np.array([value is not None for value in values], bool)
+    numbers = (numbered_groups(names)[rows] for names in (values, alone, identities))
+    faces = _Faces(vectors[rows], *(np.unique(each, return_inverse=True)[1] for each in numbers))
+    different = len(np.unique(faces.values))
+    if different < 2:
+        raise InputError(f"{different} different values among {rows.sum()} usable faces leave nothing to tell apart")
+    return faces
+
+
+def _names(numbers: NDArray[np.intp]) -> list[str]:
+    return [str(number) for number in numbers.tolist()]
+
+
+def _leak(hits: NDArray[np.float64], chance: float, asked: _Faces, seed: int) -> Leak:
+    found = bootstrap_interval(lambda rows: float(hits[rows].mean()), _names(asked.people), seed=seed)
+    return Leak(found.value, (found.low, found.high), chance, len(hits), len(np.unique(asked.values)))

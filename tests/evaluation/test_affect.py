@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.metrics import root_mean_squared_error
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torchmetrics.functional import concordance_corrcoef
+
+from ferkit.errors import InputError
+from ferkit.evaluation.affect import affect_answers, affect_scores, ccc_loss, concordance, rmse
+
+
+def values_of(seed, count=50):
+    random = np.random.default_rng(seed)
+    true = random.uniform(-1, 1, size=(count, 2))
+    return true, 0.6 * true + 0.1 + 0.3 * random.normal(size=(count, 2))
+
+
+def test_three_values_by_hand():
+    # Means 0 and 1, variances 2/3 and 2/3, covariance 2/3: 2 (2/3) / (2/3 + 2/3 + 1) = 4/7.
+    assert concordance(np.array([-1, 0, 1]), np.array([0, 1, 2])) == pytest.approx(4 / 7)
+    assert rmse(np.array([-1, 0, 1]), np.array([0, 1, 2])) == 1
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"), [([1.0, 2.0, 3.0], 1), ([3.0, 2.0, 1.0], -1), ([2.0, 2.0, 2.0], 0), ([0.0, 0.0, 0.0], 0)]
+)
+def test_perfect_opposite_and_constant_answers(predicted, expected):
+    assert concordance(np.array([1.0, 2.0, 3.0]), np.array(predicted)) == pytest.approx(expected)
+
+
+def test_one_constant_for_both_is_undefined():
+    assert np.isnan(concordance(np.ones(3), np.ones(3)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_torchmetrics_and_scikit_learn_agree(seed):
+    true, predicted = values_of(seed)
+    # torchmetrics divides the moments by N - 1 where Lin divides by N: the square of the means' distance, which both
+    # leave alone, is brought to the same footing by scaling it.
+    ours = concordance(true, predicted)
+    spread = true.var(axis=0) + predicted.var(axis=0)
+    apart = (true.mean(axis=0) - predicted.mean(axis=0)) ** 2
+    theirs = concordance_corrcoef(torch.from_numpy(predicted), torch.from_numpy(true)).numpy()
+    assert ours * (spread + apart) / (spread + apart * 49 / 50) == pytest.approx(theirs)
+    assert rmse(true, predicted) == pytest.approx(root_mean_squared_error(true, predicted, multioutput="raw_values"))
+    scores = affect_scores(true, predicted)
+    assert [score.ccc for score in scores.values()] == pytest.approx(ours.tolist())
+    assert list(scores) == ["valence", "arousal"]
+
+
+def test_the_loss_is_one_minus_the_mean_concordance_and_has_its_gradient():
+    true, predicted = (torch.from_numpy(values).requires_grad_() for values in values_of(0, 8))
+    assert ccc_loss(predicted, true).item() == pytest.approx(1 - concordance(*values_of(0, 8)).mean())
+    assert torch.autograd.gradcheck(ccc_loss, (predicted, true))
+    assert ccc_loss(torch.zeros(4, 2), torch.zeros(4, 2)).item() == 1
+
+
+def test_scikit_learns_pipeline_agrees():
+    random = np.random.default_rng(0)
+    train, test = random.normal(2, 3, size=(80, 5)), random.normal(2, 3, size=(30, 5))
+    values = values_of(0, 80)[0]
+    oracle = make_pipeline(StandardScaler(), Ridge(alpha=10.0)).fit(train, values).predict(test)
+    assert affect_answers(train, values, test, alphas=[10.0]).predicted == pytest.approx(oracle)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("plan", "low", "high"),
+    [({"expression": 1, "noise": 0.05}, 0.97, 1), ({"identity": 1}, -0.2, 0.2), ({"noise": 1}, -0.3, 0.3)],
+    ids=["expression", "identity", "noise"],
+)
+def test_planted_vectors_on_new_people(planted, named, plan, low, high):
+    vectors, labels, who = planted(24, **plan)
+    anchors = {"anger": (-0.6, 0.7), "happiness": (0.8, 0.4), "neutral": (0.0, -0.1)}
+    values, half = np.array([anchors[label] for label in labels]), len(labels) // 2
+    names = who[:half] if named else None
+    answers = affect_answers(vectors[:half], values[:half], vectors[half:], train_identities=names)
+    assert all(low <= score.ccc <= high for score in affect_scores(values[half:], answers.predicted).values())
+
+
+def test_the_penalty_that_errs_least_is_taken():
+    random = np.random.default_rng(0)
+    train = random.normal(size=(60, 40))
+    values = train[:, :1] + random.normal(size=(60, 1))
+    answers = affect_answers(train, values, train)
+    assert answers.alpha == min(answers.held_out, key=answers.held_out.get)
+    assert answers.alpha not in (1e0, 1e5)
+
+
+def test_faceless_rows_get_the_mean_of_train():
+    random = np.random.default_rng(0)
+    train, values = random.normal(size=(20, 3)), random.normal(size=(20, 2))
+    plus = np.vstack([train, np.full((1, 3), np.nan)]), np.vstack([values, [[9.0, 9.0]]])
+    answers = affect_answers(*plus, np.vstack([train[:1], np.full((1, 3), np.nan)]))
+    assert answers.predicted[1] == pytest.approx(values.mean(axis=0))
+    assert answers.predicted[0] == pytest.approx(affect_answers(train, values, train[:1]).predicted[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"train_values": np.ones((20, 2))}, "the same for all 20 faces"),
+        ({"train_values": np.full((20, 2), np.nan)}, "20 of 20 faces lack"),
+        ({"train_values": np.arange(20.0)}, r"shape \(20,\)"),
+        ({"train_values": np.ones((3, 2))}, "do not match"),
+        ({"train_identities": ["x"]}, "1 identities"),
+        ({"train_identities": ["x"] * 20}, "1 people cannot make 5"),
+        ({"test": np.ones((2, 4))}, "one encoder"),
+    ],
+)
+def test_bad_input(change, words):
+    random = np.random.default_rng(0)
+    train, values = random.normal(size=(20, 3)), random.normal(size=(20, 2))
+    with pytest.raises(InputError, match=words):
+        affect_answers(**{"train": train, "train_values": values, "test": train, **change})
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "words"),
+    [
+        (np.ones((3, 2)), np.ones((3, 1)), r"\(3, 2\) and answers of shape \(3, 1\)"),
+        (np.ones((3, 3)), np.ones((3, 3)), "valence, arousal"),
+        (np.ones((3, 2)), np.zeros((3, 2)), "the same for all 3"),
+    ],
+)
+def test_scores_of_what_cannot_be_scored(true, predicted, words):
+    with pytest.raises(InputError, match=words):
+        affect_scores(true, predicted)

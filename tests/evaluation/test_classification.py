@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
+from torchmetrics.functional.classification import multiclass_f1_score
+
+from ferkit.errors import InputError
+from ferkit.evaluation.classification import FIGURES, classification_figure, classification_of
+from ferkit.evaluation.knn import knn_answers
+from ferkit.evaluation.linear import linear_answers
+
+
+def random_case(seed, count=60):
+    random = np.random.default_rng(seed)
+    true = random.choice(list("abcd"), size=count, p=[0.6, 0.2, 0.15, 0.05])
+    return true.tolist(), np.where(random.random(count) < 0.5, true, random.choice(list("abcd"), size=count)).tolist()
+
+
+def test_four_faces_by_hand():
+    # a: one right, one called b, one without an answer; b: right. F1: a 2/(2+2+0), b 2/(2+0+1).
+    result = classification_of(["a", "a", "a", "b"], ["a", "b", None, "b"], known={"a", "b"})
+    assert result.classes == ("a", "b")
+    assert result.confusion == ((1, 1), (0, 1))
+    assert result.unanswered == (1, 0)
+    assert (result.accuracy, result.coverage, result.count) == (0.5, 0.75, 4)
+    assert result.recall == pytest.approx({"a": 1 / 3, "b": 1})
+    assert result.balanced_accuracy == pytest.approx(2 / 3)
+    assert result.macro_f1 == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert result.unseen == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scikit_learn_and_torchmetrics_agree(seed):
+    true, predicted = random_case(seed)
+    result = classification_of(true, predicted)
+    classes = list(result.classes)
+    assert result.accuracy == pytest.approx(accuracy_score(true, predicted))
+    assert result.balanced_accuracy == pytest.approx(balanced_accuracy_score(true, predicted))
+    assert result.macro_f1 == pytest.approx(f1_score(true, predicted, average="macro"))
+    assert np.array_equal(result.confusion, confusion_matrix(true, predicted, labels=classes))
+    assert list(result.recall.values()) == pytest.approx(recall_score(true, predicted, average=None))
+    numbers = [torch.tensor([classes.index(label) for label in labels]) for labels in (predicted, true)]
+    assert result.macro_f1 == pytest.approx(float(multiclass_f1_score(*numbers, len(classes), average="macro")))
+
+
+def test_no_answer_is_what_scikit_learn_makes_of_a_wrong_one():
+    true, predicted = random_case(0)
+    predicted[:20] = [None] * 20
+    named = [label or "nothing" for label in predicted]
+    result = classification_of(true, predicted)
+    assert result.accuracy == pytest.approx(accuracy_score(true, named))
+    assert result.macro_f1 == pytest.approx(f1_score(true, named, labels=list("abcd"), average="macro"))
+    assert result.coverage == pytest.approx(2 / 3)
+    assert np.sum(result.confusion) + np.sum(result.unanswered) == 60
+
+
+def test_a_class_that_is_answered_but_never_true_lowers_macro_f1_alone():
+    result = classification_of(["a", "a"], ["a", "b"])
+    assert result.recall == {"a": 0.5}
+    assert result.balanced_accuracy == 0.5
+    assert result.macro_f1 == pytest.approx(f1_score(["a", "a"], ["a", "b"], average="macro"))
+
+
+def test_a_class_that_training_did_not_hold_is_wrong_and_named():
+    result = classification_of(["a", "new", "new"], ["a", "a", "a"], known={"a"})
+    assert result.unseen == {"new": 2}
+    assert (result.recall["new"], result.accuracy) == (0.0, pytest.approx(1 / 3))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_figure_of_some_rows_is_that_of_these_rows_alone(name):
+    true, predicted = random_case(1)
+    predicted[3] = None
+    rows = np.random.default_rng(0).integers(60, size=60)
+    alone = classification_of([true[row] for row in rows], [predicted[row] for row in rows])
+    assert classification_figure(name, true, predicted)(rows) == pytest.approx(getattr(alone, name))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        lambda train, labels, test, _: knn_answers(train, labels, test, k=5),
+        lambda train, labels, test, _: knn_answers(train, labels, test, k=5, temperature=0.07),
+        lambda train, labels, test, _: linear_answers(train, labels, test).predicted,
+        lambda train, labels, test, who: linear_answers(train, labels, test, train_identities=who).predicted,
+    ],
+    ids=["knn", "weighted knn", "linear", "linear by identity"],
+)
+@pytest.mark.parametrize(
+    ("plan", "low", "high"),
+    [({"expression": 1, "noise": 0.1}, 1, 1), ({"identity": 1}, 0.2, 0.45), ({"noise": 1}, 0.15, 0.5)],
+    ids=["expression", "identity", "noise"],
+)
+def test_planted_vectors_on_new_people(planted, answers, plan, low, high):
+    vectors, labels, who = planted(24, **plan)
+    half = len(labels) // 2  # the second half of the people
+    result = classification_of(labels[half:], answers(vectors[:half], labels[:half], vectors[half:], who[:half]))
+    assert low <= result.accuracy <= high
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "words"),
+    [(["a"], ["a", "b"], "1 labels and 2 answers"), ([], [], "0 of 0"), (["a", None], ["a", "a"], "1 of 2 faces")],
+)
+def test_bad_input(true, predicted, words):
+    with pytest.raises(InputError, match=words):
+        classification_of(true, predicted)

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from ferkit.errors import InputError
+from ferkit.evaluation.classification import classification_of
+from ferkit.evaluation.few_labels import few_label_curve, few_label_rows
+from ferkit.evaluation.linear import linear_answers
+
+LABELS = ["a"] * 100 + ["b"] * 40 + ["rare"] * 3 + ["once"]
+
+
+@pytest.mark.parametrize(
+    ("share", "counts"),
+    [(0.01, [2, 2, 2, 1]), (0.10, [10, 4, 2, 1]), (0.25, [25, 10, 2, 1]), (1.0, [100, 40, 3, 1])],
+)
+def test_each_class_gives_its_share_and_two_rows_at_least(share, counts):
+    names = [LABELS[row] for row in few_label_rows(LABELS, share)]
+    assert [names.count(name) for name in ("a", "b", "rare", "once")] == counts
+
+
+def test_the_rows_of_a_smaller_share_are_among_those_of_a_larger():
+    few, more, other = (set(few_label_rows(LABELS, share, seed=seed)) for share, seed in ((0.1, 0), (0.3, 0), (0.1, 1)))
+    assert few < more
+    assert few != other
+
+
+def test_the_whole_is_the_plain_probe(planted):
+    vectors, labels, who = planted(20, expression=0.3, noise=1)
+    train, test = slice(0, 60), slice(60, None)
+    parts = vectors[train], labels[train], vectors[test], labels[test]
+    (point,) = few_label_curve(*parts, train_identities=who[train], shares=[1.0], seeds=[3])
+    plain = linear_answers(*parts[:3], train_identities=who[train], seed=3)
+    assert point.results == (classification_of(labels[test], plain.predicted),)
+    assert point.rows == 60
+
+
+def test_planted_expression_needs_few_labels_and_noise_is_not_helped_by_many(planted):
+    def curve(**plan):
+        vectors, labels, _ = planted(60, **plan)
+        parts = vectors[:180], labels[:180], vectors[180:], labels[180:]
+        return [point.accuracy for point in few_label_curve(*parts, shares=[0.1, 1.0], seeds=[0, 1], strengths=[1e-2])]
+
+    assert curve(expression=1, noise=0.05) == [1, 1]
+    assert all(0.2 < accuracy < 0.47 for accuracy in curve(noise=1))
+    few, all_of_them = curve(expression=0.35, noise=1)
+    assert all_of_them > few + 0.05
+
+
+def test_each_seed_draws_other_rows_and_labels_never_seen_are_named(planted):
+    vectors, labels, _ = planted(30, expression=0.3, noise=1)
+    wanted = [*labels[90:-1], "never"]
+    (point,) = few_label_curve(vectors[:90], labels[:90], vectors[90:], wanted, shares=[0.1], seeds=[0, 1])
+    assert point.results[0].confusion != point.results[1].confusion
+    assert [result.unseen for result in point.results] == [{"never": 1}] * 2
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.5, float("nan")])
+def test_shares_out_of_range(share):
+    with pytest.raises(InputError, match="choose one above 0"):
+        few_label_rows(["a", "b"], share)
+
+
+def test_lengths_that_do_not_match():
+    with pytest.raises(InputError, match="do not match"):
+        few_label_curve(np.ones((3, 2)), ["a"], np.ones((1, 2)), ["a"])

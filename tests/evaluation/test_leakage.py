@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from ferkit.errors import InputError
+from ferkit.evaluation import leakage as leakage_module
+from ferkit.evaluation.leakage import expression_over_identity, linear_leak, neighbour_leak
+from ferkit.evaluation.triplets import cross_identity_triplets
+
+PLANS = {
+    "expression": {"expression": 1},
+    "identity": {"identity": 1, "noise": 0.01},
+    "noise": {"noise": 1},
+    "constant": {},
+}
+
+
+def test_five_faces_by_hand():
+    # Angles: x 0, x 20, y 25, y 90, z 91. Nearest: x20, y25, x20, z, y90 -> right for the first alone; z is not asked.
+    angles = np.deg2rad([0, 20, 25, 90, 91])
+    vectors, who = np.stack([np.cos(angles), np.sin(angles)], axis=1), list("xxyyz")
+    leak = neighbour_leak(vectors, who, who)
+    assert (leak.rate, leak.chance, leak.faces, leak.values) == (0.25, 0.25, 4, 2)
+
+
+def test_scikit_learns_neighbours_agree(planted, monkeypatch):
+    monkeypatch.setattr(leakage_module, "_BLOCK", 16)
+    vectors, _, who = planted(10, identity=0.4, noise=1)
+    rows, right = np.arange(len(who)), 0
+    for row in rows:
+        others = rows != row
+        oracle = KNeighborsClassifier(1, metric="cosine").fit(vectors[others], np.array(who)[others])
+        right += oracle.predict(vectors[[row]])[0] == who[row]
+    leak = neighbour_leak(vectors, who, who)
+    assert leak.rate == pytest.approx(right / len(who))
+    assert leak.chance == pytest.approx(5 / 59)
+    assert leak.interval[0] < leak.rate < leak.interval[1]
+
+
+@pytest.mark.parametrize(
+    ("plan", "low", "high"),
+    [("expression", 0.01, 0.1), ("identity", 1, 1), ("noise", 0, 0.15), ("constant", 0.02, 0.06)],
+)
+def test_planted_vectors_and_their_neighbours(planted, plan, low, high):
+    vectors, _, who = planted(20, **PLANS[plan])
+    leak = neighbour_leak(vectors, who, who)
+    assert low <= leak.rate <= high
+    assert leak.chance == pytest.approx(5 / 119)
+
+
+@pytest.mark.parametrize(
+    ("plan", "low", "high"), [("expression", 0, 0.15), ("identity", 1, 1), ("noise", 0, 0.25), ("constant", 0, 0.15)]
+)
+def test_planted_vectors_and_a_linear_classifier(planted, plan, low, high):
+    vectors, _, who = planted(10, **PLANS[plan])
+    leak = linear_leak(vectors, who, who, strengths=[1e-2])
+    assert low <= leak.rate <= high
+    assert (leak.faces, leak.values, leak.chance) == (30, 10, 0.1)
+
+
+def test_another_column_is_asked_of_other_people(planted):
+    # Gender as chance gave it to people: those who know the person know it, and nobody else does.
+    vectors, _, who = planted(30, identity=1, noise=0.01)
+    gender = [("woman", "man")[int(name.split()[1]) % 2] for name in who]
+    for told in (neighbour_leak, linear_leak):
+        assert told(vectors, gender, who).rate == 1
+        assert 0.2 < told(vectors, gender, who, groups=who).rate < 0.8
+
+
+def test_a_column_that_vectors_hold_is_told_on_other_people(planted):
+    vectors, labels, who = planted(20, expression=1, noise=0.1)
+    for told in (neighbour_leak, linear_leak):
+        assert told(vectors, labels, who, groups=who).rate == 1
+
+
+def test_frames_of_one_clip_do_not_answer_for_each_other(planted):
+    random = np.random.default_rng(0)
+    clips = np.repeat(np.arange(40), 3)  # two clips a person, three frames each, nothing of the person in them
+    vectors = random.normal(size=(40, 16))[clips] + 0.01 * random.normal(size=(120, 16))
+    who, names = [str(clip // 2) for clip in clips], [str(clip) for clip in clips]
+    assert neighbour_leak(vectors, who, who).rate == 1
+    assert neighbour_leak(vectors, who, who, groups=names).rate < 0.2
+
+
+def test_the_people_with_most_faces_are_told_apart():
+    who = ["a"] * 8 + ["b"] * 6 + ["c"] * 4 + ["d"] * 3 + [None] * 2
+    vectors = np.random.default_rng(0).normal(size=(23, 4))
+    assert linear_leak(vectors, who, who, strengths=[1.0]).values == 3  # d has too few
+    two = linear_leak(vectors, who, who, most=2, strengths=[1.0])
+    assert (two.values, two.faces, two.chance) == (2, 7, pytest.approx(4 / 7))
+
+
+def test_equal_directions_tie_whatever_their_lengths():
+    vectors = np.random.default_rng(0).uniform(0.1, 9, size=(40, 1)) * np.array([[0.3, 0.7, 0.1]])
+    who = [str(number // 2) for number in range(40)]
+    leak = neighbour_leak(vectors.astype(np.float32), who, who)
+    assert leak.rate == pytest.approx(leak.chance)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_person_of_one_clip_is_not_asked_where_nobody_could_know(seed):
+    clips = np.repeat(np.arange(9), 4)  # four people of two clips each, and one of one
+    who = [str(clip // 2) for clip in clips]
+    leak = linear_leak(np.eye(5)[clips // 2], who, who, groups=[str(clip) for clip in clips], seed=seed)
+    assert leak.rate == 1
+
+
+def test_faceless_rows_are_not_asked(planted):
+    vectors, _, who = planted(10, identity=1, noise=0.01)
+    vectors[::6] = np.nan
+    for told in (neighbour_leak, linear_leak):
+        leak = told(vectors, who, who)
+        assert leak.rate == 1
+    assert neighbour_leak(vectors, who, who).faces == 50
+
+
+@pytest.mark.parametrize(("plan", "expected"), [("expression", 1), ("identity", 0), ("noise", 0.5), ("constant", 0.5)])
+def test_expression_over_identity_of_planted_vectors(planted, plan, expected):
+    score = expression_over_identity(*planted(30, **PLANS[plan]))
+    assert score.by_person == pytest.approx(expected, abs=0.05)
+    low, high = score.by_person_interval
+    assert low <= expected <= high
+
+
+def test_expression_over_identity_rises_with_expression(planted):
+    values = [
+        expression_over_identity(*planted(expression=e, identity=1, noise=0.3)).by_person for e in (0, 0.7, 1.4, 3)
+    ]
+    assert values == sorted(values)
+    assert values[0] < 0.1 < 0.9 < values[-1]
+
+
+def test_the_order_of_distances_is_all_that_counts(planted):
+    vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
+    score = expression_over_identity(vectors, labels, who)
+    assert score == expression_over_identity(vectors * np.linspace(0.1, 9, len(who))[:, None], labels, who)
+
+
+def test_of_two_expressions_it_is_the_cross_identity_triplets(planted):
+    vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
+    two = [None if label == "anger" else label for label in labels]
+    assert expression_over_identity(vectors, two, who) == cross_identity_triplets(vectors, labels, who)
+
+
+def test_three_expressions_by_plain_loops(planted):
+    vectors, labels, who = planted(4, 1, expression=0.5, identity=0.5, noise=0.5)
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines, shares, rows = units @ units.T, [], range(12)
+    for person in sorted(set(who)):
+        right = [
+            cosines[a, p] > cosines[a, n]
+            for a in rows
+            for p in rows
+            for n in rows
+            if who[a] == who[n] == person != who[p] and labels[a] == labels[p] != labels[n]
+        ]
+        shares.append(np.mean(right))
+    score = expression_over_identity(vectors, labels, who)
+    assert score.by_person == pytest.approx(np.mean(shares))
+    assert score.triplets == 4 * 3 * 3 * 2
+
+
+def test_faceless_rows_are_in_no_triplet(planted):
+    vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
+    kept = np.arange(len(who)) % 5 != 0
+    without = expression_over_identity(
+        vectors[kept], [labels[row] for row in np.flatnonzero(kept)], [who[row] for row in np.flatnonzero(kept)]
+    )
+    vectors[~kept] = np.nan
+    assert expression_over_identity(vectors, labels, who) == without
+
+
+@pytest.mark.parametrize(
+    ("told", "values", "words"),
+    [
+        (neighbour_leak, ["x"] * 4, "1 different values among 4"),
+        (neighbour_leak, list("wxyz"), "none of 4 faces"),
+        (neighbour_leak, ["x"], "do not match 1 values"),
+        (linear_leak, list("xxyy"), "fewer than two values have 4 faces"),
+        (linear_leak, [None] * 4, "0 different values among 0"),
+    ],
+)
+def test_bad_input(told, values, words):
+    with pytest.raises(InputError, match=words):
+        told(np.eye(4), values, [None] * 4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "people"),
+    [(["a"] * 4, list("xxyy")), (list("abcd"), list("wxyz")), (list("abcd"), list("xxyy")), ([None] * 4, list("xxyy"))],
+)
+def test_rows_without_a_triplet(labels, people):
+    with pytest.raises(InputError, match="no triplet"):
+        expression_over_identity(np.eye(4), labels, people)

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from ferkit.errors import InputError
+from ferkit.evaluation.sgd import SgdSchedule, sgd_answers
+
+QUICK = SgdSchedule(lr=0.5, epochs=5, milestones=(3, 4), batch=32)
+
+
+def clouds(seed, count, spread=1.5):
+    random = np.random.default_rng(seed)
+    numbers = random.integers(0, 3, count)
+    vectors = 3 * np.eye(3, 6)[numbers] + spread * random.normal(size=(count, 6))
+    return vectors, np.array(["anger", "fear", "happiness"])[numbers].tolist()
+
+
+def test_one_step_by_hand():
+    # Of zero weights every class has 1/2: the gradient of row x of class 0 is -x/2 and x/2, and lr 1 goes all of it.
+    schedule = SgdSchedule(lr=1.0, epochs=1, milestones=(), batch=2, momentum=0.0)
+    train, labels = np.array([[1.0, 0.0], [0.0, 1.0]]), ["a", "b"]
+    # The mean gradient gives W_a = (1/4, -1/4) = -W_b and no bias: the sign of x - y decides.
+    answers = sgd_answers(train, labels, np.array([[2.0, 1.0], [1.0, 2.0], [-1.0, -0.5]]), schedule=schedule)
+    assert answers.tolist() == ["a", "b", "b"]
+
+
+def test_it_comes_to_what_scikit_learn_comes_to():
+    train, test = clouds(0, 300), clouds(1, 300)
+    oracle = LogisticRegression(C=1e6).fit(*train).predict(test[0])
+    schedule = SgdSchedule(lr=0.3, epochs=60, milestones=(40, 50), batch=300)
+    assert np.mean(sgd_answers(*train, test[0], schedule=schedule) == oracle) > 0.97
+
+
+def test_the_defaults_are_mocos():
+    schedule = SgdSchedule()
+    assert (schedule.lr, schedule.epochs, schedule.milestones, schedule.batch) == (30, 100, (60, 80), 256)
+    assert (schedule.momentum, schedule.weight_decay) == (0.9, 0)
+
+
+def test_the_rate_falls_tenfold_at_each_milestone(monkeypatch):
+    rates = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "SGD", Watched)
+    sgd_answers(*clouds(0, 33), clouds(1, 1)[0], schedule=QUICK)
+    assert rates == pytest.approx([0.5] * 6 + [0.05] * 2 + [0.005] * 2)
+
+
+def test_equal_seeds_give_equal_answers():
+    train, test = clouds(0, 100, spread=4), clouds(1, 300, spread=4)[0]
+    first, again, other = (sgd_answers(*train, test, schedule=QUICK, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_faceless_rows_train_nothing_and_are_not_answered():
+    train, labels = clouds(0, 60)
+    plus = np.vstack([np.full((5, 6), np.nan), train])
+    test = np.vstack([train[:3], np.full((1, 6), np.nan)])
+    answers = sgd_answers(plus, ["fear"] * 5 + labels, test, schedule=QUICK)
+    assert answers[3] is None
+    assert np.array_equal(answers[:3], sgd_answers(train, labels, test[:3], schedule=QUICK))
+
+
+@pytest.mark.parametrize(
+    ("labels", "schedule", "words"),
+    [
+        (["a"] * 20, QUICK, "two labels"),
+        (["a", "b"] * 10, SgdSchedule(lr=1e30, epochs=2), "diverged with lr 1e[+]30"),
+        (["a"], QUICK, "do not match"),
+    ],
+)
+def test_bad_input(labels, schedule, words):
+    with pytest.raises(InputError, match=words):
+        sgd_answers(1e10 * clouds(0, 20)[0], labels, clouds(1, 5)[0], schedule=schedule)

@@ -1,0 +1,71 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferkit.errors import InputError
+from ferkit.evaluation.splits import identity_folds, identity_split
+
+
+def crowd(people=40, shots=5, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.choice(["happiness", "neutral", "fear"], size=people * shots, p=[0.5, 0.4, 0.1]).tolist()
+    return labels, [str(number) for number in np.repeat(np.arange(people), shots)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, *"pqrstu"])), min_size=8, max_size=40),
+    st.integers(2, 4),
+    st.integers(0, 99),
+)
+def test_nobody_is_in_two_folds_and_none_is_empty(rows, folds, seed):
+    labels, people = [label for label, _ in rows], [name for _, name in rows]
+    try:
+        dealt = identity_folds(labels, people, folds=folds, seed=seed)
+    except InputError:
+        alone = sum(name is None for name in people) + len({name for name in people if name is not None})
+        assert alone < folds or max(Counter(labels).values()) < folds or alone < len(rows)
+        return
+    assert set(dealt) == set(range(folds))
+    for name in {name for name in people if name is not None}:
+        assert len({fold for fold, other in zip(dealt, people, strict=True) if other == name}) == 1
+
+
+def test_each_fold_has_its_share_of_every_label():
+    # Twenty people show one label alone, ten another; dealt blindly, a fold in a hundred thousand would come out even.
+    people = [str(number) for number in np.repeat(np.arange(30), 5)]
+    labels = np.repeat(["neutral", "fear"], [100, 50])
+    dealt = identity_folds(labels.tolist(), people, folds=5)
+    assert np.bincount(dealt[labels == "neutral"]).tolist() == [20] * 5
+    assert np.bincount(dealt[labels == "fear"]).tolist() == [10] * 5
+
+
+def test_without_people_labels_are_dealt_evenly_and_rare_ones_where_they_go():
+    labels = ["a"] * 11 + ["b"] * 10 + ["rare"]
+    dealt = identity_folds(labels, [None] * 22, folds=5)
+    assert np.bincount(dealt[:11]).tolist().count(2) == 4
+    assert np.bincount(dealt[11:21]).tolist() == [2] * 5
+
+
+def test_a_split_is_a_fold_of_the_seed():
+    labels, people = crowd()
+    held_out = identity_split(labels, people, held_out=4, seed=1)
+    assert held_out.sum() == pytest.approx(50, abs=5)
+    assert np.array_equal(held_out, identity_folds(labels, people, folds=4, seed=1) == 0)
+    assert not np.array_equal(held_out, identity_split(labels, people, held_out=4, seed=2))
+
+
+@pytest.mark.parametrize(
+    ("labels", "people", "words"),
+    [
+        (["a"] * 9, list("xxxyyyzzz"), "3 people cannot make 5 folds"),
+        (list("abcdefgh"), [None] * 8, "no label has more than 1 rows"),
+        (["a"], ["x", "y"], "1 labels do not match 2"),
+    ],
+)
+def test_bad_input(labels, people, words):
+    with pytest.raises(InputError, match=words):
+        identity_folds(labels, people, folds=5)
