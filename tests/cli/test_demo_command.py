@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 import ferkit.workflows.demo as workflow
 from ferkit.cli import app
+from ferkit.encoders import DEFAULT_ENCODER
 
 OUT = Path("out")
 
@@ -30,7 +31,7 @@ def test_text_tells_result_chance_and_next_step(asked):
     done = CliRunner().invoke(app, ["demo", "-o", "out", "--device", "cpu"])
 
     assert done.exit_code == 0
-    assert asked == [(OUT, "contrawarping-r18", "cpu")]
+    assert asked == [(OUT, DEFAULT_ENCODER, "cpu")]
     assert "2 of 3 queries find the same expression first (chance: 0.5)" in done.stdout
     assert "mean rank is 1.33 (chance: 3.5)" in done.stdout
     assert str(OUT / "gallery.png") in done.stdout
