@@ -15,12 +15,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ferkit.data.face_set import FaceSet, is_face_set
-from ferkit.data.filters import FaceFilter
 from ferkit.data.sources import SourceRules, looks_aligned, open_sources
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
 from ferkit.progress import Progress
 from ferkit.workflows import FACES
-from ferkit.workflows.finding import FILTERED, NO_FACE, FaceBatch
+from ferkit.workflows.finding import FILTERED, NO_FACE, FaceBatch, filter_of
 from ferkit.workflows.fingerprint import digest, stamp
 from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.source_stream import SourceStream
@@ -143,7 +142,7 @@ def filtered_set(faces: FaceSet, options: FaceOptions, progress: Progress) -> Fa
     Raises:
         InputError: it is nothing.
     """
-    wanted = FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
+    wanted = filter_of(options)
     if not wanted:
         return faces
     rows = np.flatnonzero(wanted.keep_rows(faces.columns(["size", "yaw", "sharpness"])))

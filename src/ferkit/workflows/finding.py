@@ -25,7 +25,7 @@ from ferkit.workflows.reading import Decoded
 if TYPE_CHECKING:
     from ferkit.faces.detect import Detections, FaceDetector
 
-__all__ = ["FILTERED", "NO_FACE", "FaceBatch", "Finder", "Found", "Problem", "batch_of", "finder_of"]
+__all__ = ["FILTERED", "NO_FACE", "FaceBatch", "Finder", "Found", "Problem", "batch_of", "filter_of", "finder_of"]
 
 Pixels = NDArray[np.uint8]
 
@@ -97,6 +97,11 @@ def finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Finder
         workers=options.workers,
     )
     return partial(find_faces, detector=detector, which=options.faces)
+
+
+def filter_of(options: FaceOptions) -> FaceFilter:
+    """Return what leaves faces out."""
+    return FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
 
 
 def find_faces(group: list[Decoded], detector: FaceDetector, which: str) -> list[Found]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet, require_same_encoder
 from ferkit.data.faces import Face
-from ferkit.data.filters import FaceFilter
 from ferkit.encoders.encoder import Encoder, load_encoder
 from ferkit.errors import (
     InputError,
@@ -31,7 +30,7 @@ from ferkit.search.index import FlatIndex
 from ferkit.workflows.crops import row_crops
 from ferkit.workflows.embed import encoder_stamp
 from ferkit.workflows.faces_of import open_pictures
-from ferkit.workflows.finding import NO_FACE, FaceBatch
+from ferkit.workflows.finding import NO_FACE, FaceBatch, filter_of
 from ferkit.workflows.montage import Tile, draw_montage
 from ferkit.workflows.options import FaceOptions
 
@@ -216,7 +215,7 @@ def _allowed(table: pa.Table, query: Face, exclude_query: bool, exclude_identity
 
 def _passing(found: EmbeddingSet, options: FaceOptions) -> NDArray[np.bool_]:
     """Say which rows the filters let through: (N,) booleans."""
-    wanted = FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
+    wanted = filter_of(options)
     passing = wanted.keep_rows(found.table) if wanted else np.ones(len(found), np.bool_)
     if not passing.any():
         raise InputError(f"none of the set's {len(found):,} faces passes {wanted.describe()}; ask for less")

@@ -19,7 +19,7 @@ from ferkit.data.filters import FaceFilter
 from ferkit.data.sources import Picture, Sources, Video
 from ferkit.errors import UnreadableImageError, UnreadableVideoError
 from ferkit.faces.tracks import Tracker
-from ferkit.workflows.finding import NO_FACE, FaceBatch, Finder, Found, Problem, batch_of, finder_of
+from ferkit.workflows.finding import NO_FACE, FaceBatch, Finder, Found, Problem, batch_of, filter_of, finder_of
 from ferkit.workflows.fingerprint import digest, stamp
 from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.reading import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo, square_crop
@@ -80,12 +80,8 @@ class SourceStream:
             done: pictures and frames behind us.
             state: of the batch that ended there.
         """
-        find, wanted = finder_of(self.options, self.aligned, self.device), self._filter
+        find, wanted = finder_of(self.options, self.aligned, self.device), filter_of(self.options)
         return prefetched(self._batches(done, state, find, wanted), ahead=1)
-
-    @property
-    def _filter(self) -> FaceFilter:
-        return FaceFilter(self.options.min_size, self.options.max_yaw, self.options.min_sharpness)
 
     def _batches(self, done: int, state: Any, find: Finder, wanted: FaceFilter) -> Generator[FaceBatch]:  # noqa: ANN401
         if state is None:
