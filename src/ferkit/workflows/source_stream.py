@@ -19,7 +19,17 @@ from ferkit.data.filters import FaceFilter
 from ferkit.data.sources import Picture, Sources, Video
 from ferkit.errors import UnreadableImageError, UnreadableVideoError
 from ferkit.faces.tracks import Tracker
-from ferkit.workflows.finding import NO_FACE, FaceBatch, Finder, Found, Problem, batch_of, filter_of, finder_of
+from ferkit.workflows.finding import (
+    FILTERED,
+    NO_FACE,
+    FaceBatch,
+    Finder,
+    Found,
+    Problem,
+    batch_of,
+    filter_of,
+    finder_of,
+)
 from ferkit.workflows.fingerprint import digest, stamp
 from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.reading import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo, square_crop
@@ -120,17 +130,17 @@ class _VideoFaces:
 
     def batches(self, state: dict[str, Any]) -> Iterator[FaceBatch]:
         """Yield the faces from a place in the video on; the last batch tells what was wrong with the whole."""
-        faces, problem = state["faces"], None
+        problem = None
         tracker = Tracker(state["tracks"])
         for group in grouped(prefetched(self._frames(state["frame"]), _FRAMES_AHEAD), _FRAMES_A_BATCH):
             if group[-1].problem is not None:
                 problem = Problem(self.video.source, group.pop().problem or "")
             found = [self._linked(item, frame, tracker) for item, frame in zip(self.find(group), group, strict=True)]
-            faces += sum(len(item.faces) for item in found)
-            state = self._bookmark(group, faces, tracker) if group else state
-            yield batch_of(found, self.wanted, state=state)
-        if problem is None and not faces:
-            problem = Problem(self.video.source, NO_FACE)
+            batch = batch_of(found, self.wanted)
+            state = self._bookmark(state, group, found, batch, tracker) if group else state
+            yield replace(batch, state=state, problems=[])  # of the video as a whole, not of its frames
+        if problem is None and not state["taken"]:
+            problem = Problem(self.video.source, FILTERED + self.wanted.describe() if state["found"] else NO_FACE)
         yield batch_of([], self.wanted, problems=[problem] if problem else [], state=_beginning(self.number + 1))
 
     def _frames(self, start: int) -> Generator[Decoded]:
@@ -152,20 +162,23 @@ class _VideoFaces:
         named = [f"{self.video.source}@{clip}" for clip in clips]
         return Found(found.crops, [replace(face, clip=clip) for face, clip in zip(found.faces, named, strict=True)])
 
-    def _bookmark(self, group: list[Decoded], faces: int, tracker: Tracker) -> dict[str, Any]:
+    def _bookmark(
+        self, state: dict[str, Any], group: list[Decoded], found: list[Found], batch: FaceBatch, tracker: Tracker
+    ) -> dict[str, Any]:
+        """Where to go on behind the frames of ``group``, and what the video has given until then."""
         last = group[-1].picture
-        frame = int(last.source.rpartition("#")[2]) + 1
         return {
-            **_beginning(self.number),
-            "frame": frame,
+            "video": self.number,
+            "frame": int(last.source.rpartition("#")[2]) + 1,
             "time_s": last.time_s,
-            "faces": faces,
+            "found": state["found"] + sum(len(item.faces) for item in found),
+            "taken": state["taken"] + len(batch.faces),
             "tracks": tracker.state,
         }
 
 
 def _beginning(video: int) -> dict[str, Any]:
-    return {"video": video, "frame": 0, "time_s": 0.0, "faces": 0, "tracks": None}
+    return {"video": video, "frame": 0, "time_s": 0.0, "found": 0, "taken": 0, "tracks": None}
 
 
 def _length(video: Video) -> tuple[float, int]:
