@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferkit.encoders.weights import load_weights, save_weights, serialize, sha256_of
+from ferkit.encoders.weights import load_weights, misfits, save_weights, serialize, sha256_of
 from ferkit.errors import OutputError, WeightsError
 
 STATE = {
@@ -150,3 +150,14 @@ def test_a_file_in_the_folders_place(tmp_path):
 def test_a_missing_folder_is_made(tmp_path):
     save_weights({"kernel": torch.ones(2, 2)}, tmp_path / "runs" / "w.safetensors")
     assert torch.equal(load_weights(tmp_path / "runs" / "w.safetensors")["kernel"], torch.ones(2, 2).half())
+
+
+def test_misfits_are_told_by_name_with_both_shapes():
+    module = torch.nn.Linear(3, 2)
+    assert misfits(module, module.state_dict()) == []
+    state = {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}
+    assert misfits(module, state) == [
+        ("bias", "(2,)", "absent"),
+        ("extra", "absent", "(1,)"),
+        ("weight", "(2, 3)", "(2, 4)"),
+    ]

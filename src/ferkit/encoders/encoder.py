@@ -24,7 +24,7 @@ from ferkit.encoders.registry import (
     load_registry,
     read_entry,
 )
-from ferkit.encoders.weights import PICKLED, check_format, load_weights, save_weights, serialize, sha256_of
+from ferkit.encoders.weights import PICKLED, check_format, load_weights, misfits, save_weights, serialize, sha256_of
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.ops.colour import LUMA
 from ferkit.ops.device import pick_device
@@ -276,13 +276,10 @@ def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:
         raise WeightsError(
             f"{arch!r} gives vectors of {dim}, and the entry of {str(path)!r} says {encoder.dim}; correct it"
         )
-    wanted = {name: tuple(tensor.shape) for name, tensor in encoder.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-    if wrong:
-        name = wrong[0]
+    if wrong := misfits(encoder, state):
+        name, wanted, given = wrong[0]
         raise WeightsError(
-            f"{str(path)!r} does not fit {arch!r}: {name!r} should be {wanted.get(name, 'absent')} and is "
-            f"{given.get(name, 'absent')} ({len(wrong)} such); correct the entry beside it"
+            f"{str(path)!r} does not fit {arch!r}: {name!r} should be {wanted} and is {given} ({len(wrong)} such); "
+            "correct the entry beside it"
         )
     encoder.load_state_dict(state)

@@ -10,12 +10,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from ferkit.atomic import atomic_path
 from ferkit.errors import WeightsError
 
-__all__ = ["PICKLED", "check_format", "load_weights", "save_weights", "serialize", "sha256_of"]
+__all__ = ["PICKLED", "check_format", "load_weights", "misfits", "save_weights", "serialize", "sha256_of"]
 
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
@@ -123,3 +123,14 @@ def _check_hash(path: Path, data: bytes, expected: str | None) -> None:
             f"{str(path)!r} has the SHA-256 {actual[:12]}…, not the {expected[:12]}… of its entry, so it is not used; "
             "fetch or train it again"
         )
+
+
+def misfits(module: nn.Module, state: Mapping[str, Tensor]) -> list[tuple[str, str, str]]:
+    """Return what keeps a state dict from being loaded: (name, shape in the module, shape in the state), by name.
+
+    A tensor that one of them lacks has the shape "absent".
+    """
+    wanted = {name: str(tuple(tensor.shape)) for name, tensor in module.state_dict().items()}
+    given = {name: str(tuple(tensor.shape)) for name, tensor in state.items()}
+    names = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    return [(name, wanted.get(name, "absent"), given.get(name, "absent")) for name in names]

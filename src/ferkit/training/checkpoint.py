@@ -15,6 +15,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from ferkit.atomic import atomic_path
+from ferkit.encoders.weights import misfits
 from ferkit.errors import TrainingError
 
 __all__ = [
@@ -168,14 +169,11 @@ def _require_finite(state: Mapping[str, Tensor], step: int) -> None:
 
 
 def _require_same_shape(path: Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-    if wrong:
-        name = wrong[0]
+    if wrong := misfits(module, state):
+        name, here, there = wrong[0]
         raise TrainingError(
-            f"cannot go on from {path}, which is of another method or backbone: {name!r} is "
-            f"{given.get(name, 'absent')} there and {wanted.get(name, 'absent')} here; choose another -o"
+            f"cannot go on from {path}, which is of another method or backbone: {name!r} is {there} there and {here} "
+            "here; choose another -o"
         )
 
 
