@@ -5,7 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from ferkit.ops.losses import nt_xent_loss
-from ferkit.ops.repulsion import own_warps_nt_xent_loss, warp_hinge_loss, warp_info_nce_loss, warp_repel_loss
+from ferkit.ops.repulsion import (
+    own_warps_nt_xent_loss,
+    warp_gap,
+    warp_hinge_loss,
+    warp_info_nce_loss,
+    warp_repel_loss,
+)
 
 
 def at(*degrees):
@@ -123,3 +129,15 @@ def test_own_warps_are_pushed_too():
     loss.backward()
     moved = (warps - 0.5 * warps.grad).detach()
     assert F.cosine_similarity(a, moved, dim=-1).mean() < F.cosine_similarity(a, warps, dim=-1).mean()
+
+
+def test_the_gap_is_how_much_nearer_the_positive_is_and_not_rounded_in_half_precision():
+    gap = warp_gap(at(0), 2 * at(60), torch.stack([at(90), 3 * at(180)]))
+    assert gap.item() == pytest.approx(0.5 - (0 - 1) / 2, abs=1e-6)
+
+    # Two cosines near 1 whose difference is below bfloat16's spacing there.
+    anchor, positive, warp = (
+        torch.tensor([row], dtype=torch.bfloat16) for row in ([1.0, 0.0], [64.0, 1.0], [64.0, 2.0])
+    )
+    expected = 64 / math.hypot(64, 1) - 64 / math.hypot(64, 2)
+    assert warp_gap(anchor, positive, warp[None]).item() == pytest.approx(expected, rel=1e-3)

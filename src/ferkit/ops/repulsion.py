@@ -101,5 +101,4 @@ def warp_gap(anchor: Tensor, positive: Tensor, warped: Tensor) -> Tensor:
     Returns:
         () mean cosine of anchor and positive, less that of anchor and warp, in [-2, 2].
     """
-    near = F.cosine_similarity(anchor, positive, dim=-1).mean()
-    return near - F.cosine_similarity(anchor[None], warped, dim=-1).mean()
+    return _cosines(anchor, positive).mean() - _cosines(anchor, warped).mean()
