@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import resource
+import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from PIL import Image
 # Set before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.pop("FERKIT_MODELS", None)  # a developer's own encoders
 os.environ.setdefault("MPLBACKEND", "Agg")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Every worker would start as many threads as there are cores, and they would fight for them.
@@ -74,3 +78,41 @@ def file_size_limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture(scope="session")
+def hub_servers():
+    """The two servers behind every `hub`."""
+    import huggingface_hub
+
+    spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).with_name("hub_server.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["hub_server"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    with module.Servers() as servers:
+        yield servers
+        huggingface_hub.close_session()
+
+
+@pytest.fixture
+def hub(hub_servers, tmp_path, monkeypatch):
+    """An empty hub on loopback with which the real client works; its cache and token are this test's own."""
+    from huggingface_hub import constants
+
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # they wait before they try again
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(sleep=lambda _: None))
+    hub, home = hub_servers.empty_hub(), tmp_path / "hf-home"
+    settings = {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_CACHE": str(home / "hub"),
+        "HF_ASSETS_CACHE": str(home / "assets"),
+        "HF_TOKEN_PATH": str(home / "token"),
+        "HF_HUB_DISABLE_XET": True,  # its uploads go through a compiled client to a protocol of their own
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(constants, name, value)
+    return hub

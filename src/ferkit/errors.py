@@ -17,7 +17,8 @@
     ├── SetError                5   a face set or embedding set that is incomplete or damaged
     │   └── EncoderMismatchError
     ├── OutputError             6   the result cannot be written; nothing was changed
-    └── TrainingError           7   pre-training cannot start or go on
+    ├── TrainingError           7   pre-training cannot start or go on
+    └── HubError                8   the Hugging Face Hub cannot be reached, refuses, or lacks what was asked for
 
 The number is the command's exit status. A message is one sentence that carries the offending value and the next thing
 to try; the command line prints it without a traceback.
@@ -32,6 +33,7 @@ from pathlib import Path
 __all__ = [
     "EncoderMismatchError",
     "FerkitError",
+    "HubError",
     "InputError",
     "MissingPathError",
     "NoFaceError",
@@ -167,3 +169,9 @@ class TrainingError(FerkitError):
     """Pre-training cannot start or go on."""
 
     exit_code = 7
+
+
+class HubError(FerkitError):
+    """The Hugging Face Hub cannot be reached, refuses, or does not hold what was asked for."""
+
+    exit_code = 8

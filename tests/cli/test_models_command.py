@@ -64,7 +64,7 @@ def test_list_has_a_line_for_each_encoder_and_marks_the_default(call):
 
 
 def test_list_says_what_one_chooses_by(call, full_entry):
-    assert "smiles-r18  resnet18  512  96  coarse labels  22.4  research use only" in call("list")
+    assert "smiles-r18 resnet18 512 96 coarse labels 22.4 research use only" in " ".join(call("list").split())
 
 
 def test_list_as_json_is_the_registry(call):

@@ -4,13 +4,24 @@ import torch
 from ferkit.encoders.backbones import UnknownBackboneError, build_backbone, feature_dim
 
 
-@pytest.mark.parametrize(("arch", "dim"), [("resnet18", 512), ("mobilenetv3_small_050", 1024), ("convnext_atto", 320)])
+@pytest.mark.parametrize(
+    ("arch", "dim"),
+    [
+        *(("resnet18", 512), ("mobilenetv3_small_050", 1024), ("convnext_atto", 320)),
+        *(("cycleface", 256), ("cycleface-map", 128 * 4 * 4)),
+    ],
+)
 def test_features_are_pooled_and_of_the_stated_length(arch, dim):
     backbone = build_backbone(arch).eval()
     with torch.inference_mode():
         features = backbone(torch.zeros(2, 3, 64, 64))
     assert features.shape == (2, dim)
     assert feature_dim(backbone) == dim
+
+
+def test_an_own_network_is_among_the_nearest():
+    with pytest.raises(UnknownBackboneError, match="cycleface"):
+        build_backbone("cycle-face")
 
 
 def test_an_unknown_network_names_the_nearest():

@@ -333,8 +333,8 @@ def test_bundled_weights_that_are_not_there(zoo):
         load_encoder("toy")
 
 
-@pytest.mark.parametrize("name", load_registry())
-def test_every_registered_encoder_keeps_its_promises(name):
+@pytest.mark.parametrize("name", [name for name, entry in load_registry().items() if entry.weights.kind == "bundled"])
+def test_every_bundled_encoder_keeps_its_promises(name):
     entry = load_registry()[name]
     assert bundled_weights(entry).stat().st_size == entry.bytes
     encoder = load_encoder(name, "cpu")

@@ -147,3 +147,50 @@ def test_entries_cannot_be_changed():
 def test_the_registry_loads_without_torch():
     code = "import sys, ferkit.encoders.registry as r; r.load_registry(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+HUB = {"kind": "hub", "file": "model.safetensors", "repo": "ann/faces", "revision": "main"}
+
+
+def test_weights_on_the_hub_may_lack_their_hash_and_others_not(tmp_path):
+    known = {name: value for name, value in FIELDS.items() if name not in {"sha256", "bytes"}}
+    (entry,) = load_registry(write(tmp_path / "m.yaml", {**known, "weights": HUB})).values()
+    assert (entry.sha256, entry.bytes, entry.weights.repo) == (None, None, "ann/faces")
+    with pytest.raises(InputError, match="need their sha256"):
+        load_registry(write(tmp_path / "m.yaml", known))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"repo": None}, "have a repo and a revision"),
+        ({"revision": None}, "have a repo and a revision"),
+        ({"kind": "bundled"}, "and no others"),
+        ({"repo": "faces"}, "repo"),
+        ({"repo": "../faces"}, "repo"),
+        ({"file": "pytorch_model.bin"}, "file"),
+        ({"file": "sub/model.safetensors"}, "may lie in a folder"),
+    ],
+)
+def test_weights_on_the_hub_say_where_and_are_no_pickle(tmp_path, change, said):
+    with pytest.raises(InputError, match=said):
+        load_registry(write(tmp_path / "m.yaml", {**FIELDS, "weights": {**HUB, **change}}))
+
+
+@pytest.mark.parametrize("name", [name for name, entry in load_registry().items() if entry.weights.kind == "hub"])
+def test_entries_of_the_hub_are_what_timm_knows_of_them(name):
+    import timm
+    import torch
+
+    from ferkit.encoders.backbones import build_backbone, feature_dim
+
+    entry = load_registry()[name]
+    known = timm.get_pretrained_cfg(entry.weights.repo.removeprefix("timm/"))
+    assert (known.hf_hub_id, known.architecture) == (entry.weights.repo, entry.arch)
+    assert (known.mean, known.std, known.license) == (entry.mean, entry.std, entry.licences.weights.lower())
+    assert known.paper_ids in (None, entry.paper)
+    assert (entry.supervision == "supervised") == bool(known.num_classes)
+    with torch.device("meta"):
+        network = build_backbone(entry.arch, entry.input_size)
+        features = network(torch.zeros(1, 3, entry.input_size, entry.input_size))
+    assert features.shape[1] == feature_dim(network) == entry.dim

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ferkit.cli import cards, hub, import_encoder, models_export
 from ferkit.cli.options import JsonOpt
 from ferkit.cli.output import out, report
 from ferkit.encoders import DEFAULT_ENCODER
@@ -22,12 +23,18 @@ app = typer.Typer(no_args_is_help=True, help="The zoo: the encoders that ferkit 
 
 
 @app.command("list")
-def list_encoders(json: JsonOpt = False) -> None:
-    """List the encoders, one line each."""
+def list_encoders(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the README.")] = False,
+    json: JsonOpt = False,
+) -> None:
+    """List the encoders, one line each; FERKIT_MODELS names files of your own."""
+    from ferkit.encoders.table import markdown_table
     from ferkit.workflows.models import list_encoders as run
 
     entries = run()
-    if json:
+    if markdown:
+        typer.echo(markdown_table(entries))
+    elif json:
         report(
             "",
             {"default": DEFAULT_ENCODER, "encoders": [entry.model_dump(mode="json") for entry in entries]},
@@ -49,16 +56,26 @@ def show_encoder(
     report("\n".join([f"[bold]{escape(entry.name)}[/]", *lines]), entry.model_dump(mode="json"), json=json)
 
 
+app.command("pull")(hub.pull)
+app.command("push")(hub.push)
+app.command("import")(import_encoder.import_encoder)
+app.command("export")(models_export.export)
+app.command("card")(cards.card)
+app.command("license")(cards.licences)
+
+
 def _table(entries: list[EncoderEntry]) -> Table:
+    from ferkit.encoders.table import COLUMNS, table_row
+
     table = Table(box=None, caption="* the default", caption_justify="left")
-    for title in ("name", "network", "dim", "px", "learnt from", "MB"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("licence")
+    name, *others = COLUMNS
+    table.add_column(name, no_wrap=True)
+    for title, width in zip(others, (None, 4, 3, 8, 4, 10), strict=True):
+        table.add_column(title, min_width=width, overflow="fold")
     for entry in entries:
+        name, *others = table_row(entry)
         mark = " *" if entry.name == DEFAULT_ENCODER else ""
-        sizes = (str(entry.dim), str(entry.input_size))
-        cells = (entry.name + mark, entry.arch, *sizes, _learnt_from(entry), _megabytes(entry), _licence(entry))
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(escape(cell) for cell in (name + mark, *others)))
     return table
 
 
@@ -78,8 +95,8 @@ def _facts(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
         yield "", f"training data: {entry.licences.data}"
     if entry.paper:
         yield "paper", entry.paper
-    yield "weights", f"{entry.weights.file} ({entry.weights.kind}), {_megabytes(entry)} MB"
-    yield "sha256", entry.sha256
+    yield "weights", f"{entry.weights.file} ({_place(entry)}), {_megabytes(entry)} MB"
+    yield "sha256", entry.sha256 or "recorded when it is first pulled"
 
 
 def _training(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
@@ -98,13 +115,9 @@ def _training(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
 
 
 def _learnt_from(entry: EncoderEntry) -> str:
-    return {"none": "nothing (random)", "unsupervised": "no labels", "weak": "coarse labels"}.get(
-        entry.supervision, "labels"
-    )
+    from ferkit.encoders.card import LEARNT_FROM
 
-
-def _licence(entry: EncoderEntry) -> str:
-    return entry.licences.weights if entry.licences else "not stated"
+    return LEARNT_FROM[entry.supervision]
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -112,4 +125,9 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _megabytes(entry: EncoderEntry) -> str:
-    return f"{entry.bytes / 1e6:.1f}"
+    return "?" if entry.bytes is None else f"{entry.bytes / 1e6:.1f}"
+
+
+def _place(entry: EncoderEntry) -> str:
+    weights = entry.weights
+    return f"hub, {weights.repo} at {weights.revision}" if weights.kind == "hub" else weights.kind

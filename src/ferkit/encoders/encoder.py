@@ -13,26 +13,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferkit.atomic import atomic_path
-from ferkit.encoders.backbones import build_backbone, feature_dim
+from ferkit.encoders.backbones import build_backbone, feature_dim, timm_state
+from ferkit.encoders.hub import PREFIX, parse_repo
+from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry
 from ferkit.encoders.registry import (
     DEFAULT_ENCODER,
+    ENTRY_NAME,
     EncoderCard,
     EncoderEntry,
     WeightsFile,
-    bundled_weights,
     entry_to_yaml,
     load_registry,
     read_entry,
+    registered_weights,
 )
 from ferkit.encoders.weights import PICKLED, check_format, load_weights, misfits, save_weights, serialize, sha256_of
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.ops.colour import LUMA
 from ferkit.ops.device import pick_device
+from ferkit.progress import Progress
 
-__all__ = ["ENTRY_NAME", "WEIGHTS_NAME", "Encoder", "load_encoder", "random_encoder", "save_encoder"]
+__all__ = ["ENTRY_NAME", "WEIGHTS_NAME", "Encoder", "load_encoder", "locate_encoder", "random_encoder", "save_encoder"]
 
 WEIGHTS_NAME = "encoder.safetensors"
-ENTRY_NAME = "encoder.yaml"
 
 Crops = NDArray[np.uint8] | Tensor
 
@@ -147,14 +150,19 @@ class Encoder(nn.Module):
 
     @torch.inference_mode()
     def _run(self, compute: Callable[[Crops], Tensor], crops: Crops, batch_size: int) -> NDArray[np.float32]:
-        self._check(crops, batch_size)
+        self.check(crops, batch_size)
         rows = np.empty((len(crops), self.dim), dtype=np.float32)
         for start in range(0, len(crops), batch_size):
             batch = slice(start, start + batch_size)
             rows[batch] = compute(crops[batch]).cpu().numpy()
         return rows
 
-    def _check(self, crops: Crops, batch_size: int) -> None:
+    def check(self, crops: Crops, batch_size: int) -> None:
+        """Refuse what `embed` and `features` cannot take.
+
+        Raises:
+            InputError: as `features`.
+        """
         if batch_size < 1:
             raise InputError(f"the batch size is {batch_size}; give 1 or more")
         if crops.dtype not in (np.uint8, torch.uint8) or crops.ndim != 4 or crops.shape[3] != 3:
@@ -166,39 +174,51 @@ class Encoder(nn.Module):
             )
 
 
-def load_encoder(name_or_path: str | Path = DEFAULT_ENCODER, device: str | None = None) -> Encoder:
+def load_encoder(
+    name_or_path: str | Path = DEFAULT_ENCODER, device: str | None = None, progress: Progress | None = None
+) -> Encoder:
     """Load an encoder, after checking that its weights are the ones that its entry names.
 
     Args:
-        name_or_path: a name of models.yaml (wins over a folder of the same name), a run folder, or a
-            ``.safetensors`` file with its entry beside it (``x.yaml`` for ``x.safetensors``).
+        name_or_path: a name of models.yaml (wins over a folder of the same name), a run folder, a ``.safetensors``
+            file with its entry beside it (``x.yaml`` for ``x.safetensors``), or ``hf-hub:user/name[@revision]``.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None for the best one present.
+        progress: told how far weights are that must be fetched from the hub first.
 
     Raises:
         UnknownEncoderError: no such name; says the nearest ones.
         MissingPathError: what looks like a path does not exist.
         WeightsError: weights missing, damaged, of another hash or another network.
+        HubError: they are on the hub, not in its cache, and cannot be fetched.
         InputError: an entry is not valid, or the device is not there.
     """
     place = pick_device(device)
-    entry, path = _locate(name_or_path)
+    entry, path = locate_encoder(name_or_path, progress)
     state = load_weights(path, entry.sha256)
-    encoder = Encoder(entry, build_backbone(entry.arch, entry.input_size), sha256=entry.sha256)
+    if not any(name.startswith("backbone.") for name in state):  # timm's own
+        state = {f"backbone.{name}": tensor for name, tensor in timm_state(state, entry.arch, entry.input_size).items()}
+    encoder = Encoder(entry, build_backbone(entry.arch, entry.input_size), sha256=entry.sha256 or "")
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
     return encoder.to(place).to(memory_format=torch.channels_last)
 
 
 def save_encoder(
-    folder: Path, backbone: Mapping[str, Tensor], card: EncoderCard, *, center: Tensor | None = None
+    folder: Path,
+    backbone: Mapping[str, Tensor],
+    card: EncoderCard,
+    *,
+    center: Tensor | None = None,
+    half: bool = True,
 ) -> EncoderEntry:
-    """Write ``encoder.safetensors`` (float16 kernels) and then ``encoder.yaml``; `load_encoder` takes the folder.
+    """Write ``encoder.safetensors`` and then ``encoder.yaml``; `load_encoder` takes the folder.
 
     Args:
         folder: an existing folder.
         backbone: the state of a network of `build_backbone`.
         card: what the encoder is and which images it expects.
         center: (D,) mean feature that is taken off before normalising; None for zeros.
+        half: store kernels as float16.
 
     Returns:
         The entry as written, with the weights' hash and size.
@@ -210,7 +230,7 @@ def save_encoder(
     state = {f"backbone.{name}": tensor for name, tensor in backbone.items()}
     state["center"] = torch.zeros(card.dim) if center is None else center.float()
     path = folder / WEIGHTS_NAME
-    sha256 = save_weights(state, path)
+    sha256 = save_weights(state, path, half=half)
     weights = WeightsFile(kind="file", file=WEIGHTS_NAME)
     entry = EncoderEntry(**dict(card), weights=weights, sha256=sha256, bytes=path.stat().st_size)
     with atomic_path(folder / ENTRY_NAME) as temporary:
@@ -237,18 +257,28 @@ def random_encoder(arch: str = "resnet18", input_size: int = 112, seed: int = 0)
     return encoder
 
 
-def _locate(name_or_path: str | Path) -> tuple[EncoderEntry, Path]:
-    """Return an encoder's entry and where its weights lie."""
+def locate_encoder(name_or_path: str | Path, progress: Progress | None = None) -> tuple[EncoderEntry, Path]:
+    """Return an encoder's entry, its hash and size known, and where its weights lie, fetching them if need be.
+
+    Arguments and errors as in `load_encoder`.
+    """
     registry = load_registry()
     if (entry := registry.get(str(name_or_path))) is not None:
-        return entry, bundled_weights(entry)
+        if entry.weights.kind != "hub":
+            return entry, registered_weights(entry)
+        entry, file = fetch_entry(entry, progress)
+        return entry, file.path
+    if str(name_or_path).startswith(PREFIX):
+        entry, file = fetch_encoder(parse_repo(str(name_or_path)), progress)
+        return entry, file.path
     path = Path(name_or_path)
     if path.is_dir():
         return _beside(path / WEIGHTS_NAME)
     if path.exists():
         return _beside(path)
     if _looks_like_path(name_or_path):
-        raise MissingPathError(path, "give a name of `ferkit models list`, a run folder, or a .safetensors file")
+        names = "a name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME"
+        raise MissingPathError(path, f"give {names}")
     raise UnknownEncoderError(str(name_or_path), registry)
 
 

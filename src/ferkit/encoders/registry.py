@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import InputError
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "ENTRY_NAME",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "OWN_MODELS",
     "EncoderCard",
     "EncoderEntry",
     "Licences",
@@ -24,8 +28,16 @@ __all__ = [
     "bundled_weights",
     "entry_to_yaml",
     "load_registry",
+    "own_files",
     "read_entry",
+    "registered_weights",
 ]
+
+ENTRY_NAME = "encoder.yaml"
+"""The file of a run or an import that holds its one entry."""
+
+OWN_MODELS = "FERKIT_MODELS"
+"""The environment variable that names the users' own files."""
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -46,10 +58,24 @@ class _Strict(BaseModel):
 class WeightsFile(_Strict):
     """Where the weights lie."""
 
-    kind: Literal["bundled", "file"]
-    """``bundled``: inside the ferkit package. ``file``: beside the yaml file that holds this entry."""
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
-    """A bare file name: no folder can be named, so no entry reaches outside its own."""
+    kind: Literal["bundled", "file", "hub"]
+    """``bundled``: inside the ferkit package. ``file``: beside the yaml file that holds this entry. ``hub``: in a
+    repository of the Hugging Face Hub."""
+    file: str = Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
+    """A file name; for ``file`` also one in folders below the yaml file. No entry reaches outside its own folder."""
+    repo: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+    """For ``hub``: the repository, such as ``timm/resnet18.a1_in1k``."""
+    revision: str | None = Field(default=None, min_length=1)
+    """For ``hub``: the commit as 40 hexadecimal digits. A branch or tag stands for the commit that it names when the
+    weights are first pulled; that one is kept from then on."""
+
+    @model_validator(mode="after")
+    def _names_its_repo(self) -> WeightsFile:
+        if (self.kind == "hub") != (self.repo is not None and self.revision is not None):
+            raise ValueError("weights of the kind 'hub', and no others, have a repo and a revision")
+        if self.kind != "file" and "/" in self.file:
+            raise ValueError("only weights of the kind 'file' may lie in a folder")
+        return self
 
 
 class TrainedOn(_Strict):
@@ -114,8 +140,9 @@ class EncoderCard(_Strict):
     """Subtracted from RGB in [0, 1]."""
     std: Rgb = IMAGENET_STD
     """Divides what is left."""
-    supervision: Literal["none", "unsupervised", "weak", "supervised"]
-    """What it learnt from: nothing (random weights), no labels, coarse labels, or expression labels."""
+    supervision: Literal["none", "unsupervised", "weak", "supervised", "unknown"]
+    """What it learnt from: nothing (random weights), no labels, coarse labels, or labels (of expressions, or of what
+    ``trained_on`` says); ``unknown`` where its makers do not say."""
     trained_on: TrainedOn | None = None
     """How the weights came about; nothing for random weights."""
     metrics: list[Metric] = []
@@ -131,10 +158,17 @@ class EncoderEntry(EncoderCard):
 
     weights: WeightsFile
     """Where the weights lie."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Of the weights file; checked before every use."""
-    bytes: int = Field(ge=1)
-    """Size of the weights file."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of the weights file; checked before every use. Only weights on the hub may lack it: it is recorded when they are
+    first pulled."""
+    bytes: int | None = Field(default=None, ge=1)
+    """Size of the weights file; may be lacking where ``sha256`` may."""
+
+    @model_validator(mode="after")
+    def _has_a_hash(self) -> EncoderEntry:
+        if self.weights.kind != "hub" and (self.sha256 is None or self.bytes is None):
+            raise ValueError("weights that are not on the hub need their sha256 and bytes")
+        return self
 
 
 class _Zoo(_Strict):
@@ -144,24 +178,46 @@ class _Zoo(_Strict):
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def load_registry(path: Path | None = None) -> dict[str, EncoderEntry]:
-    """Return the entries of models.yaml by name, in the file's order.
+def load_registry(path: Path | None = None, own: Sequence[Path] | None = None) -> dict[str, EncoderEntry]:
+    """Return the entries of models.yaml and of the users' own files by name, in the files' order.
 
     Args:
-        path: another file of the same form; None takes the one that ferkit carries.
+        path: only this file, of the same form as models.yaml; None takes the one that ferkit carries, then ``own``.
+        own: files of users, of the same form; None takes `own_files`.
 
     Raises:
-        InputError: the file is missing, not YAML, or an entry is wrong; says where.
+        InputError: a file is missing, not YAML, an entry is wrong, or a name stands twice; says where.
     """
-    path = path or _models_yaml()
-    entries = _read(path, _Zoo).encoders
-    registry = {entry.name: entry for entry in entries}
-    if len(registry) < len(entries):
-        raise InputError(f"{str(path)!r} names an encoder twice; give every entry its own name")
-    for entry in entries:
-        if entry.weights.kind != "bundled" or entry.licences is None:
-            raise InputError(f"{str(path)!r}: the entry {entry.name!r} needs bundled weights and its licences")
+    if path is not None:
+        return _shipped(path)
+    registry = _shipped(_models_yaml())
+    for file in own_files() if own is None else own:
+        for name, entry in _own(file).items():
+            if name in registry:
+                raise InputError(f"{str(file)!r} names an encoder {name!r}, which there is already; rename it there")
+            registry[name] = entry
     return registry
+
+
+def own_files() -> list[Path]:
+    """Return the users' own files of the form of models.yaml: those of ``FERKIT_MODELS``, separated as in ``PATH``."""
+    named = os.environ.get(OWN_MODELS, "").split(os.pathsep)
+    return [Path(name).expanduser() for name in named if name.strip()]
+
+
+def registered_weights(entry: EncoderEntry) -> Path:
+    """Return where the weights of an entry of `load_registry` lie that are not on the hub.
+
+    Raises:
+        InputError: a link leads out of the folder of the file that holds the entry.
+    """
+    if entry.weights.kind == "bundled":
+        return bundled_weights(entry)
+    folder = next(own.parent for own in own_files() if entry.name in _own(own))
+    path = folder / entry.weights.file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"the weights {str(path)!r} of {entry.name!r} lie outside {str(folder)!r}; copy them there")
+    return path
 
 
 def read_entry(path: Path) -> EncoderEntry:
@@ -188,6 +244,32 @@ def _models_yaml() -> Path:
     """The wheel carries models.yaml inside the package; a source tree has it at the top."""
     inside = _PACKAGE / "models.yaml"
     return inside if inside.is_file() else _PACKAGE.parents[1] / "models.yaml"
+
+
+def _shipped(path: Path) -> dict[str, EncoderEntry]:
+    registry = _entries(path)
+    for entry in registry.values():
+        if entry.weights.kind == "file" or entry.licences is None:
+            raise InputError(
+                f"{str(path)!r}: the entry {entry.name!r} needs its licences and weights bundled or on the hub"
+            )
+    return registry
+
+
+def _own(path: Path) -> dict[str, EncoderEntry]:
+    registry = _entries(path)
+    for entry in registry.values():
+        if entry.weights.kind == "bundled":
+            raise InputError(f"{str(path)!r}: the weights of {entry.name!r} are of the kind 'bundled'; make it 'file'")
+    return registry
+
+
+def _entries(path: Path) -> dict[str, EncoderEntry]:
+    entries = _read(path, _Zoo).encoders
+    registry = {entry.name: entry for entry in entries}
+    if len(registry) < len(entries):
+        raise InputError(f"{str(path)!r} names an encoder twice; give every entry its own name")
+    return registry
 
 
 def _read(path: Path, model: type[_Model]) -> _Model:

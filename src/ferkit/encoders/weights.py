@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from ferkit.atomic import atomic_path
+from ferkit.encoders.hashes import sha256_of
 from ferkit.errors import WeightsError
 
 __all__ = ["PICKLED", "check_format", "load_weights", "misfits", "save_weights", "serialize", "sha256_of"]
@@ -20,15 +20,6 @@ __all__ = ["PICKLED", "check_format", "load_weights", "misfits", "save_weights",
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
 """Endings of the formats that can run code when they are opened."""
-
-
-def sha256_of(data: Path | bytes) -> str:
-    """Return the SHA-256 of a file, or of bytes, as 64 hexadecimal digits.
-
-    Raises:
-        WeightsError: the file is missing or cannot be read.
-    """
-    return hashlib.sha256(_read(data) if isinstance(data, Path) else data).hexdigest()
 
 
 def check_format(path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from ferkit.encoders.registry import EncoderEntry, load_registry
+from pathlib import Path
+
+from ferkit.encoders.card import model_card
+from ferkit.encoders.registry import ENTRY_NAME, EncoderEntry, load_registry, read_entry
 from ferkit.errors import UnknownEncoderError
 
-__all__ = ["list_encoders", "show_encoder"]
+__all__ = ["encoder_card", "list_encoders", "show_encoder"]
 
 
 def list_encoders() -> list[EncoderEntry]:
@@ -18,7 +21,7 @@ def list_encoders() -> list[EncoderEntry]:
 
 
 def show_encoder(name: str) -> EncoderEntry:
-    """Return one entry of models.yaml.
+    """Return one entry of models.yaml, with what was recorded of its weights if they were pulled.
 
     Raises:
         UnknownEncoderError: there is no such name; says the nearest ones.
@@ -27,4 +30,30 @@ def show_encoder(name: str) -> EncoderEntry:
     registry = load_registry()
     if name not in registry:
         raise UnknownEncoderError(name, registry)
-    return registry[name]
+    entry = registry[name]
+    if entry.weights.kind != "hub":
+        return entry
+    from ferkit.encoders.hub_repo import recorded  # the hub's client loads only here
+
+    return recorded(entry)
+
+
+def encoder_card(name_or_path: str | Path) -> str:
+    """Return the model card of an encoder: Markdown with the front matter of the Hugging Face Hub.
+
+    Args:
+        name_or_path: a name of `list_encoders`, a run folder, or a ``.safetensors`` file with its entry beside it.
+
+    Raises:
+        UnknownEncoderError: there is no such name; says the nearest ones.
+        InputError: an entry is not valid, or there is none beside the weights.
+    """
+    path = Path(name_or_path)
+    registry = load_registry()
+    if (entry := registry.get(str(name_or_path))) is not None:
+        return model_card(entry)
+    if path.is_dir():
+        return model_card(read_entry(path / ENTRY_NAME), str(name_or_path))
+    if path.is_file():
+        return model_card(read_entry(path.with_suffix(".yaml")), str(name_or_path))
+    raise UnknownEncoderError(str(name_or_path), registry)

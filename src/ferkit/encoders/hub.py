@@ -1,0 +1,220 @@
+"""Files of the Hugging Face Hub: fetched into the hub's own cache, gone on with where they broke off, checked.
+
+The hub's client decides about the environment: ``HF_HOME``, ``HF_HUB_CACHE``, ``HF_ENDPOINT``, ``HF_TOKEN`` and
+``HF_HUB_OFFLINE`` mean what they mean everywhere. Nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    is_offline_mode,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import FileMetadataError, HfHubHTTPError
+from huggingface_hub.file_download import HfFileMetadata, http_get, repo_folder_name
+from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]  # not marked as exports
+
+from ferkit._version import __version__
+from ferkit.encoders.hashes import sha256_of
+from ferkit.encoders.hub_errors import hub_errors, is_transport_error
+from ferkit.errors import InputError, WeightsError
+from ferkit.progress import Progress, Silent
+
+__all__ = ["PREFIX", "HubFile", "HubRepo", "fetch", "is_commit", "parse_repo"]
+
+PREFIX = "hf-hub:"
+"""What an encoder's name begins with where it is a repository of the hub."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ETAG = re.compile(r"[\w-]+")
+_NAME = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[^@\s]+))?")
+_BUSY = (408, 429, 500, 502, 503, 504)
+_AGENT = f"ferkit/{__version__}"
+
+
+@dataclass(frozen=True)
+class HubRepo:
+    """A repository of the hub at one revision.
+
+    Attributes:
+        id: such as ``user/name``.
+        revision: a branch, a tag or a commit.
+    """
+
+    id: str
+    revision: str = constants.DEFAULT_REVISION
+
+    def __str__(self) -> str:
+        """As `parse_repo` reads it."""
+        return f"{PREFIX}{self.id}@{self.revision}"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of the hub, as it lies in the cache.
+
+    Attributes:
+        path: in the hub's cache.
+        commit: the revision that it is of, as 40 hexadecimal digits.
+        fetched: whether it was fetched just now.
+    """
+
+    path: Path
+    commit: str
+    fetched: bool = False
+
+
+def is_commit(revision: str) -> bool:
+    """Whether the revision can never stand for anything else."""
+    return _COMMIT.fullmatch(revision) is not None
+
+
+def parse_repo(text: str) -> HubRepo:
+    """Read ``hf-hub:user/name``, ``hf-hub:user/name@revision``, or the same without ``hf-hub:``.
+
+    Raises:
+        InputError: it is neither.
+    """
+    match = _NAME.fullmatch(text.removeprefix(PREFIX))
+    if match is None:
+        raise InputError(f"{text!r} is no repository of the hub; write {PREFIX}USER/NAME or {PREFIX}USER/NAME@REVISION")
+    return HubRepo(match["repo"], match["revision"] or constants.DEFAULT_REVISION)
+
+
+def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Progress | None = None) -> HubFile:
+    """Return a file of the hub, from the cache where it is there, else fetched into it.
+
+    A commit's file that is in the cache is taken without a look at the hub; of a branch or tag the hub is asked, and
+    the cache is second best where the hub cannot be reached. A fetch that broke off goes on where it was.
+
+    Args:
+        repo: where it lies.
+        file: its name in the repository.
+        sha256: what it must be; a hub that holds another file is not fetched from.
+        progress: told of every chunk, in megabytes.
+
+    Raises:
+        HubError: the hub cannot be reached, refuses, or has no such file; or the fetch broke off.
+        WeightsError: what came is not what the hub announced, or the hub's file is of another hash than ``sha256``.
+    """
+    progress = progress or Silent()
+    with hub_errors(repo.id, repo.revision, file):
+        cached = _cached(repo, file)
+        if cached is not None and (is_commit(repo.revision) or is_offline_mode()):
+            return cached
+        try:
+            remote = _ask(repo, file)
+        except Exception as error:
+            if cached is None or not is_transport_error(error):
+                raise
+            progress.say(f"the hub cannot be reached: taking {file} of {repo.id} from the cache ({cached.commit[:12]})")
+            return cached
+        _require_hash(repo, file, str(remote.etag), sha256)
+        pinned = HubRepo(repo.id, str(remote.commit_hash))
+        fetched = _cached(pinned, file) is None and _fill_cache(pinned, file, remote, progress)
+        path = Path(hf_hub_download(repo.id, file, revision=repo.revision, user_agent=_AGENT))
+        return HubFile(path, path.parent.name, fetched)
+
+
+def _cached(repo: HubRepo, file: str) -> HubFile | None:
+    path = try_to_load_from_cache(repo.id, file, revision=repo.revision)
+    return HubFile(Path(path), Path(path).parent.name) if isinstance(path, str) else None
+
+
+def _ask(repo: HubRepo, file: str) -> HfFileMetadata:
+    """Ask for the file's commit, hash and size; a hub that is busy is asked again for half a minute."""
+    url = hf_hub_url(repo.id, file, revision=repo.revision)
+    ask = partial(get_hf_file_metadata, url, timeout=constants.HF_HUB_ETAG_TIMEOUT, user_agent=_AGENT)
+    try:
+        remote = ask()
+    except HfHubHTTPError as error:
+        if error.response.status_code not in _BUSY:
+            raise
+        remote = ask(retry_on_errors=True)
+    if remote.commit_hash is None or not _ETAG.fullmatch(remote.etag or ""):
+        raise FileMetadataError(url)
+    return remote
+
+
+def _fill_cache(repo: HubRepo, file: str, remote: HfFileMetadata, progress: Progress) -> bool:
+    """Put the file among the cache's blobs, where the hub's client finds it, and say whether it was fetched.
+
+    The client itself begins anew whenever it is stopped: its partial file has a new name each time. This one is kept,
+    and grows by the client's chunks of 10 MB each.
+    """
+    etag = str(remote.etag)
+    cache, folder = Path(constants.HF_HUB_CACHE), repo_folder_name(repo_id=repo.id, repo_type="model")
+    blob, incomplete = (cache / folder / "blobs" / name for name in (etag, f"{etag}.incomplete"))
+    lock = cache / ".locks" / folder / f"{etag}.lock"  # the client's own
+    for path in (blob, lock):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(lock):
+        if blob.exists():
+            return False
+        _download(hf_hub_url(repo.id, file, revision=repo.revision), incomplete, remote.size, file, progress)
+        if _SHA256.fullmatch(etag) and sha256_of(incomplete) != etag:
+            incomplete.unlink()
+            raise WeightsError(
+                f"what came for {file!r} of {repo.id!r} has another SHA-256 than the hub announced, so it was thrown "
+                "away; fetch it again"
+            )
+        incomplete.replace(blob)
+    return True
+
+
+def _download(url: str, target: Path, size: int | None, file: str, progress: Progress) -> None:
+    """Append to ``target`` what is missing of the file."""
+    done = target.stat().st_size if target.exists() else 0
+    if size is not None and done > size:
+        target.unlink()
+        done = 0
+    bar: Any = partial(_Bar, progress, f"fetching {file}")  # the client only calls it
+    with target.open("ab") as content:
+        http_get(
+            url,
+            content,
+            resume_size=done,
+            headers=build_hf_headers(user_agent=_AGENT),
+            expected_size=size,
+            tqdm_class=bar,
+        )
+
+
+def _require_hash(repo: HubRepo, file: str, etag: str, sha256: str | None) -> None:
+    """Refuse a file before it is fetched, where the hub says that it is another one."""
+    if sha256 is not None and _SHA256.fullmatch(etag) and etag != sha256:
+        raise WeightsError(
+            f"{file!r} of {repo.id!r} at {repo.revision} has the SHA-256 {etag[:12]}…, not the {sha256[:12]}… that is "
+            "expected, so it is not fetched; ask its makers which of them is right"
+        )
+
+
+class _Bar:
+    """What the hub's client takes for a tqdm bar; passes megabytes on to a `Progress`."""
+
+    def __init__(
+        self, progress: Progress, task: str, *, total: int | None = None, initial: int = 0, **_: object
+    ) -> None:
+        self._progress = progress
+        progress.start(task, None if total is None else total / 1e6, initial / 1e6, unit="MB")
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+    def update(self, count: float | None = 1) -> None:
+        self._progress.advance((count or 0) / 1e6)

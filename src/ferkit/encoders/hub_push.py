@@ -1,0 +1,145 @@
+"""An encoder to a repository of the hub: weights, config.json and model card, in one commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, ModelInfo, constants, get_token, is_offline_mode
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from ferkit._version import __version__
+from ferkit.encoders.card import model_card
+from ferkit.encoders.hub import PREFIX, HubRepo
+from ferkit.encoders.hub_errors import hub_errors
+from ferkit.encoders.hub_repo import CONFIG, LIBRARY, WEIGHTS, config_of, read_config
+from ferkit.encoders.registry import EncoderEntry, WeightsFile
+from ferkit.errors import HubError, InputError, OutputError
+
+__all__ = ["Pushed", "push"]
+
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What the hub holds now.
+
+    Attributes:
+        repo: such as ``user/name``.
+        commit: of this push; of an earlier one where nothing differed.
+        url: of the repository's page.
+        private: whether only its owners see it.
+        changed: whether anything differed from what was there.
+    """
+
+    repo: str
+    commit: str
+    url: str
+    private: bool
+    changed: bool
+
+
+def push(
+    entry: EncoderEntry,
+    weights: Path,
+    repo: str,
+    *,
+    private: bool | None = None,
+    message: str | None = None,
+    overwrite: bool = False,
+) -> Pushed:
+    """Put an encoder into a repository, which is made where there is none.
+
+    A repository that holds this encoder already gets a new commit; one that holds something else is left alone.
+
+    Args:
+        entry: what is pushed, with its licences.
+        weights: its file, as the entry's hash says.
+        repo: ``user/name``.
+        private: whether only its owners see it; None makes a new one private and leaves an old one as it is.
+        message: of the commit.
+        overwrite: push over something else as well; its history keeps it.
+
+    Raises:
+        HubError: there is no token, or the hub cannot be reached or refuses.
+        OutputError: the repository holds something else, or is not as private as ``private`` says; nothing changed.
+    """
+    _require_token(repo)
+    api = HfApi(library_name=LIBRARY, library_version=__version__)
+    with _push_errors(repo):
+        there = _look(api, repo)
+        if there is None:
+            api.create_repo(repo, private=private is not False)
+            there = api.model_info(repo)
+        else:
+            _require_same(there, repo, entry, private, overwrite)
+        commit = _commit(api, there, repo, entry, weights, message or f"Push {entry.name} with ferkit {__version__}")
+    url = f"{constants.ENDPOINT}/{repo}"
+    return Pushed(repo, commit.oid, url, bool(there.private), commit.oid != there.sha)
+
+
+def _commit(api: HfApi, there: ModelInfo, repo: str, entry: EncoderEntry, weights: Path, message: str) -> CommitInfo:
+    place = WeightsFile(kind="hub", file=WEIGHTS, repo=repo, revision=constants.DEFAULT_REVISION)
+    entry = entry.model_copy(update={"weights": place})
+    texts = {CONFIG: json.dumps(config_of(entry), indent=2) + "\n", CARD: model_card(entry, f"{PREFIX}{repo}")}
+    operations = [CommitOperationAdd(WEIGHTS, weights)]
+    operations += [CommitOperationAdd(name, text.encode()) for name, text in texts.items()]
+    return api.create_commit(repo, operations, commit_message=message, parent_commit=there.sha)
+
+
+def _look(api: HfApi, repo: str) -> ModelInfo | None:
+    try:
+        return api.model_info(repo)
+    except RepositoryNotFoundError:
+        return None
+
+
+def _require_same(there: ModelInfo, repo: str, entry: EncoderEntry, private: bool | None, overwrite: bool) -> None:
+    if private is not None and bool(there.private) != private:
+        is_now, wanted = ("private", "--public") if there.private else ("public", "--private")
+        raise OutputError(
+            f"{repo!r} is {is_now}; change that at {constants.ENDPOINT}/{repo}/settings, or push without {wanted}; "
+            "nothing was changed"
+        )
+    taken = {CONFIG, WEIGHTS, CARD} & {file.rfilename for file in there.siblings or ()}
+    if taken and not overwrite and (holds := _name_there(there, repo, taken)) != entry.name:
+        what = f"the encoder {holds!r}" if holds else f"something else ({', '.join(sorted(taken))})"
+        raise OutputError(
+            f"{repo!r} holds {what}; add --overwrite to put {entry.name!r} in its place, or choose another --repo; "
+            "nothing was changed"
+        )
+
+
+def _name_there(there: ModelInfo, repo: str, files: set[str]) -> str | None:
+    """The name of ferkit's encoder that a repository holds."""
+    if CONFIG not in files:
+        return None
+    try:
+        config, _ = read_config(HubRepo(repo, there.sha or constants.DEFAULT_REVISION))
+    except InputError:
+        return None  # a config.json of another making
+    return config.get("name") if config.get("library_name") == LIBRARY else None
+
+
+def _require_token(repo: str) -> None:
+    if is_offline_mode():
+        raise HubError(f"cannot push to {repo!r} while HF_HUB_OFFLINE is set; unset it")
+    if get_token() is None:
+        raise HubError(
+            f"pushing to {repo!r} needs a token that may write; log in with `hf auth login` or set HF_TOKEN "
+            f"({constants.ENDPOINT}/settings/tokens makes one)"
+        )
+
+
+@contextmanager
+def _push_errors(repo: str) -> Iterator[None]:
+    with hub_errors(repo):
+        try:
+            yield
+        except (RuntimeError, ValueError) as error:  # so the client calls a failed upload and a card that is refused
+            why = " ".join(f"{error} {error.__cause__ or ''}".split())[:300]
+            raise HubError(f"the hub did not take the push to {repo!r} ({why}); push again") from error

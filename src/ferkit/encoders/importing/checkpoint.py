@@ -1,0 +1,99 @@
+"""Reading checkpoints of others: tensors and plain values only, never a pickle's code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ferkit.encoders.weights import load_weights, sha256_of
+from ferkit.errors import MissingPathError, WeightsError
+
+__all__ = ["Checkpoint", "read_checkpoint"]
+
+_HARMLESS = re.compile(r"[\w./ -]+")  # between the quotes of a shell
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file of weights holds that matters here.
+
+    Attributes:
+        tensors: by name, as the file has them; floating-point ones as float32.
+        arch: the network's name, where the file states one.
+        sha256: of the file.
+    """
+
+    tensors: dict[str, Tensor]
+    arch: str | None
+    sha256: str
+
+
+def read_checkpoint(path: Path, holders: Sequence[str] = ("state_dict",)) -> Checkpoint:
+    """Read a .safetensors file, or one of ``torch.save`` with ``weights_only=True``: no code in it is ever run.
+
+    Args:
+        path: the file, of any ending.
+        holders: names under which the tensors may be, the first that is there is taken; a file of nothing but tensors
+            is taken as it is.
+
+    Raises:
+        MissingPathError: there is no such file.
+        WeightsError: the file is damaged, holds other objects than tensors and plain values, or no tensors.
+    """
+    if not path.is_file():
+        raise MissingPathError(path, "give the file of weights to import")
+    if path.suffix == ".safetensors":
+        return Checkpoint(load_weights(path), None, sha256_of(path))
+    content = _unpickled(path, holders[-1])
+    tensors = _tensors_in(content, holders, path)
+    arch = content.get("arch")
+    return Checkpoint(tensors, arch if isinstance(arch, str) else None, sha256_of(path))
+
+
+def _unpickled(path: Path, holder: str) -> Mapping[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        if not (objects := _refused_objects(path, error)):
+            raise WeightsError(_damaged(path)) from error
+        file = str(path) if _HARMLESS.fullmatch(str(path)) else "FILE"
+        raise WeightsError(
+            f"{str(path)!r} holds more than tensors ({objects}), and opening that can run code, so it stays closed; if "
+            f'you trust whoever made it, run once: python -c "import torch; torch.save(torch.load({file!r}, '
+            f"map_location='cpu', weights_only=False)[{holder!r}], 'tensors.pth')\" and import tensors.pth"
+        ) from error
+    except Exception as error:  # what damaged bytes raise inside torch.load has no common type
+        raise WeightsError(_damaged(path)) from error
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{str(path)!r} holds no tensors with names; save a network's state_dict() and import that")
+    return cast(Mapping[str, Any], content)
+
+
+def _refused_objects(path: Path, error: UnpicklingError) -> str:
+    """Names of what `torch.load` refused to build; "" where the file is damaged instead."""
+    with suppress(Exception):  # only files of the zip form can be listed
+        if names := torch.serialization.get_unsafe_globals_in_checkpoint(path):
+            return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return "objects of other classes" if "Unsupported" in str(error) or "GLOBAL" in str(error) else ""
+
+
+def _tensors_in(content: Mapping[str, Any], holders: Sequence[str], path: Path) -> dict[str, Tensor]:
+    held = next((content[name] for name in holders if isinstance(content.get(name), Mapping)), content)
+    tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
+    if not tensors or (held is content and len(tensors) < len(content)):
+        found = ", ".join(repr(str(name)) for name in list(content)[:6]) or "nothing"
+        wanted = " or ".join(repr(name) for name in holders)
+        raise WeightsError(f"{str(path)!r} has no tensors under {wanted}, but {found}; is --from right?")
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def _damaged(path: Path) -> str:
+    return f"{str(path)!r} is no file of torch.save or is damaged; fetch it again"

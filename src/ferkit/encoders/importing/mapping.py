@@ -1,0 +1,192 @@
+"""From the names of an origin to those of timm, and to the one network whose shapes they have."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from ferkit.encoders.backbones import build_backbone, classifier_prefixes, feature_dim
+from ferkit.encoders.importing.origins import Origin
+from ferkit.encoders.weights import misfits
+from ferkit.errors import WeightsError
+
+__all__ = ["CANDIDATES", "Fitted", "fit_network", "networks_to_try", "take_encoder"]
+
+CANDIDATES: Mapping[str, tuple[str, ...]] = {
+    "conv1.weight": (*(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)), "wide_resnet50_2", "resnext50_32x4d"),
+    "conv1.0.weight": ("resnet10t", "resnet50d"),
+    "cls_token": (
+        *(f"vit_{size}_patch16_224" for size in ("tiny", "small", "base", "large")),
+        *(f"vit_{size}_patch14_dinov2" for size in ("small", "base", "large")),
+        *("vit_small_patch8_224", "vit_base_patch8_224", "vit_small_patch32_224", "vit_base_patch32_224"),
+    ),
+    "stem.0.weight": tuple(f"convnext_{size}" for size in ("tiny", "small", "base")),
+    "conv_stem.weight": ("efficientnet_b0", "mobilenetv3_large_100", "mobilenetv3_small_100"),
+    "patch_embed.norm.weight": ("swin_tiny_patch4_window7_224",),
+}
+"""Networks of timm that are told apart by shape where none is named: by a tensor that all of a family have."""
+
+_WRAPPERS = frozenset({"module", "_orig_mod"})  # DistributedDataParallel and torch.compile
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Tensors that a network of `build_backbone` takes.
+
+    Attributes:
+        arch: the network's name in timm.
+        input_size: side of its images in pixels.
+        dim: length of its vectors.
+        state: all that the network wants, nothing else.
+        dropped: how many tensors of the classifier were left out, by name.
+    """
+
+    arch: str
+    input_size: int
+    dim: int
+    state: dict[str, Tensor]
+    dropped: dict[str, int]
+
+
+def take_encoder(tensors: Mapping[str, Tensor], origin: Origin) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return the encoder's tensors under the names of timm, and how many others there are, by their names' first part.
+
+    Raises:
+        WeightsError: no name begins as the origin's do; says how they begin.
+    """
+    plain = {_unwrapped(name): tensor for name, tensor in tensors.items()}
+    prefix = next((start for start in origin.prefixes if any(name.startswith(start) for name in plain)), None)
+    if prefix is None:
+        starts = ", ".join(repr(start) for start in sorted({name.split(".")[0] for name in plain})[:6])
+        wanted = " or ".join(repr(start) for start in origin.prefixes)
+        raise WeightsError(f"no tensor's name begins with {wanted}; they begin with {starts}: is --from right?")
+    taken = {name: tensor for name, tensor in plain.items() if name.startswith(prefix)}
+    dropped = Counter(name.split(".")[0] for name in plain if name not in taken)
+    renamed = {_renamed(name.removeprefix(prefix), origin.renames): tensor for name, tensor in taken.items()}
+    return renamed, dict(dropped)
+
+
+def networks_to_try(
+    state: Mapping[str, Tensor], origin: Origin, arch: str | None = None, stated: str | None = None
+) -> tuple[str, ...]:
+    """Return the names of the networks that tensors may be of.
+
+    Args:
+        state: what `take_encoder` gave.
+        origin: where it is from.
+        arch: what the user says; then it is that one.
+        stated: what the file says, which is tried first if timm has it.
+
+    Raises:
+        WeightsError: the tensors' names are of no family in CANDIDATES, and nobody says what they are of.
+    """
+    if (named := arch or origin.arch) is not None:
+        return (named,)
+    first = [stated] if stated is not None and stated in timm.list_models() else []
+    tried = dict.fromkeys([*first, *(name for mark, names in CANDIDATES.items() if mark in state for name in names)])
+    if not tried:
+        shown = ", ".join(repr(name) for name in sorted(state)[:_SHOWN])
+        raise WeightsError(
+            f"names such as {shown} are of no network that is recognised; name the one of timm with --arch"
+        )
+    return tuple(tried)
+
+
+def fit_network(
+    state: Mapping[str, Tensor], origin: Origin, archs: Sequence[str], input_size: int | None = None
+) -> Fitted:
+    """Return the tensors for the first of these networks that takes them all, classifier left out.
+
+    Args:
+        state: what `take_encoder` gave.
+        origin: where it is from.
+        archs: of `networks_to_try`; at least one.
+        input_size: side of the images in pixels; None reads it off a transformer's position embedding, whose length
+            depends on it, and takes the origin's for other networks.
+
+    Raises:
+        UnknownBackboneError: timm has no network of one of the names.
+        WeightsError: no network fits; says which comes nearest and what does not fit. Or the shapes fit and the network
+            is known to be another.
+    """
+    size = input_size or _embedded_size(state) or origin.input_size
+    tried: dict[str, list[tuple[str, str, str]]] = {}
+    for arch in archs:
+        with torch.device("meta"):  # shapes without memory
+            network = build_backbone(arch, size)
+        kept, dropped = _without_heads(state, network, origin.spare)
+        kept = _with_counters(kept, network)
+        if not (wrong := misfits(network, kept)):
+            _refuse_other_heads(arch, kept)
+            return Fitted(arch, size, feature_dim(network), kept, dropped)
+        tried[arch] = wrong
+    nearest = min(tried, key=lambda arch: len(tried[arch]))
+    raise WeightsError(_no_fit(nearest, tried[nearest], choice=len(tried)))
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+
+
+def _renamed(name: str, renames: Sequence[tuple[str, str]]) -> str:
+    for pattern, replacement in renames:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _embedded_size(state: Mapping[str, Tensor]) -> int | None:
+    """Side in pixels of the square images that a position embedding belongs to; None without one."""
+    positions, kernel = state.get("pos_embed"), state.get("patch_embed.proj.weight")
+    if positions is None or kernel is None or positions.ndim != 3 or kernel.ndim != 4:
+        return None
+    # One position may be the class token's; the others are a square grid of patches.
+    for patches in (positions.shape[1] - 1, positions.shape[1]):
+        if patches > 0 and isqrt(patches) ** 2 == patches:
+            return isqrt(patches) * kernel.shape[-1]
+    return None
+
+
+def _without_heads(
+    state: Mapping[str, Tensor], network: nn.Module, spare: tuple[str, ...]
+) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Leave out what belongs to the layers that timm puts after the features, and what the origin can do without."""
+    heads = (*spare, *classifier_prefixes(network))
+    wanted = network.state_dict().keys()
+    extra = {name for name in state if name not in wanted and name.startswith(heads)}
+    kept = {name: tensor for name, tensor in state.items() if name not in extra}
+    return kept, dict(Counter(name.split(".")[0] for name in extra))
+
+
+def _with_counters(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Add zeros for the batch counters that files of before 2018 lack; no output depends on them."""
+    counters = (name for name in network.state_dict() if name.endswith(".num_batches_tracked"))
+    return state | {name: torch.tensor(0) for name in counters if name not in state}
+
+
+def _refuse_other_heads(arch: str, state: Mapping[str, Tensor]) -> None:
+    """Refuse the small transformers of MoCo v3, here and in MMSelfSup and solo-learn: equal shapes, another network."""
+    # Theirs alone have a fixed position embedding, in which the class token's place is zero.
+    if arch.startswith("vit_small_") and not state["pos_embed"][:, 0].any():
+        raise WeightsError(
+            f"the shapes fit {arch!r}, but the position embedding is that of MoCo v3, whose small transformer has 12 "
+            "heads of attention where timm's has 6: no network of timm computes what it does; take its base or a ResNet"
+        )
+
+
+def _no_fit(arch: str, wrong: Sequence[tuple[str, str, str]], *, choice: int) -> str:
+    shown = "; ".join(f"{name!r} should be {wanted} and is {given}" for name, wanted, given in wrong[:_SHOWN])
+    more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+    if choice == 1:
+        return f"the weights do not fit {arch!r}: {shown}{more}; check --from, --arch and --input-size"
+    return (
+        f"the weights fit none of the {choice} networks that are tried, nearest is {arch!r}: {shown}{more}; name the "
+        "right one of timm with --arch"
+    )

@@ -1,0 +1,81 @@
+"""ferkit models import, card, license, list --markdown."""
+
+import json
+
+import pytest
+import timm
+import torch
+import yaml
+
+from ferkit.encoders.card import model_card
+from ferkit.encoders.registry import load_registry, read_entry
+from ferkit.encoders.table import markdown_table
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """What SSL-FER's code would write, its schedule taken out."""
+    state = timm.create_model("resnet10t", num_classes=0).state_dict()
+    state |= {"fc.0.weight": torch.ones(512, 512), "fc.2.weight": torch.ones(128, 512)}
+    torch.save({"state_dict": {f"backbone.{name}": tensor for name, tensor in state.items()}}, tmp_path / "a.pth.tar")
+    return tmp_path / "a.pth.tar"
+
+
+def test_import_says_what_it_did_and_what_comes_next(ferkit_command, checkpoint):
+    outcome = ferkit_command("models", "import", checkpoint, "--from", "ssl-fer")
+    assert outcome.code == 0
+    assert "ssl-fer-resnet10t: resnet10t, vectors of 512, 112 px" in outcome.out
+    assert "left out: 2 of fc" in outcome.out
+    assert "next: ferkit embed faces/ -e encoders/ssl-fer-resnet10t" in outcome.out
+
+
+def test_import_as_json_and_registered(ferkit_command, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERKIT_MODELS", str(tmp_path / "mine.yaml"))
+    words = ("models", "import", checkpoint, "--from", "ssl-fer", "--input-size", 32, "--name", "mine", "--register")
+    printed = json.loads(ferkit_command(*words, "--json").out)
+    assert (printed["entry"]["name"], printed["entry"]["input_size"]) == ("mine", 32)
+    assert "mine" in ferkit_command("models", "list").out
+    assert "mine.yaml" not in ferkit_command("models", "show", "mine").err
+    assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["encoders"][0]["name"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("nothing.pth", "--from", "moco"), 2, "nothing.pth"),
+        (("a.pth.tar", "--from", "sslfer"), 3, "did you mean: ssl-fer"),
+        (("a.pth.tar", "--from", "ssl-fer", "--arch", "resnet18"), 4, "do not fit 'resnet18'"),
+        (("a.pth.tar", "--from", "crs-cont"), 4, "no tensors under 'model', but 'state_dict'"),
+    ],
+)
+def test_import_refuses_in_one_sentence(ferkit_command, checkpoint, tmp_path, words, code, said):
+    outcome = ferkit_command("models", "import", *words)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert said in outcome.err
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_card_of_a_name_a_run_and_a_file(ferkit_command, run_folder):
+    entry = load_registry()["crs-cont-r18"]
+    assert ferkit_command("models", "card", "crs-cont-r18").out == model_card(entry)
+    of_run = read_entry(run_folder / "encoder.yaml")
+    assert ferkit_command("models", "card", run_folder).out == model_card(of_run, str(run_folder))
+    weights = run_folder / "encoder.safetensors"
+    assert ferkit_command("models", "card", weights).out == model_card(of_run, str(weights))
+
+
+def test_card_of_what_is_not_there(ferkit_command, tmp_path):
+    assert ferkit_command("models", "card", "crs-cont").code == 3
+    outcome = ferkit_command("models", "card", tmp_path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "encoder.yaml" in outcome.err
+
+
+def test_licences(ferkit_command):
+    printed = json.loads(ferkit_command("models", "license", "--json").out)["licences"]
+    assert {"part": "facenet-pytorch", "what": "code", "licence": "MIT License"} in printed
+    assert "MTCNN (P-Net, R-Net, O-Net)" in ferkit_command("models", "license").out
+
+
+def test_markdown(ferkit_command):
+    assert ferkit_command("models", "list", "--markdown").out.strip() == markdown_table(load_registry().values())

@@ -1,0 +1,152 @@
+"""Files of others: what holds only tensors is read, what would run code is not, and everything else is one sentence."""
+
+import argparse
+import os
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferkit.encoders.importing.checkpoint import read_checkpoint
+from ferkit.encoders.weights import save_weights, sha256_of
+from ferkit.errors import MissingPathError, WeightsError
+
+TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.steps": torch.tensor(3)}
+
+
+def saved(path, content, **options):
+    torch.save(content, path, **options)
+    return path
+
+
+class RunsCode:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("zip_form", [True, False])
+@pytest.mark.parametrize(
+    "content",
+    [
+        TENSORS,
+        {"epoch": 3, "state_dict": TENSORS, "optimizer": {"lr": 0.1}},
+        {"model": {"other": torch.ones(1)}, "state_dict": TENSORS},
+        {"state_dict": TENSORS | {"version": 1}},
+    ],
+)
+def test_tensors_are_found(tmp_path, content, zip_form):
+    path = saved(tmp_path / "x.pth.tar", content, _use_new_zipfile_serialization=zip_form)
+    found = read_checkpoint(path)
+    assert found.tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(found.tensors[name], TENSORS[name]) for name in TENSORS)
+    assert found.sha256 == sha256_of(path)
+
+
+def test_the_first_holder_wins(tmp_path):
+    content = {"state_dict": {"sound": torch.ones(1)}, "state_dict_img": TENSORS, "arch": "resnet50"}
+    found = read_checkpoint(saved(tmp_path / "x.pth", content), ("state_dict_img", "state_dict"))
+    assert (set(found.tensors), found.arch) == (set(TENSORS), "resnet50")
+
+
+def test_half_precision_becomes_float32_and_counters_stay(tmp_path):
+    content = {"w": torch.ones(2, dtype=torch.bfloat16), "n": torch.tensor(3)}
+    found = read_checkpoint(saved(tmp_path / "x.pt", content)).tensors
+    assert (found["w"].dtype, found["n"].dtype) == (torch.float32, torch.int64)
+
+
+def test_safetensors(tmp_path):
+    save_weights(TENSORS, tmp_path / "x.safetensors", half=False)
+    assert torch.equal(read_checkpoint(tmp_path / "x.safetensors").tensors["a.weight"], TENSORS["a.weight"])
+
+
+@pytest.mark.parametrize("zip_form", [True, False])
+def test_code_in_a_pickle_is_not_run(tmp_path, zip_form):
+    trap = tmp_path / "trap"
+    content = {"state_dict": TENSORS, "extra": RunsCode(trap)}
+    path = saved(tmp_path / "evil.pth", content, _use_new_zipfile_serialization=zip_form)
+    with pytest.raises(WeightsError, match="can run code, so it stays closed") as caught:
+        read_checkpoint(path)
+    assert not trap.exists()
+    assert "\n" not in str(caught.value)
+    torch.load(path, weights_only=False)  # the trap works where it is let
+    assert trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (argparse.Namespace(lr=0.5), r"argparse\.Namespace"),
+        (np.float64(0.75), r"numpy.*scalar"),
+        (torch.optim.lr_scheduler.StepLR, r"torch\..*StepLR"),
+    ],
+)
+def test_other_objects_are_named_with_what_to_do(tmp_path, extra, named):
+    path = saved(tmp_path / "last.pth", {"opt": extra, "model": TENSORS})
+    with pytest.raises(WeightsError, match=rf"more than tensors \({named}.*weights_only=False\)\['model'\]"):
+        read_checkpoint(path, ("model",))
+
+
+def test_the_advice_works(tmp_path, monkeypatch):
+    path = saved(tmp_path / "last.pth", {"opt": argparse.Namespace(lr=0.5), "model": TENSORS})
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path, ("model",))
+    monkeypatch.chdir(tmp_path)
+    exec(str(caught.value).split('python -c "')[1].split('"')[0])
+    assert read_checkpoint(tmp_path / "tensors.pth", ("model",)).tensors.keys() == TENSORS.keys()
+
+
+def test_a_name_that_a_shell_would_run_is_not_put_into_a_command(tmp_path):
+    path = saved(tmp_path / "$(id).pth", {"opt": argparse.Namespace(), "state_dict": TENSORS})
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path)
+    assert "$(id)" not in str(caught.value).split("run once:")[1]
+
+
+@pytest.mark.parametrize("content", [[torch.ones(1)], torch.ones(1), 3])
+def test_what_has_no_names(tmp_path, content):
+    with pytest.raises(WeightsError, match="no tensors with names"):
+        read_checkpoint(saved(tmp_path / "x.pt", content))
+
+
+@pytest.mark.parametrize("content", [{}, {"weights": TENSORS, "epoch": 1}, {"state_dict": {}}])
+def test_what_holds_its_tensors_elsewhere(tmp_path, content):
+    with pytest.raises(WeightsError, match=r"no tensors under 'state_dict', but .*--from"):
+        read_checkpoint(saved(tmp_path / "x.pt", content))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(MissingPathError):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("good") / "x.pth", TENSORS).read_bytes()
+
+
+@settings(max_examples=40)
+@given(data=st.binary(max_size=200), end=st.integers(0, 2000))
+def test_damaged_files_are_one_sentence(tmp_path_factory, good, data, end):
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "random.pth").write_bytes(data)
+    (folder / "cut.pth").write_bytes(good[: min(end, len(good) - 1)])
+    for path in (folder / "random.pth", folder / "cut.pth"):
+        with pytest.raises(WeightsError) as caught:
+            read_checkpoint(path)
+        assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=40)
+@given(at=st.integers(0, 10_000), byte=st.integers(0, 255))
+def test_a_changed_byte_is_read_or_is_one_sentence(tmp_path_factory, good, at, byte):
+    path = tmp_path_factory.mktemp("changed") / "x.pth"
+    at %= len(good)
+    path.write_bytes(good[:at] + bytes([byte]) + good[at + 1 :])
+    with suppress(WeightsError):
+        read_checkpoint(path)

@@ -1,0 +1,281 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants, hf_hub_download
+
+from ferkit.encoders.hub import HubRepo, fetch, parse_repo
+from ferkit.errors import HubError, InputError, WeightsError
+
+DATA = bytes(range(256)) * 40
+SHA256 = hashlib.sha256(DATA).hexdigest()
+REPO = HubRepo("ann/faces")
+FILE = "model.safetensors"
+GET_STORED = f"GET {SHA256}/{FILE}"  # after the redirect to the store
+
+
+class Heard:
+    """Keeps what a listener is told."""
+
+    def __init__(self):
+        self.started, self.moved, self.said = [], [], []
+
+    def start(self, task, total, done=0, unit=""):
+        self.started.append((task, total, done, unit))
+
+    def advance(self, steps=1, note=""):
+        self.moved.append(steps)
+
+    def say(self, message):
+        self.said.append(message)
+
+
+@pytest.fixture
+def commit(hub, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 500)  # what is lost where a connection breaks
+    return hub.add("ann/faces", {FILE: DATA, "config.json": b"{}"})
+
+
+def blobs():
+    folder = Path(constants.HF_HUB_CACHE) / "models--ann--faces" / "blobs"
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def gone(monkeypatch):
+    """Let the hub be at a port where nobody listens."""
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}")
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("text", "repo"),
+    [
+        ("hf-hub:ann/faces", HubRepo("ann/faces", "main")),
+        ("ann/faces", HubRepo("ann/faces", "main")),
+        ("hf-hub:timm/resnet18.a1_in1k@v1.0", HubRepo("timm/resnet18.a1_in1k", "v1.0")),
+        ("hf-hub:ann/faces@refs/pr/3", HubRepo("ann/faces", "refs/pr/3")),
+    ],
+)
+def test_names_are_read_and_written(text, repo):
+    assert parse_repo(text) == repo
+    assert parse_repo(str(repo)) == repo
+
+
+@pytest.mark.parametrize("text", ["faces", "hf-hub:", "hf-hub:a/b/c", "a/b@", "a b/c", "hf-hub:../b", "a/b@1@2"])
+def test_what_is_no_name_is_refused(text):
+    with pytest.raises(InputError, match="USER/NAME"):
+        parse_repo(text)
+
+
+# fetching
+
+
+def test_a_file_comes_whole_into_the_client_s_own_cache(hub, commit):
+    file = fetch(REPO, FILE)
+    assert (file.path.read_bytes(), file.commit, file.fetched) == (DATA, commit, True)
+    assert blobs() == {SHA256: DATA}
+    assert hf_hub_download("ann/faces", FILE, local_files_only=True) == str(file.path)
+
+
+def test_a_small_file_without_redirect_comes_too(hub, commit):
+    assert fetch(REPO, "config.json").path.read_bytes() == b"{}"
+
+
+def test_a_second_fetch_moves_no_byte(hub, commit):
+    fetch(REPO, FILE)
+    hub.asked.clear()
+    assert fetch(REPO, FILE).fetched is False
+    assert hub.requests("GET", FILE) == []
+
+
+def test_a_commit_in_the_cache_needs_no_hub(hub, commit, monkeypatch):
+    fetch(REPO, FILE)
+    hub.asked.clear()
+    assert fetch(HubRepo("ann/faces", commit), FILE).path.read_bytes() == DATA
+    assert hub.asked == []
+
+
+def test_a_branch_is_looked_up_each_time(hub, commit):
+    fetch(REPO, FILE)
+    later = hub.repos["ann/faces"].commit({FILE: DATA[::-1]})
+    file = fetch(REPO, FILE)
+    assert (file.path.read_bytes(), file.commit) == (DATA[::-1], later)
+    assert fetch(HubRepo("ann/faces", commit), FILE).path.read_bytes() == DATA
+
+
+def test_a_repository_that_moved_is_followed(hub, commit):
+    hub.moved["old/name"] = "ann/faces"
+    assert fetch(HubRepo("old/name"), FILE).path.read_bytes() == DATA
+
+
+def test_progress_counts_megabytes_from_where_it_goes_on(hub, commit):
+    heard = Heard()
+    fetch(REPO, FILE, progress=heard)
+    assert heard.started == [(f"fetching {FILE}", len(DATA) / 1e6, 0, "MB")]
+    assert sum(heard.moved) == pytest.approx(len(DATA) / 1e6)
+
+
+# what breaks off
+
+
+def test_a_connection_that_breaks_is_taken_up_where_it_was(hub, commit):
+    hub.faults[GET_STORED] = [("cut", 1000), ("cut", 500)]
+    heard = Heard()
+    assert fetch(REPO, FILE, progress=heard).path.read_bytes() == DATA
+    ranges = [headers.get("range") for headers in hub.requests("GET", FILE) if headers["host"] in hub.cdn]
+    assert ranges == [None, "bytes=1000-", "bytes=1500-"]
+    assert sum(heard.moved) == pytest.approx(len(DATA) / 1e6)
+
+
+def test_a_fetch_that_failed_goes_on_another_day(hub, commit):
+    hub.faults[f"GET {FILE}"] = [("status", 500)]  # before the first byte
+    with pytest.raises(HubError, match=r"status 500.*try again"):
+        fetch(REPO, FILE)
+    hub.faults[GET_STORED] = [("cut", 3000), ("status", 503)]
+    with pytest.raises(HubError, match="503"):
+        fetch(REPO, FILE)
+    assert blobs() == {f"{SHA256}.incomplete": DATA[:3000]}
+
+    heard = Heard()
+    hub.asked.clear()
+    assert fetch(REPO, FILE, progress=heard).path.read_bytes() == DATA
+    assert {headers.get("range") for headers in hub.requests("GET", FILE)} == {"bytes=3000-"}
+    assert heard.started[0][2] == pytest.approx(0.003)
+    assert blobs() == {SHA256: DATA}
+
+
+def test_a_server_that_knows_no_ranges_sends_all_of_it(hub, commit):
+    hub.faults[GET_STORED] = [("cut", 3000), ("whole",)]
+    assert fetch(REPO, FILE).path.read_bytes() == DATA
+
+
+def test_a_connection_that_always_breaks_is_given_up(hub, commit):
+    hub.faults[GET_STORED] = [("cut", 0)] * 6
+    with pytest.raises(HubError, match=r"cannot reach.*what was fetched is kept"):
+        fetch(REPO, FILE)
+    assert fetch(REPO, FILE).path.read_bytes() == DATA
+
+
+def test_a_leftover_that_is_too_long_is_dropped(hub, commit):
+    folder = Path(constants.HF_HUB_CACHE) / "models--ann--faces" / "blobs"
+    folder.mkdir(parents=True)
+    (folder / f"{SHA256}.incomplete").write_bytes(DATA + b"?")
+    assert fetch(REPO, FILE).path.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("left", [b"", b"not how it begins"])
+def test_what_is_not_as_announced_never_enters_the_cache(hub, commit, left):
+    folder = Path(constants.HF_HUB_CACHE) / "models--ann--faces" / "blobs"
+    folder.mkdir(parents=True)
+    (folder / f"{SHA256}.incomplete").write_bytes(left)
+    hub.faults[GET_STORED] = [] if left else [("flip",)]
+    with pytest.raises(WeightsError, match=r"another SHA-256.*fetch it again"):
+        fetch(REPO, FILE)
+    assert blobs() == {}
+    assert fetch(REPO, FILE).path.read_bytes() == DATA
+
+
+def test_another_hash_than_the_entry_s_is_not_even_fetched(hub, commit):
+    with pytest.raises(WeightsError, match=f"{SHA256[:12]}.*{'ab' * 6}"):
+        fetch(REPO, FILE, sha256="ab" * 32)
+    assert hub.requests("GET", FILE) == []
+    assert fetch(REPO, FILE, sha256=SHA256).fetched
+
+
+# who may read
+
+
+def test_a_private_repository_wants_a_token(hub, monkeypatch):
+    hub.add("ann/secret", {FILE: DATA}, private=True)
+    with pytest.raises(HubError, match="HF_TOKEN"):
+        fetch(HubRepo("ann/secret"), FILE)
+    monkeypatch.setenv("HF_TOKEN", "hf_read")
+    assert fetch(HubRepo("ann/secret"), FILE).path.read_bytes() == DATA
+    at_store = [headers for headers in hub.requests("GET", FILE) if headers["host"] in hub.cdn]
+    assert len(at_store) == 1
+    assert "authorization" not in at_store[0]  # the token is the hub's alone
+
+
+def test_a_token_on_disk_is_used_as_well(hub, monkeypatch):
+    hub.add("ann/secret", {FILE: DATA}, private=True)
+    token = Path(constants.HF_TOKEN_PATH)
+    token.parent.mkdir(parents=True)
+    token.write_text("hf_read\n")
+    assert fetch(HubRepo("ann/secret"), FILE).path.read_bytes() == DATA
+
+
+def test_a_token_that_the_hub_does_not_know_is_named(hub, monkeypatch):
+    hub.add("ann/secret", {FILE: DATA}, private=True)
+    monkeypatch.setenv("HF_TOKEN", "hf_old")
+    with pytest.raises(HubError, match="does not accept your token"):
+        fetch(HubRepo("ann/secret"), FILE)
+
+
+def test_a_gated_repository_says_where_its_terms_are(hub, monkeypatch):
+    hub.add("ann/gated", {FILE: DATA}, gated=True)
+    monkeypatch.setenv("HF_TOKEN", "hf_read")
+    with pytest.raises(HubError, match=f"gated.*{hub.url}/ann/gated"):
+        fetch(HubRepo("ann/gated"), FILE)
+
+
+@pytest.mark.parametrize(
+    ("repo", "file", "said"),
+    [
+        (HubRepo("ann/nothing"), FILE, "no repository 'ann/nothing'"),
+        (HubRepo("ann/faces", "v9"), FILE, "no revision 'v9'"),
+        (REPO, "other.safetensors", "has no 'other.safetensors' at main"),
+    ],
+)
+def test_what_is_not_there_is_named(hub, commit, monkeypatch, repo, file, said):
+    monkeypatch.setenv("HF_TOKEN", "hf_read")
+    with pytest.raises(HubError, match=said):
+        fetch(repo, file)
+
+
+# a hub that is not well
+
+
+def test_a_busy_hub_is_asked_again(hub, commit):
+    hub.faults[f"HEAD {FILE}"] = [("status", 503), ("status", 500), ("status", 429)]
+    assert fetch(REPO, FILE).path.read_bytes() == DATA
+
+
+def test_a_hub_that_stays_busy_is_given_up(hub, commit):
+    hub.faults[f"HEAD {FILE}"] = [("status", 500)] * 9
+    with pytest.raises(HubError, match=r"busy or broken \(status 500\); try again"):
+        fetch(REPO, FILE)
+
+
+def test_what_is_no_hub_is_told_apart(hub, commit):
+    hub.faults[f"HEAD {FILE}"] = [("strange",)] * 2
+    with pytest.raises(HubError, match="HF_ENDPOINT"):
+        fetch(REPO, FILE)
+
+
+def test_a_hub_out_of_reach_leaves_the_cache(hub, commit, monkeypatch):
+    fetch(REPO, FILE)
+    gone(monkeypatch)
+    heard = Heard()
+    assert fetch(REPO, FILE, progress=heard).path.read_bytes() == DATA
+    assert heard.said == [f"the hub cannot be reached: taking {FILE} of ann/faces from the cache ({commit[:12]})"]
+    with pytest.raises(HubError, match="cannot reach"):
+        fetch(REPO, "config.json")
+
+
+def test_offline_the_cache_serves_and_nothing_is_asked(hub, commit, monkeypatch):
+    fetch(REPO, FILE)
+    hub.asked.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert fetch(REPO, FILE).path.read_bytes() == DATA
+    with pytest.raises(HubError, match=r"'config.json' of 'ann/faces' at main is not in .* HF_HUB_OFFLINE"):
+        fetch(REPO, "config.json")
+    assert hub.asked == []
+
+
+def test_a_full_disk_is_said_and_what_came_is_kept(hub, commit, file_size_limit):
+    with file_size_limit(4096), pytest.raises(HubError, match="File too large"):
+        fetch(REPO, FILE)
+    assert blobs() == {f"{SHA256}.incomplete": DATA[:4096]}
+    assert fetch(REPO, FILE).path.read_bytes() == DATA

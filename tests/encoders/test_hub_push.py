@@ -1,0 +1,223 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from huggingface_hub import PyTorchModelHubMixin, constants
+from torch import nn
+
+from ferkit.encoders.encoder import load_encoder, locate_encoder, random_encoder, save_encoder
+from ferkit.encoders.hub_push import push
+from ferkit.encoders.registry import Licences, Metric, TrainedOn
+from ferkit.errors import HubError, OutputError
+
+# The hub's client uploads to a store in a way that its own HTTP library calls old.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+FILES = {"README.md", "config.json", "model.safetensors"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("run"), "smiles", seed=0)
+
+
+def save(folder, name, seed):
+    encoder = random_encoder("test_resnet", input_size=64, seed=seed)
+    card = encoder.entry.model_copy(
+        update={
+            "name": name,
+            "supervision": "unsupervised",
+            "trained_on": TrainedOn(method="byol", data="a dozen faces", faces=12),
+            "metrics": [Metric(protocol="kNN, k = 20", data="FER+ valid", value=0.5, interval=(0.4, 0.6))],
+            "licences": Licences(code="Apache-2.0", weights="CC BY-NC 4.0", data="ours"),
+        }
+    )
+    save_encoder(folder, encoder.backbone.state_dict(), card, center=torch.full((encoder.dim,), 0.01))
+    return folder
+
+
+@pytest.fixture
+def pushed(hub, run, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_write")
+
+    def act(folder=run, repo="ann/smiles", **settings):
+        return push(*locate_encoder(folder), repo, **settings)
+
+    return act
+
+
+def files(hub, repo="ann/smiles"):
+    return hub.repos[repo].commits[-1][1]
+
+
+def test_a_new_repository_is_private_and_holds_the_encoder(hub, pushed, run):
+    result = pushed()
+    repo = hub.repos["ann/smiles"]
+    assert result.commit == repo.commits[-1][0]
+    assert (result.repo, result.url, result.private, result.changed) == (
+        "ann/smiles",
+        f"{hub.url}/ann/smiles",
+        True,
+        True,
+    )
+    assert repo.private
+    assert files(hub).keys() == FILES | {".gitattributes"}
+    assert files(hub)["model.safetensors"] == (run / "encoder.safetensors").read_bytes()
+    assert repo.messages[-1].startswith("Push smiles with ferkit ")
+
+
+def test_public_and_a_message_of_one_s_own(hub, pushed):
+    assert pushed(private=False, message="First smiles").private is False
+    assert not hub.repos["ann/smiles"].private
+    assert hub.repos["ann/smiles"].messages[-1] == "First smiles"
+
+
+def test_the_card_states_licence_figures_and_how_to_load_it(hub, pushed):
+    pushed()
+    card = files(hub)["README.md"].decode()
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["library_name"] == "ferkit"
+    assert front["license"] == "other"
+    for fact in ("CC BY-NC 4.0", "kNN, k = 20", "0.500", "a dozen faces", 'load_encoder("hf-hub:ann/smiles")'):
+        assert fact in card
+
+
+def test_what_is_pushed_is_what_is_pulled(hub, pushed, run):
+    pushed()
+    faces = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
+    here, there = load_encoder(run, device="cpu"), load_encoder("hf-hub:ann/smiles", device="cpu")
+    np.testing.assert_array_equal(there.embed(faces), here.embed(faces))
+    assert there.sha256 == here.sha256
+    assert there.entry.metrics == here.entry.metrics
+
+
+class Theirs(nn.Module, PyTorchModelHubMixin):
+    """Somebody's own class, which knows nothing of ferkit."""
+
+    def __init__(self, arch: str, dim: int, input_size: int, mean: list, std: list) -> None:
+        super().__init__()
+        self.backbone = timm.create_model(arch, num_classes=0)
+        self.register_buffer("center", torch.zeros(dim))
+        self.size, self.mean, self.std = input_size, mean, std
+
+
+def test_pytorch_model_hub_mixin_loads_it(hub, pushed, run):
+    pushed()
+    theirs = Theirs.from_pretrained("ann/smiles", strict=True)
+    ours = load_encoder(run, device="cpu")
+    images = torch.randn(2, 3, theirs.size, theirs.size)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.backbone(images), ours(images), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(theirs.center, ours.center)
+    assert (theirs.size, theirs.mean) == (64, [0.485, 0.456, 0.406])
+
+
+# what is there already
+
+
+def test_pushing_the_same_again_changes_nothing(hub, pushed):
+    first = pushed()
+    again = pushed()
+    assert (again.commit, again.changed) == (first.commit, False)
+    assert len(hub.repos["ann/smiles"].commits) == 2
+
+
+def test_new_weights_of_the_same_encoder_are_a_new_commit(hub, pushed, tmp_path):
+    first = pushed()
+    later = pushed(save(tmp_path, "smiles", seed=1))
+    assert later.changed
+    assert later.commit != first.commit
+    assert files(hub)["model.safetensors"] == (tmp_path / "encoder.safetensors").read_bytes()
+
+
+def test_another_encoder_is_not_pushed_over(hub, pushed, tmp_path):
+    first = pushed()
+    other = save(tmp_path, "frowns", seed=1)
+    with pytest.raises(OutputError, match=r"holds the encoder 'smiles'; add --overwrite to put 'frowns'"):
+        pushed(other)
+    assert hub.repos["ann/smiles"].commits[-1][0] == first.commit
+    assert pushed(other, overwrite=True).changed
+    assert json.loads(files(hub)["config.json"])["name"] == "frowns"
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"README.md": b"# My thesis"},
+        {"config.json": b'{"model_type": "bert"}', "model.safetensors": b"x"},
+        {"config.json": b"not json"},
+        {"model.safetensors": b"x"},
+    ],
+)
+def test_what_is_not_ours_is_left_alone(hub, pushed, there):
+    before = hub.add("ann/smiles", there)
+    with pytest.raises(OutputError, match=r"holds something else \(.*--overwrite"):
+        pushed()
+    assert hub.repos["ann/smiles"].commits[-1][0] == before
+
+
+def test_an_empty_repository_is_filled(hub, pushed):
+    hub.add("ann/smiles", {"notes.txt": b"soon"})
+    pushed()
+    assert files(hub).keys() == FILES | {".gitattributes", "notes.txt"}
+
+
+@pytest.mark.parametrize(("is_private", "wanted"), [(True, "--public"), (False, "--private")])
+def test_who_sees_a_repository_is_never_changed_in_passing(hub, pushed, is_private, wanted):
+    hub.add("ann/smiles", {}, private=is_private)
+    with pytest.raises(OutputError, match=f"push without {wanted}"):
+        pushed(private=not is_private)
+    assert pushed(private=is_private).private is is_private
+
+
+def test_a_commit_that_came_between_is_not_lost(hub, pushed, monkeypatch):
+    pushed()
+    hub.add("ann/smiles", files(hub))
+    look = hub.repos["ann/smiles"].at
+
+    def at_and_move(revision):
+        hub.repos["ann/smiles"].at = look
+        found = look(revision)
+        hub.repos["ann/smiles"].commit({"README.md": b"theirs"})
+        return found
+
+    hub.repos["ann/smiles"].at = at_and_move
+    with pytest.raises(HubError, match="412"):
+        pushed()
+    assert files(hub)["README.md"] == b"theirs"
+
+
+# who may write
+
+
+def test_without_a_token_nothing_is_asked(hub, pushed, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(HubError, match=r"needs a token that may write; log in with `hf auth login` or set HF_TOKEN"):
+        pushed()
+    assert hub.asked == []
+
+
+def test_a_token_that_may_only_read_is_not_enough(hub, pushed, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_read")
+    with pytest.raises(HubError, match="your token may not do this with 'ann/smiles'"):
+        pushed()
+    assert hub.repos == {}
+
+
+def test_offline_nothing_is_pushed(hub, pushed, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE"):
+        pushed()
+
+
+def test_an_upload_that_the_store_refuses_is_said(hub, pushed, run):
+    oid = hashlib.sha256((run / "encoder.safetensors").read_bytes()).hexdigest()
+    hub.faults[f"PUT {oid}"] = [("status", 400)]
+    with pytest.raises(HubError, match="did not take the push to 'ann/smiles'"):
+        pushed()
+    assert files(hub).keys() == {".gitattributes"}
+    assert pushed().changed

@@ -1,0 +1,207 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from huggingface_hub import constants
+from PIL import Image
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.encoders.encoder import locate_encoder
+from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, WeightsFile, load_registry
+from ferkit.errors import HubError, InputError, MissingPathError, UnknownEncoderError, WeightsError
+from ferkit.workflows.embed import embed
+from ferkit.workflows.hub import pull_encoder, push_encoder
+from ferkit.workflows.models import show_encoder
+from ferkit.workflows.retrieve import retrieve
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # see test_hub_push.py
+
+STATED = {"licence": "MIT", "data": "nothing, CC0"}
+
+
+@pytest.fixture
+def pushed(hub, run_folder, monkeypatch):
+    """The run folder's encoder at ann/toy, private; its commit."""
+    monkeypatch.setenv("HF_TOKEN", "hf_write")
+    return push_encoder(run_folder, "ann/toy", **STATED).commit
+
+
+@pytest.fixture
+def registered(pushed, run_folder, monkeypatch):
+    """An entry of models.yaml that names the branch."""
+    weights = WeightsFile(kind="hub", file="model.safetensors", repo="ann/toy", revision="main")
+    known = locate_encoder(run_folder)[0]
+    entry = known.model_copy(update={"name": "toy", "weights": weights, "sha256": None, "bytes": None})
+    zoo = {**load_registry(), "toy": entry}
+    for module in ("encoders.encoder", "workflows.hub", "workflows.embed", "workflows.models"):
+        monkeypatch.setattr(f"ferkit.{module}.load_registry", lambda: zoo)
+    return entry
+
+
+# pull
+
+
+def test_a_bundled_encoder_needs_no_hub():
+    pulled = pull_encoder(DEFAULT_ENCODER)
+    assert pulled.entry == load_registry()[DEFAULT_ENCODER]
+    assert (pulled.path.stat().st_size, pulled.fetched) == (pulled.entry.bytes, False)
+
+
+@pytest.mark.parametrize("name", ["ann/toy", "hf-hub:ann/toy"])
+def test_a_repository_is_pulled_by_its_name(pushed, run_folder, name):
+    pulled = pull_encoder(name)
+    assert (pulled.source, pulled.fetched) == ("hf-hub:ann/toy", True)
+    assert pulled.entry.weights.revision == pushed
+    assert pulled.path.read_bytes() == (run_folder / "encoder.safetensors").read_bytes()
+    assert pull_encoder(name).fetched is False
+
+
+def test_an_entry_is_pulled_recorded_and_shown(registered, pushed, hub):
+    assert show_encoder("toy") == registered
+    pulled = pull_encoder("toy")
+    assert (pulled.source, pulled.entry.weights.revision) == ("toy", pushed)
+    assert show_encoder("toy") == pulled.entry
+    later = hub.repos["ann/toy"].commit({"notes.txt": b""})
+    assert pull_encoder("toy").entry.weights.revision == pushed
+    assert pull_encoder("toy", update=True).entry.weights.revision == later
+
+
+def test_damage_in_the_cache_is_found_and_mended(registered):
+    path = pull_encoder("toy").path
+    path.resolve().write_bytes(b"?" + path.read_bytes()[1:])
+    with pytest.raises(WeightsError, match="pull it again"):
+        pull_encoder("toy")
+    assert pull_encoder("toy").fetched
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(UnknownEncoderError, match=DEFAULT_ENCODER):
+        pull_encoder(DEFAULT_ENCODER + "x")
+
+
+# push
+
+
+def test_what_a_run_leaves_open_must_be_said(run_folder):
+    with pytest.raises(InputError, match="add --license and --data"):
+        push_encoder(run_folder, "ann/toy")
+    with pytest.raises(InputError, match="add --data"):
+        push_encoder(run_folder, "ann/toy", licence="MIT")
+
+
+def test_what_was_said_is_on_the_hub(pushed):
+    entry = pull_encoder("ann/toy").entry
+    assert (entry.licences.code, entry.licences.weights, entry.licences.data) == ("Apache-2.0", "MIT", "nothing, CC0")
+
+
+@pytest.mark.parametrize("repo", ["toy", "hf-hub:ann/toy", "ann/toy@main"])
+def test_a_repository_to_push_to_is_user_and_name(run_folder, repo):
+    with pytest.raises(InputError, match="USER/NAME"):
+        push_encoder(run_folder, repo, **STATED)
+
+
+def test_what_is_on_the_hub_is_not_pushed_there(registered):
+    with pytest.raises(InputError, match="on the hub already"):
+        push_encoder("toy", "ann/other", **STATED)
+
+
+def test_damaged_weights_are_not_passed_on(hub, tmp_path, run_folder, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_write")
+    for path in run_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "encoder.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="SHA-256"):
+        push_encoder(tmp_path, "ann/toy", **STATED)
+    assert hub.repos == {}
+
+
+# in every command
+
+
+@pytest.fixture
+def crops(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 128, 128, 3), np.uint8)
+    for number, face in enumerate(pixels):
+        Image.fromarray(face).save(tmp_path / f"{number}.png", compress_level=1)
+    return tmp_path
+
+
+def test_a_set_remembers_repository_and_commit(pushed, hub, crops, run_folder):
+    out = crops / "emb.npy"
+    embed(crops, out, encoder="hf-hub:ann/toy", device="cpu", aligned=True)
+    made = EmbeddingSet.open(out)
+    assert made.encoder.name == f"hf-hub:ann/toy@{pushed}"
+    hub.repos["ann/toy"].commit({"config.json": b"{}"})  # what main says later does not matter
+    hub.asked.clear()
+    assert retrieve(crops / "0.png", out, device="cpu", exclude_query=False).hits[0].score == pytest.approx(1, abs=1e-5)
+    assert hub.asked == []
+    np.testing.assert_array_equal(
+        made.vectors, EmbeddingSet.open(embed(crops, out, encoder=run_folder, aligned=True, device="cpu").path).vectors
+    )
+
+
+def test_an_entry_of_the_hub_goes_by_its_name(registered, crops):
+    heard = []
+
+    class Listener:
+        def start(self, task, total, done=0, unit=""):
+            heard.append((task, unit))
+
+        def advance(self, steps=1, note=""):
+            pass
+
+        def say(self, message):
+            pass
+
+    embed(crops, crops / "emb.npy", encoder="toy", device="cpu", aligned=True, progress=Listener())
+    assert ("fetching model.safetensors", "MB") in heard
+    assert EmbeddingSet.open(crops / "emb.npy").encoder.name == "toy"
+
+
+def test_an_encoder_that_left_the_hub_is_named(pushed, hub, crops, monkeypatch, tmp_path):
+    out = crops / "emb.npy"
+    embed(crops, out, encoder="hf-hub:ann/toy", device="cpu", aligned=True)
+    hub.repos.clear()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(HubError, match="no repository 'ann/toy'"):
+        retrieve(crops / "0.png", out, device="cpu")
+
+
+def test_a_path_that_is_not_there_says_that_the_hub_has_a_prefix():
+    with pytest.raises(MissingPathError, match="hf-hub:USER/NAME"):
+        locate_encoder("ann/toy")
+
+
+# the environment
+
+
+def _ferkit(*words, **variables):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {"HF_HUB_DISABLE_TELEMETRY": "1", **variables}
+    program = "import sys; from ferkit.cli import main; main()"
+    command = [sys.executable, "-c", program, *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_home_endpoint_token_and_offline_mode_are_heeded(pushed, hub, tmp_path):
+    home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url}
+    private = _ferkit("models", "pull", "ann/toy", **home)
+    assert (private.returncode, "HF_TOKEN" in private.stderr) == (8, True)
+    fetched = _ferkit("models", "pull", "ann/toy", **home, HF_TOKEN="hf_read")
+    assert (fetched.returncode, fetched.stderr) == (0, "")
+    assert str(tmp_path / "home" / "hub" / "models--ann--toy" / "snapshots" / pushed) in fetched.stdout
+    again = _ferkit("models", "pull", "ann/toy", **home, HF_HUB_OFFLINE="1")
+    assert (again.returncode, "there already" in again.stdout) == (0, True)
+
+
+def test_pulling_loads_no_torch():
+    pull = f"from ferkit.workflows.hub import pull_encoder; pull_encoder({DEFAULT_ENCODER!r})"
+    code = f"import sys; {pull}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_entry_settled_by_hand_is_an_entry(registered, pushed):
+    settled = pull_encoder("toy").entry
+    assert EncoderEntry.model_validate(settled.model_dump()) == settled

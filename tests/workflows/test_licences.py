@@ -1,0 +1,66 @@
+import tomllib
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+
+from ferkit.encoders.registry import load_registry
+from ferkit.workflows import licences as module
+from ferkit.workflows.licences import LicenceLine, list_licences
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return list_licences()
+
+
+def test_the_packages_below_are_listed(lines):
+    listed = {line.part for line in lines if line.what == "code"}
+    assert {"torch", "timm", "facenet-pytorch", "opencv-python", "faiss-cpu", "scikit-learn"} <= listed
+    assert not {"pytest", "lightly"} & listed  # of the developers only
+
+
+def test_nothing_is_without_a_licence(lines):
+    assert [line.part for line in lines if "not stated;" in line.licence] == []
+
+
+def test_ferkits_own_is_the_projects(lines):
+    assert lines[0] == LicenceLine("ferkit", "code", PROJECT["license"])
+
+
+def test_every_encoder_has_three(lines):
+    for entry in load_registry().values():
+        said = [(line.what, line.licence) for line in lines if line.part == entry.name]
+        assert said == list(dict(entry.licences).items())
+
+
+@pytest.mark.parametrize(
+    ("part", "what", "words"),
+    [
+        ("MTCNN (P-Net, R-Net, O-Net)", "weights", "MIT"),
+        ("facenet-pytorch", "code", "MIT License"),
+        ("opencv-python", "code", "LGPL-2.1"),
+        ("torchvision", "code", "BSD"),
+    ],
+)
+def test_known_ones(lines, part, what, words):
+    (line,) = [line for line in lines if (line.part, line.what) == (part, what)]
+    assert words in line.licence
+
+
+def test_extras_that_are_not_installed_are_left_out(monkeypatch):
+    real = module.metadata
+
+    def absent(name):
+        if name == "here-not":
+            raise PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(module, "metadata", absent)
+    monkeypatch.setattr(
+        module, "requires", lambda _: ['here-not>1; extra == "x"', "numpy>=1", "pytest; extra == 'dev'"]
+    )
+    assert [line.part for line in list_licences()][-1] == "numpy"
+    assert not {"here-not", "pytest"} & {line.part for line in list_licences()}
