@@ -1,9 +1,9 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
-from ferkit.data.windows import ClipWindows, Windows, clip_numbers
-from ferkit.errors import InputError
+from ferkit.data.windows import ClipMates, ClipWindows, Windows, clip_numbers
 
 
 def generator(seed=0):
@@ -31,17 +31,16 @@ def test_pairs_keep_their_distances_and_clips_in_any_order_of_rows(fps):
     rows = windows.anchors
     pairs = windows.draw(rows, generator())
     near, far = (np.abs(time_s[drawn] - time_s[rows]) for drawn in (pairs.positive, pairs.hard_negative))
-    hard = pairs.hard_negative >= 0
+    hard = clip[pairs.hard_negative] == clip[rows]
     assert near.min() >= 0.48 - 1e-6
     assert near.max() <= 1.44 + 1e-6
     assert far[hard].min() >= 2.88 - 1e-6
-    second = np.abs(time_s[pairs.hard_positive] - time_s[pairs.hard_negative])[hard]
+    second = np.abs(time_s[pairs.hard_positive] - time_s[pairs.hard_negative])
     assert second.min() >= 0.48 - 1e-6
     assert second.max() <= 1.44 + 1e-6
-    for drawn in (pairs.positive, pairs.hard_negative[hard], pairs.hard_positive[hard]):
-        assert (clip[drawn] == clip[rows if len(drawn) == len(rows) else rows[hard]]).all()
+    np.testing.assert_array_equal(clip[pairs.positive], clip[rows])
+    np.testing.assert_array_equal(clip[pairs.hard_positive], clip[pairs.hard_negative])
     np.testing.assert_array_equal(hard, windows.has_hard_negative)
-    assert (pairs.hard_positive[~hard] == -1).all()
 
 
 def test_everything_allowed_is_drawn_and_nothing_else():
@@ -50,8 +49,17 @@ def test_everything_allowed_is_drawn_and_nothing_else():
     for row in (0, 5, 40, 89, 91):
         pairs = windows.draw(np.full(4000, row), generator(row))
         assert set(pairs.positive.tolist()) == pairs_by_definition(clip, time_s, row, 0.48, 1.44)
-        hard = pairs_by_definition(clip, time_s, row, 2.88, np.inf) or {-1}
-        assert set(pairs.hard_negative.tolist()) == hard
+        hard = pairs_by_definition(clip, time_s, row, 2.88, np.inf)
+        others = set(np.flatnonzero(clip != clip[row]).tolist())
+        assert set(pairs.hard_negative.tolist()) == (hard or others)
+
+
+def test_where_there_is_no_hard_negative_all_anchors_of_other_clips_are_drawn_alike():
+    clip, time_s = frames(40, 50, 60)  # at most 2.4 s
+    drawn = ClipWindows(clip, time_s).draw(np.full(50_000, 60), generator()).hard_negative
+    shares = np.bincount(drawn, minlength=150) / len(drawn)
+    assert (shares[40:90] == 0).all()
+    np.testing.assert_allclose(np.delete(shares, np.arange(40, 90)), 1 / 100, atol=0.002)
 
 
 def test_at_the_authors_frame_rate_the_offsets_have_their_weights():
@@ -155,15 +163,15 @@ def test_rows_without_a_positive_are_refused():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"nearest": 0.0}, "0, 1.44, 2.88"),
-        ({"hard": 1.0}, "0.48, 1.44, 1"),
-        ({"hard": float("inf")}, "inf"),
+        ({"nearest": 0.0}, "nearest"),
+        ({"hard": 1.0}, "must rise, unlike 0.48, 1.44, 1 seconds"),
+        ({"hard": float("inf")}, "finite"),
         ({"weights": ()}, "weights"),
-        ({"weights": (1, -2.0)}, "-2.0"),
+        ({"weights": (1, -2.0)}, r"weights\.1"),
     ],
 )
 def test_windows_that_make_no_sense_are_refused(settings, said):
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(ValidationError, match=said):
         Windows(**settings)
 
 
@@ -177,3 +185,14 @@ def test_clips_do_not_reach_into_the_next_however_many_they_are():
     windows = ClipWindows(clip, time_s)
     assert windows.counts.without_hard_negative == 800 * 19  # of 125 frames, those from 53 to 71
     assert len(windows.draw(windows.anchors, generator()).positive) == 100_000
+
+
+def test_mates_are_all_other_faces_of_the_clip_alike():
+    clip = np.array([5, -1, 2, 5, 5, 2, 7, 5])
+    mates = ClipMates(clip)
+    assert mates.members.tolist() == [2, 5, 0, 3, 4, 7]
+    drawn = np.bincount(mates.draw(np.full(30_000, 3), generator()), minlength=8)
+    np.testing.assert_allclose(drawn / 30_000, [1 / 3, 0, 0, 0, 1 / 3, 0, 0, 1 / 3], atol=0.01)
+    assert mates.draw(np.array([2, 5]), generator()).tolist() == [5, 2]
+    with pytest.raises(ValueError, match="row 6 is alone"):
+        mates.draw(np.array([0, 6]), generator())

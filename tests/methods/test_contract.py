@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ferkit.methods import METHODS
+from ferkit.encoders.encoder import random_encoder, save_encoder
+from ferkit.methods import METHODS, PRESETS
 from ferkit.methods.base import MethodSettings
-from ferkit.methods.views import ViewSettings
+from ferkit.methods.parts.contrast import Mixed
 from ferkit.ops.distributed import gather_rows, process_count, process_rank
 
 LABELS = ("anger", "disgust", "joy")
 COARSE = {
     "coarse": [{"name": "hot", "labels": ["anger"], "weight": 0.5}, {"name": "cool", "labels": ["disgust", "joy"]}]
 }
+CYCLE = {"stem": "learned", "channels": 8, "blocks": 1, "identity_blocks": 1, "perceptual": 0, "noise": 0}
 VARIANTS = {
     "byol": ("byol", {}),
     "contrawarping": ("contrawarping", {}),
@@ -29,12 +33,21 @@ VARIANTS = {
     "contrawarping-simclr": ("contrawarping", {"base": "simclr", "negatives": 2}),
     "contrawarping-simclr-own": ("contrawarping", {"base": "simclr", "pool": "own"}),
     "contrawarping-simclr-positives": ("contrawarping", {"base": "simclr", "role": "positives"}),
+    "contrawarping-parts": ("contrawarping", PRESETS["ssl-fer-g"][1]),
+    "contrawarping-cutmix": ("contrawarping", {"parts": ["time-aug", "cutmix"], "negatives": 2}),
+    "contrawarping-byol-swapped": ("contrawarping", {"parts": ["time-aug", "face-swap"]}),
     "crs-cont": ("crs-cont", COARSE),
     "crs-cont-contrast": ("crs-cont", {**COARSE, "classify": 0, "agree": 0}),
     "crs-cont-warped": ("crs-cont", {**COARSE, "warped": 2}),
+    "cycleface": ("cycleface", CYCLE),
+    "cycleface-identity": ("cycleface", {**CYCLE, "stage": "identity", "expression": "runs/other"}),
     "mocov2": ("mocov2", {}),
     "mocov2-symmetric": ("mocov2", {"symmetric": True}),
     "simclr": ("simclr", {}),
+    "ssl-fer-none": ("ssl-fer", {"parts": ()}),
+    "ssl-fer-c": ("ssl-fer", PRESETS["ssl-fer-c"][1]),
+    "ssl-fer-e": ("ssl-fer", PRESETS["ssl-fer-e"][1]),
+    "ssl-fer-g": ("ssl-fer", PRESETS["ssl-fer-g"][1]),
     "supervised": ("supervised", {"smoothing": 0.1}),
     "supervised-balanced": ("supervised", {"balance": "softmax", "copies": 2}),
 }
@@ -62,21 +75,39 @@ def seeded(seed=1):
 
 
 def batch_of(count, seed=0):
-    """Everything that any method may ask of a batch; a third of the faces have no known label."""
+    """Everything that any method may ask of a batch; a third of the faces have no known label, half a hard negative."""
     coarse = torch.rand(count, 3, 6, 6, generator=seeded(seed))
     crops = nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear")
     landmarks = torch.tensor([[43.5, 43.5], [83.5, 43.5], [63.5, 66.0], [46.9, 89.7], [80.1, 89.7]])
+    crops = crops.mul(255).byte().permute(0, 2, 3, 1).contiguous()
+    clip = torch.arange(count) // 2
     return {
-        "crops": crops.mul(255).byte().permute(0, 2, 3, 1).contiguous(),
+        "crops": crops,
+        "positive": crops.roll(3, 2),
+        "hard_negative": crops.flip(1),
+        "hard_positive": crops.flip(1).roll(3, 2),
+        "clip": clip,
+        "hard_negative_clip": torch.where(torch.arange(count) % 2 == 0, clip, (clip + 1) % (count // 2)),
+        "hard_negative_landmarks": landmarks.expand(count, -1, -1).clone(),
+        "partner": crops.flip(2).bitwise_or(15),
         "label": torch.arange(count) % 3 - 1,
         "landmarks": landmarks.expand(count, -1, -1).clone(),
     }
 
 
+@cache
+def descriptor():
+    """The folder of a small encoder, the same in every process."""
+    folder = Path(tempfile.mkdtemp())
+    encoder = random_encoder("test_resnet", 32)
+    save_encoder(folder, encoder.backbone.state_dict(), encoder.entry.model_copy(update={"field": 32}))
+    return str(folder)
+
+
 def settings_of(variant):
     name, more = VARIANTS[variant]
     kind = METHODS[name].settings_type
-    small = {"hidden": 16, "queue": 8, "views": ViewSettings(size=24)}
+    small = {"hidden": 16, "queue": 8, "views": {"size": 24}, "descriptor": descriptor()}
     settings = kind(**{key: value for key, value in small.items() if key in kind.model_fields}, **more)
     return settings.for_labels([*LABELS, "joy", None])
 
@@ -87,8 +118,26 @@ def build(variant, backbone=Tiny):
 
 
 def take(views, rows):
-    label = None if views.label is None else views.label[rows]
-    return replace(views, a=views.a[rows], b=views.b[rows], warped=views.warped[:, rows], label=label)
+    """Some rows, or all of them in another order; whom CutMix mixed must be among them."""
+    label, aside = None if views.label is None else views.label[rows], views.aside
+    if aside is not None:
+        aside = replace(aside, **{name: values[rows] for name, values in vars(aside).items()})
+    if isinstance(aside, Mixed):
+        place = torch.full((len(views.a),), -1).index_put(
+            (torch.arange(len(views.a))[rows],), torch.arange(len(aside.partner))
+        )
+        aside = replace(aside, partner=place[aside.partner])
+    return replace(views, a=views.a[rows], b=views.b[rows], warped=views.warped[:, rows], label=label, aside=aside)
+
+
+def views_of_halves(method):
+    """Views of two processes' faces, in which CutMix stays within a half."""
+    views = method.views(batch_of(8), seeded())
+    if isinstance(views.aside, Mixed):
+        half = len(views.a) // WORLD
+        partner = torch.cat([start + torch.arange(half).roll(1) for start in range(0, len(views.a), half)])
+        views = replace(views, aside=replace(views.aside, partner=partner))
+    return views
 
 
 def outcome(method, views):
@@ -136,7 +185,7 @@ def test_order_of_the_faces_does_not_matter(variant):
     """In evaluation mode: in training MoCo groups the keys of a batch by their place."""
     method = build(variant).eval()
     views = method.views(batch_of(8), seeded())
-    shuffled = take(views, torch.randperm(8, generator=seeded()))
+    shuffled = take(views, torch.randperm(len(views.a), generator=seeded()))
     assert not torch.equal(shuffled.a, views.a)
     torch.testing.assert_close(method(shuffled)["loss"], method(views)["loss"])
 
@@ -145,7 +194,8 @@ def test_order_of_the_faces_does_not_matter(variant):
 def test_views_are_seeded_and_of_the_asked_size(variant):
     method = build(variant)
     views, again = (method.views(batch_of(4), seeded()) for _ in range(2))
-    assert views.a.shape == views.b.shape == (4, 3, 24, 24)
+    anchors = 4 * (1 + ("hard_negative" in method.needs_with(method.settings)))
+    assert views.a.shape == views.b.shape == (anchors, 3, 24, 24)
     assert views.warped.shape[1:] == views.a.shape
     torch.testing.assert_close([views.a, views.b, views.warped], [again.a, again.b, again.warped], atol=0, rtol=0)
     if "label" in method.needs:
@@ -194,7 +244,7 @@ def shares(tmp_path_factory):
 def test_two_processes_are_one_with_the_whole_batch(variant, shares):
     """The means of their losses and gradients, as DistributedDataParallel takes them, are its loss and gradients."""
     method = build(variant, Rowwise).eval()
-    whole = outcome(method, method.views(batch_of(8), seeded()))
+    whole = outcome(method, views_of_halves(method))
     mean = {name: (shares[0][f"{variant} {name}"] + shares[1][f"{variant} {name}"]) / WORLD for name in whole}
     torch.testing.assert_close(mean, whole, atol=1e-6, rtol=1e-4)
 
@@ -224,7 +274,9 @@ def share_of(rank):
     found = {}
     for variant in VARIANTS:
         method = build(variant, Rowwise).eval()
-        views = take(method.views(batch_of(8), seeded()), slice(4 * rank, 4 * rank + 4))
+        views = views_of_halves(method)
+        half = len(views.a) // WORLD
+        views = take(views, slice(half * rank, half * (rank + 1)))
         found |= {f"{variant} {name}": value for name, value in outcome(method, views).items()}
     method = build("mocov2", Rowwise)
     method(take(method.views(batch_of(8), seeded()), slice(4 * rank, 4 * rank + 4)))

@@ -10,7 +10,14 @@ from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings
 from ferkit.methods.views import ViewSettings
 from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
-from ferkit.ops.repulsion import own_warps_nt_xent_loss, warp_hinge_loss, warp_info_nce_loss, warp_repel_loss
+from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses
+from ferkit.ops.repulsion import (
+    own_warps_nt_xent_loss,
+    warp_gap,
+    warp_hinge_loss,
+    warp_info_nce_loss,
+    warp_repel_loss,
+)
 
 VIEWS = ViewSettings(size=24)
 
@@ -26,10 +33,20 @@ def seeded():
     return torch.Generator().manual_seed(1)
 
 
+def crops(count, seed=0):
+    coarse = torch.rand(count, 3, 9, 9, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(coarse, size=(128, 128)).mul(255).byte().permute(0, 2, 3, 1).contiguous()
+
+
 def batch(count=8):
-    coarse = torch.rand(count, 3, 9, 9, generator=torch.Generator().manual_seed(0))
-    crops = F.interpolate(coarse, size=(128, 128)).mul(255).byte().permute(0, 2, 3, 1).contiguous()
-    return {"crops": crops, "landmarks": torch.tensor(TEMPLATE).expand(count, -1, -1)}
+    return {"crops": crops(count), "landmarks": torch.tensor(TEMPLATE).expand(count, -1, -1)}
+
+
+def batch_of_clips(count=4):
+    clip = torch.arange(count) // 2
+    others = {name: crops(count, seed) for seed, name in enumerate(("positive", "hard_negative", "hard_positive"), 1)}
+    known = {"clip": clip, "hard_negative_clip": clip, "hard_negative_landmarks": batch(count)["landmarks"] + 2}
+    return {**batch(count), **others, **known}
 
 
 def build(**settings):
@@ -165,3 +182,60 @@ def test_defaults_are_the_paper_s_where_it_states_any():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValidationError):
         ContraWarpingSettings(**wrong)
+
+
+def test_warps_and_parts_share_one_denominator():
+    """Local warps of all anchors, hard negatives among them, are negatives beside the frames of clips."""
+    method = build(parts="time-aug,hard-neg,face-swap,mask-fn", temperature=0.3, negatives=2)
+    assert method.settings.base == "simclr"
+    views = method.views(batch_of_clips(), seeded())
+    assert views.a.shape[0] == views.b.shape[0] == views.warped.shape[1] == 8
+    a, b, *warped = simclr_parts(method, views)
+    group = views.aside.clip.repeat(2)
+    chosen = false_negatives(torch.cat(views.aside.features.unbind(1)), group, torch.cat(views.aside.legible.unbind(1)))
+    assert (group[chosen] != group).all()
+    first, second = masked_nt_xent_losses(a, b, chosen, 0.3, torch.cat(warped))
+    found = method(views)
+    torch.testing.assert_close(found["loss"], first + 0.8 * second)
+    torch.testing.assert_close(found["gap"], warp_gap(a, b, torch.stack(warped)))
+
+
+def test_warps_are_of_the_anchors_and_follow_their_landmarks():
+    """Both views and the warps are alike where nothing is drawn: positives of another frame, warps of strength 0."""
+    still = {"size": 32, "scale": (1, 1), "aspect": (1, 1), "rotation": 0, "flip": 0, "jitter": 0, "gray": 0, "blur": 0}
+    settings = {"views": still, "parts": "time-aug,hard-neg", "warps": {"strength": (0, 0)}}
+    views = build(**settings).views(batch_of_clips(), seeded())
+    torch.testing.assert_close(views.warped[0], views.a)
+    assert (views.b - views.a).abs().amax((1, 2, 3)).min() > 0.5
+    bent = build(**settings | {"warps": {"spread": 0, "symmetric": 0}})
+    moved = {**batch_of_clips(), "hard_negative_landmarks": batch_of_clips()["hard_negative_landmarks"] + 9}
+    views, others = (bent.views(faces, seeded()).warped[0] for faces in (batch_of_clips(), moved))
+    torch.testing.assert_close(views[:4], others[:4])
+    assert (views[4:] - others[4:]).abs().amax((1, 2, 3)).min() > 0.1
+
+
+def test_time_aug_and_face_swap_also_go_with_byol():
+    method = build(parts="time-aug,face-swap")
+    assert method.settings.base == "byol"
+    online, target, warped = byol_parts(method, views := method.views(batch_of_clips(), seeded()))
+    pairs = [(online[0], target[1]), (online[1], target[0])]
+    expected = sum(regression_loss(o, t) + warp_hinge_loss(o, t, warped, 0.3) for o, t in pairs)
+    torch.testing.assert_close(method(views)["loss"], expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            {"base": "byol", "parts": "time-aug,hard-neg,mask-fn"},
+            "hard-neg and mask-fn cannot join base=byol.*base=simclr",
+        ),
+        ({"base": "byol", "parts": ["cutmix"]}, "cutmix cannot join"),
+        ({"pool": "own", "parts": "mask-fn"}, "mask-fn needs role=negatives and pool=batch"),
+        ({"role": "positives", "parts": "cutmix"}, "cutmix needs role=negatives and pool=batch"),
+        ({"parts": [["hard-neg"]]}, "no part is named"),
+    ],
+)
+def test_parts_that_do_not_go_with_the_other_settings(settings, says):
+    with pytest.raises(ValidationError, match=says):
+        ContraWarpingSettings(**settings)

@@ -14,6 +14,7 @@ from ferkit.progress import Silent
 from ferkit.training import checkpoint, trackers
 from ferkit.training.loop import check_settings, train
 from ferkit.training.processes import Processes
+from ferkit.training.schedule import pair_generator
 from ferkit.training.settings import MonitorSettings, TrainSettings
 
 SETTINGS = TrainSettings(epochs=4, batch_size=8, lr=1e-2, checkpoint_steps=3, log_steps=1, seed=3)
@@ -32,7 +33,7 @@ class Memory:
     def __len__(self):
         return len(self.pixels)
 
-    def batch(self, indices):
+    def batch(self, indices, generator):
         self.read += 1
         if self.fail_after is not None and self.read > self.fail_after:
             raise KeyboardInterrupt
@@ -79,6 +80,53 @@ def test_stopped_and_resumed_ends_with_the_same_weights(tmp_path, stopped_after)
     assert same(resumed, whole)
     clean = [{k: v for k, v in row.items() if k != "images/s"} for row in rows(tmp_path / "whole")]
     assert [{k: v for k, v in row.items() if k != "images/s"} for row in rows(tmp_path / "broken")] == clean
+
+
+class Pairs(Memory):
+    """Faces, each with another one drawn for it."""
+
+    def __init__(self, fail_after=None):
+        super().__init__(fail_after=fail_after)
+        self.drawn = []
+
+    def batch(self, indices, generator):
+        self.drawn.append((indices.tolist(), generator.integers(len(self), size=len(indices)).tolist()))
+        return {**super().batch(indices, generator), "partner": self.pixels[self.drawn[-1][1]]}
+
+
+class Paired(Byol):
+    """Learns from the faces drawn beside those of the step."""
+
+    def views(self, batch, generator):
+        return super().views({"crops": batch["partner"]}, generator)
+
+
+def paired():
+    method = learner()
+    method.__class__ = Paired
+    return method
+
+
+def test_pairs_are_drawn_anew_at_each_step_and_alike_by_a_resumed_run(tmp_path):
+    settings = SETTINGS.model_copy(update={"accumulate": 2})
+    faces, broken, rest = Pairs(), Pairs(fail_after=4), Pairs()
+    whole, _ = run(tmp_path / "whole", faces, settings, paired())
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", broken, settings, paired())
+    resumed, _ = run(tmp_path / "broken", rest, settings, paired())
+    assert rest.drawn == faces.drawn[3:]  # the checkpoint is of step 3
+    assert same(resumed, whole)
+    partners = {}
+    for indices, drawn in faces.drawn:
+        for index, partner in zip(indices, drawn, strict=True):
+            partners.setdefault(index, set()).add(partner)
+    assert len(faces.drawn) == 8
+    assert sum(len(found) > 1 for found in partners.values()) > 15  # of 20 faces, in four epochs
+
+
+def test_processes_draw_pairs_of_their_own():
+    drawn = {tuple(pair_generator(*key).integers(1000, size=8)) for key in [(3, 0), (3, 1), (4, 0), (3, 0, 1), (0, 3)]}
+    assert len(drawn) == 5
 
 
 def test_resuming_a_finished_run_takes_no_step(tmp_path):

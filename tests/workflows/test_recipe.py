@@ -103,6 +103,13 @@ def test_layers_win_in_order(tmp_path):
     assert recipe.training.warmup == 0.1  # the default
 
 
+def test_defaults_of_the_method_lie_below_all_that_is_said(tmp_path):
+    file = written(tmp_path, "training: {lr: 0.002, epochs: 3}")
+    training = resolve_recipe("cycleface", {}, {"epochs": 4}, file, **REST).training
+    assert (training.optimizer, training.batch_size, training.lr, training.epochs) == ("adam", 16, 0.002, 4)
+    assert resolve_recipe("simclr", {}, {}, **REST).training.optimizer == "adamw"
+
+
 def test_saved_recipe_resolves_to_itself(tmp_path):
     overrides = {"views.size": 48, "base": "simclr", "monitor.every": 2, "trackers": ["wandb"], "clip": 1}
     recipe = resolve_recipe("contrawarping", overrides, {"epochs": 3}, options={"min_size": 40.0}, **REST)

@@ -29,16 +29,31 @@ def pretrain(
         typer.Option(
             "--method",
             "-m",
-            help="contrawarping, byol, mocov2, simclr or supervised.",
+            help="contrawarping, ssl-fer (or a row of its paper, ssl-fer-a to ssl-fer-g), cycleface, crs-cont, byol, "
+            "mocov2, simclr or supervised.",
             show_default="the recipe's, else contrawarping",
         ),
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Any model name of timm.", show_default="the recipe's, else resnet18")
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART,PART,…",
+            help="For ssl-fer and contrawarping: time-aug, hard-neg, face-swap, mask-fn, cutmix; they need clips.",
+            show_default="the method's",
+        ),
     ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the faces.", show_default="50")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Any model name of timm.", show_default="the recipe's, else the method's: mostly resnet18"),
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the faces.", show_default="the method's: mostly 50")
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Faces a step, over all processes.", show_default="256, or what the faces fill")
+        int | None,
+        typer.Option(
+            help="Faces a step, over all processes.", show_default="the method's: mostly 256, or what the faces fill"
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Source of all randomness.", show_default="0")] = None,
     recipe: Annotated[
@@ -81,6 +96,7 @@ def pretrain(
             sources or [Path("faces")],
             out,
             method=method,
+            parts=parts,
             backbone=backbone,
             epochs=epochs,
             batch_size=batch_size,

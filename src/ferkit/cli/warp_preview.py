@@ -15,8 +15,16 @@ __all__ = ["warp_preview"]
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds"])
 def warp_preview(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A photo with a face, or a face crop.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE", help="A photo with a face, or a face crop; for --face-swap several, or a face set."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG sheet, or GIF animation, to write.")] = Path("warp.png"),
+    face_swap: Annotated[
+        bool, typer.Option("--face-swap", help="Show everybody's expression on everybody's outer face instead.")
+    ] = False,
     columns: Annotated[int, typer.Option(min=2, max=20, help="Pictures a row.")] = 6,
     seed: Annotated[int, typer.Option(help="Source of all randomness.")] = 0,
     json: JsonOpt = False,
@@ -26,10 +34,17 @@ def warp_preview(
     from ferkit.workflows.warp_preview import warp_preview as run
 
     with ProgressBar() as progress:
-        result = run(image, out, columns=columns, seed=seed, progress=progress, **options)
+        result = run(images, out, face_swap=face_swap, columns=columns, seed=seed, progress=progress, **options)
     positives = f"{result.positives} positives, " if result.positives else ""
+    shown = f"{result.swaps} swaps of {result.faces} faces" if face_swap else f"{result.warps} warps of three kinds"
     report(
-        f"{result.path}: {positives}{result.warps} warps of three kinds",
-        {"path": str(result.path), "positives": result.positives, "warps": result.warps, "faces": result.faces},
+        f"{result.path}: {positives}{shown}",
+        {
+            "path": str(result.path),
+            "positives": result.positives,
+            "warps": result.warps,
+            "swaps": result.swaps,
+            "faces": result.faces,
+        },
         json=json,
     )

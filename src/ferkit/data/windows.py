@@ -7,16 +7,15 @@ hold at any frame rate, and five sub-windows stand for the five offsets: at the 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ferkit.errors import InputError
-
-__all__ = ["ClipPairs", "ClipWindows", "WindowCounts", "Windows", "clip_numbers"]
+__all__ = ["WINDOWS", "ClipMates", "ClipPairs", "ClipWindows", "WindowCounts", "Windows", "clip_numbers"]
 
 Integers = NDArray[np.int64]
 
@@ -24,40 +23,34 @@ _TICKS = 1_000_000
 """A second in whole microseconds, in which 12 frames at 25 a second are 0.48 s and no rounding moves a window."""
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """How far apart the faces of a pair are.
+class Windows(BaseModel):
+    """How far apart the faces of a pair are, in seconds of their clip."""
 
-    Attributes:
-        nearest: least distance of a positive, in seconds, > 0.
-        farthest: largest distance of a positive, in seconds.
-        weights: chances of the equal sub-windows from nearest to farthest, relative to each other, > 0.
-        hard: least distance of a hard negative, in seconds; beyond that of any positive.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    Raises:
-        InputError: the distances do not rise, or a weight is not positive.
-    """
+    nearest: float = Field(0.48, gt=0, description="least distance of a positive, in seconds")
+    farthest: float = Field(1.44, description="largest distance of a positive, in seconds")
+    weights: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = Field(
+        (5, 4, 3, 2, 1), description="chances of the equal sub-windows from nearest to farthest, relative to each other"
+    )
+    hard: float = Field(2.88, description="least distance of a hard negative, in seconds")
 
-    nearest: float = 0.48
-    farthest: float = 1.44
-    weights: tuple[float, ...] = (5, 4, 3, 2, 1)
-    hard: float = 2.88
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
         distances = (self.nearest, self.farthest, self.hard)
-        if not 0 < self.nearest < self.farthest < self.hard < math.inf:
+        if not self.nearest < self.farthest < self.hard:
             listed = ", ".join(f"{distance:g}" for distance in distances)
-            raise InputError(
-                f"the distances nearest, farthest and hard must rise from above 0, unlike {listed} seconds"
-            )
-        if not self.weights or not all(0 < weight < math.inf for weight in self.weights):
-            raise InputError(f"weights of sub-windows must be positive numbers, unlike {list(self.weights)}")
+            raise ValueError(f"nearest, farthest and hard must rise, unlike {listed} seconds")
+        return self
 
     def edges(self) -> Integers:
         """(sub-windows + 1,) microseconds where they begin; the last, where the first beyond them would."""
         edges = np.rint(np.linspace(self.nearest, self.farthest, len(self.weights) + 1) * _TICKS).astype(np.int64)
         edges[-1] += 1  # the farthest offset itself belongs to the last
         return edges
+
+
+WINDOWS = Windows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +76,11 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class ClipPairs:
-    """Rows drawn for (n,) anchors; -1 in both of the latter where an anchor has no hard negative.
+    """Rows drawn for (n,) anchors.
 
     Attributes:
         positive: (n,) a positive of each anchor.
-        hard_negative: (n,) a hard negative of each anchor.
+        hard_negative: (n,) a hard negative of each anchor; an anchor of another clip where it has none.
         hard_positive: (n,) a positive of each hard negative, which is an anchor too.
     """
 
@@ -116,7 +109,7 @@ class ClipWindows:
         counts: what was left out.
     """
 
-    def __init__(self, clip: Integers, time_s: NDArray[np.float64], windows: Windows = Windows()) -> None:
+    def __init__(self, clip: Integers, time_s: NDArray[np.float64], windows: Windows = WINDOWS) -> None:
         self._edges, self._hard = windows.edges(), round(windows.hard * _TICKS)
         self._weights = np.array(windows.weights, np.float64)
         timed = np.flatnonzero((clip >= 0) & np.isfinite(time_s))
@@ -145,7 +138,8 @@ class ClipWindows:
         """Draw a positive and a hard negative for each anchor.
 
         A sub-window is drawn by its weight among those that hold a frame, then its side, then a frame of it, evenly;
-        a hard negative evenly among all frames of the clip that are far enough.
+        a hard negative evenly among all frames of the clip that are far enough. An anchor without one is given an
+        anchor of another clip, if there is one, all alike (ferkit default): so all have company, and batches one size.
 
         Args:
             rows: (n,) some of `anchors`, in any order, repeated or not.
@@ -159,14 +153,8 @@ class ClipWindows:
             raise ValueError(f"row {rows[places < 0][0]} has no positive; draw for rows of `anchors` only")
         positive = self._draw_positive(places, generator)
         hard_negative = self._draw_hard_negative(places, generator)
-        found = hard_negative >= 0
-        hard_positive = np.full_like(hard_negative, -1)
-        hard_positive[found] = self.anchors[self._draw_positive(hard_negative[found], generator)]
-        return ClipPairs(
-            positive=self.anchors[positive],
-            hard_negative=np.where(found, self.anchors[hard_negative], -1),
-            hard_positive=hard_positive,
-        )
+        hard_positive = self._draw_positive(hard_negative, generator)
+        return ClipPairs(*(self.anchors[drawn] for drawn in (positive, hard_negative, hard_positive)))
 
     def _draw_positive(self, places: Integers, generator: np.random.Generator) -> Integers:
         first, count = self._positives(places)
@@ -190,9 +178,12 @@ class ClipWindows:
 
     def _draw_hard_negative(self, places: Integers, generator: np.random.Generator) -> Integers:
         before, after = self._hard_negatives(places)
-        nth = (generator.random(len(places)) * (before + after)).astype(np.int64)
-        place = np.where(nth < before, self._begin[places] + nth, self._end[places] - after + nth - before)
-        return np.where(before + after > 0, place, -1)
+        begin, end, drawn = self._begin[places], self._end[places], generator.random(len(places))
+        nth = (drawn * (before + after)).astype(np.int64)
+        place = np.where(nth < before, begin + nth, end - after + nth - before)
+        others = len(self.anchors) - (end - begin)
+        stranger = (end + (drawn * others).astype(np.int64)) % max(1, len(self.anchors))
+        return np.where(before + after > 0, place, stranger)
 
     def _hard_negatives(self, places: Integers) -> tuple[Integers, Integers]:
         """(n,) how many frames of the clip are far enough before each anchor, and after it."""
@@ -200,6 +191,39 @@ class ClipWindows:
         before = np.searchsorted(self._time, time - self._hard, side="right") - begin
         after = end - np.searchsorted(self._time, time + self._hard, side="left")
         return before, after
+
+
+class ClipMates:
+    """Draws another face of the same clip, anew at each call.
+
+    Args:
+        clip: (N,) number of each face's clip, -1 for none, in any order, see `clip_numbers`.
+
+    Attributes:
+        members: (M,) rows whose clip has another face, clip by clip.
+    """
+
+    def __init__(self, clip: Integers) -> None:
+        known = np.flatnonzero(clip >= 0)
+        rows = known[np.argsort(clip[known], kind="stable")]
+        _, first, sizes = np.unique(clip[rows], return_index=True, return_counts=True)
+        begin, size = np.repeat(first, sizes), np.repeat(sizes, sizes)
+        self._rows, self.members = rows, rows[size > 1]
+        self._place, self._begin, self._size = (np.full(len(clip), -1, np.int64) for _ in range(3))
+        self._place[rows], self._begin[rows], self._size[rows] = np.arange(len(rows)), begin, size
+
+    def draw(self, rows: Integers, generator: np.random.Generator) -> Integers:
+        """Draw one of the other faces for each of (n,) rows, all of them alike.
+
+        Raises:
+            ValueError: a row is not among `members`.
+        """
+        begin, size = self._begin[rows], self._size[rows]
+        if (size < 2).any():
+            raise ValueError(f"row {rows[size < 2][0]} is alone in its clip; draw for rows of `members` only")
+        further = 1 + (generator.random(len(rows)) * (size - 1)).astype(np.int64)
+        mates: Integers = self._rows[begin + (self._place[rows] - begin + further) % size]
+        return mates
 
 
 def _one_after_another(clip: Integers, time_s: NDArray[np.float64], gap: int) -> Integers:

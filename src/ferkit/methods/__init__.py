@@ -9,20 +9,30 @@ from ferkit.methods.base import Method, MethodSettings
 from ferkit.methods.byol import Byol
 from ferkit.methods.contrawarping import ContraWarping
 from ferkit.methods.crs_cont import CrsCont
+from ferkit.methods.cycleface import CycleFace
 from ferkit.methods.mocov2 import MocoV2
 from ferkit.methods.simclr import SimClr
+from ferkit.methods.ssl_fer import ROWS, SslFer
 from ferkit.methods.supervised import Supervised
 
-__all__ = ["METHODS", "Method", "MethodSettings", "find_method"]
+__all__ = ["METHODS", "PRESETS", "Method", "MethodSettings", "find_method", "find_preset"]
 
 METHODS: dict[str, type[Method[Any]]] = {
     "byol": Byol,
     "contrawarping": ContraWarping,
     "crs-cont": CrsCont,
+    "cycleface": CycleFace,
     "mocov2": MocoV2,
     "simclr": SimClr,
+    "ssl-fer": SslFer,
     "supervised": Supervised,
 }
+
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    f"ssl-fer-{row}": ("ssl-fer", {"parts": list(parts)}) for row, parts in ROWS.items()
+}
+"""Methods with some settings, under a name of their own."""
 
 
 def find_method(name: str) -> type[Method[Any]]:
@@ -30,4 +40,9 @@ def find_method(name: str) -> type[Method[Any]]:
     try:
         return METHODS[name]
     except KeyError:
-        raise UnknownMethodError(name, METHODS) from None
+        raise UnknownMethodError(name, [*METHODS, *PRESETS]) from None
+
+
+def find_preset(name: str) -> tuple[str, dict[str, Any]]:
+    """The method that a name of `PRESETS` stands for, and its settings; any other name stands for itself."""
+    return PRESETS.get(name, (name, {}))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from ferkit.faces.template import CROP_SIZE, TEMPLATE
 
-__all__ = ["ANCHORS", "MIRRORED", "ON_THE_RIGHT", "anchor_points", "carry_anchors"]
+__all__ = ["ANCHORS", "EYES", "MIRRORED", "MOUTH", "ON_THE_RIGHT", "anchor_points", "carry_anchors"]
 
 ANCHORS: dict[str, tuple[float, float]] = {
     "left inner brow": (54.5, 34.5),
@@ -35,17 +37,22 @@ MIRRORED = (5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 10, 11, 12)
 ON_THE_RIGHT = tuple(name.startswith("right") for name in ANCHORS)
 """For each anchor, whether it is the right one of a pair."""
 
+EYES = tuple(name for name in ANCHORS if "eye" in name or "brow" in name)
+MOUTH = tuple(name for name in ANCHORS if "mouth" in name or "lip" in name)
+"""Names of the anchors around the eyes, brows included, and around the mouth."""
 
-def anchor_points(crop_size: int = CROP_SIZE) -> Tensor:
-    """Give all anchors in face coordinates.
+
+def anchor_points(names: Iterable[str] = tuple(ANCHORS), crop_size: int = CROP_SIZE) -> Tensor:
+    """Give anchors in face coordinates.
 
     Args:
+        names: some of `ANCHORS`.
         crop_size: pixels a side that `ANCHORS` refer to.
 
     Returns:
-        (13, 2) float, x and y in [-1, 1] with -1 and 1 at the crop's outer edges.
+        (K, 2) float, x and y in [-1, 1] with -1 and 1 at the crop's outer edges.
     """
-    return _face_coordinates(torch.tensor(list(ANCHORS.values())), crop_size)
+    return _face_coordinates(torch.tensor([ANCHORS[name] for name in names]), crop_size)
 
 
 def carry_anchors(landmarks: Tensor, crop_size: int = CROP_SIZE) -> Tensor:
@@ -62,7 +69,7 @@ def carry_anchors(landmarks: Tensor, crop_size: int = CROP_SIZE) -> Tensor:
         (B, 13, 2) face coordinates, held within [-1, 1].
     """
     template = _homogeneous(_face_coordinates(torch.tensor(TEMPLATE), crop_size))
-    weights = _homogeneous(anchor_points(crop_size)) @ torch.linalg.pinv(template)
+    weights = _homogeneous(anchor_points(crop_size=crop_size)) @ torch.linalg.pinv(template)
     carried: Tensor = weights.to(landmarks) @ _face_coordinates(landmarks, crop_size)
     return carried.clamp(-1, 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,11 +46,19 @@ class Method(nn.Module, ABC, Generic[S]):
     """
 
     settings_type: ClassVar[type[MethodSettings]]
-    supervision: ClassVar[Literal["unsupervised", "weak", "supervised"]] = "unsupervised"
+    supervision: Literal["unsupervised", "weak", "supervised"] = "unsupervised"
     """What the encoder learns from, as its card says it."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What a batch holds beside "crops": "label", (B,) int64 class numbers with -1 for unknown; "landmarks", (B, 5, 2)
-    float32 pixels of the crop, the template's points where the face set has none."""
+    """What a batch holds beside "crops", B rows each. Of the faces themselves: "label", int64 class number, -1 for
+    unknown; "landmarks", (5, 2) float32 pixels of the crop, the template's points where the face set has none; "clip",
+    int64 number. Other faces, drawn anew each time, as crops: "partner", any other face of the clip; "positive",
+    another frame of the clip within `Windows`; "hard_negative", a frame of the clip far away, or where there is none a
+    face of another clip; "hard_positive", the positive of that. Of these the same is known, such as
+    "hard_negative_clip"."""
+    network: ClassVar[str | None] = None
+    """The one backbone that it learns; None for any."""
+    usual: ClassVar[Mapping[str, Any]] = {}
+    """Settings of the loop, without dots, that have other defaults for this method than `TrainSettings` has."""
     settings: S
 
     def __init__(self, backbone: nn.Module, dim: int, settings: S) -> None:
@@ -59,6 +67,11 @@ class Method(nn.Module, ABC, Generic[S]):
         self.backbone = backbone
         self.settings = settings
         self.make_view = ViewMaker(settings.views)
+
+    @classmethod
+    def needs_with(cls, settings: S) -> frozenset[str]:
+        """`needs` of a method whose settings decide what it needs."""
+        return cls.needs
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
@@ -89,6 +102,23 @@ class Method(nn.Module, ABC, Generic[S]):
     def forward(self, views: Views) -> dict[str, Tensor]:
         """Compute `loss`; wrappers such as DistributedDataParallel call this."""
         return self.loss(views)
+
+    @property
+    def earlier(self) -> str | None:
+        """Run folder of the stage that this one builds upon; None for a method that begins by itself."""
+        return None
+
+    def build_upon(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what it needs of the weights of the method that ran in `earlier`.
+
+        Raises:
+            TrainingError: they are of another method, or of one with other settings.
+        """
+
+    @torch.no_grad()
+    def pictures(self, views: Views) -> list[Tensor]:
+        """What a look at a run draws of some faces: (B, 3, S, S) each, normalised as the views are."""
+        return [views.a, views.b, *views.warped]
 
     def after_step(self, done: float) -> None:
         """Follow up on an optimiser step; ``done`` is the share of training behind us, in (0, 1]."""

@@ -4,18 +4,24 @@ Global transforms keep an expression: two of them make a positive pair. A local 
 makes a negative pair. The paper's base is BYOL, where a term of the loss pushes a prediction from the targets of the
 face's own warps; on the SimCLR base the warps join the softmax's negatives, which learns within the few epochs that a
 CPU can do. What the paper leaves open, ferkit makes a setting.
+
+With the parts of SSL-FER (`ferkit.methods.parts`) a face's positive is another frame of its clip, in another person's
+outer face, and frames far away are anchors of their own, while its warps stay its negatives: neither paper has that.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ferkit.methods.base import Batch, Method, MethodSettings, mlp
+from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.byol import ByolSettings, SelfTarget
+from ferkit.methods.parts.contrast import Described, Mixed
+from ferkit.methods.parts.settings import IN_NT_XENT, PartsSettings, needs_of, split_parts
+from ferkit.methods.parts.steps import Parts
 from ferkit.methods.simclr import SimClrSettings
 from ferkit.methods.views import Views
 from ferkit.methods.warps import WarpSettings, draw_warps
@@ -32,10 +38,12 @@ from ferkit.ops.repulsion import (
 __all__ = ["ContraWarping", "ContraWarpingSettings"]
 
 
-class ContraWarpingSettings(MethodSettings):
+class ContraWarpingSettings(PartsSettings):
     """The published facts are the base and the landmarks' use; all numbers are ferkit defaults."""
 
-    base: Literal["byol", "simclr"] = Field("byol", description="objective that the warped faces join")
+    base: Literal["byol", "simclr"] = Field(
+        "byol", description="objective that the warped faces join; parts that live in NT-Xent bring simclr"
+    )
     warps: WarpSettings = Field(default_factory=WarpSettings, description="local warps")
     role: Literal["negatives", "positives"] = Field(
         "negatives", description="what warped faces are; positives is the ablation that turns the idea round"
@@ -51,6 +59,25 @@ class ContraWarpingSettings(MethodSettings):
     )
     hidden: int = Field(4096, ge=1, description="byol: width of the hidden layer of both heads")
     momentum: float = Field(0.99, ge=0, le=1, description="byol: target's momentum at the start")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_base(cls, given: Any) -> Any:  # noqa: ANN401 (whatever is validated)
+        if isinstance(given, dict) and "base" not in given and _in_nt_xent(given.get("parts")):
+            return {**given, "base": "simclr"}
+        return given
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        contrasting = _in_nt_xent(self.parts)
+        if contrasting and self.base == "byol":
+            raise ValueError(
+                f"{' and '.join(contrasting)} cannot join base=byol, where no other face is a negative; set base=simclr"
+            )
+        aside = {"mask-fn", "cutmix"} & {*self.parts}
+        if aside and (self.role, self.pool) != ("negatives", "batch"):
+            raise ValueError(f"{aside.pop()} needs role=negatives and pool=batch, as its loss has no other warps")
+        return self
 
     def head(self) -> ByolSettings:
         """Settings of the networks of the BYOL base."""
@@ -69,17 +96,25 @@ class ContraWarping(Method[ContraWarpingSettings]):
             self.networks = SelfTarget(backbone, dim, settings.head())
         else:
             self.projector = mlp(dim, dim, SimClrSettings().projection)
+        self.parts = Parts(settings)
+        self.supervision = self.parts.supervision
+
+    @classmethod
+    def needs_with(cls, settings: ContraWarpingSettings) -> frozenset[str]:
+        """What the warps and the parts need."""
+        return needs_of(settings, *cls.needs)
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
         """Draw two views and the warped ones; all pass the same single resampling and colour changes."""
-        faces, landmarks = batch["crops"], batch["landmarks"]
-        a, b = (self.make_view(faces, generator) for _ in range(2))
+        pairs = self.parts.pairs(batch, generator)
+        faces = pairs.anchors
+        a, b = (self.make_view(crops, generator) for crops in (faces, pairs.positives))
         warped = []
         for _ in range(self.settings.negatives):
-            warp = draw_warps(len(faces), self.settings.warps, generator, landmarks, faces.device)
+            warp = draw_warps(len(faces), self.settings.warps, generator, pairs.landmarks, faces.device)
             warped.append(self.make_view(faces, generator, warp))
-        return Views(a, b, torch.stack(warped))
+        return Views(a, b, torch.stack(warped), aside=self.parts.aside(pairs))
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the base's loss with the warps' part, and "gap": the cosine of positives less that of warps."""
@@ -107,22 +142,29 @@ class ContraWarping(Method[ContraWarpingSettings]):
 
     def _simclr_loss(self, views: Views) -> dict[str, Tensor]:
         projected = self.projector(self.backbone(_together(views))).chunk(2 + len(views.warped))
-        a, b, *warped = (gather_rows(rows) for rows in projected)
-        return {"loss": self._nt_xent(a, b, torch.stack(warped)), "gap": warp_gap(a, b, torch.stack(warped))}
+        a, b, *rest = (gather_rows(rows) for rows in projected)
+        warped = torch.stack(rest)
+        return {**self._nt_xent(a, b, warped, views.aside), "gap": warp_gap(a, b, warped)}
 
-    def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor) -> Tensor:
+    def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor, aside: Described | Mixed | None) -> dict[str, Tensor]:
         tau = self.settings.temperature
         if self.settings.role == "positives":
             partners = [(a, b), *((view, warp) for warp in warped for view in (a, b))]
-            return torch.stack([nt_xent_loss(one, other, tau) for one, other in partners]).mean()
+            return {"loss": torch.stack([nt_xent_loss(one, other, tau) for one, other in partners]).mean()}
         if self.settings.pool == "own":
-            return own_warps_nt_xent_loss(a, b, warped, tau)
-        return nt_xent_loss(a, b, tau, warped.flatten(0, 1))
+            return {"loss": own_warps_nt_xent_loss(a, b, warped, tau)}
+        return self.parts.contrast(a, b, aside, tau, warped.flatten(0, 1))
 
     def after_step(self, done: float) -> None:
         """Update the target network of the BYOL base."""
         if self.settings.base == "byol":
             self.networks.update(self.backbone, done)
+
+
+def _in_nt_xent(parts: object) -> list[str]:
+    """The parts among some, as settings may be given, that live in NT-Xent."""
+    named = split_parts(parts)
+    return [part for part in named if part in IN_NT_XENT] if isinstance(named, list | tuple) else []
 
 
 def _together(views: Views) -> Tensor:

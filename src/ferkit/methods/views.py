@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ferkit.methods.draws import PositiveRange, chance, uniform
+from ferkit.methods.parts.contrast import Described, Mixed
 from ferkit.ops.blur import gaussian_blur
 from ferkit.ops.colour import LUMA, apply_colour, jitter_matrices, normalise_after
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
@@ -48,13 +49,15 @@ class ViewSettings(BaseModel):
 class Views:
     """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps (K may be 0).
 
-    ``label`` holds the faces' (B,) int64 class numbers, -1 where unknown, for the methods that ask for them.
+    ``label`` holds the faces' (B,) int64 class numbers, -1 where unknown, for the methods that ask for them; ``aside``
+    what the parts of SSL-FER know of the faces.
     """
 
     a: Tensor
     b: Tensor
     warped: Tensor
     label: Tensor | None = None
+    aside: Described | Mixed | None = None
 
 
 def to_float(crops: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ __all__ = [
     "encoder_weights",
     "latest",
     "load_checkpoint",
+    "method_weights",
     "save_best",
     "save_checkpoint",
 ]
@@ -118,6 +119,21 @@ def encoder_weights(path: Path) -> tuple[dict[str, Tensor], int]:
     except Exception as error:
         raise _damaged(path, error) from error
     return {name.removeprefix(_BACKBONE): tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}, step
+
+
+def method_weights(run: Path) -> dict[str, Tensor]:
+    """All weights of the method that a run has trained, by its newest checkpoint.
+
+    Raises:
+        TrainingError: there is no checkpoint, or it is damaged.
+    """
+    checkpoint = latest(run / "checkpoints")
+    if checkpoint is None:
+        raise TrainingError(f"there is no checkpoint of a run in {str(run)!r}; give a folder that `pretrain` has left")
+    try:
+        return load_file(checkpoint / _METHOD)
+    except Exception as error:
+        raise _damaged(checkpoint, error) from error
 
 
 def latest(folder: Path) -> Path | None:

@@ -21,7 +21,7 @@ from ferkit.training.metrics import MetricsFile
 from ferkit.training.optimizer import check_optimizer, make_optimizer
 from ferkit.training.processes import Processes
 from ferkit.training.reader import Faces, read_ahead
-from ferkit.training.schedule import batches, learning_rate, step_generator, step_seed
+from ferkit.training.schedule import batches, learning_rate, pair_generator, step_generator, step_seed
 from ferkit.training.settings import TrainSettings
 from ferkit.training.synced_norm import sync_batch_norms
 from ferkit.training.trackers import check_trackers, start_trackers
@@ -204,11 +204,14 @@ class _Run:
         return Trained(self.steps, time.monotonic() - started, shown, self.encoder)
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
-        """Each process reads its share of every batch."""
+        """Each process reads its share of every batch, and draws the pairs of its own faces."""
         rank, world = self.processes.rank, self.processes.world
         s = self.settings
         order = batches(len(self.faces), s.batch_size, s.seed, self.step, self.steps, self.faces.weights)
-        return read_ahead(self.faces, (indices[rank::world] for indices in order), self.processes.device)
+        drawn = (
+            (faces[rank::world], pair_generator(s.seed, step, rank)) for step, faces in enumerate(order, self.step)
+        )
+        return read_ahead(self.faces, drawn, self.processes.device)
 
     def _take_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         s = self.settings

@@ -52,13 +52,15 @@ def make_optimizer(method: nn.Module, settings: TrainSettings) -> torch.optim.Op
 
 def _create(groups: list[dict[str, object]], settings: TrainSettings) -> torch.optim.Optimizer:
     # timm's "sgd" is Nesterov's, which is not defined without momentum; its "momentum" is the plain one.
-    plain = settings.optimizer == "sgd" and settings.momentum == 0
+    name = "momentum" if settings.optimizer == "sgd" and settings.momentum == 0 else settings.optimizer
+    more = {"betas": settings.betas} if settings.betas and timm.optim.get_optimizer_info(name).has_betas else {}
     made: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
         groups,
-        opt="momentum" if plain else settings.optimizer,
+        opt=name,
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
+        **more,
     )
     return made
 

@@ -11,7 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Faces", "read_ahead"]
+__all__ = ["Drawn", "Faces", "read_ahead"]
+
+Drawn = tuple[NDArray[np.int64], np.random.Generator]
+"""The faces of a batch, and the source of what is drawn for them, such as other frames of their clips."""
 
 
 class Faces(Protocol):
@@ -23,11 +26,11 @@ class Faces(Protocol):
     def __len__(self) -> int:
         """Count the faces."""
 
-    def batch(self, indices: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
-        """Read "crops", (n, H, W, 3) uint8, and what else the method needs, n rows each."""
+    def batch(self, indices: NDArray[np.int64], generator: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        """Read "crops", (n, H, W, 3) uint8, and what else the method needs, n rows each; chance is the generator's."""
 
 
-def read_ahead(faces: Faces, order: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[dict[str, Tensor]]:
+def read_ahead(faces: Faces, order: Iterable[Drawn], device: torch.device) -> Iterator[dict[str, Tensor]]:
     """Yield batches on ``device``, reading the next one in a thread.
 
     For a GPU the thread leaves them in page-locked memory, from which the copy runs beside the computation.
@@ -35,8 +38,8 @@ def read_ahead(faces: Faces, order: Iterable[NDArray[np.int64]], device: torch.d
     pin = device.type == "cuda"
     with ThreadPoolExecutor(1) as reader:
         ahead = None
-        for indices in order:
-            following = reader.submit(_read, faces, indices, pin)
+        for drawn in order:
+            following = reader.submit(_read, faces, drawn, pin)
             if ahead is not None:
                 yield _moved(ahead.result(), device)
             ahead = following
@@ -44,8 +47,8 @@ def read_ahead(faces: Faces, order: Iterable[NDArray[np.int64]], device: torch.d
             yield _moved(ahead.result(), device)
 
 
-def _read(faces: Faces, indices: NDArray[np.int64], pin: bool) -> dict[str, Tensor]:
-    tensors = {name: torch.from_numpy(values) for name, values in faces.batch(indices).items()}
+def _read(faces: Faces, drawn: Drawn, pin: bool) -> dict[str, Tensor]:
+    tensors = {name: torch.from_numpy(values) for name, values in faces.batch(*drawn).items()}
     return {name: tensor.pin_memory() for name, tensor in tensors.items()} if pin else tensors
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["batches", "learning_rate", "step_generator", "step_seed"]
+__all__ = ["batches", "learning_rate", "pair_generator", "step_generator", "step_seed"]
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -70,3 +70,8 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
     """A generator of this seed, on the CPU."""
     return torch.Generator().manual_seed(step_seed(seed, step, rank))
+
+
+def pair_generator(seed: int, step: int, rank: int = 0) -> np.random.Generator:
+    """The source of what a process draws while it reads a step's faces, apart from all that `step_seed` decides."""
+    return np.random.default_rng([seed, step, rank, 1])  # zeros at the end would change nothing

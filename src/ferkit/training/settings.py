@@ -33,6 +33,7 @@ class TrainSettings(BaseModel):
     accumulate: int = Field(1, ge=1, description="passes that a step's faces are split into, to save memory")
     optimizer: str = Field("adamw", description="any name of timm.optim.list_optimizers()")
     lr: float = Field(1e-3, gt=0, description="learning rate at its peak")
+    betas: tuple[float, float] | None = Field(None, description="of Adam and its kin; None: what timm gives them")
     weight_decay: float = Field(1e-4, ge=0, description="on weights only, not on biases and norms")
     momentum: float = Field(0.9, ge=0, lt=1, description="of optimisers that have one")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate rises linearly")

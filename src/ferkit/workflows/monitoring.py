@@ -131,10 +131,13 @@ class Watch:
                 yield backbone(views.a).float(), backbone(views.b).float()
 
     def _draw(self, device: torch.device, step: int) -> None:
-        rows = self.rows[: self.settings.sheet]
+        places = np.linspace(0, len(self.rows) - 1, min(self.settings.sheet, len(self.rows)))
+        rows = self.rows[places.round().astype(int)]  # neighbours are often one person
         batch = self._batch(rows, device)
         views = self.method.views(batch, torch.Generator().manual_seed(_SEED))
-        shown = [_visible(view, self.method.settings.views) for view in (views.a, views.b, *views.warped)]
+        # Hard negatives are anchors that come behind the faces.
+        parts = [part for view in self.method.pictures(views) for part in view.chunk(len(view) // len(rows))]
+        shown = [_visible(part, self.method.settings.views) for part in parts]
         size = self.method.settings.views.size
         crops = [np.asarray(Image.fromarray(crop).resize((size, size))) for crop in batch["crops"].cpu().numpy()]
         sheet = np.concatenate([np.concatenate(column) for column in (crops, *shown)], axis=1)
@@ -142,7 +145,8 @@ class Watch:
             Image.fromarray(sheet).save(partial)
 
     def _batch(self, rows: NDArray[np.int64], device: torch.device) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(values).to(device) for name, values in self.faces.batch(rows).items()}
+        batch = self.faces.batch(rows, np.random.default_rng(_SEED))
+        return {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
 
 
 def features_of(encoder: Encoder, faces: FaceSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -17,13 +17,15 @@ from torch import nn
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path
 from ferkit.data.face_set import FaceSet, is_face_set
-from ferkit.encoders.backbones import build_backbone, feature_dim
+from ferkit.data.windows import Windows
+from ferkit.encoders.backbones import COMPANIONS, build_backbone, feature_dim
 from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
 from ferkit.encoders.registry import EncoderCard, TrainedOn
-from ferkit.errors import OutputError, TrainingError
-from ferkit.methods import Method, find_method
+from ferkit.errors import InputError, OutputError, TrainingError
+from ferkit.methods import METHODS, Method, MethodSettings, find_method, find_preset
+from ferkit.methods.parts.settings import PartsSettings
 from ferkit.progress import Progress, Silent
-from ferkit.training.checkpoint import BEST, encoder_weights
+from ferkit.training.checkpoint import BEST, encoder_weights, method_weights
 from ferkit.training.loop import Trained, check_settings, train
 from ferkit.training.processes import Processes
 from ferkit.training.settings import MonitorSettings, TrainSettings
@@ -32,7 +34,7 @@ from ferkit.workflows.faces_of import filtered_set, require_default_faces, sourc
 from ferkit.workflows.monitoring import LabelledFaces, Watch, features_of
 from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
-from ferkit.workflows.training_faces import TrainingFaces
+from ferkit.workflows.training_faces import TrainingFaces, usable_faces
 
 __all__ = ["PretrainResult", "pretrain"]
 
@@ -68,6 +70,7 @@ def pretrain(
     out: str | Path | None = None,
     *,
     method: str | None = None,
+    parts: str | Sequence[str] | None = None,
     backbone: str | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
@@ -90,10 +93,13 @@ def pretrain(
         out: run folder; ``runs/<method>`` when None. It receives ``recipe.yaml``, ``metrics.csv``, ``monitor.csv``,
             ``sheets/``, ``checkpoints/``, ``encoder.safetensors`` and ``encoder.yaml``, and ``best/`` with the encoder
             that told labels best.
-        method: a name of `ferkit.methods.METHODS`; None takes the recipe's, else contrawarping.
-        backbone: a timm model; None takes the recipe's, else resnet18.
+        method: a name of `ferkit.methods.METHODS` or `ferkit.methods.PRESETS`; None takes the recipe's, else
+            contrawarping.
+        parts: of SSL-FER, for the methods that have them, such as ``"time-aug,hard-neg"``; None takes the method's.
+        backbone: a timm model; None takes the recipe's, else the one of a method that has its own, else resnet18.
         epochs: passes over the faces.
-        batch_size: faces a step, over all processes; None takes 256, or less where the faces do not fill that.
+        batch_size: faces a step, over all processes; None takes the method's, mostly 256, or less where the faces do
+            not fill that.
         seed: source of all randomness.
         recipe: a YAML file of settings, such as a run's ``recipe.yaml``; what is given beside it wins.
         settings: dotted settings of the method or the loop, such as ``{"base": "simclr", "views.size": 64}``; they win
@@ -107,33 +113,39 @@ def pretrain(
             `ferkit.workflows.options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
-        InputError: a setting, the recipe or the monitor's faces cannot be used.
+        InputError: a setting, the backbone, the recipe or the monitor's faces cannot be used.
         OutputError: the run folder exists and ``resume`` is not set, or cannot be written.
         TrainingError: too few faces, another recipe than the stopped run's, out of memory, or the loss is not finite.
     """
     file = RecipeFile.read(Path(recipe)) if recipe is not None else RecipeFile()
-    method = file.choice("method", method) or DEFAULT_METHOD
+    name = file.choice("method", method) or DEFAULT_METHOD
+    method, preset = find_preset(name)
+    if parts is not None:
+        preset = {"parts": _parts(method, parts)}
     by_name = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "monitor.data": monitor and str(monitor)}
     given = {name: value for name, value in by_name.items() if value is not None}
-    settings = settings or {}
-    resolve_recipe(method, settings, given, file, faces=0, faces_sha256="")  # a wrong setting is told before any work
+    settings = {**preset, **(settings or {})}
+    # A wrong setting is told before any work.
+    asked = resolve_recipe(method, settings, given, file, faces=0, faces_sha256="").settings
+    backbone = _backbone(method, file.choice("backbone", backbone))
 
-    run = Path(out) if out is not None else Path("runs") / method
+    run = Path(out) if out is not None else Path("runs") / name
     processes = Processes(device)
     progress = progress if progress is not None and processes.first else Silent()
     processes.lead(lambda: _check_run_folder(run, resume))
     options = _options(file, options)
     faces = _face_set(source_paths(sources), run, options, processes, progress)
+    faces = usable_faces(faces, find_method(method).needs_with(asked), _windows(asked), progress)
 
     if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
-        given["batch_size"] = _fitting_batch(len(faces), progress)
+        given["batch_size"] = _fitting_batch(method, len(faces), progress)
     resolved = resolve_recipe(
         method,
         settings,
         given,
         file,
         labels=faces.column("label").to_pylist() if "label" in find_method(method).needs else None,
-        backbone=file.choice("backbone", backbone) or DEFAULT_BACKBONE,
+        backbone=backbone,
         init=file.choice("init", init),
         options=_deciding(options),
         faces=len(faces),
@@ -150,7 +162,10 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     torch.manual_seed(recipe.training.seed)
     network = _initial_backbone(recipe)
     learner = find_method(recipe.method)(network, feature_dim(network), recipe.settings)
-    reading = TrainingFaces(faces, learner.needs, getattr(recipe.settings, "classes", ()))
+    if learner.earlier is not None:
+        learner.build_upon(method_weights(Path(learner.earlier)))
+    needs, classes = learner.needs_with(recipe.settings), getattr(recipe.settings, "classes", ())
+    reading = TrainingFaces(faces, needs, classes, _windows(recipe.settings))
     reading.weigh(learner.face_weights)
     card = _card(recipe, faces, learner, run.name)
     watch = _watch(recipe, reading, learner, card, run, progress)
@@ -160,6 +175,22 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     processes.lead(lambda: _save_encoders(trained, card, faces, run, best))
     processes.part()
     return PretrainResult(run, recipe.method, len(faces), trained.steps, trained.seconds, trained.last, best)
+
+
+def _parts(method: str, parts: str | Sequence[str]) -> str | list[str]:
+    """The setting of this name."""
+    having = [name for name, kind in METHODS.items() if issubclass(kind.settings_type, PartsSettings)]
+    if issubclass(find_method(method).settings_type, PartsSettings):
+        return parts if isinstance(parts, str) else list(parts)
+    raise InputError(f"{method} has no parts to choose; leave --parts out, or take --method {' or '.join(having)}")
+
+
+def _backbone(method: str, asked: str | None) -> str:
+    """The network to learn, which some methods choose themselves."""
+    own = find_method(method).network
+    if own is not None and asked not in (None, own):
+        raise InputError(f"{method} learns a network of its own, {own}, and no {asked}; leave --backbone out")
+    return own or asked or DEFAULT_BACKBONE
 
 
 def _check_run_folder(run: Path, resume: bool) -> None:
@@ -202,9 +233,15 @@ def _face_set(
     return FaceSet.open(own)
 
 
-def _fitting_batch(faces: int, progress: Progress) -> int:
-    """The default batch size, or, for fewer faces than that, the largest power of two that they fill."""
-    usual: int = TrainSettings().batch_size
+def _windows(settings: MethodSettings) -> Windows:
+    """How far apart the frames of a pair are, of methods that have such a setting."""
+    windows: Windows = getattr(settings, "windows", Windows())
+    return windows
+
+
+def _fitting_batch(method: str, faces: int, progress: Progress) -> int:
+    """The method's default batch size, or, for fewer faces than that, the largest power of two that they fill."""
+    usual: int = TrainSettings(**find_method(method).usual).batch_size
     if not 2 <= faces < usual:
         return usual
     fitting = 1 << (faces.bit_length() - 1)
@@ -313,8 +350,15 @@ def _save_encoders(trained: Trained, card: EncoderCard, faces: FaceSet, run: Pat
 
 
 def _save_encoder(backbone: nn.Module, card: EncoderCard, steps: int, faces: FaceSet, folder: Path) -> None:
-    """Write the backbone with the mean feature of up to 4096 faces as its centre."""
+    """Write the backbone with the mean feature of up to 4096 faces as its centre, and its companions beside it."""
+    state, device = backbone.state_dict(), next(backbone.parameters()).device
+    for name, (arch, size) in COMPANIONS.get(card.arch, {}).items():
+        part = build_backbone(arch, size).to(device)
+        part.load_state_dict({key: state[key] for key in part.state_dict()})
+        own = {"name": f"{card.name}-{name}", "arch": arch, "input_size": size, "dim": feature_dim(part)}
+        (folder / name).mkdir(exist_ok=True)
+        _save_encoder(part, card.model_copy(update=own), steps, faces, folder / name)
     trained_on = card.trained_on and card.trained_on.model_copy(update={"steps": steps})
-    encoder = Encoder(card, backbone).to(next(backbone.parameters()).device)
+    encoder = Encoder(card, backbone).to(device)
     center = torch.from_numpy(features_of(encoder, faces, _some_rows(faces)).mean(0))
-    save_encoder(folder, backbone.state_dict(), card.model_copy(update={"trained_on": trained_on}), center=center)
+    save_encoder(folder, state, card.model_copy(update={"trained_on": trained_on}), center=center)

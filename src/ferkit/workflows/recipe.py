@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from ferkit.errors import InputError, MissingPathError, TrainingError, UnknownSettingError
-from ferkit.methods import MethodSettings, find_method
+from ferkit.methods import MethodSettings, find_method, find_preset
 from ferkit.training.settings import MonitorSettings, TrainSettings
 from ferkit.workflows.options import FaceOptions
 
@@ -69,7 +69,7 @@ class Recipe(BaseModel):
 
     def _defaults(self) -> dict[str, Any]:
         """What each setting is where nobody sets it."""
-        usual = {"settings": type(self.settings)(), "training": TrainSettings()}
+        usual = {"settings": type(self.settings)(), "training": TrainSettings(**find_method(self.method).usual)}
         return _flatten({name: model.model_dump(mode="json") for name, model in usual.items()})
 
 
@@ -78,7 +78,8 @@ class RecipeFile:
     """A recipe as written, whole or in part: a run's ``recipe.yaml``, or a few settings of one.
 
     Attributes:
-        content: what the file says, all of it checked but the values of settings.
+        content: what the file says, all of it checked but the values of settings; of a preset, the method and settings
+            that it stands for.
         path: where it lies; None for no file.
     """
 
@@ -107,7 +108,7 @@ class RecipeFile:
         for name in content.get("options", {}):
             if name not in options:
                 raise UnknownSettingError(name, options)
-        return cls(content, path)
+        return cls(_without_preset(content), path)
 
     def choice(self, name: str, given: str | None) -> str | None:
         """``method``, ``backbone`` or ``init``: as given, else what the file says."""
@@ -166,7 +167,7 @@ def resolve_recipe(
 ) -> Recipe:
     """Check all settings against the method's and the loop's tables and fill in the defaults.
 
-    Layers, the later ones winning: the defaults, ``file``, ``training``, ``overrides``.
+    Layers, the later ones winning: the loop's defaults, the method's, ``file``, ``training``, ``overrides``.
 
     Args:
         method: a name of METHODS.
@@ -182,14 +183,15 @@ def resolve_recipe(
         InputError: a value of the wrong type or out of range, or a recipe of another method.
         TrainingError: the method cannot learn from these labels.
     """
-    kind, file = find_method(method).settings_type, file or RecipeFile()
+    kind, usual, file = find_method(method).settings_type, find_method(method).usual, file or RecipeFile()
     if (theirs := file.content.get("method", method)) != method:
         raise InputError(
             f"the recipe {str(file.path)!r} is of the method {theirs!r}, not {method!r}; leave --method out"
         )
     known = {"settings": _dotted(kind), "training": _dotted(TrainSettings)}
     tree: dict[str, Any] = {"settings": {}, "training": {}}
-    for layer in (file.settings, {f"training.{key}": value for key, value in training.items()}, overrides):
+    methods, named = ({f"training.{key}": value for key, value in layer.items()} for layer in (usual, training))
+    for layer in (methods, file.settings, named, overrides):
         for key, value in layer.items():
             _place(tree, _find(key, known).split("."), value)
     try:
@@ -209,6 +211,13 @@ def _check_entry(path: Path, key: str, value: object) -> None:
         raise UnknownSettingError(key, _KINDS)
     if not isinstance(value, _KINDS[key]):
         raise InputError(f"in the recipe {str(path)!r}, {key} cannot be {value!r}; see a run's recipe.yaml")
+
+
+def _without_preset(content: dict[str, Any]) -> dict[str, Any]:
+    if "method" not in content:
+        return content
+    method, preset = find_preset(content["method"])
+    return {**content, "method": method, "settings": {**preset, **(content.get("settings") or {})}}
 
 
 def _find(key: str, known: Mapping[str, set[str]]) -> str:

@@ -1,4 +1,4 @@
-"""A face set as training reads it: batches of crops, with the labels and landmarks that a method asks for."""
+"""A face set as training reads it: batches of crops, with what a method asks for beside them."""
 
 from __future__ import annotations
 
@@ -11,40 +11,137 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ferkit.data.face_set import FaceSet
+from ferkit.data.windows import WINDOWS, ClipMates, ClipWindows, Windows, clip_numbers
+from ferkit.errors import TrainingError
+from ferkit.progress import Progress
 
-__all__ = ["TrainingFaces"]
+__all__ = ["TrainingFaces", "usable_faces"]
+
+_WINDOWED = ("positive", "hard_negative", "hard_positive")
+_DRAWN = (*_WINDOWED, "partner")
+_KNOWN = ("label", "landmarks", "clip")
 
 
 class TrainingFaces:
     """What `ferkit.training.loop.train` reads.
 
     Args:
-        faces: an opened face set.
-        needs: of the method: "label" and "landmarks" are known.
+        faces: an opened face set, of which `usable_faces` has left what is of no use.
+        needs: of the method, see `ferkit.methods.base.Method.needs`.
         classes: labels in the order of their numbers.
+        windows: how far apart the faces of a pair are.
     """
 
-    def __init__(self, faces: FaceSet, needs: Collection[str] = (), classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        faces: FaceSet,
+        needs: Collection[str] = (),
+        classes: Sequence[str] = (),
+        windows: Windows = WINDOWS,
+    ) -> None:
         self.faces = faces
         self.weights: NDArray[np.float64] | None = None
-        self._more: dict[str, NDArray[Any]] = {}
-        if "label" in needs:
-            self._more["label"] = _class_numbers(faces, classes)
-        if "landmarks" in needs:
-            self._more["landmarks"] = _crop_landmarks(faces)
+        self._drawn = [name for name in _DRAWN if name in needs]
+        self._asked = [(of, what) for of in ("", *self._drawn) for what in _KNOWN if _name(of, what) in needs]
+        asked = {what for _, what in self._asked}
+        self._known: dict[str, NDArray[Any]] = {}
+        if "label" in asked:
+            self._known["label"] = _class_numbers(faces, classes)
+        if "landmarks" in asked:
+            self._known["landmarks"] = _crop_landmarks(faces)
+        if "clip" in asked:
+            self._known["clip"] = clip_numbers(faces.column("clip"))
+        self._windows = _clip_windows(faces, windows) if _are_windowed(needs) else None
+        self._mates = ClipMates(clip_numbers(faces.column("clip"))) if "partner" in needs else None
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def weigh(self, face_weights: Callable[[Tensor], Tensor | None]) -> None:
         """Let a method that needs labels say how often each face is drawn: its `Method.face_weights`."""
-        if "label" in self._more:
-            weights = face_weights(torch.from_numpy(self._more["label"]))
+        if "label" in self._known:
+            weights = face_weights(torch.from_numpy(self._known["label"]))
             self.weights = None if weights is None else weights.numpy()
 
-    def batch(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        """Return "crops", (n, H, W, 3) uint8, "label", (n,) int64, and "landmarks", (n, 5, 2) float32, as needed."""
-        return {"crops": self.faces.crops(indices), **{name: rows[indices] for name, rows in self._more.items()}}
+    def batch(self, indices: NDArray[np.int64], generator: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """Return "crops", (n, H, W, 3) uint8, and what is needed, see `ferkit.methods.base.Method.needs`."""
+        rows = {"crops": indices, **self._draw(indices, generator)}
+        read = np.split(self.faces.crops(np.concatenate(list(rows.values()))), len(rows))
+        known = {_name(of, what): self._known[what][rows[of or "crops"]] for of, what in self._asked}
+        return {**dict(zip(rows, read, strict=True)), **known}
+
+    def _draw(self, indices: NDArray[np.int64], generator: np.random.Generator) -> dict[str, NDArray[np.int64]]:
+        """(n,) rows of the other faces that are needed."""
+        found = {}
+        if self._windows is not None:
+            pairs = self._windows.draw(indices, generator)
+            found = {name: getattr(pairs, name) for name in self._drawn if name in _WINDOWED}
+        if self._mates is not None:
+            found["partner"] = self._mates.draw(indices, generator)
+        return found
+
+
+def usable_faces(faces: FaceSet, needs: Collection[str], windows: Windows, progress: Progress) -> FaceSet:
+    """Leave out the faces whose clip has no other face for them, where a method needs one, and say how many.
+
+    Raises:
+        TrainingError: there is no such clip, only one, or none that has hard negatives for a method that needs them.
+    """
+    if not _are_windowed(needs):
+        return _faces_with_mates(faces, progress) if "partner" in needs else faces
+    found = _clip_windows(faces, windows)
+    counts, anchors = found.counts, len(found.anchors)
+    if counts.untimed == len(faces):
+        raise _no_clips(len(faces), "a clip and a time")
+    span = f"{windows.nearest:g} to {windows.farthest:g} s apart"
+    if counts.clips < 2:
+        raise TrainingError(
+            f"{counts.clips} of the clips of {len(faces)} faces have frames that are {span}, and it takes two; "
+            "give more or longer videos, align them with a higher --fps, or widen windows.nearest and windows.farthest"
+        )
+    said = f"{anchors:,} of {len(faces):,} faces are anchors, in {counts.clips:,} clips with frames {span}"
+    if "hard_negative" in needs:
+        if not found.has_hard_negative.any():
+            raise TrainingError(
+                f"no clip has frames {windows.hard:g} s apart, as hard negatives are; "
+                "give longer videos, lower windows.hard, or leave the part hard-neg out"
+            )
+        said += (
+            f"; {anchors - counts.without_hard_negative:,} of them have hard negatives "
+            f"(clips too short for {windows.hard:g} s: {counts.short_clips:,})"
+        )
+    progress.say(said)
+    return faces if anchors == len(faces) else faces.subset(np.sort(found.anchors))
+
+
+def _faces_with_mates(faces: FaceSet, progress: Progress) -> FaceSet:
+    members = ClipMates(clip_numbers(faces.column("clip"))).members
+    if not len(members):
+        raise _no_clips(len(faces), "another face of its clip")
+    if len(members) == len(faces):
+        return faces
+    progress.say(f"{len(members):,} of {len(faces):,} faces have another of their clip; the others are left out")
+    return faces.subset(np.sort(members))
+
+
+def _no_clips(count: int, what: str) -> TrainingError:
+    return TrainingError(
+        f"none of the {count} faces has {what}, and the method learns from frames of one clip; "
+        "give the faces of videos, or of a data set of their frames, such as --layout voxceleb1"
+    )
+
+
+def _are_windowed(needs: Collection[str]) -> bool:
+    return not set(_WINDOWED).isdisjoint(needs)
+
+
+def _clip_windows(faces: FaceSet, windows: Windows) -> ClipWindows:
+    time_s = np.asarray(faces.column("time_s").to_numpy(), np.float64)  # None becomes NaN
+    return ClipWindows(clip_numbers(faces.column("clip")), time_s, windows)
+
+
+def _name(of: str, what: str) -> str:
+    return f"{of}_{what}" if of else what
 
 
 def _class_numbers(faces: FaceSet, classes: Sequence[str]) -> NDArray[np.int64]:

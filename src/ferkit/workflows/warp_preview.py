@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from ferkit.ops.grids import sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
 from ferkit.progress import Progress, Silent
-from ferkit.workflows.faces_of import open_pictures
+from ferkit.workflows.faces_of import open_pictures, source_paths
 from ferkit.workflows.options import FaceOptions
+from ferkit.workflows.swap_preview import different_people, swap_sheet
 from ferkit.workflows.warp_sheet import Row, draw_sheet
 
 __all__ = ["WarpPreview", "warp_preview"]
@@ -38,12 +40,14 @@ class WarpPreview:
     positives: int
     warps: int
     faces: int
+    swaps: int = 0
 
 
 def warp_preview(
-    image: str | Path,
+    images: str | Path | Sequence[str | Path],
     out: str | Path = "warp.png",
     *,
+    face_swap: bool = False,
     columns: int = 6,
     seed: int = 0,
     views: ViewSettings | None = None,
@@ -54,11 +58,14 @@ def warp_preview(
     """Draw a face, its positives, its warps of every kind with arrows, and the negatives as training sees them.
 
     A name that ends in ``.gif`` gives an animation instead: one row a kind, warps growing from nothing and back.
+    ``face_swap`` gives a table instead: everybody's expression on everybody's outer face.
 
     Args:
-        image: a photo or a face crop; of several faces the leftmost is taken.
+        images: a photo or a face crop; of several faces the leftmost is taken. For a face swap several of them, one
+            with several faces, or a face set.
         out: PNG or GIF to write.
-        columns: pictures a row.
+        face_swap: show what SSL-FER's face swap makes of two people or more.
+        columns: pictures a row; people at most, in a table of swaps.
         seed: source of all randomness.
         views: global transforms; the defaults of pre-training when None.
         warps: local warps; the defaults of pre-training when None. Their kind and placement concern the negatives,
@@ -67,7 +74,8 @@ def warp_preview(
         options: how its face is found: fields of `ferkit.workflows.options.FaceOptions`, such as ``aligned=True``.
 
     Raises:
-        InputError: the image is missing, unreadable or shows no face; or ``out`` is neither a PNG nor a GIF.
+        InputError: the image is missing, unreadable or shows no face, too few people or too many images; or ``out`` is
+            neither a PNG nor a GIF.
         OutputError: the picture cannot be written.
     """
     path = Path(out)
@@ -77,7 +85,12 @@ def warp_preview(
         raise InputError(
             f"a preview is a .png sheet or a .gif animation, not {path.name!r}; choose one of these with -o"
         )
-    face = _open_face(Path(image), FaceOptions(**options), progress or Silent())
+    paths, found, progress = source_paths(images), FaceOptions(**options), progress or Silent()
+    if face_swap:
+        return _swap_preview(paths, path, columns, seed, found, progress)
+    if len(paths) != 1:
+        raise InputError(f"warps are shown of one picture, not of {len(paths)}; name one, or add --face-swap")
+    face = _open_face(paths[0], found, progress)
     views, warps = views or ViewSettings(), warps or WarpSettings()
     generator = torch.Generator().manual_seed(seed)
     if path.suffix.lower() == ".gif":
@@ -88,6 +101,17 @@ def warp_preview(
     with atomic_path(path) as partial:
         draw_sheet(rows).savefig(partial, format="png")
     return WarpPreview(path, columns - 1, columns * (len(rows) - 2), face.count)
+
+
+def _swap_preview(
+    paths: Sequence[Path], out: Path, columns: int, seed: int, options: FaceOptions, progress: Progress
+) -> WarpPreview:
+    if out.suffix.lower() != ".png":
+        raise InputError(f"face swaps are shown on a .png sheet, not in {out.name!r}; choose one with -o")
+    people = different_people(paths, columns, seed, options, progress)
+    with atomic_path(out) as partial:
+        swap_sheet(people).savefig(partial, format="png")
+    return WarpPreview(out, 0, 0, len(people), swaps=len(people) * (len(people) - 1))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+import pytest
+from pydantic import ValidationError
+
+from ferkit.methods import METHODS, PRESETS, find_method, find_preset
+from ferkit.methods.parts.settings import PartsSettings, needs_of
+
+
+def parts(given):
+    return PartsSettings(parts=given).parts
+
+
+def test_parts_may_be_typed_in_any_order_and_stand_in_one():
+    assert parts("mask-fn, time-aug,hard-neg") == parts(["hard-neg", "mask-fn", "time-aug"])
+    assert parts("mask-fn,time-aug") == ("time-aug", "mask-fn")
+    assert parts("") == parts(()) == ()
+    assert parts("time-aug,time-aug") == ("time-aug",)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("time-agu", "no part is named 'time-agu'; did you mean time-aug?"),
+        ("?", "no part is named '\\?'; time-aug, hard-neg, face-swap, mask-fn, cutmix\\?"),
+        ("hard-neg,mask-fn", "hard-neg needs time-aug"),
+        ("time-aug,cutmix,mask-fn", "cutmix and mask-fn do not go together.*leave one of them out"),
+        (7, "tuple"),
+    ],
+)
+def test_parts_that_make_no_sense(given, says):
+    with pytest.raises(ValidationError, match=says):
+        parts(given)
+
+
+def test_presets_are_the_rows_of_the_paper():
+    """AffectNet table of the poster: T(imeAug), H(ardNeg), F(aceSwap), M(askFN), C(utMix)."""
+    initials = {"time-aug": "T", "hard-neg": "H", "face-swap": "F", "mask-fn": "M", "cutmix": "C"}
+    rows = {
+        name: "".join(initials[part] for part in find_method(method).settings_type(**settings).parts)
+        for name, (method, settings) in PRESETS.items()
+    }
+    assert rows == {
+        "ssl-fer-a": "T",
+        "ssl-fer-b": "TH",
+        "ssl-fer-c": "THC",
+        "ssl-fer-d": "TFM",
+        "ssl-fer-e": "THF",
+        "ssl-fer-f": "THM",
+        "ssl-fer-g": "THFM",
+    }
+    assert find_preset("ssl-fer-b") == PRESETS["ssl-fer-b"]
+    assert find_preset("simclr") == ("simclr", {})
+    assert not PRESETS.keys() & METHODS.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "needs"),
+    [
+        ("", {"landmarks"}),
+        ("time-aug", {"landmarks", "positive"}),
+        ("face-swap", {"landmarks", "clip"}),
+        (
+            "time-aug,hard-neg",
+            {"landmarks", "positive", "hard_negative", "hard_positive", "hard_negative_landmarks"},
+        ),
+        (
+            "time-aug,hard-neg,mask-fn",
+            {
+                *("landmarks", "clip", "positive", "hard_negative", "hard_positive"),
+                *("hard_negative_landmarks", "hard_negative_clip"),
+            },
+        ),
+    ],
+)
+def test_only_what_the_parts_use_is_read(given, needs):
+    assert needs_of(PartsSettings(parts=given), "landmarks") == needs

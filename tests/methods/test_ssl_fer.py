@@ -1,0 +1,88 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ferkit.methods.ssl_fer import SslFer, SslFerSettings
+from ferkit.methods.views import ViewMaker
+from ferkit.training.settings import TrainSettings
+from ferkit.workflows.recipe import resolve_recipe
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def crops(seed, count=4):
+    coarse = torch.rand(count, 3, 9, 9, generator=seeded(seed))
+    return F.interpolate(coarse, size=(128, 128)).mul(255).byte().permute(0, 2, 3, 1).contiguous()
+
+
+def batch():
+    names = ("crops", "positive", "hard_negative", "hard_positive")
+    clip = torch.tensor([0, 0, 1, 2])
+    return {**{name: crops(seed) for seed, name in enumerate(names)}, "clip": clip, "hard_negative_clip": clip}
+
+
+def build(parts, **settings):
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(108, 8), nn.Tanh())
+    return SslFer(backbone, 8, SslFerSettings(parts=parts, views={"size": 24}, **settings)).eval()
+
+
+def nt_xent_by_rows(anchors, positives, temperature):
+    """The authors' batch: every row of [anchors, positives] finds its partner among all others, one row at a time."""
+    z = F.normalize(torch.cat([anchors, positives]), dim=1)
+    losses = []
+    for i in range(len(z)):
+        others = [j for j in range(len(z)) if j != i]
+        partner = (i + len(anchors)) % len(z)
+        exponentials = {j: torch.exp(z[i] @ z[j] / temperature) for j in others}
+        losses.append(-torch.log(exponentials[partner] / sum(exponentials.values())))
+    return torch.stack(losses).mean()
+
+
+def test_a_hard_negative_is_an_anchor_with_its_own_positive():
+    method = build("time-aug,hard-neg", temperature=0.5)
+    generator, make_view, faces = seeded(3), ViewMaker(method.settings.views), batch()
+    anchors = make_view(torch.cat([faces["crops"], faces["hard_negative"]]), generator)
+    positives = make_view(torch.cat([faces["positive"], faces["hard_positive"]]), generator)
+    projected = [method.projector(method.backbone(views)) for views in (anchors, positives)]
+    found = method(method.views(faces, seeded(3)))["loss"]
+    torch.testing.assert_close(found, nt_xent_by_rows(*projected, 0.5))
+
+
+def test_the_settings_are_the_papers():
+    recipe = resolve_recipe("ssl-fer", {}, {}, faces=0, faces_sha256="")
+    settings, training = recipe.settings, recipe.training
+    assert (settings.temperature, settings.swap, settings.pull, settings.projection) == (0.07, 0.8, 0.8, 128)
+    assert (training.optimizer, training.lr, training.weight_decay) == ("adam", 3e-4, 1e-4)
+    windows = settings.windows
+    assert (windows.nearest, windows.farthest, windows.hard, windows.weights) == (0.48, 1.44, 2.88, (5, 4, 3, 2, 1))
+    views = settings.views
+    assert (views.size / views.scale[0], views.scale[0]) == (128, views.scale[1])
+    assert (views.brightness, views.contrast, views.saturation, views.hue) == (0.4, 0.4, 0.4, 0.2)
+    assert (views.flip, views.jitter, views.blur, views.gray, views.rotation) == (0.5, 0.8, 0.5, 0.2, 0)
+    assert settings.parts == ("time-aug", "hard-neg", "face-swap", "mask-fn")
+    assert TrainSettings().optimizer != "adam"
+    assert resolve_recipe("ssl-fer", {"views.size": 48}, {}, faces=0, faces_sha256="").settings.views.hue == 0.2
+
+
+def test_the_descriptor_is_in_no_checkpoint_and_learns_nothing():
+    """The bundled one, by default, as the encoder needs no hub."""
+    method = build("time-aug,mask-fn")
+    named = {name.split(".")[0] for name in method.state_dict()} | {
+        name.split(".")[0] for name, _ in method.named_parameters()
+    }
+    assert named == {"backbone", "projector"}
+    assert method.supervision == "unsupervised"
+    views = method.views(batch(), seeded())
+    assert not views.aside.features.requires_grad
+    assert views.aside.features.shape == (4, 2, 2 * 512)
+
+
+@pytest.mark.parametrize("parts", ["", "time-aug", "time-aug,hard-neg,face-swap", "time-aug,hard-neg,cutmix"])
+def test_a_batch_needs_no_more_than_it_says(parts):
+    method = build(parts)
+    needs = {"crops", *SslFer.needs_with(method.settings)}
+    method.views({name: rows for name, rows in batch().items() if name in needs}, seeded())

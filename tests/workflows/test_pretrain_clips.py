@@ -1,0 +1,123 @@
+"""Pre-training on frames of clips, from the command's function to the encoder."""
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from ferkit.data.face_set import FaceSetWriter
+from ferkit.data.faces import Face
+from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.errors import InputError, TrainingError, UnknownEncoderError, UnknownMethodError
+from ferkit.workflows.pretrain import pretrain
+
+SMALL = {"views.size": 32, "log_steps": 1, "checkpoint_steps": 2, "monitor.sheet": 2}
+QUICK = {"backbone": "test_resnet", "batch_size": 4, "epochs": 1, "device": "cpu"}
+MOMENTS = [("long", 0.5 * n) for n in range(9)] + [("short", 0.5 * n) for n in range(5)] + [("lone", 0.0)]
+
+
+def write_faces(path, moments=MOMENTS):
+    pixels = np.random.default_rng(0).integers(0, 256, (len(moments), 128, 128, 3), dtype=np.uint8)
+    unknown = dict.fromkeys(("identity", "label", "box", "landmarks", "score"))
+    rows = [
+        Face(f"/{row}.jpg", 1, sha256=f"{row:064x}", clip=clip, time_s=time_s, **unknown)
+        for row, (clip, time_s) in enumerate(moments)
+    ]
+    with FaceSetWriter(path, "ferkit-128", 128, fingerprint="test") as writer:
+        writer.append(pixels, rows, pictures_done=len(rows))
+    return path
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return write_faces(tmp_path / "clips")
+
+
+@pytest.fixture
+def descriptor(tmp_path):
+    encoder = random_encoder("test_resnet", 32)
+    (tmp_path / "descriptor").mkdir()
+    save_encoder(tmp_path / "descriptor", encoder.backbone.state_dict(), encoder.entry)
+    return str(tmp_path / "descriptor")
+
+
+@pytest.mark.parametrize(
+    ("method", "parts", "more"),
+    [
+        ("ssl-fer-g", None, {}),
+        ("ssl-fer-c", None, {}),
+        ("contrawarping", "time-aug,hard-neg,face-swap,mask-fn", {"hidden": 32}),
+    ],
+)
+def test_parts_leave_an_encoder_and_say_what_they_learn_from(
+    clips, descriptor, tmp_path, listener, method, parts, more
+):
+    progress = listener()
+    settings = {**SMALL, "descriptor": descriptor, **more}
+    result = pretrain(
+        clips, tmp_path / "run", method=method, parts=parts, settings=settings, progress=progress, **QUICK
+    )
+    assert (result.faces, result.steps) == (14, 3)
+    assert sum("14 of 15 faces are anchors, in 2 clips" in said for said in progress.said) == 1
+    encoder = load_encoder(tmp_path / "run", device="cpu")
+    assert encoder.entry.trained_on.method == ("contrawarping" if parts else "ssl-fer")
+    assert encoder.entry.supervision == "unsupervised"
+    recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert {"time-aug", "hard-neg"} < set(recipe["settings"]["parts"])
+    # The face, then views of anchor and positive, each behind it those of the hard negative; then warps of both.
+    with Image.open(tmp_path / "run" / "sheets" / "sheet-00000003.png") as sheet:
+        assert sheet.size == (32 * (7 if parts else 5), 32 * 2)
+
+
+def test_resumed_within_an_epoch_it_draws_the_same_pairs(clips, tmp_path, listener):
+    given = {"method": "ssl-fer-e", "settings": SMALL, **QUICK, "epochs": 2}
+    pretrain(clips, tmp_path / "whole", **given)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(clips, tmp_path / "broken", progress=listener(stop_after=3), **given)
+    pretrain(clips, tmp_path / "broken", resume=True, **given)
+    whole, resumed = (load_file(tmp_path / name / "encoder.safetensors") for name in ("whole", "broken"))
+    assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
+    figures = [(tmp_path / name / "metrics.csv").read_text().split("\n") for name in ("whole", "broken")]
+    whole, resumed = ([row.rpartition(",")[0] for row in rows] for rows in figures)  # without images/s
+    assert resumed == whole
+
+
+def test_a_preset_names_its_run_and_may_stand_in_a_recipe(clips, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text("method: ssl-fer-a\nsettings: {temperature: 0.5}\n")
+    assert str(pretrain(clips, recipe="a.yaml", settings=SMALL, **QUICK).run) == "runs/ssl-fer"
+    assert str(pretrain(clips, method="ssl-fer-b", settings=SMALL, **QUICK).run) == "runs/ssl-fer-b"
+    saved = yaml.safe_load((tmp_path / "runs/ssl-fer/recipe.yaml").read_text())
+    assert (saved["method"], saved["settings"]["parts"], saved["settings"]["temperature"]) == (
+        "ssl-fer",
+        ["time-aug"],
+        0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"method": "ssl-fer", "parts": "time-augg"}, InputError, "did you mean time-aug?"),
+        ({"method": "ssl-fer", "parts": ["hard-neg"]}, InputError, "hard-neg needs time-aug"),
+        ({"method": "byol", "parts": "time-aug"}, InputError, "byol has no parts.*contrawarping or ssl-fer"),
+        ({"method": "ssl-fer-h"}, UnknownMethodError, "ssl-fer-"),
+        ({"method": "ssl-fer-f", "settings": {"descriptor": "nobody"}}, UnknownEncoderError, "nobody"),
+        ({"method": "ssl-fer", "settings": {"windows.hard": 1.0}}, InputError, "windows .*must rise"),
+        ({"method": "ssl-fer-b", "settings": {"windows.hard": 30}}, TrainingError, "no clip has frames 30 s apart"),
+    ],
+)
+def test_bad_parts_are_one_sentence(clips, tmp_path, given, error, says):
+    with pytest.raises(error, match=says) as caught:
+        pretrain(clips, tmp_path / "run", **QUICK, **given)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_photos_have_no_clips(tmp_path):
+    photos = write_faces(tmp_path / "photos", [(None, None)] * 6)
+    with pytest.raises(TrainingError, match="none of the 6 faces has a clip and a time"):
+        pretrain(photos, tmp_path / "run", method="ssl-fer", **QUICK)
+    result = pretrain(photos, tmp_path / "run", method="ssl-fer", parts="face-swap", settings=SMALL, **QUICK)
+    assert result.faces == 6
