@@ -1,0 +1,230 @@
+import copy
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+from torch.nn import functional as F
+
+from ferkit.errors import TrainingError
+from ferkit.methods import cycleface
+from ferkit.methods.cycle_networks import FlowDecoder, Generator, Renormaliser, make_stem
+from ferkit.methods.cycleface import CycleFace, CycleFaceSettings
+from ferkit.methods.views import Views, ViewSettings
+
+PLAIN = ViewSettings(size=24, mean=(0, 0, 0), std=(1, 1, 1))
+SMALL = {"stem": "learned", "channels": 16, "blocks": 1, "identity_blocks": 1, "perceptual": 0, "views": PLAIN}
+
+
+class Tiny(nn.Sequential):
+    """(B, 3, 24, 24) -> (B, 8)."""
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 2, 12, stride=12), nn.Flatten(), nn.Tanh())
+
+
+def settings(**more):
+    return CycleFaceSettings(**SMALL | more)
+
+
+def build(**more):
+    torch.manual_seed(0)
+    return CycleFace(Tiny(), 8, settings(**more))
+
+
+def identity(**more):
+    return build(stage="identity", expression="runs/first", **more)
+
+
+def noise_views(count=2, seed=0):
+    a, b = torch.rand(2, count, 3, 24, 24, generator=torch.Generator().manual_seed(seed))
+    return Views(a, b, a.new_empty(0, *a.shape))
+
+
+def even_views(u, v):
+    """Two faces of one colour each, both of the same clip."""
+    a, b = (torch.full((1, 3, 24, 24), value) for value in (u, v))
+    return Views(a, b, a.new_empty(0, *a.shape))
+
+
+def without_motion(method):
+    """Give a method a flow of nothing, and a generator that draws what it is shown."""
+    method.flow.forward = lambda code: (torch.zeros(len(code), 2, 16, 16),) * 2
+    method.generator.forward = lambda images, flow=None, noise=0: images
+    return method
+
+
+def light(u, v):
+    """SSIM of two even pictures."""
+    return (2 * u * v + 1e-4) / (u * u + v * v + 1e-4)
+
+
+def test_a_face_must_be_drawn_again_from_the_neutral_face_of_its_partner():
+    """Colours u and v stay where they are: three of the four reconstructions, 1, 1 and 1.5, have the other's colour."""
+    found = without_motion(build())(even_views(0.2, 0.6))
+    unlike = 1 - light(0.2, 0.6)
+    assert found["pixel"].item() == pytest.approx(3.5 * 0.4)
+    assert found["ssim"].item() == pytest.approx(2.5 * unlike, abs=1e-5)
+    assert found["symmetry"].item() == pytest.approx(0, abs=1e-6)
+    assert found["loss"].item() == pytest.approx(3.5 * 0.4 + 5 * 2.5 * unlike, abs=1e-4)
+    assert (found["rebuilt"].item(), found["motion"].item()) == (pytest.approx(0.4), 0)
+
+
+def test_equal_faces_cost_nothing_but_their_asymmetry():
+    views = even_views(0.3, 0.3)
+    views.a[..., :6] = views.b[..., :6] = 0.7  # a quarter of each row, whose mirror image is not: half of all pixels
+    found = without_motion(build())(views)
+    assert found["pixel"].item() == pytest.approx(0, abs=1e-6)
+    assert found["symmetry"].item() == pytest.approx(1.5 * 0.5 * 0.4)
+    assert found["loss"].item() == pytest.approx(1.5 * 1.5 * 0.5 * 0.4, abs=1e-5)
+
+
+def test_weights_are_those_of_the_settings():
+    views = noise_views()
+    terms = build(noise=0)(views)
+    weighed = build(noise=0, pixel=2, symmetry=3, ssim=7)(views)
+    expected = 2 * terms["pixel"] + 3 * terms["symmetry"] + 7 * terms["ssim"]
+    torch.testing.assert_close(weighed["loss"], expected)
+
+
+def test_identity_goes_through_the_mean_of_all_neutral_faces():
+    """Colours .2 and .6 in, nobody's face twice as bright: the mean is .8; put in, it is .3 darker for everyone."""
+    method = without_motion(identity(margin=0.25))
+    shown = []
+
+    def renormalise(features, code, *, put_in):
+        shown.append(features)
+        return features - 0.3 if put_in else 2 * features
+
+    method.generator.stem.forward = lambda images: [images]
+    method.renormalise.forward = renormalise
+    found = method(even_views(0.2, 0.6))
+    torch.testing.assert_close(shown[1], torch.full_like(shown[1], 0.8))
+    apart = ((0.6 - 0.25) + 0) / 2  # of .8 from .2 and .6, beyond the margin
+    pixel = 1.8 * (0.3 + 0.1) / 2 + (0.3 + 0.1) / 2
+    unlike = 1 - (light(0.5, 0.2) + light(0.5, 0.6)) / 2
+    assert found["apart"].item() == pytest.approx(apart)
+    assert found["pixel"].item() == pytest.approx(pixel)
+    assert found["ssim"].item() == pytest.approx(1.8 * unlike, abs=2e-4)
+    assert found["loss"].item() == pytest.approx(pixel + 5 * 1.8 * unlike + apart, abs=1e-3)
+
+
+def test_perceptual_term_is_that_of_all_pictures_in_one_batch(monkeypatch):
+    monkeypatch.setattr(cycleface, "load_imagenet", lambda network: network.requires_grad_(False))
+    method = build(perceptual=0.01)
+    faces, *images = torch.rand(3, 2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+
+    def grams(pictures):
+        flat = [found.flatten(2) for found in method.perceptual(pictures)]
+        return [torch.einsum("bin,bjn->bij", part, part) / part.shape[2] for part in flat]
+
+    expected = sum(map(F.mse_loss, grams(torch.cat(images)), grams(torch.cat([faces, faces]))))
+    torch.testing.assert_close(method._style(tuple(images), faces)["perceptual"], expected)
+    assert method._style((faces,), faces)["perceptual"].item() == 0
+
+
+def step(method, views):
+    before = copy.deepcopy(dict(method.named_parameters()))
+    optimizer = torch.optim.Adam([weight for weight in method.parameters() if weight.requires_grad], lr=0.01)
+    method(views)["loss"].backward()
+    optimizer.step()
+    return {name.split(".")[0] for name, weight in method.named_parameters() if not torch.equal(weight, before[name])}
+
+
+def test_identity_leaves_the_expression_stage_as_it_is():
+    assert step(identity(), noise_views()) == {"backbone", "renormalise"}
+    assert step(build(), noise_views()) == {"backbone", "flow", "generator"}
+
+
+def test_imagenet_layers_stay_frozen(monkeypatch):
+    monkeypatch.setattr(cycleface, "load_imagenet", lambda network: network.requires_grad_(False))
+    method = build(stem="vgg19", channels=256, perceptual=0.01)
+    frozen = copy.deepcopy({**method.generator.stem.state_dict(), **method.perceptual.state_dict()})
+    step(method, noise_views(1))
+    after = {**method.generator.stem.state_dict(), **method.perceptual.state_dict()}
+    torch.testing.assert_close(after, frozen, atol=0, rtol=0)
+
+
+def test_identity_builds_upon_the_weights_of_the_other_stage():
+    first, second = build(), identity()
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.add_(0.01)
+    second.build_upon(first.state_dict())
+    torch.testing.assert_close(second.expression.state_dict(), first.backbone.state_dict(), atol=0, rtol=0)
+    torch.testing.assert_close(second.generator.state_dict(), first.generator.state_dict(), atol=0, rtol=0)
+    torch.testing.assert_close(second.flow.state_dict(), first.flow.state_dict(), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("other", [lambda: build(channels=8), lambda: build(blocks=2), identity, nn.Sequential])
+def test_identity_refuses_another_run(other):
+    with pytest.raises(TrainingError, match="'runs/first' is no run of the expression stage"):
+        identity().build_upon(other().state_dict())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"stage": "identity"}, "set expression"),
+        ({"stem": "vgg19", "channels": 64}, "set stem=learned"),
+        ({"views": ViewSettings(size=30)}, "multiple of 4"),
+    ],
+)
+def test_settings_that_do_not_go_together(wrong, says):
+    with pytest.raises(ValidationError, match=says):
+        settings(**wrong)
+
+
+def crops(seed):
+    return torch.randint(0, 256, (4, 128, 128, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(("mirror", "same"), [(1.0, True), (0.0, False)])
+def test_a_partner_may_be_the_mirror_image_of_the_face(mirror, same):
+    batch = {"crops": crops(0), "partner": crops(1)}
+    views = build(mirror=mirror).views(batch, torch.Generator().manual_seed(0))
+    assert torch.equal(views.a.flip(3), views.b) == same
+
+
+def test_views_show_the_middle_of_the_crop():
+    """What encoders never look at is white here."""
+    faces = torch.full((2, 128, 128, 3), 255, dtype=torch.uint8)
+    faces[:, 8:-8, 8:-8] = 0
+    views = build().views({"crops": faces, "partner": faces}, torch.Generator().manual_seed(0))
+    assert views.a.max() == views.b.max() == 0
+
+
+def test_a_look_shows_neutral_faces_and_flows():
+    method, views = without_motion(build()), even_views(0.2, 0.6)
+    a, b, neutral, other, flow, rebuilt = method.pictures(views)
+    assert {picture.shape for picture in (a, b, neutral, other, flow, rebuilt)} == {(1, 3, 24, 24)}
+    assert [picture.mean().item() for picture in (a, b, neutral, other)] == pytest.approx([0.2, 0.6, 0.2, 0.6])
+    assert flow.min() == 1  # no motion is white
+    torch.testing.assert_close(rebuilt, other)
+    assert len(identity().pictures(views)) == 6
+
+
+def test_flows_are_small_at_first_and_of_sixteen_pixels():
+    torch.manual_seed(0)
+    flow, back = FlowDecoder(8)(torch.rand(3, 8))
+    assert flow.shape == back.shape == (3, 2, 16, 16)
+    assert 0 < flow.abs().max() < 0.5
+
+
+def test_noise_is_drawn_only_where_a_flow_leaves_gaps():
+    torch.manual_seed(0)
+    generator, images = Generator(16, 1, make_stem(16)).eval(), torch.rand(1, 3, 16, 16)
+    flow = torch.zeros(1, 2, 16, 16)
+    assert torch.equal(generator(images, noise=1), generator(images, noise=1))
+    assert torch.equal(generator(images, flow), generator(images, flow))
+    assert not torch.equal(generator(images, flow, noise=1), generator(images, flow, noise=1))
+
+
+def test_renormaliser_sees_no_scale_nor_shift_of_the_features():
+    torch.manual_seed(0)
+    network = Renormaliser(16, 8, 1).eval()
+    features, code = torch.randn(1, 16, 6, 6), torch.randn(1, 8)
+    drawn = network(features, code, put_in=True)
+    assert drawn.shape == (1, 3, 24, 24)
+    torch.testing.assert_close(network(3 * features + 5, code, put_in=True), drawn, atol=1e-4, rtol=1e-3)
+    assert not torch.equal(network(features, code, put_in=False), drawn)
