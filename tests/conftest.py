@@ -64,6 +64,23 @@ def run_folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def one_onnx():
+    """Exporting a network to ONNX takes seconds: with this, it is done once for each encoder in all tests."""
+    from ferkit.encoders import export
+
+    made, make = {}, export.onnx_of
+
+    def onnx_of(encoder, side):
+        if (encoder.sha256, side) not in made:
+            made[encoder.sha256, side] = make(encoder, side)
+        return made[encoder.sha256, side]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "onnx_of", onnx_of)
+        yield
+
+
 @pytest.fixture
 def file_size_limit():
     """A context manager that caps how large files may grow: real short writes, without a full disk."""

@@ -45,7 +45,8 @@ def test_the_files_are_what_the_format_says(tmp_path):
     assert sorted(contents(tmp_path)) == ["emb.json", "emb.npy", "emb.parquet"]
     assert np.load(tmp_path / "emb.npy").shape == (9, 6)
     told = json.loads((tmp_path / "emb.json").read_text())
-    assert told["encoder"] == {"name": STAMP.name, "sha256": STAMP.sha256, "dim": 6, "crop": "ferkit-128", "size": 112}
+    network = {"name": STAMP.name, "sha256": STAMP.sha256, "dim": 6, "crop": "ferkit-128", "size": 112}
+    assert told["encoder"] == {**network, "precision": "float32", "calibration": None}
     assert (told["format"], told["count"], told["normalized"], told["faces"]) == (1, 9, True, "/sets/faces")
 
 
@@ -237,7 +238,9 @@ def test_the_same_weights_may_have_two_names():
 
 
 @pytest.mark.parametrize(
-    "change", [{"sha256": "cd" * 32}, {"dim": 7}, {"crop": "arcface-112"}, {"size": 128}], ids=lambda c: next(iter(c))
+    "change",
+    [{"sha256": "cd" * 32}, {"dim": 7}, {"crop": "arcface-112"}, {"size": 128}, {"precision": "int8"}],
+    ids=lambda c: next(iter(c)),
 )
 def test_vectors_of_two_encoders_are_never_mixed(change):
     other = replace(STAMP, name="other-r50", **change)
@@ -247,3 +250,23 @@ def test_vectors_of_two_encoders_are_never_mixed(change):
     assert "'contrawarping-r18'" in message
     assert "'other-r50'" in message
     assert "`ferkit embed ... --encoder contrawarping-r18`" in message
+
+
+def test_int8_is_the_same_only_with_the_same_calibration():
+    made = replace(STAMP, precision="int8", calibration="0a" * 8)
+    require_same_encoder(made, replace(made))
+    with pytest.raises(EncoderMismatchError, match="int8 calibrated on 0b0b"):
+        require_same_encoder(made, replace(made, calibration="0b" * 8))
+
+
+def test_bfloat16_may_be_compared_with_float32():
+    require_same_encoder(STAMP, replace(STAMP, precision="bfloat16"))
+
+
+def test_a_set_that_states_no_precision_is_of_float32(tmp_path):
+    make().save(tmp_path / "emb.npy")
+    told = json.loads((tmp_path / "emb.json").read_text())
+    for name in ("precision", "calibration"):
+        del told["encoder"][name]
+    (tmp_path / "emb.json").write_text(json.dumps(told))
+    assert EmbeddingSet.open(tmp_path / "emb.npy").encoder == STAMP

@@ -5,13 +5,16 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
+from ferkit.encoders.runtimes import is_installed
 from ferkit.errors import EncoderMismatchError, InputError, MissingPathError, NoFaceError, OutputError
-from ferkit.workflows import source_stream
+from ferkit.workflows import faces_of, source_stream
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
+from ferkit.workflows.retrieve import retrieve
 
 SUFFIXES = (".npy", ".parquet", ".json")
 
@@ -66,14 +69,30 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_pa
     assert not (tmp_path / "emb.npy.partial").exists()
 
 
+def test_a_stopped_run_over_a_face_set_goes_on_to_the_same_bytes(
+    make_face_set, noise_crops, run_folder, tmp_path, monkeypatch, listener
+):
+    monkeypatch.setattr(faces_of, "_ROWS_A_BATCH", 2)
+    faces = make_face_set(noise_crops(7))
+    settings = {"encoder": run_folder, "device": "cpu", "batch_size": 2}
+    embed(faces.path, tmp_path / "unbroken.npy", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        embed(faces.path, tmp_path / "emb.npy", **settings, progress=listener(stop_after=4))
+    second = listener()
+    embed(faces.path, tmp_path / "emb.npy", **settings, progress=second)
+    assert second.started == [("embedding", 7, 4)]
+    assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_path):
     folder = crop_folder(7)
     program = """
 import os, signal, sys
 from ferkit.progress import Silent
-from ferkit.workflows import source_stream
+from ferkit.workflows import faces_of, source_stream
 from ferkit.workflows.embed import embed
+from ferkit.workflows.retrieve import retrieve
 
 class Killer(Silent):
     def advance(self, steps=1, note=""):
@@ -147,3 +166,28 @@ def test_the_sidecar_is_plain_json(crop_folder, run_folder, tmp_path):
     told = json.loads((tmp_path / "emb.json").read_text())
     assert told["encoder"]["name"] == str(run_folder)
     assert (told["count"], told["normalized"], told["faces"]) == (2, True, None)
+
+
+@pytest.mark.skipif(not is_installed("onnx"), reason="ONNX Runtime is not installed")
+def test_a_set_of_int8_says_so_and_can_be_asked(
+    make_face_set, noise_crops, run_folder, one_onnx, tmp_path, monkeypatch, listener
+):
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))
+    crops = noise_crops(100)
+    faces = make_face_set(crops)
+    result = embed(faces.path, tmp_path / "emb.npy", encoder=run_folder, runtime="onnx", precision="int8")
+    made = EmbeddingSet.open(tmp_path / "emb.npy")
+    assert (result.runtime, result.precision) == ("onnx", made.encoder.precision) == ("onnx", "int8")
+    assert len(made.encoder.calibration) == 16
+    Image.fromarray(crops[7]).save(tmp_path / "query.png")
+    told = listener()
+    options = {"aligned": True, "exclude_query": False, "progress": told}
+    found = retrieve(tmp_path / "query.png", tmp_path / "emb.npy", k=1, **options)
+    assert found.hits[0].row == 7
+    assert any("int8" in line for line in told.said)
+
+
+def test_nothing_is_begun_for_a_runtime_that_is_not_there(crop_folder, run_folder, tmp_path):
+    with pytest.raises(InputError, match="--runtime openvino or onnx"):
+        embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, runtime="torch", precision="int8")
+    assert {path.name for path in tmp_path.iterdir()} == {"crops"}

@@ -3,7 +3,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, faces_to_table
 from ferkit.errors import OutputError
 from ferkit.workflows.finding import FaceBatch, Problem
 from ferkit.workflows.staged_vectors import StagedVectors
@@ -93,3 +93,16 @@ def test_a_full_disk_keeps_the_batches_before(tmp_path, file_size_limit):
         raise RuntimeError("as if the error had left the block")
     with StagedVectors(tmp_path / "x.npy", 3, JOB) as staged:
         np.testing.assert_array_equal(staged.vectors(), vectors(1))
+
+
+def test_rows_that_are_known_beforehand_are_not_kept_again(tmp_path):
+    rows = faces_to_table(batch("a", "b", "c").faces)
+    with suppress(KeyboardInterrupt), StagedVectors(tmp_path / "x.npy", 3, JOB, rows=rows) as staged:
+        staged.append(vectors(1, 2), batch("a", "b"))
+        raise KeyboardInterrupt
+    assert "sha256" not in (tmp_path / "x.npy.partial" / "journal.jsonl").read_text()
+    with StagedVectors(tmp_path / "x.npy", 3, JOB, rows=rows) as staged:
+        assert (len(staged), staged.pictures_done) == (2, 2)
+        staged.append(vectors(3), batch("c"))
+        np.testing.assert_array_equal(staged.vectors(), vectors(1, 2, 3))
+        assert staged.table().equals(rows)

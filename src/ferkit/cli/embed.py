@@ -13,6 +13,7 @@ from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.problems import problem_lines
 from ferkit.encoders import DEFAULT_ENCODER
+from ferkit.encoders.runtimes import FLOAT32
 
 if TYPE_CHECKING:
     from ferkit.workflows.embed import EmbedResult
@@ -36,6 +37,18 @@ def embed(
     encoder: EncoderOpt = DEFAULT_ENCODER,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces per pass through the network.")] = 64,
     device: DeviceOpt = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="torch|onnx|openvino",
+            help="What computes the vectors; the last two on the CPU.",
+            show_default="openvino or onnx for 2,000 pictures or more on the CPU, if installed",
+        ),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(metavar="float32|int8", help="int8, on the CPU, is calibrated on the first 300 faces."),
+    ] = FLOAT32,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -49,6 +62,8 @@ def embed(
             encoder=encoder,
             batch_size=batch_size,
             device=device,
+            runtime=runtime,
+            precision=precision,
             progress=progress,
             **options,
         )

@@ -41,6 +41,8 @@ class EncoderStamp:
         dim: length D of a vector.
         crop: name of the template that its faces are aligned to.
         size: height and width in pixels of the image that the network sees.
+        precision: in which its convolutions were computed: ``float32``, ``bfloat16`` (GPUs) or ``int8``.
+        calibration: digest of the faces that fixed the steps of int8; None for the others.
     """
 
     name: str
@@ -48,6 +50,8 @@ class EncoderStamp:
     dim: int
     crop: str
     size: int
+    precision: str = "float32"
+    calibration: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,14 +140,21 @@ class EmbeddingSet:
 def require_same_encoder(a: EncoderStamp, b: EncoderStamp) -> None:
     """Refuse to compare vectors of two encoders.
 
+    float32 and bfloat16 are the same but for noise; int8 is what its calibration makes of it.
+
     Raises:
-        EncoderMismatchError: the weights, the crop template, the input size or the dimension differ.
+        EncoderMismatchError: the weights, the crop template, the input size or the dimension differ, or one is int8
+            and the other is not, or of another calibration.
     """
-    if (a.sha256, a.dim, a.crop, a.size) != (b.sha256, b.dim, b.crop, b.size):
+    if _identity(a) != _identity(b):
         raise EncoderMismatchError(
             f"vectors of {_called(a)} cannot be compared with those of {_called(b)}; "
             f"embed both with one encoder, for example `ferkit embed ... --encoder {a.name}`"
         )
+
+
+def _identity(stamp: EncoderStamp) -> tuple[object, ...]:
+    return stamp.sha256, stamp.dim, stamp.crop, stamp.size, stamp.precision == "int8", stamp.calibration
 
 
 def check_embedding_output(path: Path) -> None:
@@ -235,11 +246,16 @@ def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
 
 def _read_stamp(told: Mapping[str, Any]) -> EncoderStamp:
     texts = {name: str(told[name]) for name in ("name", "sha256", "crop")}
-    return EncoderStamp(**texts, dim=int(told["dim"]), size=int(told["size"]))
+    precision, calibration = str(told.get("precision", "float32")), told.get("calibration")
+    return EncoderStamp(
+        **texts, dim=int(told["dim"]), size=int(told["size"]), precision=precision, calibration=calibration
+    )
 
 
 def _called(stamp: EncoderStamp) -> str:
-    return f"{stamp.name!r} (sha256 {stamp.sha256[:8]}, {stamp.dim}-d, {stamp.size} px of {stamp.crop})"
+    calibration = f" calibrated on {stamp.calibration}" if stamp.calibration else ""
+    network = f"sha256 {stamp.sha256[:8]}, {stamp.precision}{calibration}"
+    return f"{stamp.name!r} ({network}, {stamp.dim}-d, {stamp.size} px of {stamp.crop})"
 
 
 def _broken(path: Path | str, what: str) -> SetError:

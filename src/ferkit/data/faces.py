@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = [
     "Face",
     "crop_sha256",
     "face_from_row",
+    "face_values",
     "faces_to_table",
     "read_table",
     "table_row_to_face",
@@ -126,6 +127,11 @@ def table_row_to_face(table: pa.Table, row: int) -> Face:
     return face_from_row(table.select(FACE_SCHEMA.names).slice(row, 1).to_pylist()[0])
 
 
+def face_values(face: Face) -> dict[str, Any]:
+    """Return a face's fields by name, shared and not copied; `face_from_row` gives the face back."""
+    return {name: getattr(face, name) for name in FACE_SCHEMA.names}
+
+
 def face_from_row(values: Mapping[str, Any]) -> Face:
     """Return the face of a row as parquet or JSON give it, where tuples have become lists."""
     points = {name: None if values[name] is None else tuple(values[name]) for name in ("box", "landmarks")}
@@ -168,7 +174,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def _to_row(face: Face) -> dict[str, Any]:
-    return {name: _utf8(value) if isinstance(value, str) else value for name, value in asdict(face).items()}
+    return {name: _utf8(value) if isinstance(value, str) else value for name, value in face_values(face).items()}
 
 
 def _utf8(text: str) -> str:

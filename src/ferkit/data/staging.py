@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.data.faces import Face, face_from_row
+from ferkit.data.faces import Face, face_from_row, face_values
 
 __all__ = ["Journal", "ShardFiles", "shard_name"]
 
@@ -80,7 +79,7 @@ class Journal:
             "pictures_done": pictures_done,
             "problems": [list(problem) for problem in problems],
             "state": state,
-            "faces": [asdict(face) for face in faces],
+            "faces": [face_values(face) for face in faces],
         }
         self._write(entry)
         self._count(entry)

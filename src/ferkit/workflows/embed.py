@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output
 from ferkit.encoders.encoder import Encoder, load_encoder
-from ferkit.encoders.registry import DEFAULT_ENCODER, load_registry
+from ferkit.encoders.hub import PREFIX
+from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, load_registry
+from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import EncoderMismatchError
 from ferkit.progress import Progress, Silent
 from ferkit.workflows import FACES
@@ -26,7 +31,10 @@ from ferkit.workflows.faces_of import (
     source_paths,
     split_problems,
 )
+from ferkit.workflows.finding import FaceBatch
 from ferkit.workflows.options import FaceOptions
+from ferkit.workflows.reading import prefetched
+from ferkit.workflows.runtimes import Embedding, choose_runtime, open_runtime
 from ferkit.workflows.staged_vectors import StagedVectors
 
 __all__ = ["EmbedResult", "embed", "encoder_stamp"]
@@ -44,6 +52,8 @@ class EmbedResult:
         filtered: sources whose faces were all left out by a filter.
         unreadable: (source, why) of those that cannot be read.
         encoder: name of the encoder.
+        runtime: what computed: ``torch``, ``onnx`` or ``openvino``.
+        precision: in which: ``float32``, ``bfloat16`` (GPUs) or ``int8``.
         seconds: how long it took, without loading the encoder.
         rate: faces per second of this run; what an earlier, killed run had done does not count.
     """
@@ -55,6 +65,8 @@ class EmbedResult:
     filtered: list[str]
     unreadable: list[tuple[str, str]]
     encoder: str
+    runtime: str
+    precision: str
     seconds: float
     rate: float
 
@@ -66,6 +78,8 @@ def embed(
     encoder: str | Path = DEFAULT_ENCODER,
     batch_size: int = 64,
     device: str | None = None,
+    runtime: str | None = None,
+    precision: str = FLOAT32,
     progress: Progress | None = None,
     **options: Any,  # noqa: ANN401
 ) -> EmbedResult:
@@ -77,16 +91,21 @@ def embed(
     Args:
         sources: one face set, or whatever `align` takes.
         out: the ``.npy`` file of the vectors; its two sidecars take the same stem.
-        encoder: a name of models.yaml, a run folder, or a ``.safetensors`` file.
+        encoder: a name of models.yaml, a run folder, a ``.safetensors`` file, or ``hf-hub:user/name[@revision]``.
         batch_size: faces per pass through the network.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
+        runtime: what computes the vectors: ``torch``, or on a CPU ``onnx`` or ``openvino``; None takes one of these for
+            2,000 pictures or more where it is installed.
+        precision: ``float32``, or ``int8`` on a CPU, calibrated on the first 300 faces.
         progress: told of every batch.
         options: how sources are read and which of their faces are taken: fields of
             `ferkit.workflows.options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
         MissingPathError, NoImagesError, NoFaceError: there is nothing to embed.
-        UnknownEncoderError, WeightsError: the encoder cannot be loaded.
+        UnknownEncoderError, WeightsError, HubError: the encoder cannot be loaded.
+        InputError: the runtime is not installed, or does not go with the precision or the device.
+        ConversionError: the encoder cannot be converted for the runtime.
         EncoderMismatchError: the face set is aligned to another template than the encoder's.
         OutputError: ``out`` cannot be written; nothing that was there has changed.
     """
@@ -95,34 +114,56 @@ def embed(
     check_embedding_output(target)
     require_default_faces(paths, "embed")
     stream = open_faces(paths, chosen, device, progress)
-    model = load_encoder(encoder, device)
+    choice = choose_runtime(runtime, precision, device, stream.total)
+    model = load_encoder(encoder, device if choice.runtime == "torch" else "cpu", progress)
     _require_template(stream, model)
-    stamp = encoder_stamp(model, encoder)
-    job = {"fingerprint": stream.fingerprint, "encoder": stamp.sha256, "batch": batch_size}
+    ready = open_runtime(choice, model, stream, progress)
+    stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
+    job = {"fingerprint": stream.fingerprint, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
+    job |= {"precision": stamp.precision, "calibration": stamp.calibration}
     started = time.monotonic()
-    with StagedVectors(target, model.dim, job) as staged:
+    face_set = stream.face_set if isinstance(stream, SetStream) else None
+    with StagedVectors(target, model.dim, job, rows=None if face_set is None else face_set.table) as staged:
         before = len(staged)
-        _embed_all(stream, model, batch_size, staged, progress)
+        _embed_all(_VectorStream(stream, ready, batch_size), staged, progress)
         require_faces(len(staged), staged.problems, paths)
-        faces = str(stream.face_set.path) if isinstance(stream, SetStream) else None
+        faces = None if face_set is None else str(face_set.path)
         EmbeddingSet(staged.vectors(), staged.table(), stamp, faces=faces).save(target)
     seconds = time.monotonic() - started
-    pictures = _pictures(stream, staged.pictures_done)
-    rate = (len(staged) - before) / seconds
-    return EmbedResult(target, len(staged), pictures, *split_problems(staged.problems), stamp.name, seconds, rate)
+    return EmbedResult(
+        target,
+        len(staged),
+        _pictures(stream, staged.pictures_done),
+        *split_problems(staged.problems),
+        stamp.name,
+        ready.runtime,
+        ready.precision,
+        seconds,
+        rate=(len(staged) - before) / seconds,
+    )
 
 
-def encoder_stamp(model: Encoder, given: str | Path) -> EncoderStamp:
+def encoder_stamp(
+    model: Encoder, given: str | Path, precision: str = FLOAT32, calibration: str | None = None
+) -> EncoderStamp:
     """Return what an embedding set keeps of its encoder.
 
-    Its name is one that `load_encoder` finds again: an encoder outside the zoo goes by its absolute path.
+    Its name is one that `load_encoder` finds again: an encoder outside the zoo goes by its absolute path, or on the
+    hub by its repository and commit.
 
     Args:
         model: the loaded encoder.
         given: the name or path that it was loaded by.
+        precision: in which vectors are computed.
+        calibration: digest of the faces that int8 was calibrated on.
     """
-    name = model.name if str(given) in load_registry() else str(Path(given).resolve())
-    return EncoderStamp(name=name, sha256=model.sha256, dim=model.dim, crop=model.crop, size=model.size)
+    if str(given) in load_registry():
+        name = model.name
+    elif isinstance(model.entry, EncoderEntry) and model.entry.weights.kind == "hub":
+        name = f"{PREFIX}{model.entry.weights.repo}@{model.entry.weights.revision}"
+    else:
+        name = str(Path(given).resolve())
+    return EncoderStamp(name, model.sha256, model.dim, model.crop, model.size, precision, calibration)
 
 
 def _require_template(stream: FaceStream, model: Encoder) -> None:
@@ -139,6 +180,59 @@ def _pictures(stream: FaceStream, done: int) -> int:
     return done
 
 
-def _embed_all(stream: FaceStream, model: Encoder, batch_size: int, staged: StagedVectors, progress: Progress) -> None:
+def _embed_all(stream: _VectorStream, staged: StagedVectors, progress: Progress) -> None:
     for batch in followed("embedding", stream, staged.pictures_done, staged.state, len(staged), progress):
-        staged.append(model.embed(batch.crops, batch_size=batch_size), batch)
+        assert isinstance(batch, _VectorBatch)  # noqa: S101 (what this stream gives)
+        staged.append(batch.vectors, batch)
+
+
+@dataclass(frozen=True)
+class _VectorBatch(FaceBatch):
+    """Faces with their vectors, (n, D) float32."""
+
+    vectors: NDArray[np.float32] = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class _VectorStream:
+    """A stream of faces whose vectors are computed ahead of whoever writes them, as its faces are found ahead of that.
+
+    Attributes:
+        faces: the stream.
+        ready: computes the vectors.
+        batch_size: faces per pass through the network.
+    """
+
+    faces: FaceStream
+    ready: Embedding
+    batch_size: int
+
+    @property
+    def total(self) -> float:
+        """Steps of the whole job."""
+        return self.faces.total
+
+    @property
+    def unit(self) -> str:
+        """What `total` counts."""
+        return self.faces.unit
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the faces."""
+        return self.faces.fingerprint
+
+    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+        """Steps that are done at a place in the stream."""
+        return self.faces.steps(pictures_done, state)
+
+    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+        """Yield the batches from a place in the stream on, with their vectors."""
+        return prefetched(self._batches(done, state), ahead=1)
+
+    def _batches(self, done: int, state: Any) -> Generator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+        torch.get_num_threads()  # settles this thread's number, before the detector lowers it for its own
+        for batch in self.faces.batches(done, state):
+            vectors = self.ready.embedder.embed(batch.crops, batch_size=self.batch_size)
+            given = {column.name: getattr(batch, column.name) for column in fields(FaceBatch)}
+            yield _VectorBatch(**given, vectors=vectors)

@@ -7,7 +7,7 @@ at all is left is that an error (`require_faces`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +22,7 @@ from ferkit.workflows import FACES
 from ferkit.workflows.finding import FILTERED, NO_FACE, FaceBatch, filter_of
 from ferkit.workflows.fingerprint import digest, stamp
 from ferkit.workflows.options import FaceOptions
+from ferkit.workflows.reading import prefetched
 from ferkit.workflows.source_stream import SourceStream
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
     "split_problems",
 ]
 
-_ROWS_A_BATCH = 1024
+_ROWS_A_BATCH = 512
 
 
 class FaceStream(Protocol):
@@ -182,7 +183,10 @@ class SetStream:
         return digest([*map(stamp, files), *self.face_set.column("sha256").to_pylist()])
 
     def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
-        """Yield the rows from ``done`` on."""
+        """Yield the rows from ``done`` on; the next are read while one is used."""
+        return prefetched(self._batches(done), ahead=1)
+
+    def _batches(self, done: int) -> Generator[FaceBatch]:
         for first in range(done, len(self.face_set), _ROWS_A_BATCH):
             rows = range(first, min(first + _ROWS_A_BATCH, len(self.face_set)))
             yield FaceBatch(self.face_set.crops(rows), self.face_set.faces(rows), len(rows), [])

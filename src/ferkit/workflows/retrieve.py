@@ -130,7 +130,7 @@ def retrieve(
     found = EmbeddingSet.open(embeddings)
     shown = _query_faces(query, given, device, progress)
     chosen = _choose(shown.faces, face, query, progress)
-    model = _set_encoder(found, Path(embeddings), encoder, device)
+    model = _set_encoder(found, Path(embeddings), encoder, device, progress)
     allowed = _allowed(found.table, shown.faces[chosen], exclude_query, exclude_identity) & _passing(found, given)
     vector = model.embed(shown.crops[[chosen]])
     scores, rows = FlatIndex(found.vectors).query(vector, k, allowed=allowed)
@@ -184,10 +184,12 @@ def _area(face: Face) -> float:
     return (right - left) * (bottom - top)
 
 
-def _set_encoder(found: EmbeddingSet, path: Path, given: str | Path | None, device: str | None) -> Encoder:
+def _set_encoder(
+    found: EmbeddingSet, path: Path, given: str | Path | None, device: str | None, progress: Progress
+) -> Encoder:
     name = given or found.encoder.name
     try:
-        model = load_encoder(name, device)
+        model = load_encoder(name, device, progress)
     except (UnknownEncoderError, MissingPathError) as error:
         if given is not None:
             raise
@@ -195,7 +197,10 @@ def _set_encoder(found: EmbeddingSet, path: Path, given: str | Path | None, devi
             f"{str(path)!r} was made with the encoder {name!r}, which is not there any more;"
             " say where it is with --encoder"
         ) from error
-    require_same_encoder(found.encoder, encoder_stamp(model, name))
+    made = found.encoder
+    require_same_encoder(made, encoder_stamp(model, name, made.precision, made.calibration))
+    if made.precision == "int8":
+        progress.say("the set was embedded in int8 and the query is in float32: scores are off by up to some 0.02")
     return model
 
 

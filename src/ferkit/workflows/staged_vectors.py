@@ -35,17 +35,20 @@ class StagedVectors:
         target: the ``.npy`` file to be.
         dim: length of a vector.
         job: all that decides the result; for another job the folder starts afresh.
+        rows: those of the whole set, where they are known beforehand: each picture is a face then. None keeps the faces
+            of every batch.
     """
 
-    def __init__(self, target: Path, dim: int, job: Mapping[str, Any]) -> None:
+    def __init__(self, target: Path, dim: int, job: Mapping[str, Any], rows: pa.Table | None = None) -> None:
         self._target = target
+        self._rows = rows
         self._dim = dim
         self._folder = target.with_name(f"{target.name}.partial")
         self._journal = Journal(self._folder / _JOURNAL, {"dim": dim, **job})
         self._file: BinaryIO | None = None
 
     def __len__(self) -> int:
-        return self._journal.rows
+        return self._journal.rows if self._rows is None else self._journal.pictures_done
 
     @property
     def pictures_done(self) -> int:
@@ -76,7 +79,8 @@ class StagedVectors:
         """
         with output_errors(self._target):
             self._write(vectors)
-            self._journal.add(batch.faces, batch.problems, self.pictures_done + batch.pictures, batch.state)
+            faces = batch.faces if self._rows is None else []
+            self._journal.add(faces, batch.problems, self.pictures_done + batch.pictures, batch.state)
 
     def vectors(self) -> NDArray[np.float32]:
         """Return all (N, D) vectors, memory-mapped; valid inside the block."""
@@ -86,6 +90,8 @@ class StagedVectors:
 
     def table(self) -> pa.Table:
         """Return the faces' rows, in the order of the vectors."""
+        if self._rows is not None:
+            return self._rows
         faces = self._journal.faces()
         parts = [FACE_SCHEMA.empty_table()]
         while some := list(islice(faces, _TABLE_ROWS)):

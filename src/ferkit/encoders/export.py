@@ -1,0 +1,156 @@
+"""Encoders in formats that other programs read: written, read again, and compared before they are kept."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ferkit._version import __version__
+from ferkit.atomic import atomic_path
+from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
+from ferkit.encoders.graph import CropGraph
+from ferkit.encoders.registry import EncoderCard
+from ferkit.encoders.runtimes import Runtime, require_installed
+from ferkit.encoders.runtimes.engines import Compute, open_onnx, open_openvino, write_onnx, write_openvino
+from ferkit.encoders.runtimes.onnx_model import export_onnx
+from ferkit.encoders.runtimes.parity import Parity, parity_of, require_parity, sample_crops
+from ferkit.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["FORMATS", "UnknownFormatError", "described", "export_encoder", "onnx_of"]
+
+_COMPARED = 32
+
+
+class UnknownFormatError(UnknownNameError):
+    """Not one of FORMATS."""
+
+    kind = "format"
+
+
+class Format(NamedTuple):
+    """How one format is written and read again.
+
+    Attributes:
+        suffix: of the file; empty for a folder.
+        runtime: what must be installed.
+        write: puts an encoder for crops of so many pixels at a path.
+        open: makes of that path what computes vectors.
+    """
+
+    suffix: str
+    runtime: Runtime
+    write: Callable[[Encoder, int, Path], None]
+    open: Callable[[Path], Compute]
+
+
+def export_encoder(encoder: Encoder, path: Path, format: str, side: int) -> Parity:
+    """Write an encoder in another format; nothing is left where it does not give the same vectors.
+
+    Args:
+        encoder: on the CPU.
+        path: file or folder to be; what is there is replaced.
+        format: of `FORMATS`.
+        side: of the crops in pixels.
+
+    Returns:
+        How far the vectors of what was written are from the encoder's own.
+
+    Raises:
+        UnknownFormatError: no such format.
+        InputError: what writes the format is not installed.
+        ConversionError: the network cannot be converted, or gives other vectors then.
+        OutputError: it cannot be written.
+    """
+    if format not in FORMATS:
+        raise UnknownFormatError(format, FORMATS)
+    chosen = FORMATS[format]
+    require_installed(chosen.runtime)
+    with atomic_path(path) as partial:
+        chosen.write(encoder, side, partial)
+        parity = parity_of(encoder, chosen.open(partial), sample_crops(_COMPARED, side))
+        require_parity(parity, f"{encoder.name!r} as {format}")
+    return parity
+
+
+def onnx_of(encoder: Encoder, side: int) -> ModelProto:
+    """Return the encoder as ONNX, with what it is in its metadata.
+
+    Raises:
+        ConversionError: PyTorch's exporter cannot handle the network.
+    """
+    import onnx
+
+    model = export_onnx(CropGraph(encoder, side), side)
+    onnx.helper.set_model_props(model, described(encoder, side))
+    return model
+
+
+def described(encoder: Encoder, side: int) -> dict[str, str]:
+    """Return what an exported file says of itself."""
+    licences = encoder.entry.licences
+    return {
+        "name": encoder.name,
+        "sha256": encoder.sha256,
+        "input": f"(N, {side}, {side}, 3) uint8 RGB, aligned to {encoder.crop}",
+        "output": f"(N, {encoder.dim}) float32, rows of length 1",
+        "licences": "not stated" if licences is None else json.dumps(licences.model_dump()),
+        "ferkit": __version__,
+    }
+
+
+def _write_onnx(encoder: Encoder, side: int, path: Path) -> None:
+    write_onnx(onnx_of(encoder, side), path)
+
+
+def _write_openvino(encoder: Encoder, side: int, folder: Path) -> None:
+    write_openvino(onnx_of(encoder, side), folder)
+
+
+def _write_torchscript(encoder: Encoder, side: int, path: Path) -> None:
+    example = torch.zeros((2, side, side, 3), dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would rather have torch.export, which this format is not
+        graph = CropGraph(encoder, side)
+        traced = torch.jit.trace(graph, (example,), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, str(path), _extra_files=described(encoder, side))
+
+
+def _open_torchscript(path: Path) -> Compute:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]  # nor is trace typed, above
+
+    @torch.inference_mode()
+    def compute(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = module(torch.from_numpy(crops)).numpy()
+        return vectors
+
+    return compute
+
+
+def _write_safetensors(encoder: Encoder, side: int, folder: Path) -> None:
+    folder.mkdir()
+    state = encoder.backbone.state_dict()
+    kernels = (tensor for tensor in state.values() if tensor.is_floating_point() and tensor.ndim > 1)
+    half = all(torch.equal(kernel, kernel.half().float()) for kernel in kernels)
+    card = EncoderCard(**{name: getattr(encoder.entry, name) for name in EncoderCard.model_fields})
+    save_encoder(folder, state, card, center=encoder.center, half=half)
+
+
+FORMATS: Mapping[str, Format] = {
+    "onnx": Format(".onnx", "onnx", _write_onnx, lambda path: open_onnx(path, 1)),
+    "openvino": Format("", "openvino", _write_openvino, lambda path: open_openvino(path, 1)),
+    "torchscript": Format(".pt", "torch", _write_torchscript, _open_torchscript),
+    "safetensors": Format("", "torch", _write_safetensors, lambda path: load_encoder(path, "cpu").embed),
+}
+"""By name. A folder of safetensors is what a run of `ferkit pretrain` leaves, and `load_encoder` takes."""

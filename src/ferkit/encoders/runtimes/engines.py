@@ -1,0 +1,82 @@
+"""ONNX Runtime and OpenVINO: a converted file in, a function from crops to vectors out.
+
+Each call computes on one thread and several calls run side by side: the number of threads never changes a vector.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.encoders.runtimes.onnx_model import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["OPENVINO_FILE", "Compute", "open_onnx", "open_openvino", "write_onnx", "write_openvino"]
+
+Compute = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(N, side, side, 3) uint8 crops to (N, D) vectors of length 1; may be called from several threads."""
+
+OPENVINO_FILE = "model.xml"
+
+
+def write_onnx(model: ModelProto, path: Path) -> None:
+    """Write one ``.onnx`` file with everything in it."""
+    path.write_bytes(model.SerializeToString())
+
+
+def write_openvino(model: ModelProto, folder: Path) -> None:
+    """Make ``folder`` with ``model.xml`` and ``model.bin``, weights in the precision that they have."""
+    import openvino
+
+    folder.mkdir()
+    # Core.read_model and no openvino.convert_model, which reports to its makers.
+    converted = openvino.Core().read_model(model.SerializeToString())
+    for entry in model.metadata_props:
+        converted.set_rt_info(entry.value, ["ferkit", entry.key])
+    openvino.save_model(converted, folder / OPENVINO_FILE, compress_to_fp16=False)
+
+
+def open_onnx(path: Path, threads: int) -> Compute:
+    """Open a file of `write_onnx`; ``threads`` calls may run side by side."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+    def compute(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = session.run([OUTPUT], {INPUT: crops})[0]
+        return vectors
+
+    return compute
+
+
+def open_openvino(folder: Path, threads: int) -> Compute:
+    """Open a folder of `write_openvino`; ``threads`` calls may run side by side."""
+    import openvino
+
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
+    }
+    compiled = openvino.Core().compile_model(folder / OPENVINO_FILE, "CPU", settings)
+    free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+    for _ in range(threads):
+        free.put(compiled.create_infer_request())
+
+    def compute(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        request = free.get()
+        try:
+            return np.array(request.infer([crops])[0])
+        finally:
+            free.put(request)
+
+    return compute

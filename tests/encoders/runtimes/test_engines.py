@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from ferkit.encoders.runtimes.engines import open_onnx, open_openvino, write_onnx, write_openvino
+from ferkit.encoders.runtimes.onnx_model import quantize_onnx
+
+ENGINES = {"onnx": (write_onnx, open_onnx), "openvino": (write_openvino, open_openvino)}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request, onnx_model, tmp_path):
+    """Write a model and open it again."""
+    if request.param == "openvino":
+        pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'ferkit[openvino]'")
+    write, open_file = ENGINES[request.param]
+
+    def use(model):
+        write(model, tmp_path / "x.onnx")
+        return open_file(tmp_path / "x.onnx", 1)
+
+    use.name = request.param
+    return use
+
+
+def test_vectors_are_the_encoders_for_batches_of_any_size(engine, encoder, onnx_model, crops):
+    compute = engine(onnx_model)
+    wanted = encoder.embed(crops)
+    for count in (1, 5, 24):
+        np.testing.assert_allclose(compute(crops[:count]), wanted[:count], atol=1e-5)
+
+
+def test_int8_is_near_and_not_the_same(engine, encoder, onnx_model, crops):
+    vectors = engine(quantize_onnx(onnx_model, crops, first_layer=engine.name == "onnx"))(crops)
+    wanted = encoder.embed(crops)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert (vectors * wanted).sum(axis=1).mean() > 0.98
+    assert np.abs(vectors - wanted).max() > 1e-4
+
+
+def test_a_computed_vector_survives_the_next_call(engine, onnx_model, crops):
+    compute = engine(onnx_model)
+    first = compute(crops[:4])
+    before = first.copy()
+    compute(crops[4:8])
+    np.testing.assert_array_equal(first, before)

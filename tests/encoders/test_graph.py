@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+import torch
+
+from ferkit.encoders.encoder import Encoder, random_encoder
+from ferkit.encoders.graph import CropGraph, _resampling
+from ferkit.encoders.runtimes.parity import sample_crops
+
+
+def test_halving_weighs_pixels_by_their_distance():
+    # A tent of half-width 2 about 1.0 and 3.0 covers the pixel centres 0.5, 1.5, 2.5 by 0.75, 0.75, 0.25.
+    rows = [[3 / 7, 3 / 7, 1 / 7, 0], [0, 1 / 7, 3 / 7, 3 / 7]]
+    torch.testing.assert_close(_resampling(4, 2), torch.tensor(rows))
+
+
+def test_the_same_size_needs_no_resize():
+    assert _resampling(112, 112) is None
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize(("size", "field", "side"), [(32, 112, 128), (32, 32, 40), (48, 32, 33)])
+def test_the_graph_gives_the_encoders_vectors(size, field, side, gray):
+    made = random_encoder("resnet10t", input_size=size)
+    entry = made.entry.model_copy(update={"gray": gray, "field": field, "mean": (0.4, 0.5, 0.6)})
+    encoder = Encoder(entry, made.backbone, center=torch.linspace(-0.1, 0.1, made.dim))
+    crops = sample_crops(3, side)
+    with torch.inference_mode():
+        vectors = CropGraph(encoder, side)(torch.from_numpy(crops)).numpy()
+    np.testing.assert_allclose(vectors, encoder.embed(crops), atol=1e-5)
