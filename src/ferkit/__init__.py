@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from ferkit.workflows.align import align
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
+    from ferkit.workflows.export import export_encoder
     from ferkit.workflows.face_sets import faces_info, filter_faces, merge_faces
     from ferkit.workflows.face_split import split_faces
-    from ferkit.workflows.models import list_encoders
+    from ferkit.workflows.hub import pull_encoder, push_encoder
+    from ferkit.workflows.import_encoder import import_encoder
+    from ferkit.workflows.licences import list_licences
+    from ferkit.workflows.models import encoder_card, list_encoders
     from ferkit.workflows.pretrain import pretrain
+    from ferkit.workflows.probe import probe
     from ferkit.workflows.retrieve import retrieve
     from ferkit.workflows.warp_preview import warp_preview
 
@@ -36,12 +41,19 @@ __all__ = [
     "align",
     "demo",
     "embed",
+    "encoder_card",
+    "export_encoder",
     "faces_info",
     "filter_faces",
+    "import_encoder",
     "list_encoders",
+    "list_licences",
     "load_encoder",
     "merge_faces",
     "pretrain",
+    "probe",
+    "pull_encoder",
+    "push_encoder",
     "retrieve",
     "split_faces",
     "warp_preview",
@@ -51,12 +63,19 @@ _HOMES = {
     "align": "ferkit.workflows.align",
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",
+    "encoder_card": "ferkit.workflows.models",
+    "export_encoder": "ferkit.workflows.export",
     "faces_info": "ferkit.workflows.face_sets",
     "filter_faces": "ferkit.workflows.face_sets",
+    "import_encoder": "ferkit.workflows.import_encoder",
     "list_encoders": "ferkit.workflows.models",
+    "list_licences": "ferkit.workflows.licences",
     "load_encoder": "ferkit.encoders.encoder",
     "merge_faces": "ferkit.workflows.face_sets",
     "pretrain": "ferkit.workflows.pretrain",
+    "pull_encoder": "ferkit.workflows.hub",
+    "push_encoder": "ferkit.workflows.hub",
+    "probe": "ferkit.workflows.probe",
     "retrieve": "ferkit.workflows.retrieve",
     "split_faces": "ferkit.workflows.face_split",
     "warp_preview": "ferkit.workflows.warp_preview",

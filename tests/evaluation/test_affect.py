@@ -106,7 +106,7 @@ def test_faceless_rows_get_the_mean_of_train():
         ({"train_values": np.arange(20.0)}, r"shape \(20,\)"),
         ({"train_values": np.ones((3, 2))}, "do not match"),
         ({"train_identities": ["x"]}, "1 identities"),
-        ({"train_identities": ["x"] * 20}, "1 people cannot make 5"),
+        ({"train_identities": ["x"] * 20}, "1 people cannot make 2"),
         ({"test": np.ones((2, 4))}, "one encoder"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ferkit._version import __version__
-from ferkit.cli import align, demo, embed, faces, models, pretrain, retrieve, warp_preview
+from ferkit.cli import align, demo, embed, faces, models, pretrain, probe, retrieve, warp_preview
 from ferkit.cli.output import err
 from ferkit.errors import FerkitError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("align")(align.align)
 app.command("pretrain")(pretrain.pretrain)
 app.command("embed")(embed.embed)
+app.command("probe")(probe.probe)
 app.command("retrieve")(retrieve.retrieve)
 app.command("warp-preview")(warp_preview.warp_preview)
 app.command("demo")(demo.demo)

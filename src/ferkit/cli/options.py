@@ -36,7 +36,11 @@ SourcesArg = Annotated[
 ]
 EncoderOpt = Annotated[
     str,
-    typer.Option("--encoder", "-e", help="A name of `ferkit models list`, a run folder, or a .safetensors file."),
+    typer.Option(
+        "--encoder",
+        "-e",
+        help="A name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME.",
+    ),
 ]
 DeviceOpt = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="the best one present")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]

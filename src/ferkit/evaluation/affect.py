@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ferkit.errors import InputError
 from ferkit.evaluation.linear import standardise
-from ferkit.evaluation.rows import Rows, check_parts, has_embedding
+from ferkit.evaluation.rows import Rows, check_parts, has_embedding, numbered_groups
 from ferkit.evaluation.splits import identity_split
 
 __all__ = [
@@ -125,8 +125,8 @@ def affect_answers(
         seed: of the choice of the held-out rows.
 
     Raises:
-        InputError: lengths or widths differ, a value is missing or never changes, or there are fewer than five faces
-            or people.
+        InputError: lengths or widths differ, a value is missing or never changes, or there are fewer than two
+            people.
     """
     check_parts(train, train_values, test, None)
     usable, asked = has_embedding(train), has_embedding(test)
@@ -137,7 +137,8 @@ def affect_answers(
         raise InputError(f"{len(train)} training vectors do not match {len(people)} identities")
     known, unknown = standardise(train[usable], test[asked])
     there = [people[row] for row in np.flatnonzero(usable).tolist()]
-    tried = _try(known, values, identity_split([""] * len(there), there, held_out=_HELD_OUT, seed=seed), alphas)
+    parts = max(2, min(_HELD_OUT, len(np.unique(numbered_groups(there)))))
+    tried = _try(known, values, identity_split([""] * len(there), there, held_out=parts, seed=seed), alphas)
     best = min(tried, key=lambda alpha: tried[alpha])
     predicted = np.tile(values.mean(axis=0), (len(test), 1))
     if asked.any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ferkit.errors import InputError
 from ferkit.evaluation.classification import Classification, classification_of
 from ferkit.evaluation.linear import STRENGTHS, linear_answers
-from ferkit.evaluation.rows import Rows, check_parts
+from ferkit.evaluation.rows import Answers, Rows, check_parts
 
 __all__ = ["SHARES", "FewLabelPoint", "few_label_curve", "few_label_rows"]
 
@@ -30,11 +30,13 @@ class FewLabelPoint:
         share: of the labels of train that was asked for, in (0, 1].
         rows: how many labels that were.
         results: one for each seed, each with other rows.
+        predicted: (M,) answers of each seed.
     """
 
     share: float
     rows: int
     results: tuple[Classification, ...]
+    predicted: tuple[Answers, ...] = field(default=(), repr=False, compare=False, metadata={"in_memory": True})
 
     @property
     def accuracy(self) -> float:
@@ -70,17 +72,17 @@ def few_label_curve(
     """
     check_parts(train, train_labels, test, test_labels)
 
-    def result(rows: NDArray[np.int64], seed: int) -> Classification:
+    def result(rows: NDArray[np.int64], seed: int) -> tuple[Classification, Answers]:
         labels = [train_labels[row] for row in rows.tolist()]
         people = None if train_identities is None else [train_identities[row] for row in rows.tolist()]
         found = linear_answers(train[rows], labels, test, train_identities=people, strengths=strengths, seed=seed)
-        return classification_of(test_labels, found.predicted, known=set(labels))
+        return classification_of(test_labels, found.predicted, known=set(labels)), found.predicted
 
     curve = []
     for share in shares:
         drawn = [few_label_rows(train_labels, share, seed=seed) for seed in seeds]
-        results = tuple(result(rows, seed) for rows, seed in zip(drawn, seeds, strict=True))
-        curve.append(FewLabelPoint(share, len(drawn[0]), results))
+        results, answers = zip(*(result(rows, seed) for rows, seed in zip(drawn, seeds, strict=True)), strict=True)
+        curve.append(FewLabelPoint(share, len(drawn[0]), results, answers))
     return curve
 
 

@@ -24,7 +24,7 @@ _TIE = 1e-6
 """Cosines of float32 vectors that differ by less are equal."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Leak:
     """How often a column's value can be told; read it beside ``chance``, and beside pixels and random weights.
 
@@ -34,6 +34,8 @@ class Leak:
         chance: what vectors that hold nothing reach.
         faces: faces that were asked; faceless ones are not, which would pass for discretion.
         values: different values among them.
+        rows: (faces,) which rows of the vectors were asked.
+        hits: (faces,) whether each was told, in [0, 1].
     """
 
     rate: float
@@ -41,6 +43,8 @@ class Leak:
     chance: float
     faces: int
     values: int
+    rows: NDArray[np.intp]
+    hits: NDArray[np.float64]
 
 
 def neighbour_leak(
@@ -160,15 +164,16 @@ def expression_over_identity(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Faces:
-    """The faces that can be used: (N, D) vectors, and (N,) numbers of value, group and person."""
+    """The faces that can be used: (N, D) vectors, and (N,) numbers of value, group, person and row."""
 
     vectors: Rows
     values: NDArray[np.intp]
     groups: NDArray[np.intp]
     people: NDArray[np.intp]
+    rows: NDArray[np.intp]
 
     def at(self, rows: NDArray[np.bool_]) -> _Faces:
-        return _Faces(self.vectors[rows], self.values[rows], self.groups[rows], self.people[rows])
+        return _Faces(self.vectors[rows], self.values[rows], self.groups[rows], self.people[rows], self.rows[rows])
 
 
 def _usable(
@@ -181,7 +186,8 @@ def _usable(
     check_rows(vectors, values=values, identities=identities, groups=alone)
     rows = has_embedding(vectors) & np.array([value is not None for value in values], bool)
     numbers = (numbered_groups(names)[rows] for names in (values, alone, identities))
-    faces = _Faces(vectors[rows], *(np.unique(each, return_inverse=True)[1] for each in numbers))
+    values_of, groups_of, people = (np.unique(each, return_inverse=True)[1] for each in numbers)
+    faces = _Faces(vectors[rows], values_of, groups_of, people, np.flatnonzero(rows))
     different = len(np.unique(faces.values))
     if different < 2:
         raise InputError(f"{different} different values among {rows.sum()} usable faces leave nothing to tell apart")
@@ -194,4 +200,5 @@ def _names(numbers: NDArray[np.intp]) -> list[str]:
 
 def _leak(hits: NDArray[np.float64], chance: float, asked: _Faces, seed: int) -> Leak:
     found = bootstrap_interval(lambda rows: float(hits[rows].mean()), _names(asked.people), seed=seed)
-    return Leak(found.value, (found.low, found.high), chance, len(hits), len(np.unique(asked.values)))
+    values = len(np.unique(asked.values))
+    return Leak(found.value, (found.low, found.high), chance, len(hits), values, asked.rows, hits)

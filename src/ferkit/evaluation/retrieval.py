@@ -127,8 +127,8 @@ def _asked(
         own = people[rows][:, None] == people[gallery]
         if (~own).sum(axis=1).min() < k:
             raise InputError(
-                f"a gallery of {len(gallery)} faces holds fewer than {k} of other people than the query's; "
-                "choose a smaller k"
+                f"a gallery of {len(gallery)} faces, as many of each label, holds fewer than {k} of other people than "
+                "the query's; choose a smaller k, or leave out the rarest label"
             )
         cosines = np.where(own, -np.inf, unit_rows(vectors[rows]) @ units.T)
         right = (numbers[rows][:, None] == numbers[gallery]) & ~own

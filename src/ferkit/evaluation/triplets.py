@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.rows import Rows, has_embedding
 
-__all__ = ["TripletScore", "cross_identity_triplets", "triplet_score"]
+__all__ = ["TripletScore", "TripletTally", "cross_identity_triplets", "triplet_score", "triplet_tally"]
 
 _RESAMPLES = 2000
 
@@ -45,6 +45,59 @@ class TripletScore:
     by_person_interval: tuple[float, float]
     triplets: int
     people: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TripletTally:
+    """Which triplets are right, by the people who take part; everything that `TripletScore` is made of.
+
+    Attributes:
+        people: P names, sorted.
+        anchors: (A,) numbers of the people who give anchors.
+        wins: (A, P) right triplets of each anchor's person and each positive's; a tie counts half.
+        counts: (A, P) how many there are.
+    """
+
+    people: tuple[str, ...]
+    anchors: NDArray[np.intp]
+    wins: Floats
+    counts: Floats
+
+    def accuracies(self, drawn: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return both accuracies for (R, P) multiplicities of people; resamples without a triplet drop out."""
+        right, seen = drawn @ self.wins.T, drawn @ self.counts.T
+        times = np.where(seen > 0, drawn[:, self.anchors], 0)
+        some = times.any(axis=1)
+        right, seen, times = right[some], seen[some], times[some]
+        shares = right / np.where(seen > 0, seen, 1)
+        return (times * right).sum(axis=1) / (times * seen).sum(axis=1), (times * shares).sum(axis=1) / times.sum(
+            axis=1
+        )
+
+    def statistic(self, *, by_person: bool) -> Callable[[NDArray[np.int64]], float]:
+        """Return one of both as a function of people, given by their numbers with repeats; NaN without a triplet."""
+
+        def value(people: NDArray[np.int64]) -> float:
+            found = self.accuracies(np.bincount(people, minlength=len(self.people))[None])[by_person]
+            return float(found[0]) if len(found) else float("nan")
+
+        return value
+
+    def score(self, seed: int = 0) -> TripletScore:
+        """Return both accuracies with their intervals."""
+        count = len(self.people)
+        # How often each person is drawn in each resample: (resamples, people).
+        drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+        over_all, by_person = self.accuracies(np.ones((1, count)))
+        low_high, by_person_low_high = (_middle_95(values) for values in self.accuracies(drawn))
+        return TripletScore(
+            accuracy=float(over_all[0]),
+            interval=low_high,
+            by_person=float(by_person[0]),
+            by_person_interval=by_person_low_high,
+            triplets=int(self.counts.sum()),
+            people=len(self.anchors),
+        )
 
 
 def cross_identity_triplets(
@@ -96,6 +149,12 @@ def triplet_score(
     Raises:
         InputError: lengths differ.
     """
+    tally = triplet_tally(vectors, labels, identities)
+    return None if tally is None else tally.score(seed)
+
+
+def triplet_tally(vectors: Rows, labels: Sequence[str | None], identities: Sequence[str | None]) -> TripletTally | None:
+    """Count the triplets of `triplet_score`, with its arguments and errors; None where the rows hold none."""
     if not len(vectors) == len(labels) == len(identities):
         raise InputError(f"{len(vectors)} vectors, {len(labels)} labels and {len(identities)} identities do not match")
     seen = has_embedding(vectors)
@@ -107,11 +166,11 @@ def triplet_score(
     anchors = np.flatnonzero(np.bincount(looks, minlength=len(people)) > 1)
     if not len(anchors):
         return None
-    wins, counts = _tally(units, who, what, anchors)
-    return _score(wins, counts, anchors, seed) if counts.any() else None
+    wins, counts = _counted(units, who, what, anchors)
+    return TripletTally(tuple(people.tolist()), anchors, wins, counts) if counts.any() else None
 
 
-def _tally(
+def _counted(
     units: Floats, who: NDArray[np.intp], what: NDArray[np.intp], anchors: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
     """Return how many triplets are right (ties count half) and how many there are, both (anchor people, people)."""
@@ -136,32 +195,6 @@ def _right(anchors: Floats, positives: Floats, negatives: Floats) -> Floats:
     for near, far in zip(to_positives, to_negatives, strict=True):
         right += (np.searchsorted(far, near, "left") + np.searchsorted(far, near, "right")) / 2
     return right
-
-
-def _score(wins: Floats, counts: Floats, anchors: NDArray[np.intp], seed: int) -> TripletScore:
-    people = wins.shape[1]
-    # How often each person is drawn in each resample: (resamples, people).
-    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=_RESAMPLES)
-    over_all, by_person = _accuracies(wins, counts, np.ones((1, people)), anchors)
-    low_high, by_person_low_high = (_middle_95(values) for values in _accuracies(wins, counts, drawn, anchors))
-    return TripletScore(
-        accuracy=float(over_all[0]),
-        interval=low_high,
-        by_person=float(by_person[0]),
-        by_person_interval=by_person_low_high,
-        triplets=int(counts.sum()),
-        people=len(anchors),
-    )
-
-
-def _accuracies(wins: Floats, counts: Floats, drawn: NDArray[Any], anchors: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Return both accuracies of `TripletScore` for (R, people) multiplicities; resamples without a triplet drop out."""
-    right, seen = drawn @ wins.T, drawn @ counts.T
-    times = np.where(seen > 0, drawn[:, anchors], 0)
-    some = times.any(axis=1)
-    right, seen, times = right[some], seen[some], times[some]
-    shares = right / np.where(seen > 0, seen, 1)
-    return (times * right).sum(axis=1) / (times * seen).sum(axis=1), (times * shares).sum(axis=1) / times.sum(axis=1)
 
 
 def _middle_95(values: Floats) -> tuple[float, float]:

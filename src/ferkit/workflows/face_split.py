@@ -16,19 +16,16 @@ from numpy.typing import NDArray
 from ferkit._version import __version__
 from ferkit.atomic import flush_to_disk, output_errors, put_in_place, remove
 from ferkit.data.face_set import FaceSet, is_face_set, refuse_foreign
-from ferkit.data.sources.video import VIDEO_SUFFIXES
 from ferkit.errors import InputError, OutputError
+from ferkit.ops.dealing import deal_groups
 from ferkit.progress import Progress, Silent
-from ferkit.workflows.face_rows import codes, picture_of
+from ferkit.workflows.face_rows import codes
 from ferkit.workflows.face_sets import copy_faces, fingerprint
-from ferkit.workflows.grouped_split import deal_groups
+from ferkit.workflows.grouped_split import GROUPINGS, groups_of
 
-__all__ = ["GROUPINGS", "Part", "SplitResult", "split_faces"]
+__all__ = ["Part", "SplitResult", "split_faces"]
 
 Integers = NDArray[np.int64]
-
-GROUPINGS = ("identity", "clip", "source", "none")
-"""What a split can keep together, the coarsest first; where a face lacks one, the next counts."""
 
 _RECORD = "split.json"
 
@@ -94,7 +91,7 @@ def split_faces(
     face_set, out, progress = FaceSet.open(faces), Path(out).resolve(), progress or Silent()
     with output_errors(out):
         _refuse_taken(out, face_set.path, overwrite)
-    groups, ungrouped = _groups(face_set, by)
+    groups, ungrouped = groups_of(face_set.columns(["source", "clip", "identity"]), by)
     _require_groups(face_set, groups, parts, by)
     labels, _ = codes(face_set.column("label"))
     dealt = deal_groups(groups, labels, np.array(list(parts.values())), seed)
@@ -122,19 +119,6 @@ def _check_parts(parts: Mapping[str, float], by: str) -> None:
             raise InputError(f"the share of part {name!r} must be between 0 and 1, not {share:g}")
     if abs(sum(parts.values()) - 1) > 1e-6:
         raise InputError(f"the shares of the parts must add up to 1, not {sum(parts.values()):g}")
-
-
-def _groups(face_set: FaceSet, by: str) -> tuple[Integers, int]:
-    """Number the groups that stay together: (n,) and how many faces lack what ``by`` names."""
-    if by == "none":
-        return np.arange(len(face_set)), 0
-    sources, _ = codes(picture_of(face_set.column("source"), VIDEO_SUFFIXES))
-    groups, lacking = sources, np.zeros(len(sources), np.bool_)
-    for name in ("clip", "identity")[: {"source": 0, "clip": 1, "identity": 2}[by]]:
-        numbers, _ = codes(face_set.column(name))
-        lacking = numbers < 0
-        groups = np.where(lacking, groups, numbers + groups.max(initial=0) + 1)
-    return groups, int(lacking.sum())
 
 
 def _require_groups(face_set: FaceSet, groups: Integers, parts: Mapping[str, float], by: str) -> None:

@@ -32,9 +32,9 @@ from ferkit.encoders.runtimes import (
 from ferkit.errors import InputError, OutputError, UnknownNameError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.progress import Progress
+from ferkit.workflows.cache import cache_folder
 from ferkit.workflows.faces_of import FaceStream
 from ferkit.workflows.fingerprint import digest
-from ferkit.workflows.probe_cache import cache_folder
 
 __all__ = ["AUTOMATIC_FROM", "Chosen", "Embedder", "Embedding", "choose_runtime", "open_runtime"]
 

@@ -1,0 +1,244 @@
+"""How well a network tells expressions once all of its weights have learnt from the labels."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import timm.optim
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from ferkit.data.face_set import FaceSet
+from ferkit.encoders.encoder import Encoder
+from ferkit.errors import InputError
+from ferkit.evaluation.rows import Answers
+from ferkit.ops.grids import affine_matrices, sample, sampling_grid
+from ferkit.ops.losses import class_loss
+from ferkit.progress import Progress, Silent
+
+__all__ = ["Crops", "FineTuneAnswers", "FineTuneSettings", "finetune_answers", "layered_optimizer"]
+
+Crops = FaceSet | NDArray[np.uint8]
+"""Faces to learn from or to judge: a face set, read batch by batch, or (N, H, W, 3) uint8 RGB, memory-mapped or not."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class FineTuneSettings(BaseModel):
+    """How all weights learn (ferkit defaults); the views are mild, since they must leave the expression as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(20, ge=1, description="passes over the training faces; the last one is judged, not the best")
+    batch_size: int = Field(64, ge=2, description="faces a step")
+    lr: float = Field(5e-4, gt=0, description="AdamW's highest rate, of the classifier")
+    layer_decay: float = Field(0.75, gt=0, le=1, description="rate of a layer as a share of the next one's")
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's; spares biases and norms")
+    warmup: Share = Field(0.1, description="share of the steps in which the rate rises, before half a cosine to zero")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over all classes")
+    balance: Literal["none", "softmax"] = Field(
+        "none", description="softmax: balanced softmax (arXiv:2007.10740), for classes of very different frequency"
+    )
+    precision: Literal["float32", "bf16"] = Field("float32", description="of the products; weights stay float32")
+    flip: Share = Field(0.5, description="chance of mirroring")
+    least_scale: float = Field(0.85, gt=0, le=1, description="side of the smallest view as a share of the face's")
+    rotation: float = Field(10.0, ge=0, le=180, description="largest turn either way, degrees")
+    brightness: float = Field(0.2, ge=0, description="largest change either way, deviations of the encoder's input")
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change either way")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FineTuneAnswers:
+    """What the network says of the test part after its last epoch.
+
+    Attributes:
+        predicted: (M,) labels.
+        classes: labels of train, sorted.
+        logits: (M, C) float32, in the order of ``classes``; balanced softmax makes them those of equal frequencies.
+        losses: mean training loss of each epoch.
+    """
+
+    predicted: Answers
+    classes: tuple[str, ...]
+    logits: NDArray[np.float32]
+    losses: tuple[float, ...]
+
+
+def finetune_answers(
+    encoder: Encoder,
+    train: Crops,
+    train_labels: Sequence[str],
+    test: Crops,
+    *,
+    settings: FineTuneSettings | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FineTuneAnswers:
+    """Put a linear layer on the encoder's backbone, train all weights on the labels, and let it judge the test part.
+
+    AdamW with layer-wise decay (arXiv:2106.08254, appendix): the classifier learns at the full rate, every layer below
+    at ``layer_decay`` times the rate of the one above. Nothing is chosen by the test part. The encoder is left as it
+    was; the work is done on its device.
+
+    Args:
+        encoder: a loaded encoder.
+        train: N faces, aligned to the encoder's template.
+        train_labels: N labels, of at least two classes.
+        test: M faces.
+        settings: how to train; the defaults when None.
+        seed: of the classifier, the order of the faces and their views.
+        progress: told of every step.
+
+    Raises:
+        InputError: lengths differ, a label is missing, there is one label alone or nothing to judge, or the loss
+            leaves the finite numbers.
+    """
+    settings = settings or FineTuneSettings()
+    _check(train, train_labels, test)
+    classes = tuple(sorted(set(train_labels)))
+    number = {name: place for place, name in enumerate(classes)}
+    labels = torch.tensor([number[name] for name in train_labels])
+    with _seeded(seed, encoder.center.device):
+        network = _with_classifier(encoder, len(classes))
+        losses = _train(network, encoder, train, labels, settings, seed, progress or Silent())
+        logits = _judge(network, encoder, test, settings)
+    return FineTuneAnswers(np.array(classes, object)[logits.argmax(axis=1)], classes, logits, losses)
+
+
+def layered_optimizer(network: nn.Module, settings: FineTuneSettings) -> torch.optim.AdamW:
+    """Make the AdamW of a timm network with its classifier; each group's ``lr`` is the highest of its layer.
+
+    Biases, norms and what the network itself names in ``no_weight_decay()`` do not decay.
+    """
+    spared: set[str] = getattr(network, "no_weight_decay", set)()
+    groups = timm.optim.param_groups_layer_decay(
+        network, settings.weight_decay, no_weight_decay_list=spared, layer_decay=settings.layer_decay
+    )
+    layers = [{**group, "lr": settings.lr * group["lr_scale"]} for group in groups]
+    return torch.optim.AdamW(layers, lr=settings.lr)
+
+
+def _check(train: Crops, labels: Sequence[str], test: Crops) -> None:
+    if len(train) != len(labels):
+        raise InputError(f"{len(train)} training faces do not match {len(labels)} labels; give one for each")
+    missing = sum(label is None for label in labels)
+    if missing:
+        raise InputError(f"{missing} of {len(labels)} training faces have no label; leave them out")
+    if len(set(labels)) < 2:
+        raise InputError("fine-tuning needs training faces of at least two labels")
+    if not len(test):
+        raise InputError("there is no test face to classify")
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed what draws from the global generators, such as dropout, and leave them as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _with_classifier(encoder: Encoder, classes: int) -> nn.Module:
+    network: Any = copy.deepcopy(encoder.backbone)
+    network.reset_classifier(classes)
+    tuned: nn.Module = network.requires_grad_(True).to(encoder.center.device)
+    return tuned
+
+
+def _train(
+    network: nn.Module,
+    encoder: Encoder,
+    faces: Crops,
+    labels: Tensor,
+    settings: FineTuneSettings,
+    seed: int,
+    progress: Progress,
+) -> tuple[float, ...]:
+    """Train in place, and return the mean loss of each epoch."""
+    device, batch = encoder.center.device, min(settings.batch_size, len(labels))
+    counts = torch.bincount(labels).to(device) if settings.balance == "softmax" else None
+    per_epoch = len(labels) // batch
+    optimizer = layered_optimizer(network, settings)
+    steps = per_epoch * settings.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, settings.warmup))
+    generator = torch.Generator().manual_seed(seed)
+    progress.start("fine-tuning", steps, unit="steps")
+    losses = []
+    network.train()
+    for epoch in range(settings.epochs):
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(labels), generator=generator)[: per_epoch * batch]
+        for drawn in order.view(per_epoch, batch):
+            # In the order of the files, which reads faster; a batch has no order of its own.
+            rows = drawn.sort().values
+            views = _views(encoder.prepare(_read(faces, rows)), settings, generator)
+            loss = class_loss(_logits(network, views, settings), labels[rows].to(device), settings.smoothing, counts)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            optimizer.step()
+            schedule.step()
+            total += loss.detach()
+            progress.advance(note=f"epoch {epoch + 1}")
+        losses.append(total.item() / per_epoch)
+        if not math.isfinite(losses[-1]):
+            raise InputError(f"the loss is no number any more in epoch {epoch + 1}; choose a smaller lr")
+    return tuple(losses)
+
+
+@torch.inference_mode()
+def _judge(network: nn.Module, encoder: Encoder, faces: Crops, settings: FineTuneSettings) -> NDArray[np.float32]:
+    network.eval()
+    parts = [
+        torch.arange(len(faces))[start:][: settings.batch_size] for start in range(0, len(faces), settings.batch_size)
+    ]
+    logits = [_logits(network, encoder.prepare(_read(faces, rows)), settings).cpu() for rows in parts]
+    return np.asarray(torch.cat(logits).numpy())
+
+
+def _logits(network: nn.Module, images: Tensor, settings: FineTuneSettings) -> Tensor:
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        logits: Tensor = network(images)
+    return logits.float()
+
+
+def _read(faces: Crops, rows: Tensor) -> NDArray[np.uint8]:
+    return faces.crops(rows.numpy()) if isinstance(faces, FaceSet) else faces[rows.numpy()]
+
+
+def _views(images: Tensor, settings: FineTuneSettings, generator: torch.Generator) -> Tensor:
+    """Draw a view of each of (B, 3, S, S) prepared images: cut, turn and mirror in one resampling, then the light."""
+    count, size = len(images), images.shape[-1]
+
+    def draw(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+    scale = draw(settings.least_scale, 1)
+    turn = math.radians(settings.rotation)
+    affine = affine_matrices(
+        scale=scale,
+        aspect=torch.ones(count),
+        angle=draw(-turn, turn),
+        shift=(1 - scale)[:, None] * draw(-1, 1, 2),
+        flip=draw(0, 1) < settings.flip,
+    )
+    contrast = draw(1 - settings.contrast, 1 + settings.contrast, 1, 1, 1).to(images.device)
+    light = draw(-settings.brightness, settings.brightness, 1, 1, 1).to(images.device)
+    views = sample(images, sampling_grid(affine.to(images.device), size))
+    middle = views.mean((1, 2, 3), keepdim=True)
+    return torch.lerp(middle, views, contrast).add_(light).contiguous(memory_format=torch.channels_last)
+
+
+def _rate(step: int, steps: int, warmup: float) -> float:
+    """Return the rate as a share of the highest: linear warm-up, then half a cosine to zero."""
+    rising = round(warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

@@ -1,0 +1,304 @@
+"""What a probe found: figures with intervals and how they were made, as a value that can be written and drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.evaluation.classification import Classification
+from ferkit.evaluation.few_labels import FewLabelPoint
+from ferkit.evaluation.intervals import Interval, Statistic
+from ferkit.evaluation.linear import LinearModel
+
+__all__ = [
+    "AffectSection",
+    "AskedFaces",
+    "ClassifierSection",
+    "Comparison",
+    "DataStamp",
+    "EncoderReport",
+    "FewLabelSection",
+    "Figure",
+    "LeakageSection",
+    "ProbeReport",
+    "RetrievalSection",
+    "Section",
+    "TripletSection",
+    "as_json",
+]
+
+FORMAT = 1
+
+_IN_MEMORY: dict[str, Any] = {"in_memory": True}
+"""Metadata of fields that `as_json` leaves out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figure:
+    """One number of one encoder.
+
+    Attributes:
+        name: such as ``accuracy`` or ``valence.ccc``; unique within its section.
+        value: the number, pooled over seeds.
+        interval: its 95 % interval, of a bootstrap over groups; None where there is none.
+        groups: people, or else pictures, that were drawn anew for it.
+        chance: what vectors that hold nothing reach, where that is known.
+        by_seed: the number of each seed, where there are several.
+        statistic: the number as a function of some of its units (rows, or people), for paired intervals.
+        people: whose each unit is.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    groups: int
+    chance: float | None = None
+    by_seed: tuple[float, ...] = ()
+    statistic: Statistic | None = field(default=None, repr=False, metadata=_IN_MEMORY)
+    people: tuple[str | None, ...] = field(default=(), repr=False, metadata=_IN_MEMORY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassifierSection:
+    """What a classifier said of the asked faces: protocols linear, knn and finetune.
+
+    Attributes:
+        protocol: in words, such as "linear probe (L-BFGS), ..."; says all that a figure needs beside it.
+        figures: accuracy, balanced_accuracy and macro_f1; of knn also ``weighted.accuracy`` and so on.
+        result: of the answers of all seeds together: recall of each class, confusion matrix, coverage.
+        chosen: hyper-parameters that were chosen on the held-out part of train, of each fit.
+        true: (seeds * M,) labels of the asked faces, once for each seed.
+        predicted: (seeds * M,) answers; None where there was no face.
+        model: the linear classifier of the last fit, for occlusion maps; None where there is none.
+    """
+
+    protocol: str
+    figures: tuple[Figure, ...]
+    result: Classification
+    chosen: tuple[Mapping[str, Any], ...] = ()
+    true: tuple[str, ...] = field(default=(), repr=False, metadata=_IN_MEMORY)
+    predicted: tuple[str | None, ...] = field(default=(), repr=False, metadata=_IN_MEMORY)
+    model: LinearModel | None = field(default=None, repr=False, metadata=_IN_MEMORY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FewLabelSection:
+    """Accuracy of linear classifiers that know a share of the training labels; ``figures`` has one for each share."""
+
+    protocol: str
+    figures: tuple[Figure, ...]
+    points: tuple[FewLabelPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AffectSection:
+    """Valence and arousal: figures ``valence.ccc``, ``valence.rmse``, ``arousal.ccc``, ``arousal.rmse``.
+
+    Attributes:
+        protocol: in words.
+        figures: as above.
+        chosen: the penalty of each fit.
+        true: (M, 2) valence and arousal of the asked faces that have them.
+        predicted: (M, 2) what regression said.
+    """
+
+    protocol: str
+    figures: tuple[Figure, ...]
+    chosen: tuple[Mapping[str, Any], ...]
+    true: NDArray[np.float64] = field(repr=False, metadata=_IN_MEMORY)
+    predicted: NDArray[np.float64] = field(repr=False, metadata=_IN_MEMORY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RetrievalSection:
+    """Faces that come back, the query's own person excluded: figures ``precision`` and ``mean_average_precision``.
+
+    Attributes:
+        protocol: in words, with k, the galleries and their number.
+        figures: as above.
+        by_class: both, for the queries of each class.
+    """
+
+    protocol: str
+    figures: tuple[Figure, ...]
+    by_class: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TripletSection:
+    """Is another person's same expression nearer than the same person's other one?
+
+    Attributes:
+        protocol: in words.
+        figures: ``accuracy`` and ``by_person`` of cross-identity triplets; or, of triplets that people judged,
+            ``fec.accuracy`` and one for each kind of triplet, ``fec.ONE_CLASS_TRIPLET`` and so on.
+        triplets: compared.
+    """
+
+    protocol: str
+    figures: tuple[Figure, ...]
+    triplets: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeakageSection:
+    """What the vectors tell of other things than expression.
+
+    Attributes:
+        protocol: in words.
+        figures: for each column ``<column>.nearest`` and ``<column>.linear`` (identity first), and
+            ``expression_over_identity`` where labels are known.
+        baselines: the same figures of ``pixels`` and of ``random`` weights of the encoder's network.
+        left_out: figures that the faces do not permit, and why.
+    """
+
+    protocol: str
+    figures: tuple[Figure, ...]
+    baselines: Mapping[str, tuple[Figure, ...]]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+Section: TypeAlias = (
+    ClassifierSection | FewLabelSection | AffectSection | RetrievalSection | TripletSection | LeakageSection
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AskedFaces:
+    """The M faces that an encoder was asked about, for drawing; never in report.json.
+
+    Attributes:
+        labels: M labels after the label map; None where there is none.
+        identities: M people; None where they are not known.
+        vectors: (M, D) float32 of length 1, for cosines; NaN where there was no face.
+        features: (M, D) float32 raw features, for classifiers; NaN where there was no face.
+        crops: gives the (n, H, W, 3) uint8 RGB crops of some of the M rows; None where there are no pictures.
+        features_of: gives the (n, D) raw features of crops; None where there is no network.
+    """
+
+    labels: tuple[str | None, ...]
+    identities: tuple[str | None, ...]
+    vectors: NDArray[np.float32]
+    features: NDArray[np.float32]
+    crops: Callable[[NDArray[np.int64]], NDArray[np.uint8]] | None = None
+    features_of: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncoderReport:
+    """All that was measured of one encoder.
+
+    Attributes:
+        name: what tables and pictures call it.
+        encoder: its name or path; where it is none of ferkit's, the file of the vectors.
+        sha256: of its weights; of plain vectors, of the file.
+        dim: length of a vector.
+        supervision: what it learnt from, as its entry says; None where that is not known.
+        coverage: share of the asked faces that have a vector.
+        sections: by protocol, in the order of `ferkit probe --protocol all`: linear, knn, few-labels, finetune, affect,
+            retrieval, triplets, leakage.
+        asked: the faces, in memory.
+    """
+
+    name: str
+    encoder: str
+    sha256: str
+    dim: int
+    supervision: str | None
+    coverage: float
+    sections: Mapping[str, Section]
+    asked: AskedFaces = field(repr=False, metadata=_IN_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class DataStamp:
+    """Which faces a figure was measured on.
+
+    Attributes:
+        sources: what was named.
+        sha256: digest of the faces, their labels, people and values, in order.
+        faces: rows, faceless ones included.
+        faceless: rows of pictures without a face, whose label is known and whose answer is wrong.
+        people: different identities.
+        without_identity: rows of nobody known.
+        labels: rows of each label, after the label map.
+        unlabelled: rows without one.
+        affect: rows with valence and arousal.
+    """
+
+    sources: tuple[str, ...]
+    sha256: str
+    faces: int
+    faceless: int
+    people: int
+    without_identity: int
+    labels: Mapping[str, int]
+    unlabelled: int
+    affect: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The difference of one figure between two encoders, by the same draws of people.
+
+    Attributes:
+        protocol: key of the section.
+        figure: name of the figure.
+        first: encoder that is subtracted from.
+        second: encoder that is subtracted.
+        difference: first - second with its paired 95 % interval; one that leaves out 0 tells the two apart.
+    """
+
+    protocol: str
+    figure: str
+    first: str
+    second: str
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProbeReport:
+    """A probe as a whole; ``as_json(report)`` is what report.json holds.
+
+    Attributes:
+        data: the faces that were fitted on, and asked as well where ``test`` is None.
+        test: the faces that were asked, where they were named.
+        split: how train and asked faces were told apart, in words.
+        settings: every argument that decides a figure.
+        versions: of ferkit and the libraries that compute.
+        warnings: what a reader should know, one sentence each.
+        skipped: protocols that could not run, and why.
+        encoders: in the order given.
+        comparisons: of the first encoder with each other one.
+        format: version of this shape.
+    """
+
+    data: DataStamp
+    test: DataStamp | None
+    split: str
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...]
+    skipped: Mapping[str, str]
+    encoders: tuple[EncoderReport, ...]
+    comparisons: tuple[Comparison, ...]
+    format: int = FORMAT
+
+
+def as_json(value: Any) -> Any:  # noqa: ANN401 (dataclasses of every kind, and what they hold)
+    """Return a value as JSON knows it: dataclasses as objects without what lives in memory alone, NaN as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        shown = (each for each in fields(value) if not each.metadata.get("in_memory"))
+        return {each.name: as_json(getattr(value, each.name)) for each in shown}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [as_json(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

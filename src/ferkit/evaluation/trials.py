@@ -1,0 +1,122 @@
+"""Which rows a classifier learns from, and which it is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.evaluation.rows import Rows
+from ferkit.evaluation.splits import identity_folds, identity_split
+
+__all__ = ["ProbeRows", "Split", "Trial", "dealt_split", "given_split"]
+
+_HELD_OUT = 5
+"""One person in so many is asked where the others teach."""
+
+Numbers = NDArray[np.int64]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeRows:
+    """N faces, what is known of them, and what one encoder makes of them.
+
+    Attributes:
+        features: (N, D) raw features, for classifiers; a faceless row is not finite.
+        vectors: (N, D) of length 1, for cosines; likewise.
+        labels: N expressions, or None.
+        identities: N people, or None where nobody said.
+        people: N names of what stays together and is drawn anew: the identity, else the clip, else the picture.
+        clips: N clips, or None.
+        affect: (N, 2) valence and arousal, NaN where nobody said.
+    """
+
+    features: Rows
+    vectors: Rows
+    labels: Sequence[str | None]
+    identities: Sequence[str | None]
+    people: Sequence[str]
+    clips: Sequence[str | None]
+    affect: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def at(self, rows: Numbers) -> ProbeRows:
+        """Return some rows, in that order."""
+        lists = (_taken(each, rows) for each in (self.labels, self.identities, self.people, self.clips))
+        labels, identities, people, clips = lists
+        return ProbeRows(self.features[rows], self.vectors[rows], labels, identities, people, clips, self.affect[rows])  # type: ignore[arg-type]  # each list keeps its type
+
+    @property
+    def true_labels(self) -> list[str]:
+        """The labels of rows that all have one."""
+        return [str(label) for label in self.labels]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One fit: the rows of the known faces that it learns from, and which of the asked faces it judges."""
+
+    known: Numbers
+    judged: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """How known and asked faces are told apart; every asked face is judged once for each seed.
+
+    Attributes:
+        asked: (M,) rows of the asked set.
+        seeds: of the fits.
+        trials: those of each seed.
+        words: the same for people.
+    """
+
+    asked: Numbers
+    seeds: tuple[int, ...]
+    trials: tuple[tuple[Trial, ...], ...]
+    words: str
+
+
+def given_split(known: Numbers, asked: Numbers, seeds: Sequence[int]) -> Split:
+    """Learn from rows of one set, and ask rows of another."""
+    trial = Trial(known, np.arange(len(asked)))
+    return Split(asked, tuple(seeds), ((trial,),) * len(seeds), "train and test as given")
+
+
+def dealt_split(
+    rows: Numbers, labels: Sequence[str], people: Sequence[str], seeds: Sequence[int], folds: int, *, known: bool = True
+) -> Split:
+    """Tell known and asked rows of one set apart, so that nobody is on both sides.
+
+    Args:
+        rows: (n,) that may be used.
+        labels: of these n, of which each side has its share.
+        people: of these n.
+        seeds: of the fits, and of the folds where there are several.
+        folds: 1 asks a fifth, the same for all seeds; more ask each fold in turn.
+        known: whether ``people`` are people, for the words alone.
+
+    Raises:
+        InputError: there are fewer people than folds.
+    """
+    whose = "nobody is" if known else "no picture is"
+    if folds == 1:
+        asked = identity_split(labels, people, held_out=max(2, min(_HELD_OUT, len(set(people)))), seed=seeds[0])
+        trial = Trial(rows[~asked], np.arange(int(asked.sum())))
+        words = f"one fifth asked, the rest known; {whose} on both sides"
+        return Split(rows[asked], tuple(seeds), ((trial,),) * len(seeds), words)
+    dealt = [identity_folds(labels, people, folds=folds, seed=seed) for seed in seeds]
+    trials = tuple(
+        tuple(Trial(rows[fold != number], np.flatnonzero(fold == number)) for number in range(folds)) for fold in dealt
+    )
+    return Split(rows, tuple(seeds), trials, f"{folds}-fold cross-validation; {whose} on both sides")
+
+
+def _taken(values: Sequence[T], rows: Numbers) -> list[T]:
+    return [values[row] for row in rows.tolist()]

@@ -1,0 +1,21 @@
+"""The folder of what is computed once: ``$FERKIT_CACHE``, else ``ferkit`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+Every file in it is named by a digest of all that decides it and appears whole, so that the folder can be shared, and
+deleted at any time.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["CACHE_VARIABLE", "cache_folder"]
+
+CACHE_VARIABLE = "FERKIT_CACHE"
+
+
+def cache_folder() -> Path:
+    """Return the folder; it need not exist."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferkit"

@@ -1,0 +1,318 @@
+"""How good is an encoder: linear, kNN, fine-tuned, affect, retrieval, triplets, and what it tells of identity."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferkit._version import __version__
+from ferkit.atomic import atomic_path, output_errors
+from ferkit.errors import InputError, OutputError
+from ferkit.evaluation.intervals import paired_interval
+from ferkit.evaluation.report import Comparison, EncoderReport, Figure, ProbeReport, Section, as_json
+from ferkit.evaluation.rows import coverage
+from ferkit.ops.device import pick_device
+from ferkit.progress import Progress, Silent
+from ferkit.workflows import FACES
+from ferkit.workflows.faces_of import source_paths
+from ferkit.workflows.options import FaceOptions
+from ferkit.workflows.probing.data import ProbeData, open_data, read_label_map, rows_of_table
+from ferkit.workflows.probing.plan import ProbePlan
+from ferkit.workflows.probing.protocols import RUNNERS, Task
+from ferkit.workflows.probing.publish import entry_file, publish_report
+from ferkit.workflows.probing.settings import ALL, ProbeSettings
+from ferkit.workflows.probing.subjects import Subject, open_sources, subjects_of
+from ferkit.workflows.probing.vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
+
+__all__ = ["PAGE", "REPORT", "probe"]
+
+REPORT, PAGE = "report.json", "report.html"
+
+Sources = str | Path | Sequence[str | Path]
+
+
+def probe(
+    encoders: Sources,
+    data: Sources | None = None,
+    *,
+    test: Sources | None = None,
+    protocol: str | Sequence[str] = ALL,
+    out: str | Path | None = None,
+    pictures: bool = True,
+    compare: bool = False,
+    publish: bool = False,
+    label_map: str | Path | dict[str, str] | None = None,
+    batch_size: int = 64,
+    device: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401
+) -> ProbeReport:
+    """Measure frozen encoders on labelled faces.
+
+    Features are computed once for each encoder and face set and kept (`ferkit.workflows.probing.cache`).
+
+    Args:
+        encoders: names of models.yaml, run folders, ``.safetensors`` files, ``pixels``, ``random``, or ``.npy`` files
+            of vectors.
+        data: a face set, or whatever `align` takes; None takes the rows of the first ``.npy`` file, else ``faces``.
+        test: the faces that are asked; None asks people of ``data`` whom the fit has not seen.
+        protocol: names of `ferkit.workflows.probing.settings.PROTOCOLS`; ``all`` runs those that the data permit.
+        out: folder for report.json, report.html and pictures; None writes none.
+        pictures: draw them: confusion, few labels, a map of the vectors, nearest faces, what the decision looks at.
+        compare: add the differences of the first encoder to all others, with paired intervals.
+        publish: write the figures into each encoder's entry.
+        label_map: new names of labels, see `ferkit.workflows.probing.data.read_label_map`.
+        batch_size: faces per pass through a network.
+        device: ``cpu``, ``cuda``, …; None takes the best one present.
+        progress: told of every step.
+        options: fields of `ferkit.workflows.probing.settings.ProbeSettings`, such as ``seeds=3``, and of
+            `ferkit.workflows.options.FaceOptions`, such as ``min_size=40``.
+
+    Raises:
+        InputError: the data do not permit a protocol that was named, or permit none.
+        EncoderMismatchError: faces or vectors do not go with an encoder.
+        OutputError: the report or an entry cannot be written.
+        FerkitError: an encoder or the faces cannot be opened.
+    """
+    names, progress = _listed(encoders), progress or Silent()
+    settings, reading = _parted(options)
+    wanted = _protocols(protocol)
+    _check_settings(settings, names, compare)
+    entries = [entry_file(name) for name in names] if publish else []
+    if out is not None:
+        _check_output(Path(out))
+    renamed = read_label_map(label_map)
+    files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
+    known = _data(data, files, reading, renamed, device, progress)
+    test_file = _test_file(test, names, files)
+    asked = None if test is None else _test(test, test_file, reading, renamed, device, progress)
+    plan = ProbePlan(known, asked, settings)
+    runnable, skipped = _permitted(plan, wanted, device)
+    subjects = subjects_of(open_sources(names, files, device, batch_size, progress), known, asked, test_file, progress)
+    sections = _run(plan, subjects, runnable, skipped, ALL in _split(protocol), device, progress)
+    described = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
+    report = ProbeReport(
+        data=known.stamp(),
+        test=None if asked is None else asked.stamp(),
+        split=_split_words(plan),
+        settings={
+            **asdict(settings),
+            "label_map": renamed,
+            "reading": reading,
+            "protocols": runnable,
+            "device": str(pick_device(device)),
+        },
+        versions=_versions(),
+        warnings=tuple(plan.warnings()),
+        skipped=skipped,
+        encoders=tuple(described),
+        comparisons=tuple(_compared(described, settings.seed)) if compare else (),
+    )
+    if out is not None:
+        _write(report, Path(out), pictures, progress)
+    if publish:
+        publish_report(report, entries)
+    return report
+
+
+def _listed(given: Sources) -> list[str]:
+    return [str(given)] if isinstance(given, str | Path) else [str(each) for each in given]
+
+
+def _parted(options: dict[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
+    """Tell settings of the probe from options of reading."""
+    own = {field.name for field in fields(ProbeSettings)}
+    reading = {name: value for name, value in options.items() if name not in own}
+    usual = FaceOptions(**reading)  # an unknown name is a TypeError here
+    different = {name: value for name, value in asdict(usual).items() if value != getattr(FaceOptions(), name)}
+    return ProbeSettings(**{name: value for name, value in options.items() if name in own}), different
+
+
+def _split(protocol: str | Sequence[str]) -> list[str]:
+    return [name.strip() for given in _listed(protocol) for name in given.split(",")]
+
+
+def _protocols(protocol: str | Sequence[str]) -> list[str]:
+    wanted = _split(protocol)
+    for name in wanted:
+        if name not in RUNNERS and name != ALL:
+            raise InputError(f"there is no protocol {name!r}; choose from {', '.join([*RUNNERS, ALL])}")
+    return list(RUNNERS) if ALL in wanted else [name for name in RUNNERS if name in wanted]
+
+
+def _check_settings(settings: ProbeSettings, names: Sequence[str], compare: bool) -> None:
+    if settings.seeds < 1 or (settings.folds is not None and settings.folds < 1):
+        raise InputError(f"{settings.seeds} seeds and {settings.folds} folds were asked for; give 1 or more of each")
+    if settings.solver not in ("lbfgs", "sgd"):
+        raise InputError(f"there is no solver {settings.solver!r}; choose lbfgs or sgd")
+    if settings.epochs < 1 or settings.lr <= 0 or settings.neighbours < 1 or settings.finetune_epochs < 1:
+        raise InputError("epochs, learning rate and neighbours must be above 0")
+    if not names:
+        raise InputError("there is no encoder to probe; name one, such as contrawarping-r18")
+    if compare and len(names) < 2:
+        raise InputError(f"only {names[0]!r} was given, and a comparison needs two encoders or more")
+
+
+def _check_output(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{str(out)!r} is a file, and a report is a folder; choose another -o")
+
+
+def _data(
+    data: Sources | None,
+    files: Sequence[VectorFile],
+    reading: dict[str, Any],
+    renamed: dict[str, str],
+    device: str | None,
+    progress: Progress,
+) -> ProbeData:
+    """Open the faces that are fitted on: those that were named, else the rows of a file of vectors."""
+    named = None if data is None else _listed(data)
+    if named and is_vector_file(named[0]):
+        same = next((file for file in files if str(file.path) == named[0]), None)
+        if same is None:
+            raise InputError(f"{named[0]!r} holds vectors; give it as what is probed: `ferkit probe {named[0]}`")
+        return rows_of_table(same.table, same.path, reading, renamed)
+    if named is None and files:
+        return rows_of_table(files[0].table, files[0].path, reading, renamed)
+    return open_data(source_paths(named or FACES), reading, renamed, device, progress)
+
+
+def _test_file(test: Sources | None, names: Sequence[str], files: Sequence[VectorFile]) -> VectorFile | None:
+    """Open the vectors of the test faces, where they are a file: of the encoder of the one file that is probed."""
+    if test is None or not is_vector_file(_listed(test)[0]):
+        return None
+    if len(names) != 1 or len(files) != 1:
+        raise InputError(f"{_listed(test)[0]!r} holds the vectors of one encoder; probe one file of vectors with it")
+    opened = open_vectors(Path(_listed(test)[0]))
+    require_one_encoder(files[0], opened)
+    return opened
+
+
+def _test(
+    test: Sources,
+    file: VectorFile | None,
+    reading: dict[str, Any],
+    renamed: dict[str, str],
+    device: str | None,
+    progress: Progress,
+) -> ProbeData:
+    if file is not None:
+        return rows_of_table(file.table, file.path, reading, renamed)
+    return open_data(source_paths(_listed(test)), reading, renamed, device, progress)
+
+
+def _permitted(plan: ProbePlan, wanted: Sequence[str], device: str | None) -> tuple[list[str], dict[str, str]]:
+    """Return the protocols that the data permit; with several wanted, also why others do not run.
+
+    Raises:
+        InputError: a protocol that was named alone cannot run, or none can.
+    """
+    runnable, skipped, problems = [], {}, []
+    for name in wanted:
+        try:
+            RUNNERS[name].check(plan)
+        except InputError as error:
+            skipped[name] = str(error)
+            problems.append(error)
+        else:
+            runnable.append(name)
+    if problems and (len(wanted) < len(RUNNERS) or not runnable):
+        raise problems[0]
+    if len(wanted) == len(RUNNERS) and "finetune" in runnable and pick_device(device).type == "cpu":
+        runnable.remove("finetune")
+        skipped["finetune"] = "all weights learn, which takes long on a CPU; ask for it: --protocol finetune"
+    return runnable, skipped
+
+
+def _run(
+    plan: ProbePlan,
+    subjects: Sequence[Subject],
+    runnable: list[str],
+    skipped: dict[str, str],
+    lenient: bool,
+    device: str | None,
+    progress: Progress,
+) -> list[dict[str, Section]]:
+    """Run every protocol on every encoder; with ``lenient``, one that fails is skipped and says why."""
+    found: list[dict[str, Section]] = [{} for _ in subjects]
+    leaks: dict[str, tuple[Figure, ...]] = {}
+    for name in list(runnable):
+        for sections, subject in zip(found, subjects, strict=True):
+            progress.start(f"{name} of {subject.name}", None)
+            try:
+                sections[name] = RUNNERS[name].run(Task(plan, subject, device, progress, leaks))
+            except InputError as error:
+                if not lenient:
+                    raise
+                skipped[name] = f"{subject.name}: {error}" if len(subjects) > 1 else str(error)
+    if not any(found):
+        raise InputError(f"no protocol could run: {next(iter(skipped.values()))}")
+    return found
+
+
+def _describe(plan: ProbePlan, subject: Subject, sections: dict[str, Section]) -> EncoderReport:
+    source = subject.source
+    try:
+        rows = plan.labelled.asked
+    except InputError:
+        rows = np.arange(len(plan.asked))
+    return EncoderReport(
+        name=subject.name,
+        encoder=source.given,
+        sha256=source.sha256,
+        dim=source.dim,
+        supervision=getattr(source, "supervision", None),
+        coverage=coverage(subject.asked.vectors[rows]),
+        sections=sections,
+        asked=subject.asked_faces(plan.asked, rows),
+    )
+
+
+def _compared(encoders: Sequence[EncoderReport], seed: int) -> Iterator[Comparison]:
+    """Yield the differences of the first encoder to each other, figure by figure, where the same faces were asked."""
+    first, *others = encoders
+    for other in others:
+        for name in first.sections:
+            if name not in other.sections:
+                continue
+            theirs = {figure.name: figure for figure in other.sections[name].figures}
+            for figure in first.sections[name].figures:
+                match = theirs.get(figure.name)
+                if match is None or figure.statistic is None or match.statistic is None:
+                    continue
+                if figure.people != match.people or len(set(figure.people)) < 2:
+                    continue
+                difference = paired_interval(figure.statistic, match.statistic, figure.people, seed=seed)
+                yield Comparison(name, figure.name, first.name, other.name, difference)
+
+
+def _split_words(plan: ProbePlan) -> str:
+    try:
+        return plan.labelled.words
+    except InputError:
+        return "no classifier is fitted"
+
+
+def _versions() -> dict[str, str]:
+    others = ("numpy", "scikit-learn", "timm", "torch")
+    return {"ferkit": __version__, "python": platform.python_version(), **{name: version(name) for name in others}}
+
+
+def _write(report: ProbeReport, out: Path, pictures: bool, progress: Progress) -> None:
+    from ferkit.workflows.probing.figures import draw_figures  # matplotlib loads only here
+    from ferkit.workflows.probing.html import write_page
+
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out / REPORT) as partial:
+        partial.write_text(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    drawn = draw_figures(report, out, progress=progress) if pictures else []
+    write_page(report, drawn, out / PAGE)

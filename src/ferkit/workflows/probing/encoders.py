@@ -1,0 +1,142 @@
+"""Whatever can be probed: encoders, pixels, random weights, and vectors that are there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from ferkit._version import __version__
+from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder
+from ferkit.encoders.hashes import sha256_of
+from ferkit.encoders.registry import load_registry
+from ferkit.encoders.weights import serialize
+from ferkit.evaluation.cosine import unit_rows
+from ferkit.ops.device import pick_device
+from ferkit.progress import Progress
+
+__all__ = ["PIXELS", "RANDOM", "FaceEncoder", "NetworkEncoder", "PixelEncoder", "find_encoder", "random_like"]
+
+PIXELS, RANDOM = "pixels", "random"
+"""Encoders that have learnt nothing, by name: the floor that others stand on."""
+
+Crops = NDArray[np.uint8]
+Vectors = NDArray[np.float32]
+
+
+class FaceEncoder(Protocol):
+    """Turns crops into features, and features into vectors of length 1."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    @property
+    def given(self) -> str:
+        """Name or path by which it is found again."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its weights."""
+
+    @property
+    def key(self) -> str:
+        """All that decides its features."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a feature."""
+
+    @property
+    def crop(self) -> str | None:
+        """The template that its faces are aligned to; None takes any."""
+
+    @property
+    def supervision(self) -> str:
+        """What it learnt from, as in its entry."""
+
+    def features(self, crops: Crops) -> Vectors:
+        """Return the (n, D) raw features of (n, H, W, 3) crops."""
+
+    def unit(self, features: Vectors) -> Vectors:
+        """Return the (n, D) vectors of length 1 whose dot products are cosines."""
+
+
+class NetworkEncoder:
+    """An encoder of the zoo, a run, or with random weights."""
+
+    def __init__(self, network: Encoder, given: str, batch_size: int) -> None:
+        self.network = network
+        self.name = RANDOM if given == RANDOM else network.name
+        self.given = given
+        self.sha256 = network.sha256 or sha256_of(serialize(network.state_dict()))
+        self.dim = network.dim
+        self.crop: str | None = network.crop
+        self.supervision: str = network.entry.supervision
+        self._batch = batch_size
+        entry = network.entry
+        seen = (entry.arch, entry.dim, entry.input_size, entry.field, entry.crop, entry.gray, entry.mean, entry.std)
+        # A GPU computes in bfloat16.
+        self.key = repr((self.sha256, *seen, network.center.is_cuda))
+
+    def features(self, crops: Crops) -> Vectors:
+        """As `FaceEncoder.features`."""
+        return self.network.features(crops, batch_size=self._batch)
+
+    def unit(self, features: Vectors) -> Vectors:
+        """Take the centre off and bring to length 1, as `Encoder.embed` does."""
+        center = self.network.center.cpu().numpy()
+        return np.asarray(unit_rows(np.asarray(features) - center), np.float32)
+
+
+class PixelEncoder:
+    """The central 112 px in gray, at 28 px, less each picture's mean: what can be told without learning anything."""
+
+    name = given = PIXELS
+    sha256 = ""
+    key = f"pixels 28 of 112 {__version__}"
+    dim = 28 * 28
+    crop: str | None = None
+    supervision = "none"
+
+    def features(self, crops: Crops) -> Vectors:
+        """As `FaceEncoder.features`."""
+        top, left = ((side - 112) // 2 for side in crops.shape[1:3])
+        gray = torch.from_numpy(crops[:, top : top + 112, left : left + 112].astype(np.float32)).mean(3)
+        small = F.avg_pool2d(gray[:, None], 4).flatten(1)
+        return np.asarray((small - small.mean(1, keepdim=True)).numpy())
+
+    def unit(self, features: Vectors) -> Vectors:
+        """As `FaceEncoder.unit`."""
+        return np.asarray(unit_rows(np.asarray(features)), np.float32)
+
+
+def find_encoder(
+    name: str | Path, device: str | None, batch_size: int = 64, progress: Progress | None = None
+) -> FaceEncoder:
+    """Load an encoder by its name or path, or take pixels.
+
+    Raises:
+        FerkitError: as `load_encoder`.
+    """
+    if str(name) == PIXELS:
+        return PixelEncoder()
+    network = load_encoder(name, device, progress)
+    given = str(Path(name).resolve()) if Path(name).exists() and str(name) not in load_registry() else str(name)
+    return NetworkEncoder(network, given, batch_size)
+
+
+def random_like(like: NetworkEncoder | None, device: str | None = None, batch_size: int = 64) -> NetworkEncoder:
+    """Return a network with random weights: that of ``like``, shown the same pictures, else ResNet-18 at 64 px."""
+    if like is None:
+        network = random_encoder("resnet18", input_size=64)
+    else:
+        entry = like.network.entry
+        untrained = random_encoder(entry.arch, input_size=entry.input_size)
+        seen = {name: getattr(entry, name) for name in ("field", "crop", "gray", "mean", "std")}
+        network = Encoder(untrained.entry.model_copy(update=seen), untrained.backbone, sha256=untrained.sha256)
+    return NetworkEncoder(network.to(pick_device(device)), RANDOM, batch_size)

@@ -1,0 +1,171 @@
+import math
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from ferkit.encoders.backbones import feature_dim
+from ferkit.encoders.encoder import Encoder, random_encoder
+from ferkit.encoders.registry import EncoderCard
+from ferkit.errors import InputError
+from ferkit.evaluation.classification import classification_of
+from ferkit.evaluation.finetune import FineTuneSettings, finetune_answers, layered_optimizer
+
+QUICK = {"batch_size": 16, "lr": 1e-2, "warmup": 0.0}
+STILL = {"flip": 0.0, "least_scale": 1.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return small("test_resnet")
+
+
+def small(arch):
+    """An untrained encoder that looks at the whole of 32 px crops."""
+    backbone = random_encoder(arch, input_size=32).backbone
+    dim = feature_dim(backbone)
+    card = EncoderCard(name="small", arch=arch, dim=dim, input_size=32, field=32, supervision="none")
+    return Encoder(card, backbone)
+
+
+def squares(count, seed):
+    """Noise with a bright square above or below the middle, where no mirror brings it to the other."""
+    random = np.random.default_rng(seed)
+    crops = random.integers(0, 120, (count, 32, 32, 3), np.uint8)
+    high = random.random(count) < 0.5
+    for crop, top in zip(crops, np.where(high, 4, 20), strict=True):
+        left = random.integers(4, 20)
+        crop[top : top + 8, left : left + 8] += 120
+    return crops, np.where(high, "above", "below").tolist()
+
+
+def test_it_learns_what_is_planted_and_leaves_the_encoder_as_it_was(encoder):
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    (train, labels), (test, truth) = squares(96, 0), squares(40, 1)
+    answers = finetune_answers(encoder, train, labels, test, settings=FineTuneSettings(epochs=8, **QUICK))
+    assert classification_of(truth, answers.predicted).accuracy == 1
+    assert answers.classes == ("above", "below")
+    assert answers.logits.argmax(1).tolist() == [answers.classes.index(label) for label in answers.predicted]
+    assert len(answers.losses) == 8
+    assert answers.losses[-1] < 0.1 < answers.losses[0]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+    assert not encoder.training
+
+
+def test_one_seed_gives_one_answer_whatever_was_drawn_before(encoder):
+    train, labels = squares(32, 0)
+    settings = FineTuneSettings(epochs=1, **QUICK)
+
+    def logits(seed):
+        return finetune_answers(encoder, train, labels, train[:4], settings=settings, seed=seed).logits
+
+    first = logits(0)
+    state = torch.get_rng_state()
+    assert np.array_equal(first, logits(0))
+    assert torch.equal(state, torch.get_rng_state())
+    assert not np.allclose(first, logits(1))
+
+
+def test_the_network_is_shown_what_the_encoder_would_be_shown(encoder):
+    from ferkit.evaluation.finetune import _views
+
+    images = encoder.prepare(squares(4, 0)[0])
+    drawn = torch.Generator().manual_seed(0)
+    torch.testing.assert_close(_views(images, FineTuneSettings(**STILL), drawn), images)
+    mirrored = _views(images, FineTuneSettings(**{**STILL, "flip": 1.0}), drawn)
+    torch.testing.assert_close(mirrored, images.flip(3))
+    # The light moves every pixel of a picture alike; a contrast keeps its mean.
+    lit = _views(images, FineTuneSettings(**{**STILL, "brightness": 0.5}), drawn) - images
+    torch.testing.assert_close(lit, lit[:, :1, :1, :1].expand_as(lit), atol=1e-5, rtol=0)
+    assert lit.abs().max() <= 0.5
+    flat = _views(images, FineTuneSettings(**{**STILL, "contrast": 0.9}), drawn)
+    torch.testing.assert_close(flat.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=1e-5, rtol=0)
+    assert not torch.allclose(flat.std((1, 2, 3)), images.std((1, 2, 3)), rtol=0.05)
+
+
+def test_rates_fall_by_the_layer():
+    network = timm.create_model("resnet10t", num_classes=3)
+    optimizer = layered_optimizer(network, FineTuneSettings(lr=0.8, layer_decay=0.5, weight_decay=0.1))
+    group_of = {id(weight): group for group in optimizer.param_groups for weight in group["params"]}
+    weights = dict(network.named_parameters())
+    assert len(group_of) == len(weights)
+    # Stem, four stages of one block each, classifier: each at half the rate of the next.
+    rates = {
+        **{"conv1.0.weight": 0.025, "layer1.0.conv1.weight": 0.05, "layer2.0.conv1.weight": 0.1},
+        **{"layer3.0.conv1.weight": 0.2, "layer4.0.conv1.weight": 0.4, "fc.weight": 0.8, "fc.bias": 0.8},
+    }
+    assert {name: group_of[id(weights[name])]["lr"] for name in rates} == pytest.approx(rates)
+    decays = {name: group_of[id(weight)]["weight_decay"] for name, weight in weights.items()}
+    assert {name for name, decay in decays.items() if decay} == {n for n, w in weights.items() if w.ndim > 1}
+    assert set(decays.values()) == {0, 0.1}
+
+
+def test_a_transformers_position_embedding_does_not_decay():
+    network = timm.create_model("test_vit", img_size=32, num_classes=2)
+    optimizer = layered_optimizer(network, FineTuneSettings())
+    spared = {id(w) for group in optimizer.param_groups if not group["weight_decay"] for w in group["params"]}
+    assert id(network.pos_embed) in spared
+
+
+@pytest.mark.parametrize(("balance", "apart"), [("none", math.log(3)), ("softmax", 0.0)])
+def test_balanced_softmax_takes_the_frequencies_off(balance, apart):
+    # All faces look alike, so all that can be learnt is that "b" is three times as frequent; that is what the
+    # balanced softmax adds by itself (arXiv:2007.10740, eq. 3), and so the logits stay equal. A layer norm sees a face
+    # by itself, unlike a batch norm; with so steep a decay the classifier alone learns, which has one best point.
+    faces = np.full((32, 32, 32, 3), 120, np.uint8)
+    plain = {"batch_size": 32, "lr": 6e-3, "layer_decay": 0.01, "weight_decay": 0.0, "warmup": 0.0, **STILL}
+    settings = FineTuneSettings(epochs=60, balance=balance, **plain)
+    logits = finetune_answers(small("test_vit"), faces, list("abbb") * 8, faces[:1], settings=settings).logits[0]
+    assert logits[1] - logits[0] == pytest.approx(apart, abs=0.03)
+
+
+def test_products_of_half_precision_come_near(encoder):
+    (train, labels), (test, _) = squares(32, 0), squares(8, 1)
+    found = [
+        finetune_answers(
+            encoder, train, labels, test, settings=FineTuneSettings(epochs=1, precision=precision, **QUICK)
+        )
+        for precision in ("float32", "bf16")
+    ]
+    assert found[1].losses == pytest.approx(found[0].losses, abs=0.05)
+    assert found[1].losses != found[0].losses
+    assert found[1].logits.dtype == np.float32
+
+
+def test_a_face_set_is_read_batch_by_batch(encoder, tmp_path):
+    from ferkit.data.face_set import FaceSet, FaceSetWriter
+    from ferkit.data.faces import Face, crop_sha256
+
+    crops, labels = squares(20, 0)
+    faces = [
+        Face(f"/{row}.png", 1, None, None, None, labels[row], None, None, None, crop_sha256(crop))
+        for row, crop in enumerate(crops)
+    ]
+    with FaceSetWriter(tmp_path / "faces", "ferkit-128", 32, fingerprint="x") as writer:
+        writer.append(crops, faces, pictures_done=20)
+    opened, settings = FaceSet.open(tmp_path / "faces"), FineTuneSettings(epochs=1, **QUICK)
+    of_set = finetune_answers(encoder, opened, labels, opened, settings=settings)
+    assert np.array_equal(of_set.logits, finetune_answers(encoder, crops, labels, crops, settings=settings).logits)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"train_labels": ["a"]}, "4 training faces do not match 1 labels"),
+        ({"train_labels": ["a", "b", None, "a"]}, "1 of 4 training faces have no label"),
+        ({"train_labels": ["a"] * 4}, "at least two labels"),
+        ({"test": np.empty((0, 32, 32, 3), np.uint8)}, "no test face"),
+    ],
+)
+def test_bad_input(encoder, change, words):
+    faces = np.zeros((4, 32, 32, 3), np.uint8)
+    good = {"train": faces, "train_labels": list("abab"), "test": faces}
+    with pytest.raises(InputError, match=words):
+        finetune_answers(encoder, **{**good, **change})
+
+
+def test_a_rate_that_bursts_the_weights_is_named(encoder):
+    train, labels = squares(32, 0)
+    with pytest.raises(InputError, match="smaller lr"):
+        finetune_answers(encoder, train, labels, train, settings=FineTuneSettings(batch_size=16, lr=1e30, epochs=3))

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from ferkit.errors import InputError
+from ferkit.evaluation.occlusion import occlusion_map, patch_count
+
+
+def test_the_region_that_decides_is_found_and_its_worth_is_the_probability_that_it_carried():
+    # The "classifier" says .9 while the dark pixel at (5, 2) is there, and .3 where it is not.
+    crops = np.full((3, 8, 8, 3), 200, np.uint8)
+    crops[:, 5, 2] = 0
+    found = occlusion_map(lambda c: np.where(c[:, 5, 2, 0] == 0, 0.9, 0.3), crops, patch=1 / 4, stride=1 / 4)
+    expected = np.zeros((8, 8))
+    expected[4:6, 2:4] = 0.6  # the one 2 x 2 patch that covers it
+    np.testing.assert_allclose(found.drop, expected)
+    assert found.probability == pytest.approx(0.9)
+    assert found.faces == 3
+
+
+def test_of_the_patches_over_a_pixel_those_with_their_middle_near_it_weigh_more():
+    crops = np.zeros((1, 4, 4, 3), np.uint8)
+    crops[0, 0, 0] = 200
+    # Patches of 3 px begin at 0 and 1; along a side they weigh 1, 2, 1. The one at (0, 0) costs 1, the others nothing.
+    found = occlusion_map(lambda c: (c[:, 0, 0, 0] == 200) + 0.0, crops, patch=3 / 4, stride=1 / 4)
+    along = np.array([1, 2 / 3, 1 / 3, 0])  # at the second pixel 2 of 2 + 1, at the third 1 of 1 + 2
+    np.testing.assert_allclose(found.drop, np.outer(along, along))
+
+
+def test_overlapping_patches_are_averaged_and_faces_too():
+    crops = np.zeros((2, 4, 4, 3), np.uint8)
+    crops[0, 0, 0] = 64  # mean 4, mean of the other 0
+    # Only the first face loses, 1 whenever its corner is covered.
+    found = occlusion_map(lambda c: (c[:, 0, 0, 0] == 64) + 0.0, crops, patch=1 / 2, stride=1 / 4)
+    # Along a side patches begin at 0, 1 and 2. Only the one at (0, 0) costs: half of it over the two faces.
+    np.testing.assert_allclose(found.drop[0], [0.5, 0.25, 0, 0])
+    np.testing.assert_allclose(found.drop[1], [0.25, 0.125, 0, 0])
+    np.testing.assert_allclose(found.drop[2:], 0)
+
+
+def test_a_patch_has_its_faces_own_mean_colour():
+    seen = []
+    crops = np.zeros((2, 4, 4, 3), np.uint8)
+    crops[0] = (10, 20, 30)
+    crops[1, :2] = 100
+
+    def remember(given):
+        seen.append(given.copy())
+        return np.zeros(len(given))
+
+    occlusion_map(remember, crops, patch=1.0, stride=1.0)
+    assert len(seen) == patch_count(4, patch=1.0, stride=1.0) == 2
+    assert np.array_equal(seen[0], crops)
+    assert (seen[1][0] == (10, 20, 30)).all()
+    assert (seen[1][1] == 50).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "stride", "count"), [(8, 1 / 4, 1 / 4, 17), (10, 0.4, 0.3, 10), (7, 1, 1, 2)]
+)
+def test_patches_reach_the_border(size, patch, stride, count):
+    calls = []
+    found = occlusion_map(
+        lambda c: (calls.append(1), np.zeros(len(c)))[1],
+        np.zeros((1, size, size, 3), np.uint8),
+        patch=patch,
+        stride=stride,
+    )
+    assert np.isfinite(found.drop).all()  # no pixel that no patch covers
+    assert len(calls) == patch_count(size, patch=patch, stride=stride) == count
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match="no faces to cover"):
+        occlusion_map(len, np.empty((0, 8, 8, 3), np.uint8))
+    for patch, stride in [(0.1, 0.2), (1.5, 0.2), (0.5, 0)]:
+        with pytest.raises(InputError, match="0 < stride <= patch <= 1"):
+            occlusion_map(len, np.empty((1, 8, 8, 3), np.uint8), patch=patch, stride=stride)
