@@ -6,7 +6,7 @@ from torch import nn
 
 from ferkit.faces.template import TEMPLATE
 from ferkit.methods.byol import Byol, ByolSettings
-from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings
+from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings, ContraWarpingViews
 from ferkit.methods.views import ViewSettings
 from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
@@ -19,7 +19,7 @@ from ferkit.ops.repulsion import (
     warp_repel_loss,
 )
 
-VIEWS = ViewSettings(size=24)
+VIEWS = ContraWarpingViews(size=24)
 
 
 class Tiny(nn.Sequential):
@@ -140,7 +140,7 @@ def test_gap_is_the_cosine_of_positives_less_that_of_warps():
 
 
 def test_warps_without_strength_leave_no_gap():
-    plain = ViewSettings(size=24, scale=(1, 1), aspect=(1, 1), rotation=0, flip=0, jitter=0, gray=0, blur=0)
+    plain = ContraWarpingViews(size=24, scale=(1, 1), aspect=(1, 1), rotation=0, flip=0, jitter=0, gray=0, blur=0)
     method = build(base="simclr", views=plain, warps=WarpSettings(strength=(0, 0)))
     assert method(method.views(batch(), seeded()))["gap"].item() == pytest.approx(0, abs=1e-5)
 
@@ -239,3 +239,9 @@ def test_time_aug_and_face_swap_also_go_with_byol():
 def test_parts_that_do_not_go_with_the_other_settings(settings, says):
     with pytest.raises(ValidationError, match=says):
         ContraWarpingSettings(**settings)
+
+
+def test_one_setting_of_the_views_leaves_the_others_weak():
+    views = ContraWarpingSettings(views={"size": 48}).views
+    assert (views.size, views.scale, views.rotation) == (48, (0.85, 1.0), 5.0)
+    assert ViewSettings().rotation == 12.0

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ferkit.atomic import atomic_path
 from ferkit.errors import InputError
+from ferkit.methods.contrawarping import ContraWarpingViews
 from ferkit.methods.views import ViewMaker, ViewSettings
 from ferkit.methods.warps import KINDS, Kind, Placement, WarpSettings, draw_warps
 from ferkit.ops.grids import sampling_grid
@@ -67,7 +68,7 @@ def warp_preview(
         face_swap: show what SSL-FER's face swap makes of two people or more.
         columns: pictures a row; people at most, in a table of swaps.
         seed: source of all randomness.
-        views: global transforms; the defaults of pre-training when None.
+        views: global transforms; those of ContraWarping when None.
         warps: local warps; the defaults of pre-training when None. Their kind and placement concern the negatives,
             and the animation's placement; the rows of warps show all of them.
         progress: told what the image was taken for.
@@ -91,7 +92,7 @@ def warp_preview(
     if len(paths) != 1:
         raise InputError(f"warps are shown of one picture, not of {len(paths)}; name one, or add --face-swap")
     face = _open_face(paths[0], found, progress)
-    views, warps = views or ViewSettings(), warps or WarpSettings()
+    views, warps = views or ContraWarpingViews(), warps or WarpSettings()
     generator = torch.Generator().manual_seed(seed)
     if path.suffix.lower() == ".gif":
         drawn = [_draw(face, columns, warps, generator, kind) for kind in KINDS]
