@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,9 +106,11 @@ def linear_answers(
         raise InputError(f"{len(train)} training vectors do not match {len(train_identities)} identities")
     people = None if train_identities is None else [train_identities[row] for row in np.flatnonzero(usable).tolist()]
     known, unknown = standardise(train[usable], test[asked])
-    tried = _try(known, labels, _held_out(labels, people, seed), strengths)
-    best = max(tried, key=lambda strength: tried[strength])
-    answers, fitted = np.full(len(test), None, object), _fit(known, labels, best, _EXACT)
+    with _quietly():
+        tried = _try(known, labels, _held_out(labels, people, seed), strengths)
+        best = max(tried, key=lambda strength: tried[strength])
+        fitted = _fit(known, labels, best, _EXACT)
+    answers = np.full(len(test), None, object)
     if asked.any():
         answers[asked] = fitted.predict(unknown)
     return LinearAnswers(answers, best, tried, _model(fitted, *_moments(train[usable])))
@@ -168,29 +173,39 @@ def _model(fitted: Any, mean: NDArray[np.float64], scale: NDArray[np.float64]) -
 
 
 def _try(features: Rows, labels: Labels, held_out: NDArray[np.bool_], strengths: Sequence[float]) -> dict[float, float]:
-    """Return the accuracy on the held-out rows with each strength."""
+    """Return the accuracy on the held-out rows with each strength; the fits run side by side."""
     rest = ~held_out
     if len(np.unique(labels[rest])) < 2:
         raise InputError("without its held-out part, training has rows of one label alone; give faces of more people")
 
-    def judge(strength: float) -> float:
-        return float(
-            np.mean(
-                _fit(features[rest], labels[rest], strength, _ROUGH).predict(features[held_out]) == labels[held_out]
-            )
-        )
+    known, asked = features[rest], features[held_out]
 
-    return {strength: judge(strength) for strength in strengths}
+    def judge(strength: float) -> float:
+        answers = _fit(known, labels[rest], strength, _ROUGH).predict(asked)
+        return float(np.mean(answers == labels[held_out]))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(strengths, pool.map(judge, strengths), strict=True))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Give each fit one thread, and do not warn of one that stopped early.
+
+    Where features outnumber what they tell, the last iterations move weights and no answers. Both settings hold for the
+    whole process, so they enclose all fits.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _fit(features: Rows, labels: Labels, strength: float, tolerance: float) -> Any:  # noqa: ANN401 (scikit-learn has no types)
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    with one_thread(), warnings.catch_warnings():
-        # Where features outnumber what they tell, the last iterations move weights and no answers.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=tolerance).fit(features, labels)
+    return LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=tolerance).fit(features, labels)
 
 
 def _held_out(labels: Labels, identities: Sequence[str | None] | None, seed: int) -> NDArray[np.bool_]:
