@@ -84,7 +84,7 @@ def _licence_fields(entry: EncoderCard) -> dict[str, object]:
 
 def _summary(entry: EncoderCard) -> str:
     return (
-        f"An encoder of facial expressions for [ferkit](https://pypi.org/project/ferkit/) {__version__}: "
+        f"An encoder of facial expressions for ferkit {__version__}: "
         f"`{entry.arch}`, which turns an aligned face into a vector of {entry.dim}. It learnt from "
         f"{LEARNT_FROM[entry.supervision]}."
     )
@@ -102,7 +102,7 @@ def _training(entry: EncoderCard) -> Iterator[str]:
         yield "- none: the weights are random" if entry.supervision == "none" else "- not stated"
         return
     yield f"- method: {trained.method}" + (f" ({entry.paper})" if entry.paper else "")
-    yield f"- data: {trained.data}"
+    yield f"- data: {trained.data or 'not stated'}"
     counts = [f"{number:,} {what}" for what, number in (("faces", trained.faces), ("steps", trained.steps)) if number]
     if counts:
         yield f"- {', '.join(counts)}"
