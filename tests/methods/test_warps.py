@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -28,6 +28,7 @@ def moved(warp, size=128):
 
 
 @settings(max_examples=60)
+@example(kind="tps", placement="landmarks", radius=1.0, strength=1.0, spread=0.3, symmetric=1.0, flip=False, seed=371)
 @given(
     kind=st.sampled_from(list(KINDS)),
     placement=st.sampled_from(["landmarks", "template", "uniform"]),
@@ -39,7 +40,7 @@ def moved(warp, size=128):
     seed=st.integers(0, 10_000),
 )
 def test_no_kind_ever_folds_behind_any_view(kind, placement, radius, strength, spread, symmetric, flip, seed):
-    """The determinant keeps one sign on the exact dense grid and on the coarse one that training uses."""
+    """Wherever a view looks, the warp's own determinant keeps its distance from 0; so does the grid of training."""
     drawn = WarpSettings(
         kind=kind,
         placement=placement,
@@ -59,9 +60,18 @@ def test_no_kind_ever_folds_behind_any_view(kind, placement, radius, strength, s
         shift=torch.tensor([0.1, -0.1]).expand(4, 2),
         flip=torch.tensor(flip).expand(4),
     )
-    for stride, size in ((1, 200), (4, 112)):
-        determinant = jacobian_determinant(warp.bend(sampling_grid(matrices, size), stride))
-        assert ((determinant < 0) if flip else (determinant > 0)).all()
+    # Differences of a dense grid would mix the slopes of two cells of the warp's lattice, so its own are taken.
+    assert (slope_determinant(warp, sampling_grid(matrices, 200)) > 0.199).all()
+    determinant = jacobian_determinant(warp.bend(sampling_grid(matrices, 112), stride=4))
+    assert ((determinant < 0) if flip else (determinant > 0)).all()
+
+
+def slope_determinant(warp, points):
+    """det du/dx of u(x) = x - d(x) at (B, h, w, 2) points, by the chain rule."""
+    points = points.clone().requires_grad_()
+    moved_x, moved_y = (points - warp.at(points)).unbind(-1)
+    (of_x,), (of_y,) = (torch.autograd.grad(one.sum(), points, retain_graph=True) for one in (moved_x, moved_y))
+    return of_x[..., 0] * of_y[..., 1] - of_x[..., 1] * of_y[..., 0]
 
 
 @EVERY_KIND
