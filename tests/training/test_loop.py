@@ -13,6 +13,7 @@ from ferkit.methods.views import ViewSettings
 from ferkit.progress import Silent
 from ferkit.training import checkpoint, trackers
 from ferkit.training.loop import check_settings, train
+from ferkit.training.optimizer import make_optimizer
 from ferkit.training.processes import Processes
 from ferkit.training.schedule import pair_generator
 from ferkit.training.settings import MonitorSettings, TrainSettings
@@ -304,6 +305,26 @@ def test_monitor_looks_every_epoch_and_the_best_stays(tmp_path):
         assert [(row["step"], row["knn"]) for row in csv.DictReader(file)][1] == ("4", "0.5")
     alone, _ = run(tmp_path / "alone", method=Regression(dropout=0.5), settings=settings)
     assert same(alone, method.state_dict())
+
+
+def test_the_best_of_other_data_is_replaced(tmp_path):
+    method = Regression()
+    for data, value in (("easy", 0.9), ("hard", 0.3)):
+        settings = changed(monitor=MonitorSettings(every=4, data=data), epochs=4 if data == "easy" else 8)
+        run(tmp_path, method=method, settings=settings, monitor=lambda encoder, step, value=value: {"knn": value})
+    best = tmp_path / "checkpoints"
+    assert checkpoint.best_value(best, "hard") == 0.3
+    assert checkpoint.best_value(best, "easy") == -float("inf")
+
+
+def test_what_an_optimiser_keeps_is_laid_out_like_its_weights(tmp_path):
+    run(tmp_path)
+    method = learner().to(memory_format=torch.channels_last)
+    found = checkpoint.Learner(method, make_optimizer(method, SETTINGS))
+    checkpoint.load_checkpoint(checkpoint.latest(tmp_path / "checkpoints"), found)
+    kernel = method.backbone[0].weight
+    assert kernel.stride() != kernel.contiguous().stride()
+    assert found.optimizer.state[kernel]["exp_avg"].stride() == kernel.stride()
 
 
 def test_resuming_looks_again_only_at_what_is_new(tmp_path):

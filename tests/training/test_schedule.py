@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ferkit.training.schedule import batches, learning_rate, step_generator
+from ferkit.training.schedule import batches, learning_rate, step_generator, step_seed
 
 
 def test_rate_rises_linearly_then_falls_by_a_cosine():
@@ -40,6 +40,7 @@ def test_generators_depend_on_seed_step_and_process():
 
     assert draw(0, 5, 0) == draw(0, 5, 0)
     assert len({tuple(draw(*key)) for key in [(0, 5, 0), (1, 5, 0), (0, 6, 0), (0, 5, 1)]}) == 4
+    assert len({step_seed(0, 5, use=use) for use in (0, 1, 2)}) == 3
 
 
 def test_weights_say_how_often_a_face_is_drawn():

@@ -22,6 +22,7 @@ from ferkit.errors import InputError
 from ferkit.evaluation.rows import Answers
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
 from ferkit.ops.losses import class_loss
+from ferkit.ops.schedules import warmup_cosine
 from ferkit.progress import Progress, Silent
 
 __all__ = ["Crops", "FineTuneAnswers", "FineTuneSettings", "finetune_answers", "layered_optimizer"]
@@ -148,7 +149,10 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def _with_classifier(encoder: Encoder, classes: int) -> nn.Module:
     network: Any = copy.deepcopy(encoder.backbone)
-    network.reset_classifier(classes)
+    if hasattr(network, "reset_classifier"):
+        network.reset_classifier(classes)
+    else:  # no network of timm's
+        network = nn.Sequential(network, nn.Linear(encoder.dim, classes))
     tuned: nn.Module = network.requires_grad_(True).to(encoder.center.device)
     return tuned
 
@@ -168,7 +172,7 @@ def _train(
     per_epoch = len(labels) // batch
     optimizer = layered_optimizer(network, settings)
     steps = per_epoch * settings.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, settings.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, settings.warmup))
     generator = torch.Generator().manual_seed(seed)
     progress.start("fine-tuning", steps, unit="steps")
     losses = []
@@ -234,11 +238,3 @@ def _views(images: Tensor, settings: FineTuneSettings, generator: torch.Generato
     views = sample(images, sampling_grid(affine.to(images.device), size))
     middle = views.mean((1, 2, 3), keepdim=True)
     return torch.lerp(middle, views, contrast).add_(light).contiguous(memory_format=torch.channels_last)
-
-
-def _rate(step: int, steps: int, warmup: float) -> float:
-    """Return the rate as a share of the highest: linear warm-up, then half a cosine to zero."""
-    rising = round(warmup * steps)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

@@ -73,19 +73,20 @@ def save_checkpoint(folder: Path, learner: Learner, keep: int = 2) -> Path:
     return final
 
 
-def save_best(folder: Path, learner: Learner, value: float) -> None:
-    """Write ``folder/best`` for the highest value of the monitor so far, in the place of the one before.
+def save_best(folder: Path, learner: Learner, value: float, data: str | None) -> None:
+    """Write ``folder/best`` for the highest value of the monitor on ``data`` so far, in the place of the one before.
 
     Raises:
         TrainingError, OutputError: as `save_checkpoint`.
     """
-    _write(folder / BEST, learner, {"value": value})
+    _write(folder / BEST, learner, {"value": value, "data": data})
 
 
-def best_value(folder: Path) -> float:
-    """The value that `save_best` came with; minus infinity where there is none."""
+def best_value(folder: Path, data: str | None) -> float:
+    """The value that `save_best` came with; minus infinity where there is none, or one on other data."""
     state = folder / BEST / _STATE
-    return float(json.loads(state.read_text())["value"]) if state.exists() else -float("inf")
+    found = json.loads(state.read_text()) if state.exists() else {}
+    return float(found["value"]) if found.get("data") == data and "value" in found else -float("inf")
 
 
 def load_checkpoint(path: Path, learner: Learner) -> None:
@@ -98,6 +99,7 @@ def load_checkpoint(path: Path, learner: Learner) -> None:
     try:
         state = json.loads((path / _STATE).read_text())
         learner.optimizer.load_state_dict(_join(load_file(path / _OPTIMIZER), state["optimizer"]))
+        _lay_out_like_weights(learner.optimizer)
         if learner.scaler is not None:
             learner.scaler.load_state_dict(state["scaler"])
         learner.step = int(state["step"])
@@ -203,6 +205,14 @@ def _damaged(path: Path, error: Exception) -> TrainingError:
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Lay channels_last weights out as safetensors wants them."""
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _lay_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Undo `_contiguous` for what an optimiser keeps of a weight: it is fast where both are laid out alike."""
+    for weight, slots in optimizer.state.items():
+        for name, value in slots.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                slots[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

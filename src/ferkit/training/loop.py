@@ -154,7 +154,11 @@ class _Run:
             load_checkpoint(checkpoint, self.learner)
         if settings.compile:
             self.learner.method.compile()
-        self.model, self.optimizer = self.accelerator.prepare(self.learner.method, self.learner.optimizer)
+        # The optimiser's state is where torch wants it. Moved by accelerate, AdamW's step counts would be on the GPU,
+        # and each step would wait for all of them.
+        self.model, self.optimizer = self.accelerator.prepare(
+            self.learner.method, self.learner.optimizer, device_placement=[True, False]
+        )
         self.metrics = MetricsFile(run / "metrics.csv", self.learner.step) if processes.first else None
         self.looks = MetricsFile(run / "monitor.csv", self.learner.step) if processes.first and monitor else None
 
@@ -235,13 +239,12 @@ class _Run:
         rank, passes = self.processes.rank, self.settings.accumulate
         generator = step_generator(self.settings.seed, self.step, rank)
         # What networks draw themselves, such as dropout, so that it follows from the step as well.
-        torch.manual_seed(step_seed(self.settings.seed, self.step, rank))
+        torch.manual_seed(step_seed(self.settings.seed, self.step, rank, use=2))
         found: list[dict[str, Tensor]] = []
         for number, part in enumerate(_parts(batch, passes)):
             views = self.trainable.views(part, generator)
             with nullcontext() if number == passes - 1 else self.accelerator.no_sync(self.model):
-                with self.accelerator.autocast():
-                    figures: dict[str, Tensor] = self.model(views)
+                figures: dict[str, Tensor] = self.model(views)  # under accelerate's autocast
                 self.accelerator.backward(figures["loss"] / passes)
             found.append({name: value.detach() for name, value in figures.items()})
         return {name: torch.stack([figures[name] for figures in found]).mean(0) for name in found[0]}
@@ -289,8 +292,9 @@ class _Run:
             self.encoder.train(was_training)
         self._record(self.looks, figures)
         self.progress.say(f"step {self.step}: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
-        if (value := figures.get(BEST_BY)) is not None and value > best_value(self.run / "checkpoints"):
-            save_best(self.run / "checkpoints", self.learner, value)
+        data = self.settings.monitor.data
+        if (value := figures.get(BEST_BY)) is not None and value > best_value(self.run / "checkpoints", data):
+            save_best(self.run / "checkpoints", self.learner, value, data)
 
     def _save(self) -> None:
         save_checkpoint(self.run / "checkpoints", self.learner, self.settings.checkpoints)

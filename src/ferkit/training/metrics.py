@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TextIO
 
-from ferkit.atomic import output_errors
+from ferkit.atomic import atomic_path, output_errors
 
 __all__ = ["MetricsFile"]
 
@@ -15,28 +16,39 @@ class MetricsFile:
     """Appends one row at a time; opened at a step, it drops the rows that a killed run wrote beyond it."""
 
     def __init__(self, path: Path, step: int) -> None:
-        """Keep the rows of ``path`` up to ``step`` and append after them."""
+        """Keep the rows of ``path`` up to ``step`` and append after them.
+
+        Raises:
+            OutputError: as `append`.
+        """
         self.path = path
         kept = [row for row in self._read() if int(row["step"]) <= step]
-        with output_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-        for row in kept:
-            self.append(row)
+        self._columns = list(kept[0]) if kept else []
+        self._write(kept)
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Write one row; the first one decides the columns.
+        """Write one row; a figure that the rows before it lack, such as that of a new monitor, is a further column.
 
         Raises:
             OutputError: the disk is full or the file cannot be written.
         """
+        if more := [name for name in row if name not in self._columns]:
+            self._columns += more
+            self._write(self._read())
+        with output_errors(self.path), self.path.open("a", newline="") as file:
+            self._writer(file).writerow(row)
+
+    def _write(self, rows: Iterable[Mapping[str, object]]) -> None:
         with output_errors(self.path):
-            new = not self.path.exists()
-            with self.path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
-                if new:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self.path) as partial, partial.open("w", newline="") as file:
+                writer = self._writer(file)
+                if self._columns:
                     writer.writeheader()
-                writer.writerow(row)
+                writer.writerows(rows)
+
+    def _writer(self, file: TextIO) -> csv.DictWriter[str]:
+        return csv.DictWriter(file, fieldnames=self._columns, restval="", lineterminator="\n")
 
     def _read(self) -> list[dict[str, str]]:
         if not self.path.exists():

@@ -33,7 +33,7 @@ class Faces(Protocol):
 def read_ahead(faces: Faces, order: Iterable[Drawn], device: torch.device) -> Iterator[dict[str, Tensor]]:
     """Yield batches on ``device``, reading the next one in a thread.
 
-    For a GPU the thread leaves them in page-locked memory, from which the copy runs beside the computation.
+    For a GPU the thread leaves them in page-locked memory, so that the host need not wait for the copy.
     """
     pin = device.type == "cuda"
     with ThreadPoolExecutor(1) as reader:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ferkit.ops.schedules import warmup_cosine
+
 __all__ = ["batches", "learning_rate", "pair_generator", "step_generator", "step_seed"]
 
 
@@ -21,10 +23,7 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
         peak: highest rate.
         warmup: share of the steps that rise.
     """
-    rising = round(warmup * steps)
-    if step < rising:
-        return peak * (step + 1) / rising
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+    return peak * warmup_cosine(step, steps, warmup)
 
 
 def batches(
@@ -62,9 +61,9 @@ def _epoch_order(count: int, weights: NDArray[np.float64] | None, random: np.ran
     return random.permutation(order[ends.searchsorted(marks, side="right").clip(max=count - 1)])
 
 
-def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """A number below 2**63 that depends on the run's seed, the step and the process alone."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]) >> 1
+def step_seed(seed: int, step: int, rank: int = 0, use: int = 0) -> int:
+    """A number below 2**63 that depends on the run's seed, the step, the process and what it is for alone."""
+    return int(np.random.SeedSequence([seed, step, rank, use]).generate_state(1, np.uint64)[0]) >> 1
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:

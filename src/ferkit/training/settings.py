@@ -41,7 +41,7 @@ class TrainSettings(BaseModel):
     ema: float = Field(0, ge=0, lt=1, description="decay of the average of weights that becomes the encoder; 0: none")
     precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision of the forward pass")
     sync_bn: bool = Field(True, description="batch norm takes its statistics over all processes")
-    channels_last: bool = Field(True, description="memory layout of images and kernels")
+    channels_last: bool = Field(True, description="memory layout of kernels, which the activations follow")
     compile: bool = Field(False, description="torch.compile the method's forward pass")
     seed: int = Field(0, ge=0, description="source of all randomness")
     checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints")

@@ -28,7 +28,9 @@ def finetune_section(plan: ProbePlan, subject: Subject, progress: Progress) -> C
         raise InputError(f"{subject.name!r} is no network with faces to see, so nothing can be fine-tuned")
     network, split = subject.source.network, plan.labelled
     settings = FineTuneSettings(
-        epochs=plan.settings.finetune_epochs, balance="softmax" if plan.settings.balance else "none"
+        epochs=plan.settings.finetune_epochs,
+        balance="softmax" if plan.settings.balance else "none",
+        precision="bf16" if network.center.is_cuda else "float32",
     )
 
     def fit(trial: Trial, seed: int) -> Fitted:
@@ -48,5 +50,8 @@ def finetune_section(plan: ProbePlan, subject: Subject, progress: Progress) -> C
         return Fitted(places)
 
     how = "balanced softmax" if plan.settings.balance else "cross entropy"
-    protocol = f"fine-tuning of all weights ({settings.epochs} epochs, layer decay {settings.layer_decay:g}, {how})"
+    protocol = (
+        f"fine-tuning of all weights ({settings.epochs} epochs, layer decay {settings.layer_decay:g}, {how},"
+        f" {settings.precision})"
+    )
     return classifier_section(protocol, subject.known, subject.asked, split, fit)
