@@ -201,7 +201,11 @@ def test_a_look_shows_neutral_faces_and_flows():
     assert [picture.mean().item() for picture in (a, b, neutral, other)] == pytest.approx([0.2, 0.6, 0.2, 0.6])
     assert flow.min() == 1  # no motion is white
     torch.testing.assert_close(rebuilt, other)
-    assert len(identity().pictures(views)) == 6
+
+
+def test_one_process_looks_at_identities_without_the_others(monkeypatch):
+    monkeypatch.setattr("ferkit.methods.cycleface.gather_rows", lambda rows: pytest.fail("waits for the others"))
+    assert len(identity().pictures(even_views(0.2, 0.6))) == 6
 
 
 def test_flows_are_small_at_first_and_of_sixteen_pixels():

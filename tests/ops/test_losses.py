@@ -110,6 +110,12 @@ def test_balanced_softmax_of_even_counts_is_softmax():
     torch.testing.assert_close(class_loss(logits, label, counts=torch.full((3,), 7)), class_loss(logits, label))
 
 
+def test_balanced_softmax_takes_more_faces_than_half_precision_counts_to():
+    logits, label, counts = vectors(2, 2).half(), torch.tensor([0, 1]), torch.tensor([134_415, 3_803])
+    expected = class_loss(logits.float(), label, counts=counts)
+    torch.testing.assert_close(class_loss(logits, label, counts=counts), expected)
+
+
 def test_balanced_softmax_takes_a_class_without_faces():
     loss = class_loss(vectors(2, 3), torch.tensor([0, 1]), smoothing=0.1, counts=torch.tensor([5, 3, 0]))
     assert loss.isfinite()

@@ -70,7 +70,7 @@ def carry_anchors(landmarks: Tensor, crop_size: int = CROP_SIZE) -> Tensor:
     """
     template = _homogeneous(_face_coordinates(torch.tensor(TEMPLATE), crop_size))
     weights = _homogeneous(anchor_points(crop_size=crop_size)) @ torch.linalg.pinv(template)
-    carried: Tensor = weights.to(landmarks) @ _face_coordinates(landmarks, crop_size)
+    carried: Tensor = weights.to(landmarks, non_blocking=True) @ _face_coordinates(landmarks, crop_size)
     return carried.clamp(-1, 1)
 
 

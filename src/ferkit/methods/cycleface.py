@@ -214,11 +214,11 @@ class CycleFace(Method[CycleFaceSettings]):
         flow, back = self.flow(encoder(faces))
         return _Cycle(faces, flow, back, self.generator(faces, flow, noise))
 
-    def _through_mean_face(self, cycle: _Cycle) -> tuple[Tensor, Tensor]:
-        """The (1, 3, S, S) mean face of all processes' batches, and the 2 B neutral faces drawn from it."""
+    def _through_mean_face(self, cycle: _Cycle, together: bool = True) -> tuple[Tensor, Tensor]:
+        """The (1, 3, S, S) mean face, and the 2 B neutral faces drawn from it; ``together`` over all processes."""
         code = self.backbone(cycle.faces)
         nobody = self.renormalise(self.generator.stem(cycle.neutral)[-1], code, put_in=False)
-        mean = gather_rows(nobody).mean(0, keepdim=True)
+        mean = (gather_rows(nobody) if together else nobody).mean(0, keepdim=True)
         features = self.generator.stem(mean)[-1].expand(len(code), -1, -1, -1)
         return mean, self.renormalise(features, code, put_in=True)
 
@@ -236,13 +236,16 @@ class CycleFace(Method[CycleFaceSettings]):
 
     @torch.no_grad()
     def pictures(self, views: Views) -> list[Tensor]:
-        """Each face and its partner, the face's neutral and mean face, its flow, and the face drawn anew."""
+        """Each face and its partner, the face's neutral and mean face, its flow, and the face drawn anew.
+
+        One process may call this alone: nothing of the others is waited for.
+        """
         shown = [views.a, views.b]
         identity = self.settings.stage == "identity"
         cycle = self._to_neutral(views, 0, self.expression if identity else self.backbone)
         count = len(views.a)
         if identity:
-            mean, neutral = self._through_mean_face(cycle)
+            mean, neutral = self._through_mean_face(cycle, together=False)
             shown += [cycle.neutral[:count], mean.expand_as(views.a), neutral[:count]]
         else:
             neutral = _swapped(cycle.neutral)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ferkit.methods.draws import PositiveRange, chance, uniform
 from ferkit.methods.parts.contrast import Described, Mixed
 from ferkit.ops.blur import gaussian_blur
-from ferkit.ops.colour import LUMA, apply_colour, jitter_matrices, normalise_after
+from ferkit.ops.colour import apply_colour, jitter_matrices
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
 
-__all__ = ["ViewMaker", "ViewSettings", "Views", "to_float"]
+__all__ = ["ViewMaker", "ViewSettings", "Views", "as_pictures", "to_float"]
 
 _CHUNK = 16
 """Faces that are worked on at a time: few enough for their pixels to stay in a core's cache between the operations."""
@@ -65,18 +67,47 @@ def to_float(crops: Tensor) -> Tensor:
     return crops.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
+def as_pictures(views: Tensor, settings: ViewSettings) -> NDArray[np.uint8]:
+    """Turn (B, 3, S, S) normalised views into (B, S, S, 3) pictures, for eyes."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (settings.mean, settings.std))
+    pixels = ((views.float().cpu() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).numpy()
+
+
 @dataclass(frozen=True)
 class Transforms:
-    """Global transforms of B views, as drawn: (B, 2, 3) affine maps, (B,) blur widths and (B,) colour factors."""
+    """Global transforms of B views, as drawn.
+
+    Attributes:
+        affine: (B, 2, 3) maps from view to face coordinates.
+        sigma: (B,) widths of the blur in pixels, 0 for none.
+        matrix: (B, 3, 3) what becomes of a pixel in [0, 1], normalisation included.
+        about: (B, 3, 3) what is added of the view's mean colour.
+        offset: (B, 3) what is added to all.
+    """
 
     affine: Tensor
     sigma: Tensor
-    colour: dict[str, Tensor]
+    matrix: Tensor
+    about: Tensor
+    offset: Tensor
 
     def to(self, device: torch.device) -> Transforms:
         """The same transforms on ``device``, but for the blur's widths, which decide on the host what is blurred."""
-        colour = {name: values.to(device) for name, values in self.colour.items()}
-        return Transforms(self.affine.to(device), self.sigma, colour)
+        affine, *colour = (
+            part.to(device, non_blocking=True) for part in (self.affine, self.matrix, self.about, self.offset)
+        )
+        return Transforms(affine, self.sigma, *colour)
+
+    def rows(self, rows: slice) -> Transforms:
+        """The transforms of some of the views."""
+        parts = (self.affine, self.sigma, self.matrix, self.about, self.offset)
+        return Transforms(*(part[rows] for part in parts))
+
+    def recolour(self, planes: Tensor, mean: Tensor, white: float = 1.0, out: Tensor | None = None) -> Tensor:
+        """Change the colours of (B, 3, H, W) views of (B, 3) means, whose values reach up to ``white``."""
+        offset = torch.baddbmm(self.offset[:, :, None], self.about / white, mean[:, :, None])[:, :, 0]
+        return apply_colour(planes, self.matrix / white, offset, out=out)
 
 
 class ViewMaker:
@@ -106,37 +137,28 @@ class ViewMaker:
 
     def _of_pictures(self, crops: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
         view = torch.empty(len(crops), 3, self.settings.size, self.settings.size)
-        # Contrast turns about a picture's gray: its offset is that of a white picture, times the gray.
-        matrix, offset = jitter_matrices(**drawn.colour, mean=torch.ones(len(crops), 3))
         for start in range(0, len(crops), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            grid = self._grid(drawn.affine[rows], warp and warp.rows(rows))
-            planes, mean = sample_pictures(crops[rows], grid, drawn.sigma[rows])
-            gray = mean @ mean.new_tensor(LUMA) / 255
-            recolour = self._normalise(matrix[rows] / 255, offset[rows] * gray[:, None])
-            apply_colour(planes.float(), *recolour, out=view[rows])
+            some = drawn.rows(rows)
+            planes, mean = sample_pictures(crops[rows], self._grid(some.affine, warp and warp.rows(rows)), some.sigma)
+            some.recolour(planes.float(), mean, white=255, out=view[rows])
         return view
 
     def _of_planes(self, faces: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
         planes = sample(faces, self._grid(drawn.affine, warp))
-        recolour = self._normalise(*jitter_matrices(**drawn.colour, mean=planes.mean((2, 3))))
-        return apply_colour(gaussian_blur(planes, drawn.sigma), *recolour)
+        return drawn.recolour(gaussian_blur(planes, drawn.sigma), planes.mean((2, 3)))
 
     def _grid(self, affine: Tensor, warp: Warp | None) -> Tensor:
         grid = sampling_grid(affine, self.settings.size)
         return grid if warp is None else warp.to(grid.device).bend(grid)
 
-    def _normalise(self, matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-        return normalise_after(
-            matrix, offset, offset.new_tensor(self.settings.mean), offset.new_tensor(self.settings.std)
-        )
-
     def _draw(self, count: int, generator: torch.Generator) -> Transforms:
-        affine = self._draw_affine(count, generator)
-        colour = self._draw_colour(count, generator)
         s = self.settings
+        affine = self._draw_affine(count, generator)
+        matrix, about = jitter_matrices(**self._draw_colour(count, generator))
         sigma = uniform((count,), s.sigma, generator) * (s.size / 112) * chance((count,), s.blur, generator)
-        return Transforms(affine, sigma, colour)
+        mean, std = torch.tensor(s.mean), torch.tensor(s.std)[:, None]
+        return Transforms(affine, sigma, matrix / std, about / std, (-mean / std[:, 0]).expand(count, -1))
 
     def _draw_affine(self, count: int, generator: torch.Generator) -> Tensor:
         s = self.settings

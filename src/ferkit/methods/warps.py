@@ -86,8 +86,10 @@ class _Drags:
     def rows(self, rows: Tensor, device: torch.device, moved: Tensor | None) -> _Drags:
         """Those of some faces, on ``device``; their places ``moved``, all faces' (B, M, 2) there, where given."""
         parts = (self.centers, self.shifts, self.radii, self.moving, self.symmetric)
-        centers, *rest = (part[rows].to(device) for part in parts)
-        return _Drags(centers if moved is None else centers + moved[rows.to(device)], *rest)
+        centers, *rest = (part[rows].to(device, non_blocking=True) for part in parts)
+        if moved is not None:
+            centers = centers + moved[rows.to(device, non_blocking=True)]
+        return _Drags(centers, *rest)
 
 
 def draw_warps(
@@ -114,12 +116,13 @@ def draw_warps(
     kinds = torch.randint(len(settings.kind), (count,), generator=generator)
     moved = None  # by how much the face's own anchors lie off the template's
     if settings.placement == "landmarks" and landmarks is not None:
-        moved = carry_anchors(landmarks.to(device)) - anchor_points().to(device)
+        points = landmarks.to(device, non_blocking=True)
+        moved = carry_anchors(points) - anchor_points().to(device, non_blocking=True)
     displacement = torch.zeros(count, 2, SIDE, SIDE, device=device)
     for number, kind in enumerate(settings.kind):
         rows = (kinds == number).nonzero().squeeze(1)
         if len(rows):
-            displacement[rows.to(device)] = KINDS[kind](drags.rows(rows, device, moved), generator)
+            displacement[rows.to(device, non_blocking=True)] = KINDS[kind](drags.rows(rows, device, moved), generator)
     return Warp(limit_folds(displacement))
 
 
@@ -178,7 +181,7 @@ def _bumps(drags: _Drags, generator: torch.Generator) -> Tensor:
 def _spline(drags: _Drags, generator: torch.Generator) -> Tensor:
     """(B, 2, SIDE, SIDE) displacement by the thin-plate spline that holds the places at rest and the face's frame."""
     points = lattice(drags.centers.device)
-    frame = _FRAME.to(points.device).expand(len(drags.centers), -1, -1)
+    frame = _FRAME.to(points.device, non_blocking=True).expand(len(drags.centers), -1, -1)
     moved = thin_plate_spline(
         points[None],
         torch.cat([drags.centers, frame], 1),
@@ -191,8 +194,9 @@ def _spline(drags: _Drags, generator: torch.Generator) -> Tensor:
 def _field(drags: _Drags, generator: torch.Generator) -> Tensor:
     """(B, 2, SIDE, SIDE) random smooth displacement over the face, as strong at its strongest as the first shift."""
     device = drags.centers.device
-    noise = torch.randn(len(drags.centers), 2, _NOISE_SIDE, _NOISE_SIDE, generator=generator).to(device)
-    mirrored = noise.flip(3) * _ACROSS.to(device)[:, None, None]
+    noise = torch.randn(len(drags.centers), 2, _NOISE_SIDE, _NOISE_SIDE, generator=generator)
+    mirrored = noise.flip(3) * _ACROSS[:, None, None]
+    noise, mirrored = (drawn.to(device, non_blocking=True) for drawn in (noise, mirrored))
     noise = torch.where(drags.symmetric[:, None, None, None], noise + mirrored, noise)
     field = smooth_noise(noise, SIDE, 2 * REACH, drags.radii[:, 0] / 2) * fade_out(device, _FIELD_FADES)
     strongest = field.square().sum(1).amax((1, 2)).sqrt()

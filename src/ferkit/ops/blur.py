@@ -26,7 +26,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     chosen = (sigma > 0).nonzero().squeeze(1)
     if len(chosen) == 0:
         return images
-    rows = chosen.to(images.device)
+    rows = chosen.to(images.device, non_blocking=True)
     return images.index_copy(0, rows, _blur_all(images[rows], sigma[chosen]))
 
 
@@ -34,7 +34,8 @@ def _blur_all(images: Tensor, sigma: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
     radius = min(math.ceil(3 * float(sigma.max())), min(height, width) - 1)
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernels = torch.softmax(-(offsets**2) / (2 * sigma.to(images)[:, None] ** 2), dim=1).repeat_interleave(channels, 0)
+    sigma = sigma.to(images, non_blocking=True)
+    kernels = torch.softmax(-(offsets**2) / (2 * sigma[:, None] ** 2), dim=1).repeat_interleave(channels, 0)
     rows = F.pad(images, (radius, radius, radius, radius), mode="reflect").view(
         1, batch * channels, height + 2 * radius, -1
     )

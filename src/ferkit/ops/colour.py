@@ -1,4 +1,4 @@
-"""Colour jitter as one 3x3 matrix and one offset an image, so that a batch is changed in a single product.
+"""Colour jitter as one matrix and one offset an image, so that a batch is changed in a single product.
 
 Brightness, contrast, saturation, hue and gray are all affine in RGB; composing their matrices first costs nothing
 against the pixels. Values are not clipped on the way, unlike in image libraries.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["LUMA", "apply_colour", "jitter_matrices", "normalise_after"]
+__all__ = ["LUMA", "apply_colour", "jitter_matrices"]
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601 weights of red, green and blue in gray."""
 
 
 def jitter_matrices(
-    brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor, gray: Tensor, mean: Tensor
+    brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor, gray: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Compose brightness, contrast, saturation, hue and gray, in this order.
 
@@ -26,19 +26,16 @@ def jitter_matrices(
         saturation: (B,) factor about each pixel's gray.
         hue: (B,) turn about the gray axis in radians (the YIQ rotation).
         gray: (B,) bool, drop all colour.
-        mean: (B, 3) mean RGB of each image.
 
     Returns:
-        (B, 3, 3) matrices and (B, 3) offsets: new = matrix @ rgb + offset.
+        (B, 3, 3) matrices of the pixel and (B, 3, 3) matrices of the image's mean: new = matrix @ rgb + about @ mean.
     """
-    luma = torch.tensor(LUMA, device=mean.device, dtype=mean.dtype)
-    offset = (1 - contrast)[:, None] * (brightness * (mean @ luma))[:, None]
-    to_gray = luma.expand(3, 3)
-    eye = torch.eye(3, device=mean.device, dtype=mean.dtype)
+    to_gray = torch.tensor(LUMA, device=hue.device, dtype=hue.dtype).expand(3, 3)
+    about = ((1 - contrast) * brightness)[:, None, None] * to_gray
     keep = torch.where(gray, torch.zeros_like(saturation), saturation)[:, None, None]
-    saturate = keep * eye + (1 - keep) * to_gray
+    saturate = keep * torch.eye(3, device=hue.device, dtype=hue.dtype) + (1 - keep) * to_gray
     matrix = _hue_rotation(hue) @ saturate * (brightness * contrast)[:, None, None]
-    return matrix, offset.expand(-1, 3)
+    return matrix, about
 
 
 def _hue_rotation(angle: Tensor) -> Tensor:
@@ -48,21 +45,6 @@ def _hue_rotation(angle: Tensor) -> Tensor:
     turn = torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], dim=1).view(-1, 3, 3)
     rotation: Tensor = torch.linalg.inv(to_yiq) @ turn @ to_yiq
     return rotation
-
-
-def normalise_after(matrix: Tensor, offset: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """Append (x - mean) / std to a colour change.
-
-    Args:
-        matrix: (B, 3, 3).
-        offset: (B, 3).
-        mean: (3,) channel means of the encoder's input contract.
-        std: (3,) channel deviations, > 0.
-
-    Returns:
-        The composed (B, 3, 3) matrices and (B, 3) offsets.
-    """
-    return matrix / std[:, None], (offset - mean) / std
 
 
 def apply_colour(images: Tensor, matrix: Tensor, offset: Tensor, out: Tensor | None = None) -> Tensor:

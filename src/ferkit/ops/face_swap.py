@@ -65,7 +65,7 @@ def swap_faces(inner: Tensor, outer: Tensor, mask: Tensor, chosen: Tensor) -> Te
         (B, H, W, 3) uint8; the crops that are not chosen come back as they are.
     """
     swapped = inner.clone()
-    rows = chosen.nonzero().squeeze(1).to(inner.device)
+    rows = chosen.nonzero().squeeze(1).to(inner.device, non_blocking=True)
     step = _CHUNK if inner.device.type == "cpu" else max(1, len(rows))
     for start in range(0, len(rows), step):
         at = rows[start : start + step]
@@ -77,7 +77,7 @@ def _paste(inner: Tensor, outer: Tensor, mask: Tensor) -> Tensor:
     below, above = outer.to(mask.dtype).flatten(1, 2), inner.to(mask.dtype).flatten(1, 2)
     (mean_below, *spread_below), (mean_above, *spread_above) = (_statistics(x, mask) for x in (below, above))
     luma, chroma = (b / a for b, a in zip(spread_below, spread_above, strict=True))
-    to_gray = mask.new_tensor(LUMA).expand(3, 3)
+    to_gray = _luma(mask).expand(3, 3)
     # More than the face's own chroma would turn what is gray on reddish skin, such as teeth, blue on pale skin.
     gain = luma.clamp(0.5, 2) * to_gray + chroma.clamp(max=1) * (torch.eye(3, device=mask.device) - to_gray)
     matched = torch.baddbmm(mean_below - mean_above @ gain.mT, above, gain.mT)
@@ -85,12 +85,16 @@ def _paste(inner: Tensor, outer: Tensor, mask: Tensor) -> Tensor:
     return swapped.round_().clamp_(0, 255).to(torch.uint8).view(inner.shape)
 
 
+def _luma(like: Tensor) -> Tensor:
+    return torch.tensor(LUMA, dtype=like.dtype).to(like.device, non_blocking=True)
+
+
 def _statistics(pixels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, 1, 3) mean colours under the mask and (B, 1, 1) spreads of luma and chroma, at least one level each."""
     weights = (mask / mask.sum()).flatten()
     mean = (weights @ pixels)[:, None]
     centered = pixels - mean
-    gray = centered @ mask.new_tensor(LUMA)
+    gray = centered @ _luma(mask)
     chroma = (centered - gray[..., None]).square().sum(2)
     luma_spread, chroma_spread = ((weights @ square.mT).clamp(min=1).sqrt() for square in (gray.square(), chroma))
     return mean, luma_spread[:, None, None], chroma_spread[:, None, None]

@@ -82,7 +82,7 @@ def class_loss(logits: Tensor, label: Tensor, smoothing: float = 0.0, counts: Te
         () mean over the known rows, 0 if there are none.
     """
     if counts is not None:
-        logits = logits + counts.to(logits.dtype).clamp(min=1).log()
+        logits = logits.float() + counts.float().clamp(min=1).log()
     total = F.cross_entropy(logits, label, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
     return total / (label >= 0).sum().clamp(min=1)
 
@@ -107,13 +107,17 @@ def supervised_contrastive_loss(
     Returns:
         () mean over the anchors of known class; one that is alone in its class counts 0.
     """
-    anchors, label = anchors[label >= 0], label[label >= 0]
     others = anchors if negatives is None else torch.cat([anchors, negatives])
+    beyond = (0, len(others) - len(anchors))
+    known = label >= 0
     logits = cosine_matrix(anchors, others) / temperature
-    logits.fill_diagonal_(-torch.inf)
-    positive = F.pad(label[:, None] == label, (0, len(others) - len(anchors))).fill_diagonal_(False)
+    # What is left out stays in the matrix, without weight: to cut it out, a GPU would have to tell the host its size.
+    logits = logits.masked_fill(F.pad(~known, beyond), -torch.inf).fill_diagonal_(-torch.inf)
+    logits = logits.masked_fill(logits.isneginf().all(1, keepdim=True), 0)  # a softmax of nothing is no number
+    positive = F.pad((label[:, None] == label) & known, beyond).fill_diagonal_(False)
     summed = torch.where(positive, logits.log_softmax(1), 0).sum(1)
-    return -(weights[label] * summed / positive.sum(1).clamp(min=1)).sum() / max(len(anchors), 1)
+    share = torch.where(known, weights[label.clamp(min=0)], 0) / positive.sum(1).clamp(min=1)
+    return -(share * summed).sum() / known.sum().clamp(min=1)
 
 
 def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["REACH", "SIDE", "Warp", "fade_out", "jacobian_determinant", "lattice", "limit_folds"]
+__all__ = ["REACH", "SIDE", "Warp", "fade_out", "lattice", "limit_folds"]
 
 REACH = 1.25
 """Half a lattice's side; beyond it a view shows no more than mirrored border."""
@@ -42,7 +42,7 @@ class Warp:
 
     def to(self, device: torch.device) -> Warp:
         """The same warps on ``device``."""
-        return Warp(self.displacement.to(device))
+        return Warp(self.displacement.to(device, non_blocking=True))
 
     def scaled(self, factor: float) -> Warp:
         """The same warps at a share ``factor`` of their strength, in [0, 1]: still fold-free."""
@@ -137,8 +137,8 @@ def _between_corners(grid: Tensor, height: int, width: int) -> Tensor:
 
 def _resize(planes: Tensor, height: int, width: int) -> Tensor:
     """Interpolate (B, C, h, w) planes linearly to (B, C, height, width), corner to corner, as two small products."""
-    down = _interpolation(height, planes.shape[-2]).to(planes)
-    across = _interpolation(width, planes.shape[-1]).to(planes)
+    down = _interpolation(height, planes.shape[-2]).to(planes, non_blocking=True)
+    across = _interpolation(width, planes.shape[-1]).to(planes, non_blocking=True)
     return down @ planes @ across.T
 
 
@@ -146,17 +146,3 @@ def _resize(planes: Tensor, height: int, width: int) -> Tensor:
 def _interpolation(wanted: int, given: int) -> Tensor:
     """(wanted, given) weights that interpolate linearly between ``given`` points, the ends included."""
     return F.interpolate(torch.eye(given)[None], size=wanted, mode="linear", align_corners=True)[0].T
-
-
-def jacobian_determinant(grid: Tensor) -> Tensor:
-    """Orientation and area change of a grid's cells; all of one sign when nothing folds.
-
-    Args:
-        grid: (B, h, w, 2) coordinates to sample.
-
-    Returns:
-        (B, h - 1, w - 1) determinant of the forward differences, in units of an identity grid's cell.
-    """
-    across = (grid[:, :-1, 1:] - grid[:, :-1, :-1]) * (grid.shape[2] / 2)
-    down = (grid[:, 1:, :-1] - grid[:, :-1, :-1]) * (grid.shape[1] / 2)
-    return across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]

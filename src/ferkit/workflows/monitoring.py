@@ -20,7 +20,7 @@ from ferkit.encoders.registry import EncoderCard
 from ferkit.errors import InputError
 from ferkit.evaluation.knn import knn_accuracy
 from ferkit.methods import Method
-from ferkit.methods.views import ViewSettings
+from ferkit.methods.views import as_pictures
 from ferkit.progress import Progress
 from ferkit.training.loop import BEST_BY
 from ferkit.training.representation import alignment, spread, uniformity
@@ -137,7 +137,7 @@ class Watch:
         views = self.method.views(batch, torch.Generator().manual_seed(_SEED))
         # Hard negatives are anchors that come behind the faces.
         parts = [part for view in self.method.pictures(views) for part in view.chunk(len(view) // len(rows))]
-        shown = [_visible(part, self.method.settings.views) for part in parts]
+        shown = [as_pictures(part, self.method.settings.views) for part in parts]
         size = self.method.settings.views.size
         crops = [np.asarray(Image.fromarray(crop).resize((size, size))) for crop in batch["crops"].cpu().numpy()]
         sheet = np.concatenate([np.concatenate(column) for column in (crops, *shown)], axis=1)
@@ -158,10 +158,3 @@ def features_of(encoder: Encoder, faces: FaceSet, rows: NDArray[np.int64]) -> ND
 def _held_out(person: str) -> bool:
     """A fifth of all people, by name: the same ones whatever else the face set holds."""
     return hashlib.sha256(person.encode()).digest()[0] % _HELD_OUT == 0
-
-
-def _visible(views: Tensor, settings: ViewSettings) -> list[NDArray[np.uint8]]:
-    """(B, 3, S, S) normalised views as B pictures."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (settings.mean, settings.std))
-    pixels = ((views.float().cpu() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
-    return list(pixels.permute(0, 2, 3, 1).numpy())

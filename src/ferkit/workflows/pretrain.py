@@ -316,7 +316,7 @@ def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> En
 
 def _are_gray(faces: FaceSet) -> bool:
     """Whether a network that learns from these faces never sees colour."""
-    some = faces.crops(_some_rows(faces)).astype(np.int16)
+    some = faces.crops(_some_rows(faces))
     return bool((some.max(axis=3) - some.min(axis=3)).max() <= _GRAY_LEVELS)
 
 

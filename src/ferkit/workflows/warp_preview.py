@@ -17,7 +17,7 @@ from torch import Tensor
 from ferkit.atomic import atomic_path
 from ferkit.errors import InputError
 from ferkit.methods.contrawarping import ContraWarpingViews
-from ferkit.methods.views import ViewMaker, ViewSettings
+from ferkit.methods.views import ViewMaker, ViewSettings, as_pictures
 from ferkit.methods.warps import KINDS, Kind, Placement, WarpSettings, draw_warps
 from ferkit.ops.grids import sampling_grid
 from ferkit.ops.pictures import sample_pictures
@@ -161,14 +161,14 @@ def _draw(
 
 def _rows(face: _Face, columns: int, views: ViewSettings, warps: WarpSettings, generator: torch.Generator) -> list[Row]:
     make_view = ViewMaker(views)
-    positives = _visible(make_view(face.times(columns - 1), generator), views)
+    positives = as_pictures(make_view(face.times(columns - 1), generator), views)
     rows = [Row("the face, and positives: global transforms keep the expression", [face.crop, *positives])]
     for kind, placement, title in _kinds(face):
         warp = _draw(face, columns, warps, generator, kind, placement)
         rows.append(Row(title, list(_bent(face, warp)), warp))
     warp = _draw(face, columns, warps, generator)
     title = f"negatives: warps ({', '.join(warps.kind)}) behind global transforms of their own, as training sees them"
-    return [*rows, Row(title, list(_visible(make_view(face.times(columns), generator, warp), views)))]
+    return [*rows, Row(title, list(as_pictures(make_view(face.times(columns), generator, warp), views)))]
 
 
 def _kinds(face: _Face) -> list[tuple[Kind, Placement, str]]:
@@ -188,12 +188,6 @@ def _bent(face: _Face, warp: Warp) -> NDArray[np.uint8]:
     grid = warp.bend(sampling_grid(torch.eye(2, 3).expand(count, -1, -1), size))
     planes, _ = sample_pictures(face.times(count), grid, torch.zeros(count))
     return planes.movedim(1, -1).numpy()
-
-
-def _visible(view: Tensor, settings: ViewSettings) -> NDArray[np.float32]:
-    """Undo the normalisation of views, for eyes."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (settings.mean, settings.std))
-    return (view * std + mean).clamp(0, 1).movedim(1, -1).numpy()
 
 
 def _write_gif(path: Path, face: _Face, drawn: list[Warp]) -> None:
