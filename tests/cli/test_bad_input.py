@@ -162,3 +162,11 @@ def test_numbers_out_of_range(refused, made, ferkit_command):
     assert "0 results" in refused(2, "retrieve", "crops/0.png", "-k", 0)
     assert "min_face" in refused(2, "align", "crops", "--detect", "-o", "new", "--min-face", 0)
     assert ferkit_command("embed", "crops", "--batch-size", 0).code == 2
+
+
+def test_a_slim_image_is_told_what_opencv_needs(refused, monkeypatch):
+    def fail(*_, **__):
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("ferkit.cli.app", fail)
+    assert "`apt-get install libgl1 libglib2.0-0`" in refused(1, "align", "photos")

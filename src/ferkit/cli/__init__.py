@@ -15,6 +15,7 @@ from ferkit.errors import FerkitError
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130  # typer turns Ctrl-C into this exit status, without a word
+_OF_OPENCV = ("libGL", "libgthread", "libglib")  # what slim images lack
 
 app = typer.Typer(
     name="ferkit",
@@ -56,6 +57,14 @@ def main() -> None:
     except FerkitError as error:
         err.print(f"[bold red]error:[/] {_escape(str(error))}")
         sys.exit(error.exit_code)
+    except ImportError as error:
+        if not str(error).startswith(_OF_OPENCV):
+            raise
+        err.print(
+            f"[bold red]error:[/] OpenCV cannot be loaded: {_escape(str(error))}; on Debian and Ubuntu install what it "
+            "needs by `apt-get install libgl1 libglib2.0-0`"
+        )
+        sys.exit(FerkitError.exit_code)
     except SystemExit as stop:
         if stop.code == _INTERRUPTED:
             err.print("interrupted; what was finished is kept")

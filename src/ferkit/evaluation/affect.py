@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ferkit.errors import InputError
 from ferkit.evaluation.linear import standardise
@@ -19,10 +18,7 @@ __all__ = [
     "ALPHAS",
     "DIMENSIONS",
     "AffectAnswers",
-    "AffectScore",
     "affect_answers",
-    "affect_scores",
-    "ccc_loss",
     "concordance",
     "rmse",
 ]
@@ -35,14 +31,6 @@ DIMENSIONS = ("valence", "arousal")
 _HELD_OUT = 5
 
 Values = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class AffectScore:
-    """How near the answers of one dimension come: ``ccc`` in [-1, 1], 1 is perfect; ``rmse`` in its own unit."""
-
-    ccc: float
-    rmse: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,23 +71,6 @@ def concordance(true: Values, predicted: Values) -> NDArray[np.float64]:
 def rmse(true: Values, predicted: Values) -> NDArray[np.float64]:
     """Return the (K,) root mean squared errors of (N, K) values."""
     return np.asarray(np.sqrt(np.mean((np.asarray(true, np.float64) - predicted) ** 2, axis=0)))
-
-
-def ccc_loss(predicted: Tensor, true: Tensor) -> Tensor:
-    """One minus `concordance`, as the AffectNet evaluation of arXiv:2210.03853 trains for.
-
-    Args:
-        predicted: (N, K), N at least 2; the gradient flows here.
-        true: (N, K).
-
-    Returns:
-        () mean over dimensions, in [0, 2].
-    """
-    t, p = true - true.mean(0), predicted - predicted.mean(0)
-    apart = (true.mean(0) - predicted.mean(0)).square()
-    spread = t.square().mean(0) + p.square().mean(0) + apart
-    # Two equal constants would divide zero by zero; they then count as without concordance.
-    return (1 - 2 * (t * p).mean(0) / spread.clamp(min=1e-12)).mean()
 
 
 def affect_answers(
@@ -144,23 +115,6 @@ def affect_answers(
     if asked.any():
         predicted[asked] = _fit(known, values, best).predict(unknown).reshape(-1, values.shape[1])
     return AffectAnswers(predicted, best, tried)
-
-
-def affect_scores(true: Values, predicted: Values, dimensions: Sequence[str] = DIMENSIONS) -> dict[str, AffectScore]:
-    """Score (N, K) answers, dimension by dimension.
-
-    Raises:
-        InputError: shapes differ, or a true value is missing or never changes.
-    """
-    true = np.asarray(true, np.float64)
-    if true.shape != np.shape(predicted) or true.ndim != 2 or true.shape[1] != len(dimensions):
-        raise InputError(
-            f"true values of shape {true.shape} and answers of shape {np.shape(predicted)} do not match "
-            f"the {len(dimensions)} dimensions {', '.join(dimensions)}"
-        )
-    _check_values(true)
-    pairs = zip(concordance(true, predicted), rmse(true, predicted), strict=True)
-    return {name: AffectScore(float(c), float(r)) for name, (c, r) in zip(dimensions, pairs, strict=True)}
 
 
 def _try(

@@ -156,7 +156,8 @@ def few_label_section(
 
 
 def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSection:
-    """Read valence and arousal by ridge regression; the last seed's answers are judged."""
+    """Read valence and arousal by ridge regression; of several seeds the first is asked."""
+    split = replace(split, seeds=split.seeds[:1], trials=split.trials[:1])
     rows, seed = asked.at(split.asked), split.seeds[0]
     predicted, chosen = np.empty((len(rows), len(DIMENSIONS))), []
     for trial in split.trials[0]:
