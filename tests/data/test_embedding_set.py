@@ -13,7 +13,7 @@ from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embeddin
 from ferkit.data.faces import Face, faces_to_table
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 
-STAMP = EncoderStamp("contrawarping-r18", "ab" * 32, 6, "ferkit-128", 112)
+STAMP = EncoderStamp("contrawarping-r18", "ab" * 32, 6, "ferkit-128", 112, contract="c0" * 8)
 
 
 def make(count=9, seed=0, **changes):
@@ -46,7 +46,7 @@ def test_the_files_are_what_the_format_says(tmp_path):
     assert np.load(tmp_path / "emb.npy").shape == (9, 6)
     told = json.loads((tmp_path / "emb.json").read_text())
     network = {"name": STAMP.name, "sha256": STAMP.sha256, "dim": 6, "crop": "ferkit-128", "size": 112}
-    assert told["encoder"] == {**network, "precision": "float32", "calibration": None}
+    assert told["encoder"] == {**network, "precision": "float32", "calibration": None, "contract": "c0" * 8}
     assert (told["format"], told["count"], told["normalized"], told["faces"]) == (1, 9, True, "/sets/faces")
 
 
@@ -216,8 +216,10 @@ def test_other_peoples_files_beside_it_are_not_replaced(tmp_path):
 
 def test_the_name_of_the_output(tmp_path):
     (tmp_path / "folder.npy").mkdir()
-    with pytest.raises(OutputError, match=r"does not end in .npy.*try 'emb.npy'"):
+    with pytest.raises(OutputError, match=r"called NAME.npy, and '.*emb' is not; try 'emb.npy'"):
         check_embedding_output(tmp_path / "emb")
+    with pytest.raises(OutputError, match=r"'.*/\.npy' is not; try 'emb.npy'"):
+        check_embedding_output(tmp_path / ".npy")
     with pytest.raises(OutputError, match="is a folder"):
         check_embedding_output(tmp_path / "folder.npy")
     check_embedding_output(tmp_path / "new" / "emb.npy")
@@ -239,7 +241,14 @@ def test_the_same_weights_may_have_two_names():
 
 @pytest.mark.parametrize(
     "change",
-    [{"sha256": "cd" * 32}, {"dim": 7}, {"crop": "arcface-112"}, {"size": 128}, {"precision": "int8"}],
+    [
+        {"sha256": "cd" * 32},
+        {"dim": 7},
+        {"crop": "arcface-112"},
+        {"size": 128},
+        {"precision": "int8"},
+        {"contract": "c1" * 8},
+    ],
     ids=lambda c: next(iter(c)),
 )
 def test_vectors_of_two_encoders_are_never_mixed(change):
@@ -263,10 +272,18 @@ def test_bfloat16_may_be_compared_with_float32():
     require_same_encoder(STAMP, replace(STAMP, precision="bfloat16"))
 
 
-def test_a_set_that_states_no_precision_is_of_float32(tmp_path):
+def test_a_set_of_an_older_version_is_compared_without_its_contract():
+    old = replace(STAMP, contract=None)
+    require_same_encoder(old, STAMP)
+    require_same_encoder(STAMP, old)
+    with pytest.raises(EncoderMismatchError):
+        require_same_encoder(old, replace(STAMP, size=128))
+
+
+def test_a_set_of_an_older_version_is_read(tmp_path):
     make().save(tmp_path / "emb.npy")
     told = json.loads((tmp_path / "emb.json").read_text())
-    for name in ("precision", "calibration"):
+    for name in ("precision", "calibration", "contract"):
         del told["encoder"][name]
     (tmp_path / "emb.json").write_text(json.dumps(told))
-    assert EmbeddingSet.open(tmp_path / "emb.npy").encoder == STAMP
+    assert EmbeddingSet.open(tmp_path / "emb.npy").encoder == replace(STAMP, contract=None)

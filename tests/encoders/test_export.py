@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from ferkit.encoders import export
@@ -37,6 +39,12 @@ def test_safetensors_of_a_run_are_the_same_bytes(run_folder, tmp_path):
     export_encoder(load_encoder(run_folder, "cpu"), tmp_path / "x", "safetensors", 128)
     for name in ("encoder.safetensors", "encoder.yaml"):
         assert (tmp_path / "x" / name).read_bytes() == (run_folder / name).read_bytes()
+
+
+def test_a_folder_may_be_called_like_a_repository(run_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    export_encoder(load_encoder(run_folder, "cpu"), Path("hf-hub:a/b"), "safetensors", 128)
+    assert (tmp_path / "hf-hub:a" / "b" / "encoder.safetensors").is_file()
 
 
 def test_an_unknown_format_says_which_there_are(encoder, tmp_path):

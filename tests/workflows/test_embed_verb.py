@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,20 @@ def test_a_stopped_run_over_a_face_set_goes_on_to_the_same_bytes(
     embed(faces.path, tmp_path / "emb.npy", **settings, progress=second)
     assert second.started == [("embedding", 7, 4)]
     assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
+
+
+def test_a_stopped_run_begins_anew_where_the_contract_has_changed(
+    make_face_set, noise_crops, run_folder, tmp_path, monkeypatch, listener
+):
+    monkeypatch.setattr(faces_of, "_ROWS_A_BATCH", 2)
+    shutil.copytree(run_folder, tmp_path / "run")
+    faces, yaml = make_face_set(noise_crops(5)), tmp_path / "run" / "encoder.yaml"
+    settings = {"encoder": tmp_path / "run", "device": "cpu"}
+    with pytest.raises(KeyboardInterrupt):
+        embed(faces.path, tmp_path / "emb.npy", **settings, progress=listener(stop_after=2))
+    yaml.write_text(yaml.read_text().replace("gray: false", "gray: true"))
+    embed(faces.path, tmp_path / "emb.npy", **settings, progress=(second := listener()))
+    assert second.started == [("embedding", 5, 0)]
 
 
 @pytest.mark.slow

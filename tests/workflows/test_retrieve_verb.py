@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -95,6 +96,20 @@ def test_another_encoder_is_refused(people, tmp_path):
     save_encoder(tmp_path / "other", other.backbone.state_dict(), other.entry)
     with pytest.raises(EncoderMismatchError, match=r"untrained.*other"):
         ask(people, encoder=tmp_path / "other")
+
+
+def test_the_same_weights_with_another_contract_are_refused(crop_folder, run_folder, tmp_path):
+    folder, run, out = crop_folder(3), tmp_path / "run", tmp_path / "emb.npy"
+    shutil.copytree(run_folder, run)
+    embed(folder, out, encoder=run, device="cpu")
+    yaml = run / "encoder.yaml"
+    yaml.write_text(yaml.read_text().replace("gray: false", "gray: true"))
+    with pytest.raises(EncoderMismatchError, match=r"contract [0-9a-f]{16}\) cannot .*contract"):
+        retrieve(folder / "0.png", out, device="cpu")
+    told = json.loads(out.with_suffix(".json").read_text())
+    del told["encoder"]["contract"]  # as before there was one
+    out.with_suffix(".json").write_text(json.dumps(told))
+    assert len(retrieve(folder / "0.png", out, device="cpu").hits) == 2
 
 
 def test_an_encoder_that_moved_is_asked_for_and_taken_from_its_new_place(crop_folder, run_folder, tmp_path):

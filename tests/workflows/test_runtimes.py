@@ -122,6 +122,28 @@ def test_a_converted_encoder_is_kept_and_used_again(model, stream, cache, listen
 
 
 @needs_onnx
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("onnx", lambda file: file.write_bytes(file.read_bytes()[:1000])),
+        ("openvino", lambda folder: (folder / "model.xml").unlink()),
+    ],
+)
+def test_what_is_kept_damaged_is_made_anew(model, stream, cache, listener, name, damage):
+    if not is_installed(name):
+        pytest.skip(f"{name} is not installed")
+    chosen, crops = Chosen(name, "float32", asked=True), stream.face_set.crops(range(3))
+    open_runtime(chosen, model, stream, listener())
+    (kept,) = (cache / "runtimes").iterdir()
+    damage(kept)
+    ready = open_runtime(chosen, model, stream, told := listener())
+    np.testing.assert_allclose(ready.embedder.embed(crops), model.embed(crops), atol=1e-5)
+    assert "is damaged, so it is made anew" in told.said[0]
+    open_runtime(chosen, model, stream, told := listener())
+    assert len(told.said) == 1
+
+
+@needs_onnx
 def test_a_cache_that_cannot_be_written_is_done_without(model, stream, tmp_path, listener, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "file"))

@@ -43,6 +43,8 @@ class EncoderStamp:
         size: height and width in pixels of the image that the network sees.
         precision: in which its convolutions were computed: ``float32``, ``bfloat16`` (GPUs) or ``int8``.
         calibration: digest of the faces that fixed the steps of int8; None for the others.
+        contract: digest of how the weights are used (network, central square, gray, mean and deviation); None where an
+            older ferkit, which did not keep it, made the set.
     """
 
     name: str
@@ -52,6 +54,7 @@ class EncoderStamp:
     size: int
     precision: str = "float32"
     calibration: str | None = None
+    contract: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +143,15 @@ class EmbeddingSet:
 def require_same_encoder(a: EncoderStamp, b: EncoderStamp) -> None:
     """Refuse to compare vectors of two encoders.
 
-    float32 and bfloat16 are the same but for noise; int8 is what its calibration makes of it.
+    float32 and bfloat16 are the same but for noise; int8 is what its calibration makes of it. A stamp without a
+    contract goes with any.
 
     Raises:
-        EncoderMismatchError: the weights, the crop template, the input size or the dimension differ, or one is int8
-            and the other is not, or of another calibration.
+        EncoderMismatchError: the weights, their contract, the crop template, the input size or the dimension differ, or
+            one is int8 and the other is not, or of another calibration.
     """
-    if _identity(a) != _identity(b):
+    other_contract = a.contract != b.contract and None not in (a.contract, b.contract)
+    if other_contract or _identity(a) != _identity(b):
         raise EncoderMismatchError(
             f"vectors of {_called(a)} cannot be compared with those of {_called(b)}; "
             f"embed both with one encoder, for example `ferkit embed ... --encoder {a.name}`"
@@ -165,7 +170,8 @@ def check_embedding_output(path: Path) -> None:
             belong to no embedding set (``ferkit embed train.parquet -o train.npy``).
     """
     if path.suffix != ".npy":
-        raise OutputError(f"{str(path)!r} does not end in .npy, as embedding sets do; try {path.name + '.npy'!r}")
+        better = "emb.npy" if path.name == ".npy" else f"{path.name}.npy"
+        raise OutputError(f"an embedding set is called NAME.npy, and {str(path)!r} is not; try {better!r}")
     with output_errors(path):
         if path.is_dir():
             raise OutputError(f"{str(path)!r} is a folder; choose another output")
@@ -246,16 +252,15 @@ def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
 
 def _read_stamp(told: Mapping[str, Any]) -> EncoderStamp:
     texts = {name: str(told[name]) for name in ("name", "sha256", "crop")}
-    precision, calibration = str(told.get("precision", "float32")), told.get("calibration")
-    return EncoderStamp(
-        **texts, dim=int(told["dim"]), size=int(told["size"]), precision=precision, calibration=calibration
-    )
+    later = {name: told[name] for name in ("precision", "calibration", "contract") if name in told}
+    return EncoderStamp(**texts, dim=int(told["dim"]), size=int(told["size"]), **later)
 
 
 def _called(stamp: EncoderStamp) -> str:
     calibration = f" calibrated on {stamp.calibration}" if stamp.calibration else ""
     network = f"sha256 {stamp.sha256[:8]}, {stamp.precision}{calibration}"
-    return f"{stamp.name!r} ({network}, {stamp.dim}-d, {stamp.size} px of {stamp.crop})"
+    contract = f", contract {stamp.contract}" if stamp.contract else ""
+    return f"{stamp.name!r} ({network}, {stamp.dim}-d, {stamp.size} px of {stamp.crop}{contract})"
 
 
 def _broken(path: Path | str, what: str) -> SetError:

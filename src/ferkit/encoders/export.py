@@ -151,6 +151,7 @@ FORMATS: Mapping[str, Format] = {
     "onnx": Format(".onnx", "onnx", _write_onnx, lambda path: open_onnx(path, 1)),
     "openvino": Format("", "openvino", _write_openvino, lambda path: open_openvino(path, 1)),
     "torchscript": Format(".pt", "torch", _write_torchscript, _open_torchscript),
-    "safetensors": Format("", "torch", _write_safetensors, lambda path: load_encoder(path, "cpu").embed),
+    # Resolved, since a relative path may look like a name on the hub.
+    "safetensors": Format("", "torch", _write_safetensors, lambda path: load_encoder(path.resolve(), "cpu").embed),
 }
 """By name. A folder of safetensors is what a run of `ferkit pretrain` leaves, and `load_encoder` takes."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferkit.encoders.encoder import Encoder
+from ferkit.encoders.registry import EncoderCard
 
-__all__ = ["CropGraph"]
+__all__ = ["CropGraph", "contract_digest"]
 
 
 class CropGraph(nn.Module):
@@ -51,6 +54,15 @@ class CropGraph(nn.Module):
         if self.resampling is not None:
             images = self.resampling @ images @ self.resampling.T
         return images * self.scale + self.shift
+
+
+def contract_digest(card: EncoderCard) -> str:
+    """Return 16 hex digits that stand for how the weights are used: network, central square, its size and colours.
+
+    Embedding sets keep it, so what it is made of stays as it is.
+    """
+    contract = (card.arch, card.input_size, card.field, card.gray, card.mean, card.std)
+    return hashlib.sha256(repr(contract).encode()).hexdigest()[:16]
 
 
 def _resampling(field: int, size: int) -> Tensor | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output
 from ferkit.encoders.encoder import Encoder, load_encoder
+from ferkit.encoders.graph import contract_digest
 from ferkit.encoders.hub import PREFIX
 from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, load_registry
 from ferkit.encoders.runtimes import FLOAT32
@@ -120,7 +121,7 @@ def embed(
     ready = open_runtime(choice, model, stream, progress)
     stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
     job = {"fingerprint": stream.fingerprint, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
-    job |= {"precision": stamp.precision, "calibration": stamp.calibration}
+    job |= {"precision": stamp.precision, "calibration": stamp.calibration, "contract": stamp.contract}
     started = time.monotonic()
     face_set = stream.face_set if isinstance(stream, SetStream) else None
     with StagedVectors(target, model.dim, job, rows=None if face_set is None else face_set.table) as staged:
@@ -163,7 +164,8 @@ def encoder_stamp(
         name = f"{PREFIX}{model.entry.weights.repo}@{model.entry.weights.revision}"
     else:
         name = str(Path(given).resolve())
-    return EncoderStamp(name, model.sha256, model.dim, model.crop, model.size, precision, calibration)
+    contract = contract_digest(model.entry)
+    return EncoderStamp(name, model.sha256, model.dim, model.crop, model.size, precision, calibration, contract)
 
 
 def _require_template(stream: FaceStream, model: Encoder) -> None:

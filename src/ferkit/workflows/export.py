@@ -66,8 +66,9 @@ def export_encoder(
         raise UnknownFormatError(format, FORMATS)
     suffix = FORMATS[format].suffix
     model = load_encoder(encoder, "cpu", progress)
-    path = Path(out) if out is not None else Path(f"{Path(model.name).name}{suffix or '-' + format}")
-    _check_output(path, suffix, format)
+    usual = f"{Path(model.name).name}{suffix or '-' + format}"
+    path = Path(usual if out is None else out)
+    _check_output(path, suffix, format, usual)
     parity = export(model, path, format, CROP_SIZE)
     told = described(model, CROP_SIZE)
     size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
@@ -84,10 +85,9 @@ def export_encoder(
     )
 
 
-def _check_output(path: Path, suffix: str, format: str) -> None:
+def _check_output(path: Path, suffix: str, format: str, usual: str) -> None:
     if suffix and path.suffix != suffix:
-        raise OutputError(
-            f"a file of {format} ends in {suffix}, and {str(path)!r} does not; try {path.name + suffix!r}"
-        )
+        better = usual if path.name == suffix else path.name + suffix
+        raise OutputError(f"a file of {format} is called NAME{suffix}, and {str(path)!r} is not; try {better!r}")
     if path.exists():
         raise OutputError(f"{str(path)!r} is there already; remove it or choose another output")

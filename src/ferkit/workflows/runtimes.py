@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path
 from ferkit.encoders.encoder import Encoder
+from ferkit.encoders.graph import contract_digest
 from ferkit.encoders.runtimes import (
     CONVERTED,
     FLOAT32,
@@ -200,7 +201,7 @@ def _converted(
     def load(path: Path) -> Embedder:
         return ConvertedEncoder(encoder, open_file(path, threads), CROP_SIZE, threads)
 
-    return _kept(_place(chosen, encoder, calibration), make, load)
+    return _kept(_place(chosen, encoder, calibration), make, load, progress)
 
 
 def _convert(chosen: Chosen, encoder: Encoder, faces: NDArray[np.uint8] | None, path: Path) -> None:
@@ -224,20 +225,24 @@ def _convert(chosen: Chosen, encoder: Encoder, faces: NDArray[np.uint8] | None, 
 
 def _place(chosen: Chosen, encoder: Encoder, calibration: str | None) -> Path:
     """Where the converted encoder is kept; named by all that decides it."""
-    versions = [f"{name} {version(name)}" for name in ("torch", "onnx", "onnxruntime")]
+    versions = [f"{name} {version(name)}" for name in ("torch", "timm", "onnx", "onnxscript", "onnxruntime")]
     versions += [f"openvino {version('openvino')}"] if chosen.runtime == "openvino" else []
-    entry = encoder.entry.model_dump_json(include={"arch", "input_size", "field", "gray", "mean", "std"})
-    key = digest([__version__, encoder.sha256, entry, str(CROP_SIZE), calibration or "", *versions])
+    contract = contract_digest(encoder.entry)
+    key = digest([__version__, encoder.sha256, contract, str(CROP_SIZE), calibration or "", *versions])
     suffix = "" if chosen.runtime == "openvino" else ".onnx"
     return cache_folder() / "runtimes" / f"{chosen.runtime}-{chosen.precision}-{key[:24]}{suffix}"
 
 
-def _kept(path: Path, make: Callable[[Path], None], load: Callable[[Path], Embedder]) -> Embedder:
+def _kept(path: Path, make: Callable[[Path], None], load: Callable[[Path], Embedder], progress: Progress) -> Embedder:
     """Load what is kept at ``path``, made first if need be; a folder that cannot be written is done without."""
-    if not path.exists():
-        with suppress(OutputError), atomic_path(path) as partial:
-            make(partial)
     if path.exists():
+        try:
+            return load(path)
+        except Exception:  # noqa: BLE001 (whatever the runtime may raise at a damaged file)
+            progress.say(f"{str(path)!r} is damaged, so it is made anew")
+    with suppress(OutputError):
+        with atomic_path(path) as partial:
+            make(partial)
         return load(path)
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / path.name
