@@ -207,9 +207,10 @@ def test_other_peoples_files_beside_it_are_not_replaced(tmp_path):
     pq.write_table(pa.table({"image": [b"x"]}), tmp_path / "train.parquet")
     (tmp_path / "config.json").write_text('{"mine": 1}')
     (tmp_path / "list.json").write_text("[1]")
+    np.save(tmp_path / "labels.npy", np.arange(5))
     before = contents(tmp_path)
-    for name in ("train", "config", "list"):
-        with pytest.raises(OutputError, match=rf"{name}\.(parquet|json)' is no part of an embedding set"):
+    for name in ("train", "config", "list", "labels"):
+        with pytest.raises(OutputError, match=rf"{name}\.(parquet|json|npy)' is no part of an embedding set"):
             make().save(tmp_path / f"{name}.npy")
     assert contents(tmp_path) == before
 

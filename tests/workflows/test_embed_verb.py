@@ -131,10 +131,17 @@ for out in sys.argv[3:]:
     assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
 
 
-def test_a_second_run_replaces_the_set(crop_folder, run_folder, tmp_path):
+def test_a_second_run_says_what_it_replaces(crop_folder, run_folder, tmp_path):
+    said = []
+    progress = Silent()
+    progress.say = said.append
     for count in (2, 3):
-        embed(crop_folder(count, str(count)), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    assert len(EmbeddingSet.open(tmp_path / "emb.npy")) == 3
+        out = tmp_path / "emb.npy"
+        embed(crop_folder(count, str(count)), out, encoder=run_folder, device="cpu", progress=progress)
+    assert len(EmbeddingSet.open(out)) == 3
+    assert [line for line in said if "replaced" in line] == [
+        f"{out} holds 2 vectors by {run_folder}: they will be replaced"
+    ]
 
 
 def test_a_failed_run_leaves_the_old_set(crop_folder, run_folder, tmp_path):

@@ -166,8 +166,8 @@ def check_embedding_output(path: Path) -> None:
     """Refuse to write an embedding set where it would replace other people's files; call it before long work.
 
     Raises:
-        OutputError: ``path`` does not end in ``.npy``, is a folder, or its sidecars' names are taken by files that
-            belong to no embedding set (``ferkit embed train.parquet -o train.npy``).
+        OutputError: ``path`` does not end in ``.npy``, is a folder or an array that belongs to no embedding set, or its
+            sidecars' names are taken by other files (``ferkit embed train.parquet -o train.npy``).
     """
     if path.suffix != ".npy":
         better = "emb.npy" if path.name == ".npy" else f"{path.name}.npy"
@@ -175,11 +175,14 @@ def check_embedding_output(path: Path) -> None:
     with output_errors(path):
         if path.is_dir():
             raise OutputError(f"{str(path)!r} is a folder; choose another output")
-        for sidecar, ours in zip(_sidecars(path), (_is_our_table, _is_our_json), strict=True):
-            if sidecar.exists() and not ours(sidecar):
-                raise OutputError(
-                    f"{str(sidecar)!r} is no part of an embedding set and would be replaced; choose another output"
-                )
+        sidecars = [sidecar for sidecar in _sidecars(path) if sidecar.exists()]
+        foreign = [sidecar for sidecar in sidecars if not _OURS[sidecar.suffix](sidecar)]
+        if path.exists() and not sidecars:
+            foreign.append(path)
+        if foreign:
+            raise OutputError(
+                f"{str(foreign[0])!r} is no part of an embedding set and would be replaced; choose another output"
+            )
 
 
 def _sidecars(path: Path) -> tuple[Path, Path]:
@@ -199,6 +202,9 @@ def _is_our_json(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(told, dict) and {"format", "encoder", "vectors"} <= told.keys()
+
+
+_OURS = {".parquet": _is_our_table, ".json": _is_our_json}
 
 
 def _stamped(table: pa.Table, digest: str) -> pa.Table:

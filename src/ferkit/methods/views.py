@@ -30,7 +30,7 @@ class ViewSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(112, ge=16, description="pixels a side of a view")
+    size: int = Field(112, ge=16, le=1024, description="pixels a side of a view")
     scale: PositiveRange = Field((0.65, 1.0), description="side of the view as a share of the crop's side")
     aspect: PositiveRange = Field((0.9, 1.1), description="width over height of the area a view shows")
     rotation: float = Field(12.0, ge=0, le=180, description="largest turn either way, degrees")

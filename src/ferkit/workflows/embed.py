@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ferkit.encoders.graph import contract_digest
 from ferkit.encoders.hub import PREFIX
 from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, load_registry
 from ferkit.encoders.runtimes import FLOAT32
-from ferkit.errors import EncoderMismatchError
+from ferkit.errors import EncoderMismatchError, SetError
 from ferkit.progress import Progress, Silent
 from ferkit.workflows import FACES
 from ferkit.workflows.faces_of import (
@@ -122,6 +123,7 @@ def embed(
     stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
     job = {"fingerprint": stream.fingerprint, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
     job |= {"precision": stamp.precision, "calibration": stamp.calibration, "contract": stamp.contract}
+    _tell_what_is_replaced(target, progress)
     started = time.monotonic()
     face_set = stream.face_set if isinstance(stream, SetStream) else None
     with StagedVectors(target, model.dim, job, rows=None if face_set is None else face_set.table) as staged:
@@ -142,6 +144,12 @@ def embed(
         seconds,
         rate=(len(staged) - before) / seconds,
     )
+
+
+def _tell_what_is_replaced(target: Path, progress: Progress) -> None:
+    with suppress(SetError):  # nothing is there, or nothing whole
+        there = EmbeddingSet.open(target)
+        progress.say(f"{target} holds {len(there.vectors):,} vectors by {there.encoder.name}: they will be replaced")
 
 
 def encoder_stamp(
