@@ -4,6 +4,7 @@ import torch
 import yaml
 from torch import nn
 
+from ferkit.encoders import encoder as encoder_module
 from ferkit.encoders import registry as registry_module
 from ferkit.encoders.backbones import UnknownBackboneError, build_backbone
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
@@ -248,6 +249,39 @@ def test_weights_of_another_network_are_refused(run):
 def test_an_entry_with_another_length_is_refused(run):
     edit(run / "encoder.yaml", dim=7)
     with pytest.raises(WeightsError, match="says 7"):
+        load_encoder(run)
+
+
+def test_no_memory_is_taken_for_vectors_that_the_network_does_not_give(run):
+    edit(run / "encoder.yaml", dim=10**15)
+    with pytest.raises(WeightsError, match=f"says {10**15}"):
+        load_encoder(run)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"kind": "hub", "file": "encoder.safetensors", "repo": "timm/resnet18.a1_in1k", "revision": "main"},
+        {"kind": "bundled", "file": "encoder.safetensors"},
+    ],
+)
+def test_an_entry_of_weights_elsewhere_is_not_that_of_a_file_beside_it(run, weights):
+    edit(run / "encoder.yaml", weights=weights)
+    with pytest.raises(WeightsError, match=r"'kind: file', 'file: encoder\.safetensors'"):
+        load_encoder(run)
+
+
+def test_weights_are_never_taken_without_their_hash(run, monkeypatch):
+    known = read_entry(run / "encoder.yaml")
+    entry = known.model_copy(update={"sha256": None})
+    monkeypatch.setattr(encoder_module, "locate_encoder", lambda *_: (entry, run / "encoder.safetensors"))
+    with pytest.raises(WeightsError, match="lacks its sha256"):
+        load_encoder(run)
+
+
+def test_crops_of_another_template_are_refused(run):
+    edit(run / "encoder.yaml", crop="arcface-112")
+    with pytest.raises(InputError, match="needs crops of 'arcface-112'"):
         load_encoder(run)
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from ferkit.encoders import registry as registry_module
 from ferkit.encoders.registry import (
+    CROP,
     DEFAULT_ENCODER,
     EncoderEntry,
     bundled_weights,
@@ -15,6 +16,7 @@ from ferkit.encoders.registry import (
     read_entry,
 )
 from ferkit.errors import InputError
+from ferkit.faces import TEMPLATE_NAME
 
 FIELDS = {
     "name": "smiles-r18",
@@ -36,6 +38,10 @@ def write(path, *entries):
     return path
 
 
+def test_the_one_template_is_that_of_the_faces():
+    assert CROP == TEMPLATE_NAME
+
+
 def test_default_encoder_is_in_models_yaml():
     assert DEFAULT_ENCODER in load_registry()
 
@@ -49,6 +55,11 @@ def test_every_entry_of_models_yaml_says_what_one_may_do_with_it():
 def test_entries_keep_the_order_of_the_file(tmp_path):
     path = write(tmp_path / "m.yaml", {**FIELDS, "name": "z"}, {**FIELDS, "name": "a"})
     assert list(load_registry(path)) == ["z", "a"]
+
+
+def test_names_and_prose_are_of_any_script(tmp_path):
+    entry = {**FIELDS, "name": "Lächeln 笑顔", "paper": "two\n\tlines"}
+    assert load_registry(write(tmp_path / "m.yaml", entry))["Lächeln 笑顔"].paper == "two\n\tlines"
 
 
 def test_yaml_round_trip(tmp_path):
@@ -69,6 +80,13 @@ def test_yaml_round_trip(tmp_path):
         ({"colour": "blue"}, "encoders.0.colour"),
         ({"sha256": "ab"}, "encoders.0.sha256"),
         ({"mean": [0.5, 0.5]}, "encoders.0.mean"),
+        ({"mean": [0.5, float("inf"), 0.5]}, "encoders.0.mean.1"),
+        ({"std": [0.5, 0, 0.5]}, "encoders.0.std.1"),
+        ({"std": [0.5, 0.5, float("nan")]}, "encoders.0.std.2"),
+        ({"std": [float("inf"), 0.5, 0.5]}, "encoders.0.std.0"),
+        ({"input_size": 1025}, "encoders.0.input_size"),
+        ({"name": "smiles\x1b[2J"}, "encoders.0.name"),
+        ({"paper": "arXiv\x9b2J"}, "encoders.0.paper"),
         ({"supervision": "magic"}, "encoders.0.supervision"),
         ({"weights": {"kind": "ftp", "file": "a.safetensors"}}, "encoders.0.weights.kind"),
         ({"licences": None}, "smiles-r18"),

@@ -36,13 +36,13 @@ class ProgressBar:
 
     def __init__(self) -> None:
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=err,
             transient=True,
             disable=not err.is_terminal,
@@ -70,5 +70,5 @@ class ProgressBar:
         self._bars.update(self._task, rate=rate, note=note or task.fields["note"])
 
     def say(self, message: str) -> None:
-        """Print one line above the bars."""
-        self._bars.console.print(message)
+        """Print one line above the bars, to the letter: names and paths may look like rich markup."""
+        self._bars.console.print(message, markup=False, emoji=False)

@@ -17,6 +17,7 @@ from ferkit.encoders.backbones import build_backbone, feature_dim, timm_state
 from ferkit.encoders.hub import PREFIX, parse_repo
 from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry
 from ferkit.encoders.registry import (
+    CROP,
     DEFAULT_ENCODER,
     ENTRY_NAME,
     EncoderCard,
@@ -190,14 +191,18 @@ def load_encoder(
         MissingPathError: what looks like a path does not exist.
         WeightsError: weights missing, damaged, of another hash or another network.
         HubError: they are on the hub, not in its cache, and cannot be fetched.
-        InputError: an entry is not valid, or the device is not there.
+        InputError: an entry is not valid or of another template, or the device is not there.
     """
     place = pick_device(device)
     entry, path = locate_encoder(name_or_path, progress)
+    if entry.crop != CROP:
+        raise InputError(f"{entry.name!r} needs crops of {entry.crop!r}, and ferkit makes those of {CROP!r} alone")
+    if entry.sha256 is None:
+        raise WeightsError(f"the entry of {str(path)!r} lacks its sha256, so it cannot be checked; add it")
     state = load_weights(path, entry.sha256)
     if not any(name.startswith("backbone.") for name in state):  # timm's own
         state = {f"backbone.{name}": tensor for name, tensor in timm_state(state, entry.arch, entry.input_size).items()}
-    encoder = Encoder(entry, build_backbone(entry.arch, entry.input_size), sha256=entry.sha256 or "")
+    encoder = Encoder(entry, _network(entry, path), sha256=entry.sha256)
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
     return encoder.to(place).to(memory_format=torch.channels_last)
@@ -296,20 +301,30 @@ def _beside(weights: Path) -> tuple[EncoderEntry, Path]:
             f"there is no {str(yaml)!r}, which says what network the weights belong to; "
             "give the folder of a run of `ferkit pretrain` that has ended"
         )
-    return read_entry(yaml), weights
+    entry = read_entry(yaml)
+    if entry.weights.kind != "file":
+        raise WeightsError(
+            f"{str(yaml)!r} is the entry of weights of the kind {entry.weights.kind!r}; of those beside it, it says "
+            f"'kind: file', 'file: {weights.name}', and their sha256 and bytes"
+        )
+    return entry, weights
+
+
+def _network(entry: EncoderEntry, path: Path) -> nn.Module:
+    network = build_backbone(entry.arch, entry.input_size)
+    if (dim := feature_dim(network)) != entry.dim:
+        raise WeightsError(
+            f"{entry.arch!r} gives vectors of {dim}, and the entry of {str(path)!r} says {entry.dim}; correct it"
+        )
+    return network
 
 
 def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:
     """Load the weights, all of them or none."""
-    arch, dim = encoder.entry.arch, feature_dim(encoder.backbone)
-    if dim != encoder.dim:
-        raise WeightsError(
-            f"{arch!r} gives vectors of {dim}, and the entry of {str(path)!r} says {encoder.dim}; correct it"
-        )
     if wrong := misfits(encoder, state):
         name, wanted, given = wrong[0]
         raise WeightsError(
-            f"{str(path)!r} does not fit {arch!r}: {name!r} should be {wanted} and is {given} ({len(wrong)} such); "
-            "correct the entry beside it"
+            f"{str(path)!r} does not fit {encoder.entry.arch!r}: {name!r} should be {wanted} and is {given} "
+            f"({len(wrong)} such); correct the entry beside it"
         )
     encoder.load_state_dict(state)

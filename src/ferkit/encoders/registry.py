@@ -14,6 +14,7 @@ from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import InputError
 
 __all__ = [
+    "CROP",
     "DEFAULT_ENCODER",
     "ENTRY_NAME",
     "IMAGENET_MEAN",
@@ -27,6 +28,7 @@ __all__ = [
     "WeightsFile",
     "bundled_weights",
     "entry_to_yaml",
+    "first_problem",
     "load_registry",
     "own_files",
     "read_entry",
@@ -39,14 +41,24 @@ ENTRY_NAME = "encoder.yaml"
 OWN_MODELS = "FERKIT_MODELS"
 """The environment variable that names the users' own files."""
 
+CROP = "ferkit-128"
+"""The template of every encoder's crops, that of `ferkit.faces`; there is no other."""
+
 _PACKAGE = Path(__file__).parents[1]
 
 # Lists of YAML become tuples; everything else must have its type already.
-Rgb = Annotated[tuple[float, float, float], Field(strict=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rgb = Annotated[tuple[Finite, Finite, Finite], Field(strict=False)]
+RgbScale = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 Interval = Annotated[tuple[float, float], Field(strict=False)]
 
+# Entries come from strangers too, and a terminal obeys control characters.
+Line = Annotated[str, Field(pattern=r"^\P{Cc}+$")]
+Text = Annotated[str, Field(pattern=r"^[\P{Cc}\n\t]*$")]
+
 IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
-IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
+IMAGENET_STD: RgbScale = (0.229, 0.224, 0.225)
 
 
 class _Strict(BaseModel):
@@ -81,26 +93,26 @@ class WeightsFile(_Strict):
 class TrainedOn(_Strict):
     """How the weights came about."""
 
-    method: str
+    method: Text
     """A name of METHODS, such as ``contrawarping``."""
-    recipe: str | None = None
+    recipe: Text | None = None
     """The file with every setting of the run, relative to the repository or the run folder."""
-    data: str
+    data: Text
     """The pictures, in words."""
     faces: int | None = Field(default=None, ge=1)
     """How many different faces were seen."""
     steps: int | None = Field(default=None, ge=0)
     """How many optimiser steps were made."""
-    commit: str | None = None
+    commit: Text | None = None
     """The commit of ferkit that made the run."""
 
 
 class Metric(_Strict):
     """One measured figure; figures of different protocols are never compared."""
 
-    protocol: str
+    protocol: Text
     """What was done, such as ``cross-identity triplets, cosine``."""
-    data: str
+    data: Text
     """On which faces, with the split."""
     value: float
     """The figure, as a fraction where it is one (0.79, not 79 %)."""
@@ -111,34 +123,34 @@ class Metric(_Strict):
 class Licences(_Strict):
     """What one may do with it, in words or SPDX names."""
 
-    code: str
+    code: Text
     """Of the code that builds and trains the network."""
-    weights: str
+    weights: Text
     """Of the weights: what their training pictures allow."""
-    data: str
+    data: Text
     """Of the training pictures."""
 
 
 class EncoderCard(_Strict):
     """What an encoder is and which images it expects: all but where its weights lie."""
 
-    name: str = Field(min_length=1)
+    name: Line
     """Unique in the registry; for a run, the run's name."""
-    arch: str
+    arch: Line
     """The network's name in timm."""
     dim: int = Field(ge=1)
     """Length of the vectors it gives."""
-    input_size: int = Field(default=112, ge=8)
+    input_size: int = Field(default=112, ge=8, le=1024)
     """Side in pixels of the square images that the network is given."""
     field: int = Field(default=112, ge=8)
     """Side in crop pixels of the centre square that these images show; resized to ``input_size`` where they differ."""
-    crop: str = "ferkit-128"
-    """The template that faces are aligned to before."""
+    crop: Line = CROP
+    """The template that faces are aligned to before; no encoder of another is loaded."""
     gray: bool = False
     """Whether these images are brought to gray first: a network that has only seen gray faces is shown no others."""
     mean: Rgb = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
-    std: Rgb = IMAGENET_STD
+    std: RgbScale = IMAGENET_STD
     """Divides what is left."""
     supervision: Literal["none", "unsupervised", "weak", "supervised", "unknown"]
     """What it learnt from: nothing (random weights), no labels, coarse labels, or labels (of expressions, or of what
@@ -149,7 +161,7 @@ class EncoderCard(_Strict):
     """What was measured, each with its protocol."""
     licences: Licences | None = None
     """What one may do with it; every entry of models.yaml says so."""
-    paper: str | None = None
+    paper: Text | None = None
     """The paper whose method it is, such as ``arXiv:2303.09034``."""
 
 
@@ -173,6 +185,10 @@ class EncoderEntry(EncoderCard):
 
 class _Zoo(_Strict):
     encoders: list[EncoderEntry] = Field(min_length=1)
+
+
+class _OwnZoo(_Strict):
+    encoders: list[EncoderEntry] | None = None
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -240,6 +256,14 @@ def bundled_weights(entry: EncoderEntry) -> Path:
     return _PACKAGE / "weights" / entry.weights.file
 
 
+def first_problem(error: ValidationError) -> str:
+    """Return where an entry is wrong and how, without a full stop."""
+    first, *others = error.errors()
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{where}: {first['msg']}{more}"
+
+
 def _models_yaml() -> Path:
     """The wheel carries models.yaml inside the package; a source tree has it at the top."""
     inside = _PACKAGE / "models.yaml"
@@ -247,7 +271,7 @@ def _models_yaml() -> Path:
 
 
 def _shipped(path: Path) -> dict[str, EncoderEntry]:
-    registry = _entries(path)
+    registry = _by_name(path, _read(path, _Zoo).encoders)
     for entry in registry.values():
         if entry.weights.kind == "file" or entry.licences is None:
             raise InputError(
@@ -257,15 +281,14 @@ def _shipped(path: Path) -> dict[str, EncoderEntry]:
 
 
 def _own(path: Path) -> dict[str, EncoderEntry]:
-    registry = _entries(path)
+    registry = _by_name(path, _read(path, _OwnZoo).encoders or [])
     for entry in registry.values():
         if entry.weights.kind == "bundled":
             raise InputError(f"{str(path)!r}: the weights of {entry.name!r} are of the kind 'bundled'; make it 'file'")
     return registry
 
 
-def _entries(path: Path) -> dict[str, EncoderEntry]:
-    entries = _read(path, _Zoo).encoders
+def _by_name(path: Path, entries: Sequence[EncoderEntry]) -> dict[str, EncoderEntry]:
     registry = {entry.name: entry for entry in entries}
     if len(registry) < len(entries):
         raise InputError(f"{str(path)!r} names an encoder twice; give every entry its own name")
@@ -275,17 +298,10 @@ def _entries(path: Path) -> dict[str, EncoderEntry]:
 def _read(path: Path, model: type[_Model]) -> _Model:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return model.model_validate(content)
+        return model.model_validate({} if content is None else content)
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValidationError as error:
-        raise InputError(f"{str(path)!r} is not valid: {_first_problem(error)}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(path)!r} is not valid: {first_problem(error)}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no date, other bytes than UTF-8, nested too deep
         raise InputError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    first, *others = error.errors()
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{where}: {first['msg']}{more}"

@@ -17,5 +17,5 @@ CACHE_VARIABLE = "FERKIT_CACHE"
 def cache_folder() -> Path:
     """Return the folder; it need not exist."""
     if named := os.environ.get(CACHE_VARIABLE):
-        return Path(named)
+        return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferkit"

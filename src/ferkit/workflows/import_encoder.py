@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
 from ferkit.atomic import atomic_path
 from ferkit.encoders.encoder import WEIGHTS_NAME, save_encoder
@@ -23,6 +24,7 @@ from ferkit.encoders.registry import (
     TrainedOn,
     WeightsFile,
     entry_to_yaml,
+    first_problem,
     load_registry,
     own_files,
 )
@@ -78,7 +80,8 @@ def import_encoder(
         UnknownBackboneError: timm has no network of this name.
         MissingPathError: there is no such file.
         WeightsError: the file is damaged or would run code, or its tensors do not fit.
-        InputError: the folder exists, the name is taken, or there is no models file of yours to register in.
+        InputError: the file is a folder, what is in it cannot be an encoder, the folder exists, the name is taken, or
+            there is no models file of yours to register in.
         OutputError: the result cannot be written; nothing was changed.
     """
     source, path = pick_origin(origin), Path(file)
@@ -89,7 +92,10 @@ def import_encoder(
     own = _own_file(name) if register else None
     folder = _new_folder(out, name, own)
     provenance = f"not stated; imported from {path.name} (SHA-256 {checkpoint.sha256})"
-    card = _card(name, origin, fitted, provenance, supervision)
+    try:
+        card = _card(name, origin, fitted, provenance, supervision)
+    except ValidationError as error:
+        raise InputError(f"{str(path)!r} cannot be an encoder: {first_problem(error)}") from error
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         entry = save_encoder(temporary, fitted.state, card, half=False)
@@ -151,7 +157,9 @@ def _card(name: str, origin: str, fitted: Fitted, provenance: str, supervision: 
 def _register(entry: EncoderEntry, folder: Path, own: Path) -> None:
     """Add the entry at the end of the models file; all that stands there stays as it is."""
     added = entry.model_copy(update={"weights": _weights_below(folder, own)})
-    before = own.read_text(encoding="utf-8").rstrip("\n") if own.is_file() else "encoders:"
+    before = own.read_text(encoding="utf-8").rstrip("\n") if own.is_file() else ""
+    if not _items(before):  # comments, which stay, or nothing at all
+        before = (re.sub(r"^encoders:( *\[ *\])?", "", before, flags=re.MULTILINE) + "\nencoders:").lstrip("\n")
     first_item = re.search(r"^( *)- ", before, re.MULTILINE)
     item = "- " + textwrap.indent(entry_to_yaml(added), "  ").lstrip(" ")
     after = before + "\n" + textwrap.indent(item, first_item[1] if first_item else "  ")
@@ -166,6 +174,6 @@ def _register(entry: EncoderEntry, folder: Path, own: Path) -> None:
 
 def _items(text: str) -> Sequence[object]:
     try:
-        return yaml.safe_load(text)["encoders"] or []
+        return (yaml.safe_load(text) or {}).get("encoders") or []
     except yaml.YAMLError:
         return []

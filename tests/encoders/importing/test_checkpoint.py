@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferkit.encoders.importing.checkpoint import read_checkpoint
+from ferkit.encoders.importing.origins import ORIGINS
 from ferkit.encoders.weights import save_weights, sha256_of
-from ferkit.errors import MissingPathError, WeightsError
+from ferkit.errors import InputError, MissingPathError, WeightsError
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.steps": torch.tensor(3)}
 
@@ -88,17 +89,27 @@ def test_code_in_a_pickle_is_not_run(tmp_path, zip_form):
 )
 def test_other_objects_are_named_with_what_to_do(tmp_path, extra, named):
     path = saved(tmp_path / "last.pth", {"opt": extra, "model": TENSORS})
-    with pytest.raises(WeightsError, match=rf"more than tensors \({named}.*weights_only=False\)\['model'\]"):
+    with pytest.raises(WeightsError, match=rf"more than tensors \({named}.*weights_only=False\); .*'model'"):
         read_checkpoint(path, ("model",))
 
 
-def test_the_advice_works(tmp_path, monkeypatch):
-    path = saved(tmp_path / "last.pth", {"opt": argparse.Namespace(lr=0.5), "model": TENSORS})
+@pytest.mark.parametrize(
+    ("origin", "content"),
+    [
+        ("crs-cont", {"model": TENSORS}),
+        ("timm", {"state_dict": {"raw": torch.ones(1)}, "state_dict_ema": TENSORS}),
+        ("timm", {"state_dict": TENSORS}),
+        ("ssl-fer", {"state_dict": {"sound": torch.ones(1)}, "state_dict_img": TENSORS}),
+    ],
+)
+def test_the_advice_keeps_what_the_origin_would_take(tmp_path, monkeypatch, origin, content):
+    path = saved(tmp_path / "last.pth", {"args": argparse.Namespace(lr=0.5), "arch": "resnet18", **content})
     with pytest.raises(WeightsError) as caught:
-        read_checkpoint(path, ("model",))
+        read_checkpoint(path, ORIGINS[origin].holders)
     monkeypatch.chdir(tmp_path)
-    exec(str(caught.value).split('python -c "')[1].split('"')[0])
-    assert read_checkpoint(tmp_path / "tensors.pth", ("model",)).tensors.keys() == TENSORS.keys()
+    exec(str(caught.value).split('python -c "')[1].split('"')[0], {})
+    found = read_checkpoint(tmp_path / "tensors.pth", ORIGINS[origin].holders)
+    assert (found.tensors.keys(), found.arch) == (TENSORS.keys(), "resnet18")
 
 
 def test_a_name_that_a_shell_would_run_is_not_put_into_a_command(tmp_path):
@@ -123,6 +134,11 @@ def test_what_holds_its_tensors_elsewhere(tmp_path, content):
 def test_a_missing_file(tmp_path):
     with pytest.raises(MissingPathError):
         read_checkpoint(tmp_path / "x.pth")
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(InputError, match="is a folder; give the file"):
+        read_checkpoint(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -295,3 +295,10 @@ def test_every_family_has_its_mark_and_timm_has_its_networks(mark):
 def test_an_unknown_origin_says_the_nearest():
     with pytest.raises(UnknownOriginError, match="solo-learn"):
         pick_origin("sololearn")
+
+
+def test_a_small_transformer_without_a_position_embedding():
+    with torch.device("meta"):
+        state = timm.create_model("vit_small_patch16_dinov3", num_classes=0).state_dict()
+    assert "pos_embed" not in state
+    assert fit_network(state, ORIGINS["timm"], ["vit_small_patch16_dinov3"]).dim == 384

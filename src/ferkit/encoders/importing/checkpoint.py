@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ferkit.encoders.weights import load_weights, sha256_of
-from ferkit.errors import MissingPathError, WeightsError
+from ferkit.errors import InputError, MissingPathError, WeightsError
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
@@ -46,19 +46,22 @@ def read_checkpoint(path: Path, holders: Sequence[str] = ("state_dict",)) -> Che
 
     Raises:
         MissingPathError: there is no such file.
+        InputError: it is a folder.
         WeightsError: the file is damaged, holds other objects than tensors and plain values, or no tensors.
     """
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; give the file of weights in it")
     if not path.is_file():
         raise MissingPathError(path, "give the file of weights to import")
     if path.suffix == ".safetensors":
         return Checkpoint(load_weights(path), None, sha256_of(path))
-    content = _unpickled(path, holders[-1])
+    content = _unpickled(path, holders)
     tensors = _tensors_in(content, holders, path)
     arch = content.get("arch")
     return Checkpoint(tensors, arch if isinstance(arch, str) else None, sha256_of(path))
 
 
-def _unpickled(path: Path, holder: str) -> Mapping[str, Any]:
+def _unpickled(path: Path, holders: Sequence[str]) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
@@ -67,8 +70,9 @@ def _unpickled(path: Path, holder: str) -> Mapping[str, Any]:
         file = str(path) if _HARMLESS.fullmatch(str(path)) else "FILE"
         raise WeightsError(
             f"{str(path)!r} holds more than tensors ({objects}), and opening that can run code, so it stays closed; if "
-            f'you trust whoever made it, run once: python -c "import torch; torch.save(torch.load({file!r}, '
-            f"map_location='cpu', weights_only=False)[{holder!r}], 'tensors.pth')\" and import tensors.pth"
+            f'you trust whoever made it, run once: python -c "import torch; c = torch.load({file!r}, '
+            f"map_location='cpu', weights_only=False); torch.save({{k: c[k] for k in {('arch', *holders)} if k in c}}, "
+            "'tensors.pth')\" and import tensors.pth"
         ) from error
     except Exception as error:  # what damaged bytes raise inside torch.load has no common type
         raise WeightsError(_damaged(path)) from error

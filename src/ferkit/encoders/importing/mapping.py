@@ -174,7 +174,8 @@ def _with_counters(state: dict[str, Tensor], network: nn.Module) -> dict[str, Te
 def _refuse_other_heads(arch: str, state: Mapping[str, Tensor]) -> None:
     """Refuse the small transformers of MoCo v3, here and in MMSelfSup and solo-learn: equal shapes, another network."""
     # Theirs alone have a fixed position embedding, in which the class token's place is zero.
-    if arch.startswith("vit_small_") and not state["pos_embed"][:, 0].any():
+    positions = state.get("pos_embed")
+    if arch.startswith("vit_small_") and positions is not None and not positions[:, 0].any():
         raise WeightsError(
             f"the shapes fit {arch!r}, but the position embedding is that of MoCo v3, whose small transformer has 12 "
             "heads of attention where timm's has 6: no network of timm computes what it does; take its base or a ResNet"
