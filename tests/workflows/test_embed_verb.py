@@ -12,6 +12,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.runtimes import is_installed
 from ferkit.errors import EncoderMismatchError, InputError, MissingPathError, NoFaceError, OutputError
+from ferkit.progress import Silent
 from ferkit.workflows import faces_of, source_stream
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
