@@ -47,7 +47,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("own"), help="folder for everything")
     parser.add_argument("--base", choices=("simclr", "byol"), default="simclr", help="objective of the positive pairs")
     parser.add_argument("--epochs", type=float, default=20, help="passes over the faces")
-    parser.add_argument("--batch-size", type=int, default=256, help="faces a step")
+    parser.add_argument("--batch-size", type=int, help="faces a step; 256, or what the faces fill, if not given")
     return parser.parse_args()
 
 

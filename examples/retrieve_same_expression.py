@@ -19,9 +19,11 @@ def main() -> None:
     if options.again or not options.set.exists():
         made = ferkit.embed([options.photos], options.set)
         print(f"{made.faces} faces embedded into {options.set}")
-    found = ferkit.retrieve(options.query, options.set, k=options.k, montage=options.montage)
+    found = ferkit.retrieve(
+        options.query, options.set, k=options.k, exclude_identity=options.exclude_identity, montage=options.montage
+    )
     for hit in found.hits:
-        print(f"{hit.rank:3}  {hit.score:.3f}  {hit.source}  face {hit.face}")
+        print(f"{hit.rank:3}  {hit.score:.3f}  {hit.source}  face {hit.face}  {hit.label or ''}")
 
 
 def read_options() -> argparse.Namespace:
@@ -32,6 +34,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("-k", type=int, default=10, help="how many faces to return")
     parser.add_argument("--set", type=Path, default=Path("emb.npy"), help="where the embeddings are kept")
     parser.add_argument("--again", action="store_true", help="embed again although the set exists")
+    parser.add_argument("--exclude-identity", help="a person to leave out, such as that of the query")
     parser.add_argument("--montage", type=Path, help="PNG to draw the answer into")
     return parser.parse_args()
 
