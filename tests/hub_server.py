@@ -21,6 +21,7 @@ class Repo:
     gated: bool = False
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
     def commit(self, files: dict[str, bytes | None], message: str = "") -> str:
         """Add a commit that changes ``files`` (None removes one); return its id."""
@@ -35,7 +36,8 @@ class Repo:
         """The commit that a revision names."""
         if revision == "main":
             return self.commits[-1]
-        return next((commit for commit in self.commits if commit[0] == revision), None)
+        oid = self.tags.get(revision, revision)
+        return next((commit for commit in self.commits if commit[0] == oid), None)
 
 
 @dataclass

@@ -43,6 +43,15 @@ def test_both_speak_json(hub, token, ferkit_command, run_folder):
     assert pulled["entry"]["weights"]["revision"] == pushed["commit"]
 
 
+@pytest.mark.parametrize("address", ["http://[bad", "http://ann:pa55@127.0.0.1:port"])
+def test_an_endpoint_that_is_no_address_is_said(ferkit_command, monkeypatch, address):
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    outcome = ferkit_command("models", "pull", "ann/toy")
+    assert (outcome.code, outcome.out) == (8, "")
+    assert outcome.err.startswith("error: HF_ENDPOINT is no address of a hub")
+    assert "pa55" not in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

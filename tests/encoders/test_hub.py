@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants, hf_hub_download
 
-from ferkit.encoders.hub import HubRepo, fetch, parse_repo
+from ferkit.encoders.hub import HubRepo, fetch, intact_sha256, parse_repo
 from ferkit.errors import HubError, InputError, WeightsError
 
 DATA = bytes(range(256)) * 40
@@ -171,10 +171,51 @@ def test_what_is_not_as_announced_never_enters_the_cache(hub, commit, left):
     folder.mkdir(parents=True)
     (folder / f"{SHA256}.incomplete").write_bytes(left)
     hub.faults[GET_STORED] = [] if left else [("flip",)]
-    with pytest.raises(WeightsError, match=r"another SHA-256.*fetch it again"):
+    with pytest.raises(WeightsError, match=r"another hash.*fetch it again"):
         fetch(REPO, FILE)
     assert blobs() == {}
     assert fetch(REPO, FILE).path.read_bytes() == DATA
+
+
+def test_a_small_file_is_held_to_git_s_hash(hub, commit):
+    hub.faults["GET config.json"] = [("flip",)]
+    with pytest.raises(WeightsError, match=r"another hash.*fetch it again"):
+        fetch(REPO, "config.json")
+    assert blobs() == {}
+    assert fetch(REPO, "config.json").path.read_bytes() == b"{}"
+
+
+def test_a_branch_that_moves_meanwhile_brings_what_was_looked_at(hub, commit):
+    repo, later = hub.repos["ann/faces"], DATA[::-1]
+    look = repo.at
+
+    def at_and_move(revision):
+        repo.at = look
+        found = look(revision)
+        repo.commit({FILE: later})
+        return found
+
+    repo.at = at_and_move
+    file = fetch(REPO, FILE, sha256=SHA256)
+    assert (file.path.read_bytes(), file.commit) == (DATA, commit)
+    assert fetch(REPO, FILE).path.read_bytes() == later
+
+
+def test_a_damaged_file_leaves_the_cache_and_is_fetched_anew(hub, commit):
+    file = fetch(REPO, FILE)
+    assert intact_sha256(file) == SHA256
+    file.path.resolve().write_bytes(b"?" + DATA[1:])
+    with pytest.raises(WeightsError, match=r"damaged.*pull it again"):
+        intact_sha256(file)
+    assert fetch(REPO, FILE).fetched
+
+
+def test_the_client_s_own_store_behind_a_blob_is_not_taken_for_damage(hub, commit, tmp_path):
+    file = fetch(REPO, FILE)
+    blob = file.path.resolve()
+    stored = blob.rename(tmp_path / ("0" * 64))  # by another hash than SHA-256
+    blob.symlink_to(stored)
+    assert intact_sha256(file) == SHA256
 
 
 def test_another_hash_than_the_entry_s_is_not_even_fetched(hub, commit):
@@ -204,6 +245,13 @@ def test_a_token_on_disk_is_used_as_well(hub, monkeypatch):
     token.parent.mkdir(parents=True)
     token.write_text("hf_read\n")
     assert fetch(HubRepo("ann/secret"), FILE).path.read_bytes() == DATA
+
+
+def test_a_token_that_is_none_is_said_and_not_shown(hub, commit, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_…")
+    with pytest.raises(HubError, match="your token holds a character") as caught:
+        fetch(REPO, FILE)
+    assert "hf_" not in str(caught.value)
 
 
 def test_a_token_that_the_hub_does_not_know_is_named(hub, monkeypatch):
@@ -246,6 +294,33 @@ def test_a_hub_that_stays_busy_is_given_up(hub, commit):
     hub.faults[f"HEAD {FILE}"] = [("status", 500)] * 9
     with pytest.raises(HubError, match=r"busy or broken \(status 500\); try again"):
         fetch(REPO, FILE)
+
+
+def test_a_hub_that_falls_ill_after_the_first_question_is_busy(hub, commit):
+    at = hub.repos["ann/faces"].at
+
+    def at_and_break(revision):
+        hub.faults[f"HEAD {FILE}"] = [("status", 500)] * 9
+        return at(revision)
+
+    hub.repos["ann/faces"].at = at_and_break
+    with pytest.raises(HubError, match=r"busy or broken \(status 500\); try again"):
+        fetch(REPO, FILE)
+
+
+def test_a_password_in_the_endpoint_is_never_shown(hub, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url.replace("//", "//ann:pa55@"))
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("//", "//ann:pa55@", 1)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    hub.add("ann/faces", {})
+    hub.faults[f"HEAD {FILE}"] = [("status", 418)]  # in words of the client's, with the address in them
+    with pytest.raises(HubError) as refused:
+        fetch(REPO, FILE)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://ann:pa55@127.0.0.1:9/{repo_id}/{filename}")
+    with pytest.raises(HubError) as gone:
+        fetch(REPO, FILE)
+    assert "pa55" not in f"{refused.value} {gone.value}"
+    assert hub.url in str(refused.value)
 
 
 def test_what_is_no_hub_is_told_apart(hub, commit):

@@ -1,5 +1,7 @@
+import base64
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -68,6 +70,12 @@ def test_a_new_repository_is_private_and_holds_the_encoder(hub, pushed, run):
     assert files(hub).keys() == FILES | {".gitattributes"}
     assert files(hub)["model.safetensors"] == (run / "encoder.safetensors").read_bytes()
     assert repo.messages[-1].startswith("Push smiles with ferkit ")
+
+
+def test_no_password_is_in_the_page_s_address(hub, pushed, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url.replace("//", "//ann:pa55@"))
+    hub.tokens["Basic " + base64.b64encode(b"ann:pa55").decode()] = "write"  # takes the token's place
+    assert pushed().url == f"{hub.url}/ann/smiles"
 
 
 def test_public_and_a_message_of_one_s_own(hub, pushed):
@@ -206,6 +214,17 @@ def test_a_token_that_may_only_read_is_not_enough(hub, pushed, monkeypatch):
     with pytest.raises(HubError, match="your token may not do this with 'ann/smiles'"):
         pushed()
     assert hub.repos == {}
+
+
+@pytest.mark.parametrize(("port", "said"), [(9, "push again"), (None, "token")])
+def test_a_push_that_fails_does_not_speak_of_fetching(hub, pushed, monkeypatch, port, said):
+    if port:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://ann:pa55@127.0.0.1:{port}")
+    else:
+        monkeypatch.setenv("HF_TOKEN", "hf_…")
+    with pytest.raises(HubError, match=said) as caught:
+        pushed()
+    assert not {"fetched", "pa55", "hf_…"} & set(re.findall(r"[\w…]+", str(caught.value)))
 
 
 def test_offline_nothing_is_pushed(hub, pushed, monkeypatch):

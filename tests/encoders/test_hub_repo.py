@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ from safetensors.torch import save
 
 from ferkit.encoders.encoder import load_encoder, random_encoder
 from ferkit.encoders.hub import HubRepo
-from ferkit.encoders.hub_repo import config_of, fetch_encoder, fetch_entry, forget_damaged, recorded
+from ferkit.encoders.hub_repo import config_of, fetch_encoder, fetch_entry, recorded
 from ferkit.encoders.registry import EncoderCard, EncoderEntry, Licences, WeightsFile
 from ferkit.encoders.weights import serialize
 from ferkit.errors import HubError, InputError, UnknownNameError, WeightsError
+from ferkit.progress import Silent
 
 ARCH = "test_resnet"  # timm's own toy
 WEIGHTS = "model.safetensors"
@@ -104,6 +106,36 @@ def test_a_network_in_timm_s_form_gives_timm_s_features(hub):
     np.testing.assert_allclose(encoder.features(faces), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("arch", "arguments", "named"),
+    [
+        (ARCH, {"act_layer": "gelu"}, "'act_layer'"),
+        ("test_vit", {"global_pool": "avg", "class_token": True}, "'global_pool', 'class_token'"),
+        (ARCH, [1], "no JSON object"),
+    ],
+)
+def test_a_network_that_is_not_timm_s_usual_one_is_refused(hub, arch, arguments, named):
+    config = json.loads(timm_files(arch)[0]["config.json"])
+    hub.add("ann/other", {"config.json": json.dumps({**config, "model_args": arguments}).encode()})
+    with pytest.raises(InputError, match=named):
+        fetch_encoder(HubRepo("ann/other"))
+
+
+@pytest.mark.parametrize("arch", [ARCH, "test_vit", "test_convnext", "test_efficientnet"])
+def test_what_timm_itself_writes_of_a_usual_network_is_taken(hub, tmp_path, arch):
+    network = timm.create_model(arch, num_classes=7)
+    timm.models.save_for_hf(network, tmp_path, safe_serialization=True)
+    hub.add("ann/other", {path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    fetched, _ = fetch_encoder(HubRepo("ann/other"))
+    assert (fetched.arch, fetched.dim) == (arch, network.head_hidden_size)
+
+
+@pytest.mark.parametrize(("stated", "licence"), [(["mit", "cc0"], "mit, cc0"), ("mit", "mit")])
+def test_a_licence_may_be_several(hub, stated, licence):
+    hub.add("ann/other", timm_files(ARCH, license=stated)[0])
+    assert fetch_encoder(HubRepo("ann/other"))[0].licences.weights == licence
+
+
 @pytest.mark.parametrize("size", [64, 160])
 def test_position_embeddings_are_resampled_as_timm_does(hub, size):
     files, network = timm_files("test_vit")
@@ -160,12 +192,22 @@ def test_a_repository_without_weights_says_what_it_lacks(hub, own):
         (b"[1]", "not a JSON object"),
         (b'{"model_type": "bert"}', "neither ferkit's nor timm's"),
         (b'{"library_name": "ferkit", "name": "x"}', "lacks what ferkit needs"),
+        (b"[" * 200_000, "not JSON"),
         (b'{"architecture": "test_resnet", "pretrained_cfg": {"mean": 1}}', "does not say which images"),
+        (b'{"architecture": ["test_resnet"], "pretrained_cfg": {}}', "neither ferkit's nor timm's"),
     ],
 )
 def test_a_config_that_ferkit_cannot_build_is_refused(hub, own, config, said):
     hub.add("ann/other", {**own, "config.json": config})
     with pytest.raises(InputError, match=said):
+        fetch_encoder(HubRepo("ann/other"))
+
+
+@pytest.mark.parametrize("sha256", ["xyz", None, "", "AB" * 32])
+def test_a_config_without_a_hash_is_refused(hub, own, sha256):
+    config = {**json.loads(own["config.json"]), "sha256": sha256}
+    hub.add("ann/other", {**own, "config.json": json.dumps(config).encode()})
+    with pytest.raises(InputError, match="lacks what ferkit needs"):
         fetch_encoder(HubRepo("ann/other"))
 
 
@@ -222,15 +264,65 @@ def test_an_entry_with_commit_and_hash_is_not_recorded(hub):
     assert recorded(settled.model_copy(update={"sha256": None})).sha256 is None
 
 
-def test_a_damaged_file_leaves_the_cache_and_is_fetched_anew(hub):
-    commit = hub.add("ann/faces", {WEIGHTS: b"first"})
-    settled = entry(b"first", weights=_at("ann/faces", commit))
-    _, file = fetch_entry(settled)
-    forget_damaged(settled, file)
-    file.path.resolve().write_bytes(b"f1rst")
+@pytest.mark.parametrize("fetched", [lambda: fetch_encoder(HubRepo("ann/faces")), lambda: fetch_entry(unknown())])
+def test_what_is_damaged_in_the_cache_becomes_no_reference(hub, monkeypatch, fetched):
+    hub.add("ann/faces", timm_files(ARCH)[0])
+    settled, file = fetched()
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", constants.HF_ASSETS_CACHE + "-lost")
+    file.path.resolve().write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="pull it again"):
-        forget_damaged(settled, file)
-    assert fetch_entry(settled)[1].path.read_bytes() == b"first"
+        fetched()
+    again, file = fetched()
+    assert (again, file.fetched) == (settled, True)
+
+
+def test_entries_of_one_repository_have_a_record_each(hub):
+    first = hub.add("ann/faces", {WEIGHTS: b"first"})
+    repo = hub.repos["ann/faces"]
+    repo.tags |= {"v1": first, "v2": repo.commit({WEIGHTS: b"second"})}
+    one, two = (unknown(weights=_at("ann/faces", tag)) for tag in ("v1", "v2"))
+    pinned = [fetch_entry(one)[0], fetch_entry(two)[0]]
+    repo.tags["v1"] = repo.commit({WEIGHTS: b"third"})
+    assert [fetch_entry(one)[0], fetch_entry(two)[0]] == pinned
+    assert pinned[0].weights.revision == first
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, message):
+        self.said.append(message)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"revision": "v1", "sha256": "x", "bytes": 1}'])
+def test_a_damaged_record_is_said_and_taken_as_none(hub, content):
+    hub.add("ann/faces", {WEIGHTS: b"first"})
+    settled, _ = fetch_entry(unknown())
+    (record,) = Path(constants.HF_ASSETS_CACHE).rglob("*.json")
+    record.write_text(content)
+    heard = Heard()
+    assert recorded(unknown(), heard) == unknown()
+    assert "taken as none" in heard.said[0]
+    assert fetch_entry(unknown())[0] == settled == recorded(unknown())
+
+
+def test_looking_for_a_record_makes_no_folder(hub):
+    assert recorded(unknown()) == unknown()
+    assert not Path(constants.HF_ASSETS_CACHE).exists()
+
+
+def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub):
+    commit = hub.add("ann/faces", {WEIGHTS: b"first"})
+    assets = Path(constants.HF_ASSETS_CACHE)
+    assets.parent.mkdir(parents=True, exist_ok=True)
+    assets.write_bytes(b"")
+    heard = Heard()
+    assert fetch_entry(unknown(), heard)[0].weights.revision == commit
+    assert "cannot be written" in heard.said[-1]
+    assert recorded(unknown()) == unknown()
 
 
 def test_config_json_is_flat_for_other_libraries():

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 from huggingface_hub import constants
 from PIL import Image
 
@@ -76,6 +77,28 @@ def test_damage_in_the_cache_is_found_and_mended(registered):
     assert pull_encoder("toy").fetched
 
 
+def test_weights_of_one_s_own_are_never_removed(tmp_path, run_folder, monkeypatch):
+    weights = tmp_path / "encoder.safetensors"
+    weights.write_bytes((run_folder / weights.name).read_bytes())
+    entry = locate_encoder(run_folder)[0].model_copy(update={"name": "mine", "sha256": "ab" * 32})
+    fields = entry.model_dump(mode="json", exclude_none=True)
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"encoders": [fields]}))
+    monkeypatch.setenv("FERKIT_MODELS", str(tmp_path / "models.yaml"))
+    with pytest.raises(WeightsError, match="of its entry, so it is not used"):
+        pull_encoder("mine")
+    assert weights.is_file()
+
+
+def test_a_wrong_hash_in_an_entry_costs_no_good_file(registered, pushed, monkeypatch):
+    path = pull_encoder("toy").path
+    place = registered.weights.model_copy(update={"revision": pushed})
+    wrong = registered.model_copy(update={"weights": place, "sha256": "ab" * 32, "bytes": 1})
+    monkeypatch.setattr("ferkit.workflows.hub.load_registry", lambda: {"toy": wrong})
+    with pytest.raises(WeightsError, match="of its entry, so it is not used"):
+        pull_encoder("toy")
+    assert path.is_file()
+
+
 def test_unknown_names_get_the_nearest():
     with pytest.raises(UnknownEncoderError, match=DEFAULT_ENCODER):
         pull_encoder(DEFAULT_ENCODER + "x")
@@ -102,9 +125,12 @@ def test_a_repository_to_push_to_is_user_and_name(run_folder, repo):
         push_encoder(run_folder, repo, **STATED)
 
 
-def test_what_is_on_the_hub_is_not_pushed_there(registered):
+@pytest.mark.parametrize("name", ["toy", "hf-hub:ann/toy"])
+def test_what_is_on_the_hub_is_not_pushed_there(registered, hub, name):
+    hub.asked.clear()
     with pytest.raises(InputError, match="on the hub already"):
-        push_encoder("toy", "ann/other", **STATED)
+        push_encoder(name, "ann/other", **STATED)
+    assert hub.asked == []
 
 
 def test_damaged_weights_are_not_passed_on(hub, tmp_path, run_folder, monkeypatch):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from ferkit._version import __version__
 from ferkit.cli import align, demo, embed, faces, models, pretrain, probe, retrieve, warp_preview
 from ferkit.cli.output import err
-from ferkit.errors import FerkitError
+from ferkit.errors import FerkitError, HubError
 
 __all__ = ["app", "main"]
 
@@ -48,6 +50,7 @@ def root(
     ] = False,
 ) -> None:
     """Find the same expression on another person: facial-expression representation, learnt without labels."""
+    _require_address()
 
 
 def main() -> None:
@@ -69,6 +72,14 @@ def main() -> None:
         if stop.code == _INTERRUPTED:
             err.print("interrupted; what was finished is kept")
         raise
+
+
+def _require_address() -> None:
+    """Refuse an HF_ENDPOINT at which the hub's client breaks as soon as it is loaded, which timm does as well."""
+    try:
+        _ = urlsplit(os.environ.get("HF_ENDPOINT", "")).port
+    except ValueError as error:
+        raise HubError("HF_ENDPOINT is no address of a hub; correct or unset it") from error
 
 
 def _escape(text: str) -> str:

@@ -7,6 +7,7 @@ The hub's client decides about the environment: ``HF_HOME``, ``HF_HUB_CACHE``, `
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,17 +27,18 @@ from huggingface_hub.file_download import HfFileMetadata, http_get, repo_folder_
 from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]  # not marked as exports
 
 from ferkit._version import __version__
-from ferkit.encoders.hashes import sha256_of
+from ferkit.atomic import atomic_path
+from ferkit.encoders.hashes import sha1s_of, sha256_of
 from ferkit.encoders.hub_errors import hub_errors, is_transport_error
-from ferkit.errors import InputError, WeightsError
+from ferkit.errors import InputError, OutputError, WeightsError
 from ferkit.progress import Progress, Silent
 
-__all__ = ["PREFIX", "HubFile", "HubRepo", "fetch", "is_commit", "parse_repo"]
+__all__ = ["PREFIX", "HubFile", "HubRepo", "fetch", "intact_sha256", "is_commit", "parse_repo"]
 
 PREFIX = "hf-hub:"
 """What an encoder's name begins with where it is a repository of the hub."""
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[\w-]+")
 _NAME = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[^@\s]+))?")
@@ -78,7 +80,7 @@ class HubFile:
 
 def is_commit(revision: str) -> bool:
     """Whether the revision can never stand for anything else."""
-    return _COMMIT.fullmatch(revision) is not None
+    return _SHA1.fullmatch(revision) is not None
 
 
 def parse_repo(text: str) -> HubRepo:
@@ -124,8 +126,24 @@ def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Prog
         _require_hash(repo, file, str(remote.etag), sha256)
         pinned = HubRepo(repo.id, str(remote.commit_hash))
         fetched = _cached(pinned, file) is None and _fill_cache(pinned, file, remote, progress)
-        path = Path(hf_hub_download(repo.id, file, revision=repo.revision, user_agent=_AGENT))
-        return HubFile(path, path.parent.name, fetched)
+        path = Path(hf_hub_download(repo.id, file, revision=pinned.revision, user_agent=_AGENT))
+        _note_revision(repo, pinned.revision)
+        return HubFile(path, pinned.revision, fetched)
+
+
+def intact_sha256(file: HubFile) -> str:
+    """Return the SHA-256 of a file, which the cache has under its hash; a damaged one leaves it, to be fetched anew.
+
+    Raises:
+        WeightsError: it is damaged, or cannot be read.
+    """
+    # One step only: the client may link on from there to a store of its own, whose names are other hashes.
+    blob = file.path.parent / file.path.readlink() if file.path.is_symlink() else file.path
+    if _is_announced(blob, blob.name):
+        return blob.name if _SHA256.fullmatch(blob.name) else sha256_of(blob)
+    for path in (blob, file.path):
+        path.unlink(missing_ok=True)
+    raise WeightsError(f"{str(file.path)!r} is damaged, so it was taken out of the cache; pull it again")
 
 
 def _cached(repo: HubRepo, file: str) -> HubFile | None:
@@ -143,7 +161,7 @@ def _ask(repo: HubRepo, file: str) -> HfFileMetadata:
         if error.response.status_code not in _BUSY:
             raise
         remote = ask(retry_on_errors=True)
-    if remote.commit_hash is None or not _ETAG.fullmatch(remote.etag or ""):
+    if not is_commit(remote.commit_hash or "") or not _ETAG.fullmatch(remote.etag or ""):
         raise FileMetadataError(url)
     return remote
 
@@ -164,14 +182,29 @@ def _fill_cache(repo: HubRepo, file: str, remote: HfFileMetadata, progress: Prog
         if blob.exists():
             return False
         _download(hf_hub_url(repo.id, file, revision=repo.revision), incomplete, remote.size, file, progress)
-        if _SHA256.fullmatch(etag) and sha256_of(incomplete) != etag:
+        if not _is_announced(incomplete, etag):
             incomplete.unlink()
             raise WeightsError(
-                f"what came for {file!r} of {repo.id!r} has another SHA-256 than the hub announced, so it was thrown "
+                f"what came for {file!r} of {repo.id!r} has another hash than the hub announced, so it was thrown "
                 "away; fetch it again"
             )
         incomplete.replace(blob)
     return True
+
+
+def _is_announced(path: Path, etag: str) -> bool:
+    """Whether a file is what the hub says: by its SHA-256, git's SHA-1 or, of some mirrors, the SHA-1 of its bytes."""
+    if _SHA256.fullmatch(etag):
+        return sha256_of(path) == etag
+    return not _SHA1.fullmatch(etag) or etag in sha1s_of(path)
+
+
+def _note_revision(repo: HubRepo, commit: str) -> None:
+    """Let the cache say which commit a branch or tag stands for, as the client does; one that is read-only need not."""
+    ref = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo.id, repo_type="model") / "refs" / repo.revision
+    if repo.revision != commit and not (ref.is_file() and ref.read_text(encoding="utf-8") == commit):
+        with suppress(OutputError), atomic_path(ref) as temporary:
+            temporary.write_text(commit, encoding="utf-8")
 
 
 def _download(url: str, target: Path, size: int | None, file: str, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -21,27 +22,43 @@ from huggingface_hub.errors import (
 
 from ferkit.errors import HubError
 
-__all__ = ["hub_errors", "is_transport_error"]
+__all__ = ["endpoint", "hub_errors", "is_transport_error", "words"]
 
 _HttpError: type[Exception] = HfHubHTTPError.__mro__[1]
 """The base of all errors of the HTTP library that the hub's client uses, whichever it is (it has changed thrice)."""
+
+_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
+"""A name and password in an address."""
 
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
 @contextmanager
-def hub_errors(repo: str, revision: str | None = None, file: str | None = None) -> Iterator[None]:
+def hub_errors(
+    repo: str, revision: str | None = None, file: str | None = None, *, pushing: bool = False
+) -> Iterator[None]:
     """Turn whatever the hub's client raises in the block into a `HubError`; ferkit's own errors pass.
 
     Args:
         repo: what the block is about, such as ``user/name``.
         revision: of it, if one was asked for.
         file: in it, if one was asked for.
+        pushing: whether it puts something there, where it would fetch otherwise.
     """
     try:
         yield
-    except (_HttpError, OSError, HFValidationError) as error:
-        raise HubError(_sentence(error, repo, revision, file)) from error
+    except (_HttpError, OSError, ValueError) as error:
+        raise HubError(_sentence(error, repo, revision, file, pushing)) from error
+
+
+def endpoint() -> str:
+    """Return the hub's address as it may be shown: without name and password."""
+    return _LOGIN.sub("", constants.ENDPOINT)
+
+
+def words(error: BaseException) -> str:
+    """Return what the hub's client says, on one line and without names and passwords."""
+    return _LOGIN.sub("", " ".join(str(error).split()))[:200] or type(error).__name__
 
 
 def is_transport_error(error: Exception) -> bool:
@@ -52,32 +69,38 @@ def is_transport_error(error: Exception) -> bool:
     return isinstance(error, (_HttpError, OfflineModeIsEnabled))
 
 
-def _sentence(error: Exception, repo: str, revision: str | None, file: str | None) -> str:
+def _sentence(error: BaseException, repo: str, revision: str | None, file: str | None, pushing: bool) -> str:
+    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:  # so the client passes on all else
+        return _sentence(error.__cause__, repo, revision, file, pushing)
     if isinstance(error, HfHubHTTPError):
         return _refusal(error, repo, revision, file)
-    if isinstance(error, (OfflineModeIsEnabled, LocalEntryNotFoundError)):
+    if isinstance(error, OfflineModeIsEnabled):
         what = f"{file!r} of {repo!r} at {revision}" if file else repr(repo)
         return f"{what} is not in {constants.HF_HUB_CACHE!r} and HF_HUB_OFFLINE is set; unset it once to fetch it"
-    if isinstance(error, FileMetadataError):
-        return f"{constants.ENDPOINT} does not answer as a hub does; check HF_ENDPOINT and your proxy"
+    if isinstance(error, UnicodeEncodeError):
+        return f"your token holds a character that no token has; copy it again, then {_LOG_IN}"
     if isinstance(error, HFValidationError):
         return f"{repo!r} is no name of a repository; write USER/NAME"
+    if isinstance(error, (FileMetadataError, ValueError)):
+        return f"{endpoint()} does not answer as a hub does; check HF_ENDPOINT and your proxy"
+    again = "push again" if pushing else "try again: what was fetched is kept"
     if isinstance(error, _HttpError):
         return (
-            f"cannot reach {constants.ENDPOINT} for {repo!r} ({_words(error)}); check the network, your proxy or "
-            "HF_ENDPOINT and try again: what was fetched is kept"
+            f"cannot reach {endpoint()} for {repo!r} ({words(error)}); check the network, your proxy or HF_ENDPOINT "
+            f"and {again}"
         )
-    return f"cannot get {file or 'anything'} of {repo!r} ({_words(error)}); try again: what was fetched is kept"
+    what = "push to" if pushing else f"get {file or 'anything'} of"
+    return f"cannot {what} {repo!r} ({words(error)}); {again}"
 
 
 def _refusal(error: HfHubHTTPError, repo: str, revision: str | None, file: str | None) -> str:
     status: int = error.response.status_code
     if isinstance(error, GatedRepoError):
-        return f"{repo!r} is gated: accept its terms at {constants.ENDPOINT}/{repo}, then {_LOG_IN}"
+        return f"{repo!r} is gated: accept its terms at {endpoint()}/{repo}, then {_LOG_IN}"
     if isinstance(error, RevisionNotFoundError):
-        return f"{repo!r} has no revision {revision!r}; {constants.ENDPOINT}/{repo}/commits/main lists them"
+        return f"{repo!r} has no revision {revision!r}; {endpoint()}/{repo}/commits/main lists them"
     if isinstance(error, RemoteEntryNotFoundError):
-        return f"{repo!r} has no {file!r} at {revision}; {constants.ENDPOINT}/{repo}/tree/main lists its files"
+        return f"{repo!r} has no {file!r} at {revision}; {endpoint()}/{repo}/tree/main lists its files"
     anonymous = get_token() is None
     if (
         isinstance(error, RepositoryNotFoundError)
@@ -87,15 +110,11 @@ def _refusal(error: HfHubHTTPError, repo: str, revision: str | None, file: str |
         )
     ):
         hidden = f"it is private: {_LOG_IN}" if anonymous else "your token may not see it"
-        return f"{constants.ENDPOINT} has no repository {repo!r}; check the spelling, or {hidden}"
+        return f"{endpoint()} has no repository {repo!r}; check the spelling, or {hidden}"
     if status == HTTPStatus.UNAUTHORIZED:
-        return f"{constants.ENDPOINT} does not accept your token for {repo!r}; {_LOG_IN}"
+        return f"{endpoint()} does not accept your token for {repo!r}; {_LOG_IN}"
     if status == HTTPStatus.FORBIDDEN:
-        return f"your token may not do this with {repo!r}; make one that may at {constants.ENDPOINT}/settings/tokens"
+        return f"your token may not do this with {repo!r}; make one that may at {endpoint()}/settings/tokens"
     if is_transport_error(error):
-        return f"{constants.ENDPOINT} is busy or broken (status {status}); try again in some minutes"
-    return f"{constants.ENDPOINT} refuses this for {repo!r} (status {status}: {error.server_message or _words(error)})"
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        return f"{endpoint()} is busy or broken (status {status}); try again in some minutes"
+    return f"{endpoint()} refuses this for {repo!r} (status {status}: {error.server_message or words(error)})"

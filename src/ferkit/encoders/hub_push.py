@@ -14,7 +14,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from ferkit._version import __version__
 from ferkit.encoders.card import model_card
 from ferkit.encoders.hub import PREFIX, HubRepo
-from ferkit.encoders.hub_errors import hub_errors
+from ferkit.encoders.hub_errors import endpoint, hub_errors, words
 from ferkit.encoders.hub_repo import CONFIG, LIBRARY, WEIGHTS, config_of, read_config
 from ferkit.encoders.registry import EncoderEntry, WeightsFile
 from ferkit.errors import HubError, InputError, OutputError
@@ -78,8 +78,7 @@ def push(
         else:
             _require_same(there, repo, entry, private, overwrite)
         commit = _commit(api, there, repo, entry, weights, message or f"Push {entry.name} with ferkit {__version__}")
-    url = f"{constants.ENDPOINT}/{repo}"
-    return Pushed(repo, commit.oid, url, bool(there.private), commit.oid != there.sha)
+    return Pushed(repo, commit.oid, f"{endpoint()}/{repo}", bool(there.private), commit.oid != there.sha)
 
 
 def _commit(api: HfApi, there: ModelInfo, repo: str, entry: EncoderEntry, weights: Path, message: str) -> CommitInfo:
@@ -102,7 +101,7 @@ def _require_same(there: ModelInfo, repo: str, entry: EncoderEntry, private: boo
     if private is not None and bool(there.private) != private:
         is_now, wanted = ("private", "--public") if there.private else ("public", "--private")
         raise OutputError(
-            f"{repo!r} is {is_now}; change that at {constants.ENDPOINT}/{repo}/settings, or push without {wanted}; "
+            f"{repo!r} is {is_now}; change that at {endpoint()}/{repo}/settings, or push without {wanted}; "
             "nothing was changed"
         )
     taken = {CONFIG, WEIGHTS, CARD} & {file.rfilename for file in there.siblings or ()}
@@ -131,15 +130,17 @@ def _require_token(repo: str) -> None:
     if get_token() is None:
         raise HubError(
             f"pushing to {repo!r} needs a token that may write; log in with `hf auth login` or set HF_TOKEN "
-            f"({constants.ENDPOINT}/settings/tokens makes one)"
+            f"({endpoint()}/settings/tokens makes one)"
         )
 
 
 @contextmanager
 def _push_errors(repo: str) -> Iterator[None]:
-    with hub_errors(repo):
+    with hub_errors(repo, pushing=True):
         try:
             yield
+        except UnicodeEncodeError:  # of the token
+            raise
         except (RuntimeError, ValueError) as error:  # so the client calls a failed upload and a card that is refused
-            why = " ".join(f"{error} {error.__cause__ or ''}".split())[:300]
+            why = words(error) if error.__cause__ is None else f"{words(error)} {words(error.__cause__)}"
             raise HubError(f"the hub did not take the push to {repo!r} ({why}); push again") from error

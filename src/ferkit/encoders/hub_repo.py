@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from huggingface_hub import HfApi, cached_assets_path, constants, is_offline_mode
+from huggingface_hub import HfApi, constants, is_offline_mode
 from huggingface_hub.errors import RemoteEntryNotFoundError
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferkit.atomic import atomic_path
 from ferkit.encoders.hashes import sha256_of
-from ferkit.encoders.hub import HubFile, HubRepo, fetch, is_commit
+from ferkit.encoders.hub import HubFile, HubRepo, fetch, intact_sha256, is_commit
 from ferkit.encoders.hub_errors import hub_errors
 from ferkit.encoders.registry import EncoderCard, EncoderEntry, Licences, WeightsFile
-from ferkit.errors import HubError, InputError, WeightsError
-from ferkit.progress import Progress
+from ferkit.errors import HubError, InputError, OutputError, WeightsError
+from ferkit.progress import Progress, Silent
 
 __all__ = [
     "CONFIG",
@@ -28,7 +28,6 @@ __all__ = [
     "config_of",
     "fetch_encoder",
     "fetch_entry",
-    "forget_damaged",
     "read_config",
     "recorded",
 ]
@@ -40,6 +39,28 @@ LIBRARY = "ferkit"
 
 Fetched = tuple[EncoderEntry, HubFile]
 
+_SHOWN_BY_WEIGHTS = frozenset({"num_classes", "in_chans", "img_size"})
+"""Arguments of timm's networks that cannot differ unseen: tensors of other shapes are refused."""
+
+
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Config(EncoderCard):
+    """What ferkit reads of a config.json of its own."""
+
+    sha256: _Sha256
+
+
+class _Record(BaseModel):
+    """What an entry's branch and missing hash stand for, from the first pull on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    sha256: _Sha256
+    bytes: int
+
 
 def fetch_encoder(repo: HubRepo, progress: Progress | None = None) -> Fetched:
     """Fetch an encoder that its repository describes; return its entry, pinned to the commit, and its weights.
@@ -48,14 +69,15 @@ def fetch_encoder(repo: HubRepo, progress: Progress | None = None) -> Fetched:
         HubError: as `fetch`.
         InputError: config.json is of no encoder that ferkit can build.
         UnknownBackboneError: it names a network that timm lacks.
-        WeightsError: the weights are a pickle only, or not what the hub or config.json says.
+        WeightsError: the weights are a pickle only, damaged, or not what the hub or config.json says.
     """
     config, commit = read_config(repo, progress)
     card, sha256 = _own_card(config, repo) if config.get("library_name") == LIBRARY else _timm_card(config, repo)
     file = _fetch_weights(HubRepo(repo.id, commit), sha256, progress)
     weights = WeightsFile(kind="hub", file=WEIGHTS, repo=repo.id, revision=commit)
-    size = file.path.stat().st_size
-    return EncoderEntry(**dict(card), weights=weights, sha256=sha256 or sha256_of(file.path), bytes=size), file
+    size = file.path.stat().st_size or None  # an empty file is refused where it is loaded
+    known = {"weights": weights, "sha256": sha256 or intact_sha256(file), "bytes": size}
+    return EncoderEntry(**{**dict(card), **known}), file
 
 
 def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update: bool = False) -> Fetched:
@@ -71,53 +93,43 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
 
     Raises:
         HubError: as `fetch`.
-        WeightsError: the hub's file is of another hash.
+        WeightsError: the hub's file is of another hash, or the cache's is damaged.
     """
-    known = entry if _is_settled(entry) or update else recorded(entry)
+    progress = progress or Silent()
+    known = entry if _is_settled(entry) or update else recorded(entry, progress)
     weights = known.weights
     repo = HubRepo(weights.repo or "", weights.revision or "")
     file = fetch(repo, weights.file, sha256=known.sha256, progress=progress)
     if _is_settled(known):
         return known, file
-    settled = known.model_copy(
-        update={
-            "weights": weights.model_copy(update={"revision": file.commit}),
-            "sha256": known.sha256 or sha256_of(file.path),
-            "bytes": known.bytes or file.path.stat().st_size,
-        }
+    record = _Record(
+        revision=file.commit,
+        sha256=known.sha256 or intact_sha256(file),
+        bytes=known.bytes or file.path.stat().st_size,
     )
     if not is_offline_mode():
-        _record(entry, settled)
-    return settled, file
+        _write_record(entry, record, progress)
+    return _settled(known, record), file
 
 
-def recorded(entry: EncoderEntry) -> EncoderEntry:
-    """Return an entry with the commit, hash and size that were recorded at its first pull; itself where none were."""
-    path = _record_path(entry)
-    if not path.is_file():
-        return entry
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if record.pop("asked") != entry.weights.revision or record["sha256"] != (entry.sha256 or record["sha256"]):
-        return entry  # models.yaml names another one by now
-    weights = entry.weights.model_copy(update={"revision": record.pop("revision")})
-    return entry.model_copy(update={"weights": weights, **record})
+def recorded(entry: EncoderEntry, progress: Progress | None = None) -> EncoderEntry:
+    """Return an entry with the commit, hash and size that were recorded at its first pull; itself where none were.
 
-
-def forget_damaged(entry: EncoderEntry, file: HubFile) -> None:
-    """Make sure that a fetched file is the entry's; one that is not leaves the cache, so that it is fetched anew.
-
-    Raises:
-        WeightsError: it is not.
+    Args:
+        entry: whose weights lie on the hub.
+        progress: told where a record is damaged, and so no longer holds.
     """
-    actual = sha256_of(file.path)
-    if actual == entry.sha256:
-        return
-    for path in {file.path.resolve(), file.path}:
-        path.unlink(missing_ok=True)
-    raise WeightsError(
-        f"{str(file.path)!r} has the SHA-256 {actual[:12]}…, not the {str(entry.sha256)[:12]}… of {entry.name!r}; "
-        "it was taken out of the cache: pull it again"
-    )
+    path = _record_path(entry)
+    try:
+        record = _Record.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return entry
+    except (OSError, ValidationError):
+        (progress or Silent()).say(f"{str(path)!r}, the record of an earlier pull, cannot be read: taken as none")
+        return entry
+    if record.sha256 != (entry.sha256 or record.sha256):
+        return entry  # models.yaml names another one by now
+    return _settled(entry, record)
 
 
 def read_config(repo: HubRepo, progress: Progress | None = None) -> tuple[dict[str, Any], str]:
@@ -130,7 +142,7 @@ def read_config(repo: HubRepo, progress: Progress | None = None) -> tuple[dict[s
     file = fetch(repo, CONFIG, progress=progress)
     try:
         config = json.loads(file.path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{CONFIG} of {repo.id!r} is not JSON ({error}); choose another repository") from error
     if not isinstance(config, dict):
         raise InputError(f"{CONFIG} of {repo.id!r} is not a JSON object; choose another repository")
@@ -148,14 +160,15 @@ def config_of(entry: EncoderEntry) -> dict[str, Any]:
 
 
 def _own_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, str]:
-    fields = {name: value for name, value in config.items() if name in EncoderCard.model_fields}
+    fields = {name: value for name, value in config.items() if name in _Config.model_fields}
     try:
-        return EncoderCard.model_validate(fields), str(config["sha256"])
-    except (ValidationError, KeyError) as error:
+        card = _Config.model_validate(fields)
+    except ValidationError as error:
         raise InputError(
             f"{CONFIG} of {repo.id!r} lacks what ferkit needs ({' '.join(str(error).split())[:200]}); push it again "
             "with this version of ferkit"
         ) from error
+    return card, card.sha256
 
 
 def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None]:
@@ -163,17 +176,21 @@ def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None
     from ferkit.encoders.backbones import build_backbone, feature_dim  # torch loads only for these
 
     pretrained = config.get("pretrained_cfg")
-    if not isinstance(pretrained, dict) or "architecture" not in config:
+    arch = config.get("architecture")
+    if not isinstance(pretrained, dict) or not isinstance(arch, str):
         raise InputError(
             f"{CONFIG} of {repo.id!r} is neither ferkit's nor timm's, so its network is not known; "
             "choose another repository"
         )
-    arch, licence = str(config["architecture"]), pretrained.get("license")
+    network = build_backbone(arch)
+    _require_usual(config.get("model_args") or {}, network, repo)
+    stated = pretrained.get("license")
+    licence = ", ".join(one for one in (stated if isinstance(stated, list) else [stated]) if isinstance(one, str))
     try:
         card = EncoderCard(
             name=repo.id.rpartition("/")[2],
             arch=arch,
-            dim=feature_dim(build_backbone(arch)),
+            dim=feature_dim(network),
             input_size=pretrained["input_size"][-1],
             mean=pretrained["mean"],
             std=pretrained["std"],
@@ -185,6 +202,24 @@ def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None
             f"{CONFIG} of {repo.id!r} does not say which images its network takes; choose another repository"
         ) from error
     return card, None
+
+
+def _require_usual(arguments: object, network: object, repo: HubRepo) -> None:
+    """Refuse arguments of timm's that make another network than its name alone, which is what ferkit builds."""
+    if not isinstance(arguments, dict):
+        raise InputError(f"'model_args' in {CONFIG} of {repo.id!r} is no JSON object; choose another repository")
+    pooling = [getattr(at, "global_pool", None) for at in (getattr(network, "head", None), network)]
+    usual = {"global_pool": [getattr(pool, "pool_type", pool) for pool in pooling]}
+    others = [
+        repr(name)
+        for name, value in arguments.items()
+        if name not in _SHOWN_BY_WEIGHTS and value is not None and value not in usual.get(name, ())
+    ]
+    if others:
+        raise InputError(
+            f"'model_args' in {CONFIG} of {repo.id!r} ask for another network than timm's usual one "
+            f"({', '.join(others)[:200]}), which ferkit does not build; choose another repository"
+        )
 
 
 def _fetch_weights(repo: HubRepo, sha256: str | None, progress: Progress | None) -> HubFile:
@@ -213,17 +248,21 @@ def _is_settled(entry: EncoderEntry) -> bool:
     return is_commit(entry.weights.revision or "") and entry.sha256 is not None and entry.bytes is not None
 
 
-def _record(asked: EncoderEntry, settled: EncoderEntry) -> None:
-    record = {
-        "asked": asked.weights.revision,
-        "revision": settled.weights.revision,
-        "sha256": settled.sha256,
-        "bytes": settled.bytes,
-    }
-    with atomic_path(_record_path(asked)) as temporary:
-        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+def _settled(entry: EncoderEntry, record: _Record) -> EncoderEntry:
+    weights = entry.weights.model_copy(update={"revision": record.revision})
+    return entry.model_copy(update={"weights": weights, "sha256": record.sha256, "bytes": record.bytes})
+
+
+def _write_record(entry: EncoderEntry, record: _Record, progress: Progress) -> None:
+    try:
+        with atomic_path(_record_path(entry)) as temporary:
+            temporary.write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    except (OutputError, OSError):
+        progress.say(f"{str(_record_path(entry))!r} cannot be written: a later pull of {entry.name!r} may bring others")
 
 
 def _record_path(entry: EncoderEntry) -> Path:
-    folder = cached_assets_path(LIBRARY, entry.weights.repo or "", "revisions", assets_dir=constants.HF_ASSETS_CACHE)
-    return folder / f"{entry.weights.file}.json"
+    """One file for each revision that is asked for: entries may share a repository."""
+    weights = entry.weights
+    folder = Path(constants.HF_ASSETS_CACHE).expanduser() / LIBRARY / (weights.repo or "").replace("/", "--")
+    return folder / "revisions" / f"{weights.file}.{sha256_of((weights.revision or '').encode())[:12]}.json"

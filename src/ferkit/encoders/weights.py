@@ -12,7 +12,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from ferkit.atomic import atomic_path
-from ferkit.encoders.hashes import sha256_of
+from ferkit.encoders.hashes import check_sha256, sha256_of
 from ferkit.errors import WeightsError
 
 __all__ = ["PICKLED", "check_format", "load_weights", "misfits", "save_weights", "serialize", "sha256_of"]
@@ -51,7 +51,8 @@ def load_weights(path: Path, expected_sha256: str | None = None) -> dict[str, Te
     """
     check_format(path)
     data = _read(path)
-    _check_hash(path, data, expected_sha256)
+    if expected_sha256 is not None:
+        check_sha256(path, sha256_of(data), expected_sha256)
     try:
         state = parse_safetensors(data)
     except SafetensorError as error:
@@ -105,15 +106,6 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         why = error.strerror or error
         raise WeightsError(f"cannot read the weights {str(path)!r} ({why}); install or train them again") from error
-
-
-def _check_hash(path: Path, data: bytes, expected: str | None) -> None:
-    actual = sha256_of(data)
-    if expected is not None and actual != expected:
-        raise WeightsError(
-            f"{str(path)!r} has the SHA-256 {actual[:12]}…, not the {expected[:12]}… of its entry, so it is not used; "
-            "fetch or train it again"
-        )
 
 
 def misfits(module: nn.Module, state: Mapping[str, Tensor]) -> list[tuple[str, str, str]]:

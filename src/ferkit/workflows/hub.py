@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferkit.encoders.hub import PREFIX, HubFile, parse_repo
+from ferkit.encoders.hashes import check_sha256, sha256_of
+from ferkit.encoders.hub import PREFIX, intact_sha256, parse_repo
 from ferkit.encoders.hub_push import Pushed, push
-from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry, forget_damaged
+from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry
 from ferkit.encoders.registry import EncoderEntry, Licences, TrainedOn, load_registry, registered_weights
 from ferkit.errors import InputError, UnknownEncoderError
 from ferkit.progress import Progress
@@ -46,10 +47,12 @@ def pull_encoder(name: str, *, update: bool = False, progress: Progress | None =
     Raises:
         UnknownEncoderError: there is no such name; says the nearest ones.
         HubError: the hub cannot be reached, refuses, or has no such encoder.
-        WeightsError: the weights are not those of the entry, or a pickle.
+        WeightsError: the weights are not those of the entry, damaged, or a pickle; only what was damaged in the cache
+            is removed.
         InputError: models.yaml is not valid, or the repository holds no encoder that ferkit can build.
     """
     registry = load_registry()
+    source = name
     if (entry := registry.get(name)) is None:
         if not name.startswith(PREFIX) and "/" not in name:
             raise UnknownEncoderError(name, registry)
@@ -57,10 +60,12 @@ def pull_encoder(name: str, *, update: bool = False, progress: Progress | None =
         source = name if name.startswith(PREFIX) else f"{PREFIX}{name}"
     elif entry.weights.kind == "hub":
         entry, file = fetch_entry(entry, progress, update=update)
-        source = name
     else:
-        return _pulled(entry, HubFile(registered_weights(entry), ""), name)
-    return _pulled(entry, file, source)
+        path = registered_weights(entry)
+        check_sha256(path, sha256_of(path), entry.sha256)
+        return Pulled(entry, path, fetched=False, source=source)
+    check_sha256(file.path, intact_sha256(file), entry.sha256)
+    return Pulled(entry, file.path, file.fetched, source)
 
 
 def push_encoder(
@@ -97,17 +102,17 @@ def push_encoder(
 
     if parse_repo(repo).id != repo:
         raise InputError(f"{repo!r} is not USER/NAME; give --repo without {PREFIX} and without a revision")
+    if _is_on_hub(str(run)):
+        raise InputError(f"{str(run)!r} is on the hub already; give a run folder")
     entry, path = locate_encoder(run, progress)
-    if entry.weights.kind == "hub":
-        raise InputError(f"{str(run)!r} is on the hub already ({entry.weights.repo}); give a run folder")
     load_weights(path, entry.sha256)  # damaged ones are not passed on
     stated = _stated(entry, licence, data)
     return push(stated, path, repo, private=private, message=message, overwrite=overwrite)
 
 
-def _pulled(entry: EncoderEntry, file: HubFile, source: str) -> Pulled:
-    forget_damaged(entry, file)
-    return Pulled(entry, file.path, file.fetched, source)
+def _is_on_hub(name: str) -> bool:
+    entry = load_registry().get(name)
+    return name.startswith(PREFIX) if entry is None else entry.weights.kind == "hub"
 
 
 def _stated(entry: EncoderEntry, licence: str | None, data: str | None) -> EncoderEntry:
