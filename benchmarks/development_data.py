@@ -4,14 +4,17 @@ The data are not part of the project. They are looked for in ``$FERKIT_DATA``, o
 repository: ``ferplus/train.parquet`` (48 px face crops), ``lfw-expressions/<label>/<Person>_NNNN.jpg`` and
 ``studio-smiles/<label>/<NNN>_*.jpg``.
 
-    python benchmarks/development_data.py carry/faces      the training faces as one face set (labels are not used)
+    python benchmarks/development_data.py carry/faces                  the training faces as one face set
+    python benchmarks/development_data.py carry/labelled --labelled    those with a label, and their labels
+
+Of ``lfw-expressions`` the label fear, of five photos, is left out of the labelled ones.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +50,26 @@ def build_training_faces(out: Path) -> FaceSet:
         return join([FaceSet.open(crops), FaceSet.open(found)], out)
 
 
+def build_labelled_faces(out: Path) -> FaceSet:
+    """Join the labelled faces of ferplus/train and the training people's photos, whose folders are labels."""
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        crops = FaceSet.open(
+            ferkit.align([DATA / "ferplus" / "train.parquet"], Path(folder) / "crops", aligned=True).path
+        )
+        labelled = [row for row, label in enumerate(crops.column("label").to_pylist()) if label is not None]
+        people = [photo for photo in photos("lfw-expressions", test=False) if photo.parent.name != "fear"]
+        found = ferkit.align(
+            [*people, *photos("studio-smiles", test=False)],
+            Path(folder) / "photos",
+            aligned=False,
+            min_face=40,
+            faces="largest",
+            label_from=r"/(?P<label>[a-z]+)/[^/]*$",
+            identity_from=r"/(?P<identity>[^/]+)_\d+\.jpg$",
+        ).path
+        return join([crops.subset(labelled), FaceSet.open(found)], out)
+
+
 def join(sets: list[FaceSet], out: Path) -> FaceSet:
     """Write the faces of several sets into one."""
     done = 0
@@ -64,6 +87,10 @@ def _slices(count: int, size: int = 1024) -> Iterator[range]:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    print(f"{len(build_training_faces(target))} faces in {target}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of the face set")
+    parser.add_argument("--labelled", action="store_true", help="labelled faces alone, with their labels")
+    given = parser.parse_args()
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    build = build_labelled_faces if given.labelled else build_training_faces
+    print(f"{len(build(given.out))} faces in {given.out}")
