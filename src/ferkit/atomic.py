@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -60,8 +61,9 @@ def output_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         # numpy reports a short write without an errno, hence without strerror.
         reason = error.strerror or f"not all of it fits ({error})"
+        advice = "free some space or " if error.errno in (None, errno.ENOSPC, errno.EDQUOT) else ""
         raise OutputError(
-            f"cannot write {str(target)!r}: {reason}; free some space or choose another output; nothing was changed"
+            f"cannot write {str(target)!r}: {reason}; {advice}choose another output; nothing was changed"
         ) from error
 
 

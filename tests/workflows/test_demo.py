@@ -8,7 +8,7 @@ from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
 from ferkit.data.face_set import FaceSet
 from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import random_encoder, save_encoder
-from ferkit.errors import InputError, OutputError
+from ferkit.errors import InputError, OutputError, UnknownEncoderError
 from ferkit.workflows.demo import DemoResult, Ranking, demo, rank_others
 from ferkit.workflows.expressions import EXPRESSIONS
 
@@ -112,13 +112,17 @@ def test_demo_replaces_an_earlier_one(result, encoder):
 
 
 def test_demo_leaves_other_people_s_files_alone(encoder, tmp_path):
-    (tmp_path / "faces").mkdir()
-    (tmp_path / "faces" / "mine.txt").write_text("keep me")
+    (tmp_path / "emb.npy").write_text("keep me")
 
-    with pytest.raises(OutputError, match="mine"):
+    with pytest.raises(OutputError, match="not of a demo"):
         demo(tmp_path, encoder=encoder, device="cpu")
-    assert (tmp_path / "faces" / "mine.txt").read_text() == "keep me"
-    assert not (tmp_path / "gallery.png").exists()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("emb.npy", "keep me")]
+
+
+def test_demo_without_its_encoder_replaces_nothing(tmp_path):
+    with pytest.raises(UnknownEncoderError):
+        demo(tmp_path / "demo", encoder="nope")
+    assert not (tmp_path / "demo").exists()
 
 
 def test_demo_that_cannot_write_says_so(encoder, tmp_path):

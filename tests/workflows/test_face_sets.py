@@ -116,10 +116,18 @@ def test_a_contact_sheet_shows_each_face_once(party, tmp_path):
         assert sheet.width == 3 * (SIZE + 4) + 4
 
 
+def test_a_contact_sheet_replaces_no_photo(party, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
+    before = (tmp_path / "photo.jpg").read_bytes()
+    with pytest.raises(OutputError, match=r"photo\.jpg"):
+        faces_info(party, sheet=tmp_path / "photo.jpg")
+    assert (tmp_path / "photo.jpg").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("make", "error", "why"),
     [
-        (lambda party, out: faces_info(out), SetError, "is not a face set"),
+        (lambda party, out: faces_info(out / "none"), SetError, "is not a face set"),
         (lambda party, out: faces_info(party, sheet=out / "sheet.txt"), InputError, "try 'sheet.txt.png'"),
     ],
 )
@@ -398,6 +406,12 @@ def test_a_split_is_replaced_only_on_demand_and_nothing_else_ever(people, tmp_pa
         with pytest.raises(OutputError, match=why):
             split_faces(people, out, PARTS, overwrite=True)
     assert len(FaceSet.open(tmp_path / "sets" / "copy")) == 200
+
+
+def test_a_split_is_of_three_parts_where_none_are_named(people, tmp_path):
+    result = split_faces(people, tmp_path / "split")
+    assert [part.name for part in result.parts] == ["train", "valid", "test"]
+    assert [part.faces for part in result.parts] == pytest.approx([160, 20, 20], abs=2)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from ferkit.encoders.registry import DEFAULT_ENCODER, load_registry
+from ferkit.encoders.registry import DEFAULT_ENCODER, load_registry, read_entry
 from ferkit.errors import UnknownEncoderError
 from ferkit.workflows.models import list_encoders, show_encoder
 
@@ -15,6 +15,11 @@ def test_all_of_models_yaml_is_listed_in_its_order():
 
 def test_one_entry_is_shown():
     assert show_encoder(DEFAULT_ENCODER) == load_registry()[DEFAULT_ENCODER]
+
+
+def test_a_run_is_shown_by_its_folder_or_its_weights(run_folder):
+    entry = read_entry(run_folder / "encoder.yaml")
+    assert show_encoder(run_folder) == show_encoder(str(run_folder / "encoder.safetensors")) == entry
 
 
 def test_an_unknown_name_says_the_nearest():

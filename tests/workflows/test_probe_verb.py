@@ -80,6 +80,20 @@ def test_all_that_the_data_permit(people, run, tmp_path):
     assert set(told["versions"]) == {"ferkit", "python", "numpy", "scikit-learn", "timm", "torch"}
 
 
+def test_a_report_replaces_the_pictures_of_an_earlier_one_and_touches_no_other_folder(people, run, tmp_path):
+    faces, out = people(2), tmp_path / "report"
+    ask = partial(ferkit.probe, data=faces, test=people(1, "more"), protocol="linear", device="cpu", folds=2)
+    ask("random", out=out)
+    drawn = {path.name for path in out.glob("*.png")}
+    assert "random-linear-confusion.png" in drawn
+    (out / "mine.png").write_text("")
+    ask(run, out=out, pictures=False)
+    assert {path.name for path in out.iterdir()} == {REPORT, PAGE, "mine.png"}
+    (out / REPORT).unlink()
+    with pytest.raises(OutputError, match="no report"):
+        ask(run, out=out)
+
+
 def test_the_faces_that_were_asked_go_with_the_answers(people, run):
     report = ferkit.probe(run, people(), protocol="linear")
     asked, section = report.encoders[0].asked, report.encoders[0].sections["linear"]

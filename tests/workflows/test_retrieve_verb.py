@@ -63,8 +63,14 @@ def test_a_copy_of_the_queried_photo_is_left_out(portraits, run_folder, tmp_path
 
 def test_a_person_can_be_left_out(people):
     assert {hit.identity for hit in ask(people, exclude_identity="Ann").hits} == {"Bob"}
-    with pytest.raises(InputError, match="'Eve'"):
-        ask(people, exclude_identity="Eve")
+    with pytest.raises(InputError, match=r"'ann' .*did you mean: Ann\?"):
+        ask(people, exclude_identity="ann")
+
+
+def test_where_nobody_is_named_nobody_is_proposed(crop_folder, run_folder, tmp_path):
+    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
+    with pytest.raises(InputError, match=r"'Ann' .*no identities"):
+        ask(tmp_path, "crops/0.png", exclude_identity="Ann")
 
 
 def test_fewer_faces_than_asked_for_are_no_error(people):
@@ -127,6 +133,17 @@ def test_the_montage_shows_query_and_hits(people):
     with Image.open(people / "found.png") as picture:
         assert (picture.format, picture.mode) == ("PNG", "RGB")
         assert picture.width > 420 + 3 * 200
+
+
+def test_a_montage_replaces_an_earlier_one_and_no_photo(people, noise_crops):
+    for k in (1, 2):
+        ask(people, k=k, montage=people / "found.png")
+    Image.fromarray(noise_crops(1)[0]).save(people / "photo.png")
+    for name in ("query.png", "photo.png"):
+        before = (people / name).read_bytes()
+        with pytest.raises(OutputError, match=name):
+            ask(people, montage=people / name)
+        assert (people / name).read_bytes() == before
 
 
 def test_pictures_that_are_gone_are_told_and_leave_their_places_empty(crop_folder, run_folder, tmp_path, listener):

@@ -106,6 +106,14 @@ def test_missing_picture(tmp_path):
         warp_preview(tmp_path / "nobody.jpg", tmp_path / "warp.png")
 
 
+@pytest.mark.parametrize("face_swap", [True, False])
+def test_the_picture_itself_is_not_replaced(crop, face_swap):
+    before = crop.read_bytes()
+    with pytest.raises(OutputError, match="choose another output"):
+        warp_preview(crop, crop, face_swap=face_swap, aligned=True)
+    assert crop.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["warp.png", "warp.gif"])
 def test_place_that_cannot_be_written(crop, tmp_path, name):
     (tmp_path / "file").write_text("")

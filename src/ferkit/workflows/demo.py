@@ -23,10 +23,12 @@ from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.faces import Face, crop_sha256
 from ferkit.data.images import read_image
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.errors import InputError
+from ferkit.encoders.encoder import load_encoder
+from ferkit.errors import InputError, OutputError
 from ferkit.faces.template import CROP_SIZE, TEMPLATE_NAME
 from ferkit.progress import Progress, Silent
 from ferkit.search.index import FlatIndex
+from ferkit.workflows.drawn import save_picture
 from ferkit.workflows.embed import embed
 from ferkit.workflows.expressions import EXPRESSIONS, with_expression
 from ferkit.workflows.faces_of import open_pictures
@@ -37,6 +39,9 @@ from ferkit.workflows.warp_preview import warp_preview
 __all__ = ["DemoResult", "Ranking", "demo", "rank_others"]
 
 Pixels = NDArray[np.uint8]
+
+_MARKER = ".ferkit-demo"
+"""File that says of a folder that it is a demo's."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def demo(
 
     Args:
         out: folder for portraits, queries, face set, embedding set and two pictures; those of an earlier demo are
-            replaced.
+            replaced, and a folder with anything else is refused.
         encoder: a name of models.yaml, a run folder or a ``.safetensors`` file.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every step.
@@ -121,10 +126,15 @@ def demo(
     Raises:
         InputError: scikit-image, which carries one of the portraits, is not installed.
         UnknownEncoderError, WeightsError: the encoder cannot be loaded.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds something that is not of a demo.
     """
     out, progress = Path(out), progress or Silent()
-    portraits = _save_portraits(out / "portraits")
+    _refuse_foreign(out)
+    load_encoder(encoder, device, progress)  # what cannot be loaded shall replace nothing
+    pictures = _portraits()
+    with atomic_path(out / _MARKER) as partial:
+        partial.write_text("ferkit demo may replace what lies beside this file\n", encoding="utf-8")
+    portraits = _save_portraits(pictures, out / "portraits")
     variants = list(_variants(_aligned(portraits, device, progress), out / "queries"))
     faces = _save_face_set(variants, out / "faces")
     embeddings = out / "emb.npy"
@@ -139,15 +149,23 @@ def demo(
     return result
 
 
-def _save_portraits(folder: Path) -> dict[str, Path]:
-    """Write both portraits as PNG and return their paths by person."""
+def _refuse_foreign(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not (out / _MARKER).exists():
+        raise OutputError(f"{str(out)!r} holds files that are not of a demo; choose a new folder with -o")
+
+
+def _portraits() -> dict[str, Pixels]:
     from matplotlib.cbook import get_sample_data
 
     hopper = read_image(Path(get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    paths = {}
-    for person, picture in {"Grace Hopper": hopper, "Eileen Collins": _astronaut()}.items():
-        paths[person] = folder / f"{_slug(person)}.png"
-        _save_png(picture, paths[person])
+    return {"Grace Hopper": hopper, "Eileen Collins": _astronaut()}
+
+
+def _save_portraits(pictures: Mapping[str, Pixels], folder: Path) -> dict[str, Path]:
+    """Write the portraits as PNG and return their paths by person."""
+    paths = {person: folder / f"{_slug(person)}.png" for person in pictures}
+    for person, picture in pictures.items():
+        save_picture(Image.fromarray(picture), paths[person])
     return paths
 
 
@@ -178,7 +196,7 @@ def _variants(crops: Mapping[str, Pixels], folder: Path) -> Iterator[_Variant]:
         for expression in EXPRESSIONS:
             query = folder / f"{_slug(person)}-{_slug(expression)}.png"
             bent = with_expression(crop, expression)
-            _save_png(bent, query)
+            save_picture(Image.fromarray(bent), query)
             yield _Variant(person, expression, bent, query)
 
 
@@ -234,8 +252,7 @@ def _save_gallery(result: DemoResult, variants: list[_Variant]) -> None:
         f"{result.chance_first:g}), mean rank {result.mean_rank:.2f} (chance {result.chance_rank:g}). Under each face: "
         f"expression and cosine. Encoder: {result.encoder}. Portraits: U.S. Navy, NASA, public domain; bent by ferkit."
     )
-    picture = draw_gallery("The same expression on another person", panels, footer)
-    _save_png(np.asarray(picture), result.gallery)
+    save_picture(draw_gallery("The same expression on another person", panels, footer), result.gallery)
 
 
 def _panel(result: DemoResult, crops: Mapping[tuple[str, str], Pixels], asking: str, other: str) -> Panel:
@@ -248,11 +265,6 @@ def _panel(result: DemoResult, crops: Mapping[tuple[str, str], Pixels], asking: 
             ]
             rows.append(Row(Tile(crops[asking, ranking.expression], ranking.expression), found))
     return Panel(f"{asking} asks, {other} answers", rows)
-
-
-def _save_png(picture: Pixels, path: Path) -> None:
-    with atomic_path(path) as partial:
-        Image.fromarray(picture).save(partial, format="PNG")
 
 
 def _slug(name: str) -> str:

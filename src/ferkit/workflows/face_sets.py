@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit._version import __version__
-from ferkit.atomic import atomic_path
 from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.filters import FaceFilter
 from ferkit.data.sources.video import VIDEO_SUFFIXES
@@ -22,6 +22,7 @@ from ferkit.errors import InputError
 from ferkit.progress import Progress, Silent
 from ferkit.workflows import FACES
 from ferkit.workflows.contact_sheet import draw_contact_sheet
+from ferkit.workflows.drawn import require_replaceable, save_picture
 from ferkit.workflows.face_rows import (
     at_most_per_value,
     first_of_each,
@@ -119,14 +120,14 @@ def faces_info(
 
     Args:
         faces: folder of the face set.
-        sheet: picture to write: faces drawn at random.
+        sheet: picture to write: faces drawn at random; nothing but an earlier drawing is replaced.
         sheet_faces: how many.
         seed: which ones.
 
     Raises:
         SetError: ``faces`` is no face set, or is damaged.
         InputError: ``sheet`` has no suffix of a picture, or there is no face to draw.
-        OutputError: the picture cannot be written.
+        OutputError: the picture cannot be written, or would replace one that ferkit did not draw.
     """
     face_set = FaceSet.open(faces)
     if sheet is not None:
@@ -333,8 +334,9 @@ def _conditions(
 
 def _nothing_left(face_set: FaceSet, dropped: Mapping[str, int]) -> str:
     by = ", ".join(f"{option} {count:,}" for option, count in dropped.items() if count)
-    path = face_set.path
-    return f"none of the {len(face_set):,} faces of {str(path)!r} is left ({by}); see `ferkit faces info {path}`"
+    path = str(face_set.path)
+    see = f"see `ferkit faces info {shlex.quote(path)}`"
+    return f"none of the {len(face_set):,} faces of {path!r} is left ({by}); {see}"
 
 
 def _numbers(face_set: FaceSet, name: str) -> NDArray[np.float64]:
@@ -353,9 +355,9 @@ def _draw_sheet(face_set: FaceSet, path: Path, count: int, seed: int) -> None:
         raise InputError(f"{str(path)!r} does not end as a picture does; try {path.name + '.png'!r}")
     if not len(face_set):
         raise InputError(f"{str(face_set.path)!r} holds no face to draw")
+    require_replaceable(path)
     rows = np.random.default_rng(seed).permutation(len(face_set))[:count]
-    with atomic_path(path) as temporary:
-        draw_contact_sheet(face_set.crops(rows)).save(temporary)
+    save_picture(draw_contact_sheet(face_set.crops(rows)), path)
 
 
 def _distinct(column: pa.ChunkedArray) -> int:

@@ -64,7 +64,8 @@ def probe(
         data: a face set, or whatever `align` takes; None takes the rows of the first ``.npy`` file, else ``faces``.
         test: the faces that are asked; None asks people of ``data`` whom the fit has not seen.
         protocol: names of `ferkit.workflows.probing.settings.PROTOCOLS`; ``all`` runs those that the data permit.
-        out: folder for report.json, report.html and pictures; None writes none.
+        out: folder for report.json, report.html and pictures, new, empty or with an earlier report, which is replaced;
+            None writes none.
         pictures: draw them: confusion, few labels, a map of the vectors, nearest faces, what the decision looks at.
         compare: add the differences of the first encoder to all others, with paired intervals.
         publish: write the figures into each encoder's entry.
@@ -78,7 +79,7 @@ def probe(
     Raises:
         InputError: the data do not permit a protocol that was named, or permit none.
         EncoderMismatchError: faces or vectors do not go with an encoder.
-        OutputError: the report or an entry cannot be written.
+        OutputError: the report or an entry cannot be written, or ``out`` holds something else than a report.
         FerkitError: an encoder or the faces cannot be opened.
     """
     names, progress = _listed(encoders), progress or Silent()
@@ -86,8 +87,7 @@ def probe(
     wanted = _protocols(protocol)
     _check_settings(settings, names, compare)
     entries = [entry_file(name) for name in names] if publish else []
-    if out is not None:
-        _check_output(Path(out))
+    earlier = {} if out is None else _earlier_protocols(Path(out))
     renamed = read_label_map(label_map)
     files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
     known = _data(data, files, reading, renamed, device, progress)
@@ -116,7 +116,7 @@ def probe(
         comparisons=tuple(_compared(described, settings.seed)) if compare else (),
     )
     if out is not None:
-        _write(report, Path(out), pictures, progress)
+        _write(report, Path(out), earlier, pictures, progress)
     if publish:
         publish_report(report, entries)
     return report
@@ -160,9 +160,21 @@ def _check_settings(settings: ProbeSettings, names: Sequence[str], compare: bool
         raise InputError(f"only {names[0]!r} was given, and a comparison needs two encoders or more")
 
 
-def _check_output(out: Path) -> None:
+def _earlier_protocols(out: Path) -> dict[str, list[str]]:
+    """Return the encoders of the report in a folder, and the protocols of each; those of a new or empty one are none.
+
+    Raises:
+        OutputError: it is a file, or holds something and no report.
+    """
     if out.exists() and not out.is_dir():
         raise OutputError(f"{str(out)!r} is a file, and a report is a folder; choose another -o")
+    if not out.exists() or not any(out.iterdir()):
+        return {}
+    try:
+        found = json.loads((out / REPORT).read_text(encoding="utf-8"))
+        return {encoder["name"]: list(encoder["sections"]) for encoder in found["encoders"]}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise OutputError(f"{str(out)!r} holds files, but no report of `ferkit probe`; choose another -o") from error
 
 
 def _data(
@@ -306,13 +318,16 @@ def _versions() -> dict[str, str]:
     return {"ferkit": __version__, "python": platform.python_version(), **{name: version(name) for name in others}}
 
 
-def _write(report: ProbeReport, out: Path, pictures: bool, progress: Progress) -> None:
-    from ferkit.workflows.probing.figures import draw_figures  # matplotlib loads only here
+def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictures: bool, progress: Progress) -> None:
+    """Write a report, and remove the pictures of the earlier one, by its encoders and their protocols."""
+    from ferkit.workflows.probing.figures import draw_figures, picture_paths  # matplotlib loads only here
     from ferkit.workflows.probing.html import write_page
 
-    with output_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / REPORT) as partial:
         partial.write_text(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if earlier:
+        with output_errors(out):
+            for picture in picture_paths(out, earlier):
+                picture.unlink(missing_ok=True)
     drawn = draw_figures(report, out, progress=progress) if pictures else []
     write_page(report, drawn, out / PAGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet, require_same_encoder
 from ferkit.data.faces import Face
 from ferkit.encoders.encoder import Encoder, load_encoder
@@ -28,6 +28,7 @@ from ferkit.errors import (
 from ferkit.progress import Progress, Silent
 from ferkit.search.index import FlatIndex
 from ferkit.workflows.crops import row_crops
+from ferkit.workflows.drawn import require_replaceable, save_picture
 from ferkit.workflows.embed import encoder_stamp
 from ferkit.workflows.faces_of import open_pictures
 from ferkit.workflows.finding import NO_FACE, FaceBatch, filter_of
@@ -113,7 +114,8 @@ def retrieve(
         exclude_identity: leave out the faces of this person.
         encoder: where the set's encoder lies now, if it moved; another one is refused. None takes it by its name.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
-        montage: a ``.png`` file to draw the query and the found faces into.
+        montage: a ``.png`` file to draw the query and the found faces into; nothing but an earlier drawing is
+            replaced.
         progress: told what the query was taken for.
         options: fields of `ferkit.workflows.options.FaceOptions`: how the query's faces are found, and by ``min_size``,
             ``max_yaw`` and ``min_sharpness`` which faces of the set may be.
@@ -123,10 +125,10 @@ def retrieve(
         EncoderMismatchError: ``encoder`` is not the one that made the set, or that one has changed since.
         MissingPathError, UnreadableImageError, NoFaceError: the query is not there, no picture, or shows no face.
         InputError: ``k``, ``face`` or ``exclude_identity`` match nothing.
-        OutputError: the montage cannot be written.
+        OutputError: the montage cannot be written, or would replace a picture that ferkit did not draw.
     """
     query, progress, given = Path(query), progress or Silent(), FaceOptions(**options)
-    target = None if montage is None else _checked_montage(Path(montage))
+    target = None if montage is None else _checked_montage(Path(montage), query)
     found = EmbeddingSet.open(embeddings)
     shown = _query_faces(query, given, device, progress)
     chosen = _choose(shown.faces, face, query, progress)
@@ -140,9 +142,10 @@ def retrieve(
     return RetrieveResult(query, chosen + 1, len(shown.faces), int(allowed.sum()), found.encoder.name, hits, target)
 
 
-def _checked_montage(path: Path) -> Path:
+def _checked_montage(path: Path, query: Path) -> Path:
     if path.suffix.lower() != ".png":
         raise OutputError(f"a montage's name ends in .png, and {str(path)!r} does not; try {path.name + '.png'!r}")
+    require_replaceable(path, [query])
     return path
 
 
@@ -213,9 +216,16 @@ def _allowed(table: pa.Table, query: Face, exclude_query: bool, exclude_identity
     if exclude_identity is not None:
         theirs = _equal(table, "identity", exclude_identity)
         if not theirs.any():
-            raise InputError(f"no face of the set has the identity {exclude_identity!r}; leave --exclude-identity out")
+            raise InputError(_unknown_identity(table, exclude_identity))
         allowed &= ~theirs
     return allowed
+
+
+def _unknown_identity(table: pa.Table, name: str) -> str:
+    known = sorted(pc.unique(table.column("identity").drop_null()).to_pylist())
+    near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
+    hint = f"did you mean: {', '.join(near)}?" if near else "its faces have no identities, so leave it out"
+    return f"no face of the set has the identity {name!r} (--exclude-identity); {hint}"
 
 
 def _passing(found: EmbeddingSet, options: FaceOptions) -> NDArray[np.bool_]:
@@ -267,8 +277,7 @@ def _draw(
     query = Tile(shown.crops[chosen], "query", _name(shown.faces[chosen].source, chosen + 1))
     tiles = [Tile(crop, f"{hit.score:.3f}", _name(hit.source, hit.face)) for crop, hit in zip(crops, hits, strict=True)]
     picture = draw_montage(query, tiles, f"{path.name} · {len(found):,} faces · {Path(found.encoder.name).name}")
-    with atomic_path(target) as partial:
-        picture.save(partial, format="PNG")
+    save_picture(picture, target)
 
 
 def _name(source: str, face: int) -> str:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ferkit.atomic import atomic_path
 from ferkit.errors import InputError
 from ferkit.methods.contrawarping import ContraWarpingViews
 from ferkit.methods.views import ViewMaker, ViewSettings, as_pictures
@@ -23,6 +22,7 @@ from ferkit.ops.grids import sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
 from ferkit.progress import Progress, Silent
+from ferkit.workflows.drawn import require_replaceable, save_picture
 from ferkit.workflows.faces_of import open_pictures, source_paths
 from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.swap_preview import different_people, swap_sheet
@@ -64,7 +64,7 @@ def warp_preview(
     Args:
         images: a photo or a face crop; of several faces the leftmost is taken. For a face swap several of them, one
             with several faces, or a face set.
-        out: PNG or GIF to write.
+        out: PNG or GIF to write; nothing but an earlier drawing is replaced.
         face_swap: show what SSL-FER's face swap makes of two people or more.
         columns: pictures a row; people at most, in a table of swaps.
         seed: source of all randomness.
@@ -77,7 +77,7 @@ def warp_preview(
     Raises:
         InputError: the image is missing, unreadable or shows no face, too few people or too many images; or ``out`` is
             neither a PNG nor a GIF.
-        OutputError: the picture cannot be written.
+        OutputError: the picture cannot be written, or would replace one that ferkit did not draw.
     """
     path = Path(out)
     if columns < 2:
@@ -87,6 +87,7 @@ def warp_preview(
             f"a preview is a .png sheet or a .gif animation, not {path.name!r}; choose one of these with -o"
         )
     paths, found, progress = source_paths(images), FaceOptions(**options), progress or Silent()
+    require_replaceable(path, paths)
     if face_swap:
         return _swap_preview(paths, path, columns, seed, found, progress)
     if len(paths) != 1:
@@ -99,8 +100,7 @@ def warp_preview(
         _write_gif(path, face, drawn)
         return WarpPreview(path, 0, columns * len(drawn), face.count)
     rows = _rows(face, columns, views, warps, generator)
-    with atomic_path(path) as partial:
-        draw_sheet(rows).savefig(partial, format="png")
+    save_picture(draw_sheet(rows), path)
     return WarpPreview(path, columns - 1, columns * (len(rows) - 2), face.count)
 
 
@@ -110,8 +110,7 @@ def _swap_preview(
     if out.suffix.lower() != ".png":
         raise InputError(f"face swaps are shown on a .png sheet, not in {out.name!r}; choose one with -o")
     people = different_people(paths, columns, seed, options, progress)
-    with atomic_path(out) as partial:
-        swap_sheet(people).savefig(partial, format="png")
+    save_picture(swap_sheet(people), out)
     return WarpPreview(out, 0, 0, len(people), swaps=len(people) * (len(people) - 1))
 
 
@@ -196,8 +195,7 @@ def _write_gif(path: Path, face: _Face, drawn: list[Warp]) -> None:
     # One palette for all frames, of the fullest one: with palettes of their own the colours would flicker.
     palette = frames[_FRAMES // 2].quantize(256)
     still, *moving = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    with atomic_path(path) as partial:
-        still.save(partial, format="gif", save_all=True, append_images=moving, duration=_FRAME_MS, loop=0)
+    save_picture(still, path, save_all=True, append_images=moving, duration=_FRAME_MS, loop=0)
 
 
 def _tiles(face: _Face, drawn: list[Warp], strength: float) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from ferkit.ops.warps import Warp
 
 __all__ = ["Row", "draw_sheet"]
+
+_SIDE, _LINE, _LETTERS = 1.6, 0.2, 20
+"""Inches of a picture and of a title's line, and letters of a title above each picture."""
 
 _COLOUR = "#ffd24a"
 _ARROWS = 9
@@ -35,9 +39,12 @@ class Row:
 def draw_sheet(rows: Sequence[Row]) -> Figure:
     """Draw rows of as many pictures each below one another."""
     columns = len(rows[0].pictures)
-    figure = Figure(figsize=(1.6 * columns, 1.95 * len(rows)), dpi=120, layout="constrained", facecolor="white")
-    for row, part in zip(rows, figure.subfigures(len(rows), 1, squeeze=False)[:, 0], strict=True):
-        part.suptitle(row.title, fontsize=9)
+    titles = [fill(row.title, _LETTERS * columns) for row in rows]
+    heights = [_SIDE + _LINE * len(title.splitlines()) for title in titles]
+    figure = Figure(figsize=(_SIDE * columns, sum(heights)), dpi=120, layout="constrained", facecolor="white")
+    parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for row, title, part in zip(rows, titles, parts, strict=True):
+        part.suptitle(title, fontsize=9)
         for column, axes in enumerate(part.subplots(1, columns)):
             axes.imshow(row.pictures[column])
             axes.set_axis_off()

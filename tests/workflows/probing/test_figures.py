@@ -18,7 +18,7 @@ from ferkit.evaluation.report import (
     ProbeReport,
 )
 from ferkit.workflows.probing import drawing, figures
-from ferkit.workflows.probing.figures import draw_figures, nearest_others, project, told
+from ferkit.workflows.probing.figures import draw_figures, nearest_others, picture_paths, project, told
 
 LABELS = ("joy", "calm") * 8
 PEOPLE = tuple(f"person {row // 4}" for row in range(16))
@@ -69,6 +69,7 @@ def test_everything_is_drawn_and_the_same_again(tmp_path, monkeypatch):
     first, again = (draw_figures(report_of("../runs/a b"), tmp_path / name, occluded=1) for name in "ab")
     names = ["runs-a-b-linear-confusion", "few-labels", "runs-a-b-map", "runs-a-b-nearest", "runs-a-b-occlusion"]
     assert [figure.path for figure in first] == [tmp_path / "a" / f"{name}.png" for name in names]
+    assert {figure.path for figure in first} < picture_paths(tmp_path / "a", {"../runs/a b": ["linear", "few-labels"]})
     assert [figure.path.read_bytes() for figure in first] == [figure.path.read_bytes() for figure in again]
     assert [figure.protocol for figure in first] == ["linear", "few-labels", None, None, "linear"]
     assert {figure.path.read_bytes()[:4] for figure in first} == {b"\x89PNG"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -16,17 +16,17 @@ from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferkit.atomic import atomic_path
 from ferkit.errors import InputError
 from ferkit.evaluation.linear import LinearModel
 from ferkit.evaluation.occlusion import OcclusionMap, occlusion_map, patch_count
 from ferkit.evaluation.report import AskedFaces, ClassifierSection, EncoderReport, FewLabelSection, Figure, ProbeReport
 from ferkit.evaluation.rows import has_embedding, numbered_groups
 from ferkit.progress import Progress, Silent
+from ferkit.workflows.drawn import save_picture
 from ferkit.workflows.gallery import Panel, Row, Tile, draw_gallery
 from ferkit.workflows.probing.drawing import Curve, draw_confusion, draw_few_labels, draw_occlusion, draw_projection
 
-__all__ = ["Projection", "SavedFigure", "draw_figures", "nearest_others", "project", "told"]
+__all__ = ["Projection", "SavedFigure", "draw_figures", "nearest_others", "picture_paths", "project", "told"]
 
 Projection = Literal["auto", "tsne", "umap"]
 """How vectors become points; ``auto`` takes UMAP where umap-learn is installed, else t-SNE."""
@@ -112,6 +112,15 @@ def draw_figures(
             saved.append(_strips(encoder, rows, crops, folder, seed))
             saved += _occlusion(encoder, rows, crops, folder, plan)
     return saved
+
+
+def picture_paths(folder: Path, protocols: Mapping[str, Iterable[str]]) -> set[Path]:
+    """Return every picture that `draw_figures` may have drawn of a report, by its encoders' names and protocols."""
+    names = {FEW_LABELS}
+    for encoder, run in protocols.items():
+        own = ["map", "nearest", "occlusion", *(f"{protocol}-confusion" for protocol in run)]
+        names |= {f"{encoder}-{what}" for what in own}
+    return {_path(folder, name) for name in names}
 
 
 def told(figure: Figure) -> str:
@@ -326,11 +335,10 @@ def _method(projection: Projection) -> Literal["tsne", "umap"]:
 
 
 def _save(picture: Drawing | Image.Image, folder: Path, name: str) -> Path:
-    path = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.')}.png"
-    with atomic_path(path) as partial:
-        if isinstance(picture, Image.Image):
-            picture.save(partial, format="png")
-        else:
-            # Without matplotlib's version in the file, so that equal pictures are equal bytes.
-            picture.savefig(partial, format="png", metadata={"Software": None})
+    path = _path(folder, name)
+    save_picture(picture, path)
     return path
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.')}.png"
