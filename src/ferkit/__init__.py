@@ -1,6 +1,6 @@
 """ferkit: find the same expression on another person.
 
-Every command of ``ferkit`` is a function of the same name and the same arguments::
+Every command of ``ferkit`` is a function here; ``help(ferkit.retrieve)`` tells its arguments::
 
     import ferkit
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.hub import pull_encoder, push_encoder
     from ferkit.workflows.import_encoder import import_encoder
     from ferkit.workflows.licences import list_licences
-    from ferkit.workflows.models import encoder_card, list_encoders
+    from ferkit.workflows.models import encoder_card, list_encoders, show_encoder
     from ferkit.workflows.pretrain import pretrain
     from ferkit.workflows.probe import probe
     from ferkit.workflows.retrieve import retrieve
@@ -55,6 +55,7 @@ __all__ = [
     "pull_encoder",
     "push_encoder",
     "retrieve",
+    "show_encoder",
     "split_faces",
     "warp_preview",
 ]
@@ -77,6 +78,7 @@ _HOMES = {
     "push_encoder": "ferkit.workflows.hub",
     "probe": "ferkit.workflows.probe",
     "retrieve": "ferkit.workflows.retrieve",
+    "show_encoder": "ferkit.workflows.models",
     "split_faces": "ferkit.workflows.face_split",
     "warp_preview": "ferkit.workflows.warp_preview",
 }

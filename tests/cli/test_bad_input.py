@@ -51,6 +51,13 @@ def test_no_face_anywhere(refused, crops, run_folder, verb, out):
     assert "no face" in refused(2, verb, "crops", "--detect", "-o", out, *encoder)
 
 
+def test_a_face_set_in_the_wrong_place(refused, ferkit_command, made):
+    assert ferkit_command("align", "crops", "-o", "sets/studio").code == 0
+    for verb in ("retrieve", "warp-preview"):
+        assert "'sets/studio' is a face set, and pictures or videos are wanted" in refused(2, verb, "sets/studio")
+    assert "'sets' is a folder of face sets (studio); name one of them" in refused(2, "embed", "sets", "-o", "new.npy")
+
+
 def test_no_default_source(refused):
     assert "ferkit align PHOTOS" in refused(2, "embed")
 
@@ -93,7 +100,7 @@ def test_a_picture_of_sixty_megapixels(ferkit_command, portraits, run_folder, tm
     portrait = Image.open(portraits["hopper"])
     portrait.resize((8000, 7500), Image.Resampling.NEAREST).save(tmp_path / "huge.jpg", quality=50)
     outcome = ferkit_command("embed", "huge.jpg", "-e", run_folder, "--min-face", 0.2)
-    assert (outcome.code, "1 faces of 1 pictures" in outcome.out) == (0, True)
+    assert (outcome.code, "1 face of 1 picture by" in outcome.out) == (0, True)
 
 
 def test_damaged_weights(refused, crops, run_folder, tmp_path):
@@ -160,8 +167,9 @@ def test_a_place_that_cannot_be_written(refused, made, run_folder, tmp_path, pla
 def test_numbers_out_of_range(refused, made, ferkit_command):
     assert "no face 3" in refused(2, "retrieve", "crops/0.png", "--face", 3)
     assert "0 results" in refused(2, "retrieve", "crops/0.png", "-k", 0)
-    assert "min_face" in refused(2, "align", "crops", "--detect", "-o", "new", "--min-face", 0)
+    assert "--min-face must be" in refused(2, "align", "crops", "--detect", "-o", "new", "--min-face", 0)
     assert ferkit_command("embed", "crops", "--batch-size", 0).code == 2
+    assert "'-o' is not a number" in ferkit_command("align", "crops", "--thresholds", 1, 2, "-o", "x").err
 
 
 def test_a_slim_image_is_told_what_opencv_needs(refused, monkeypatch):

@@ -64,6 +64,13 @@ def test_odd_file_names_are_printed_as_they_are(ferkit_command, crops, run_folde
     assert "crops/[bold]1.png" in ferkit_command("retrieve", "crops/0.png").out
 
 
+def test_what_comes_next_can_be_typed_as_it_stands(ferkit_command, crops, run_folder):
+    aligned = ferkit_command("align", "crops", "-o", "my [x] faces")
+    assert "next: ferkit embed 'my [x] faces' -o emb.npy\n" in aligned.out
+    embedded = ferkit_command("embed", "my [x] faces", "-e", run_folder, "-o", "my [x].npy")
+    assert "next: ferkit retrieve QUERY.jpg --set 'my [x].npy'\n" in embedded.out
+
+
 def test_labels_are_shown_where_there_are_any(ferkit_command, crops, run_folder):
     for label in ("glad", "sad"):
         (crops / label).mkdir()

@@ -72,6 +72,7 @@ def test_merge(ferkit_command, faces):
     ferkit_command("faces", "filter", "faces", "-o", "large", "--min-size", 40)
     done = ferkit_command("faces", "merge", "large", "faces", "-o", "both", "--dedupe")
     assert done.out == "both: 12 faces of 2 sets without 6 duplicates\n"
+    assert ferkit_command("faces", "merge", "large", "-o", "one").out == "one: 6 faces of 1 set\n"
     taken = ferkit_command("faces", "merge", "large", "faces", "-o", "both")
     assert (taken.code, "add --overwrite" in taken.err) == (6, True)
     again = ferkit_command("faces", "merge", "large", "faces", "-o", "both", "--overwrite", "--json")
@@ -89,6 +90,8 @@ def test_split(ferkit_command, faces):
     told = json.loads(ferkit_command("faces", "split", "faces", "-o", "thirds", "--by", "none", "--json").out)
     assert [part["name"] for part in told["parts"]] == ["train", "valid", "test"]
     assert sum(part["faces"] for part in told["parts"]) == 12
+    above = ferkit_command("faces", "info", "thirds")
+    assert (above.code, "is a folder of face sets (test, train, valid); name one of them" in above.err) == (5, True)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,12 @@ def test_show_tells_everything(call, full_entry):
         assert fact in text
 
 
+def test_show_says_that_an_encoder_sees_gray(call, monkeypatch):
+    gray = FULL.model_copy(update={"gray": True})
+    monkeypatch.setattr("ferkit.workflows.models.load_registry", lambda: {FULL.name: gray})
+    assert "of 'ferkit-128' crops in gray\n" in call("show", FULL.name)
+
+
 def test_show_as_json_is_the_entry(call, full_entry):
     assert EncoderEntry.model_validate_json(call("show", "smiles-r18", "--json")) == FULL
 

@@ -309,6 +309,8 @@ def test_a_newer_format_and_no_face_set(tmp_path):
     with pytest.raises(SetError, match="newer ferkit"):
         FaceSet.open(tmp_path / "faces")
     with pytest.raises(SetError, match="is not a face set"):
+        FaceSet.open(meta.parent / "none")
+    with pytest.raises(SetError, match=r"is a folder of face sets \(faces\); name one"):
         FaceSet.open(tmp_path)
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, SourcesArg, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.problems import problem_lines
+from ferkit.cli.words import counted, typed
 
 if TYPE_CHECKING:
     from ferkit.workflows.align import AlignResult
@@ -38,8 +39,9 @@ def align(
 
 def _summary(result: AlignResult) -> str:
     path = escape(str(result.path))
-    done = f"[bold]{path}[/]: {result.faces:,} faces of {result.pictures:,} pictures in {result.seconds:.1f} s"
+    found = f"{counted(result.faces, 'face')} of {counted(result.pictures, 'picture')}"
+    done = f"[bold]{path}[/]: {found} in {result.seconds:.1f} s"
     lines = [done, *problem_lines(result)]
     if len(lines) > 1:
         lines.append(f"all of them: {path}/problems.csv")
-    return "\n".join([*lines, f"next: [bold]ferkit embed {path} -o emb.npy[/]"])
+    return "\n".join([*lines, f"next: [bold]ferkit embed {typed(result.path)} -o emb.npy[/]"])

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ferkit.cli.options import JsonOpt
+from ferkit.cli.options import JsonOpt, KnownArg
 from ferkit.cli.output import out, report
 
 __all__ = ["card", "licences"]
 
 
-def card(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME|RUN", help="A name of `ferkit models list`, a run folder, or a .safetensors file."
-        ),
-    ],
-) -> None:
+def card(name: KnownArg) -> None:
     """Print an encoder's model card in Markdown, as `ferkit models push` puts it on the hub."""
     from ferkit.workflows.models import encoder_card as run
 

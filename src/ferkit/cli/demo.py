@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt
 from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.words import typed
 from ferkit.encoders import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def demo(
 
 
 def _summary(result: DemoResult) -> str:
-    return "\n\n".join([_story(result), _answers(result), _score(result), escape(_what_next(result))])
+    return "\n\n".join([_story(result), _answers(result), _score(result), _what_next(result)])
 
 
 def _story(result: DemoResult) -> str:
@@ -63,11 +64,11 @@ def _what_next(result: DemoResult) -> str:
     query = result.queries / "grace-hopper-smile.png"
     return f"""\
 Look at
-  {result.gallery}: every query and whom it found
-  {result.preview}: what pre-training does to a face
+  {escape(str(result.gallery))}: every query and whom it found
+  {escape(str(result.preview))}: what pre-training does to a face
 
 Try next
-  ferkit retrieve {query} --set {result.embeddings} --exclude-identity "Grace Hopper"
+  ferkit retrieve {typed(query)} --set {typed(result.embeddings)} --exclude-identity "Grace Hopper"
   ferkit align photos/ -o faces/     find and align every face of your own photos
   ferkit embed faces/ -o emb.npy     one vector a face
   ferkit retrieve query.jpg          the faces that show the same expression

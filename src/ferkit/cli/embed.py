@@ -12,6 +12,7 @@ from rich.markup import escape
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.problems import problem_lines
+from ferkit.cli.words import counted, typed
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 
@@ -72,9 +73,9 @@ def embed(
 
 def _summary(result: EmbedResult) -> str:
     done = (
-        f"[bold]{escape(str(result.path))}[/]: {result.faces:,} faces of {result.pictures:,} pictures"
+        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {counted(result.pictures, 'picture')}"
         f" by {escape(result.encoder)} in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
     )
     lines = [done, *problem_lines(result)]
-    there = "" if str(result.path) == "emb.npy" else f" --set {escape(str(result.path))}"
+    there = "" if str(result.path) == "emb.npy" else f" --set {typed(result.path)}"
     return "\n".join([*lines, f"next: [bold]ferkit retrieve QUERY.jpg{there}[/]"])

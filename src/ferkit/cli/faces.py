@@ -14,7 +14,8 @@ from rich.table import Table
 from ferkit.cli.options import FILTERS, JsonOpt, OverwriteOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.cli.output import out as console
-from ferkit.workflows import FACES
+from ferkit.cli.words import counted
+from ferkit.workflows import FACES, PARTS
 
 if TYPE_CHECKING:
     from ferkit.workflows.face_sets import FacesInfo, FilterResult
@@ -27,6 +28,9 @@ app = typer.Typer(no_args_is_help=True, help="Face sets: what is in them; join, 
 SetArg = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a face set.")]
 OutOpt = Annotated[Path, typer.Option("--out", "-o", help="Folder of the new face set.")]
 DedupeOpt = Annotated[bool, typer.Option("--dedupe", help="Of faces with the same pixels keep only the first.")]
+
+
+_PARTS = ",".join(f"{name}={share:g}" for name, share in PARTS.items())
 
 
 @app.command("info")
@@ -66,8 +70,9 @@ def merge_faces(
 
     with ProgressBar() as progress:
         result = run(sets, out, dedupe=dedupe, overwrite=overwrite, progress=progress)
-    without = f" without {result.duplicates:,} duplicates" if dedupe else ""
-    report(f"{_path(result.path)}: {result.faces:,} faces of {result.sets} sets{without}", asdict(result), json=json)
+    without = f" without {counted(result.duplicates, 'duplicate')}" if dedupe else ""
+    joined = f"{counted(result.faces, 'face')} of {counted(result.sets, 'set')}"
+    report(f"{_path(result.path)}: {joined}{without}", asdict(result), json=json)
 
 
 @app.command("filter")
@@ -136,7 +141,7 @@ def split_faces(
     parts: Annotated[
         dict,  # type: ignore[type-arg]  # typer takes the bare class
         typer.Option(metavar="NAME=SHARE,…", parser=_shares, help="The parts; shares add up to 1."),
-    ] = "train=0.8,valid=0.1,test=0.1",  # type: ignore[assignment]  # as it would be typed
+    ] = _PARTS,  # type: ignore[assignment]  # as it would be typed
     by: Annotated[
         str, typer.Option(metavar="identity|clip|source|none", help="Whose faces stay together.")
     ] = "identity",
@@ -157,15 +162,16 @@ def split_faces(
 
 
 def _facts(info: FacesInfo) -> Iterator[str]:
-    yield f"{_path(info.path)}: {info.faces:,} faces, {info.size} px of {escape(info.template)}, {_megabytes(info)}"
-    videos = f", {info.clips:,} clips of {info.videos:,} videos" if info.clips or info.videos else ""
-    yield f"from     {info.pictures:,} pictures{videos}"
-    unnamed = f", {info.without_identity:,} faces without a name" if info.without_identity else ""
+    faces = counted(info.faces, "face")
+    yield f"{_path(info.path)}: {faces}, {info.size} px of {escape(info.template)}, {_megabytes(info)}"
+    clips = f", {counted(info.clips, 'clip')} of {counted(info.videos, 'video')}" if info.clips or info.videos else ""
+    yield f"from     {counted(info.pictures, 'picture')}{clips}"
+    unnamed = f", {counted(info.without_identity, 'face')} without a name" if info.without_identity else ""
     yield f"people   {info.identities:,}{unnamed}"
-    unlabelled = f", {info.without_label:,} faces without one" if info.without_label else ""
+    unlabelled = f", {counted(info.without_label, 'face')} without one" if info.without_label else ""
     yield f"labels   {len(info.labels):,}{unlabelled}"
     hint = ", which `ferkit faces filter --dedupe` leaves out" if info.duplicates else ""
-    yield f"repeated {info.duplicates:,} faces{hint}"
+    yield f"repeated {counted(info.duplicates, 'face')}{hint}"
     if info.sheet is not None:
         yield f"sheet    {escape(short_path(str(info.sheet)))}"
 

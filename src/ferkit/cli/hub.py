@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ferkit.cli.options import JsonOpt
 from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.words import typed
 
 __all__ = ["pull", "push"]
 
@@ -36,7 +37,7 @@ def pull(
         f"[bold]{escape(entry.name)}[/]: {size} {'fetched' if result.fetched else 'there already'} ({escape(where)})",
         f"sha256 {entry.sha256}",
         escape(str(result.path)),
-        f"next: ferkit embed faces/ -e {escape(result.source)}",
+        f"next: ferkit embed faces/ -e {typed(result.source)}",
     ]
     fields = {"path": result.path, "fetched": result.fetched, "source": result.source}
     report("\n".join(lines), {**fields, "entry": entry.model_dump(mode="json")}, json=json)
@@ -90,6 +91,6 @@ def push(
     lines = [
         f"{escape(short_path(str(run_folder)))}: {done} ({'private' if result.private else 'public'}, {result.commit})",
         escape(result.url),
-        f"next: ferkit embed faces/ -e hf-hub:{escape(repo)}",
+        f"next: ferkit embed faces/ -e {typed(f'hf-hub:{repo}')}",
     ]
     report("\n".join(lines), vars(result), json=json)

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ferkit.cli.options import JsonOpt
 from ferkit.cli.output import report
+from ferkit.cli.words import typed
 from ferkit.encoders.importing.origins import ORIGINS, Supervision
 
 __all__ = ["import_encoder"]
@@ -52,7 +53,7 @@ def import_encoder(
         f"left out: {escape(dropped)}" if dropped else "",
         f"written: {escape(str(result.folder))}",
         f"its licences and training faces are not in the file: state them in {escape(str(entries))}",
-        f"next: ferkit embed faces/ -e {escape(entry.name if result.registered else str(result.folder))}",
+        f"next: ferkit embed faces/ -e {typed(entry.name if result.registered else result.folder)}",
     ]
     fields = {"folder": result.folder, "dropped": result.dropped, "registered": result.registered}
     report("\n".join(filter(None, lines)), {**fields, "entry": entry.model_dump(mode="json")}, json=json)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferkit.cli import cards, hub, import_encoder, models_export
-from ferkit.cli.options import JsonOpt
+from ferkit.cli.options import JsonOpt, KnownArg
 from ferkit.cli.output import out, report
 from ferkit.encoders import DEFAULT_ENCODER
 
@@ -45,9 +45,7 @@ def list_encoders(
 
 
 @app.command("show")
-def show_encoder(
-    name: Annotated[str, typer.Argument(help="A name of `ferkit models list`.")], json: JsonOpt = False
-) -> None:
+def show_encoder(name: KnownArg, json: JsonOpt = False) -> None:
     """Show all that is known of one encoder: its images, training, figures and licences."""
     from ferkit.workflows.models import show_encoder as run
 
@@ -82,7 +80,8 @@ def _table(entries: list[EncoderEntry]) -> Table:
 def _facts(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
     """Yield label and text of each line; a line without a label goes on with the one before."""
     yield "network", f"{entry.arch}, vectors of {entry.dim}"
-    yield "images", f"{entry.input_size} px, showing the central {entry.field} px of {entry.crop!r} crops"
+    gray = " in gray" if entry.gray else ""
+    yield "images", f"{entry.input_size} px, showing the central {entry.field} px of {entry.crop!r} crops{gray}"
     yield "", f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}"
     yield "learnt from", _learnt_from(entry)
     yield from _training(entry)

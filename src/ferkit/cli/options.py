@@ -18,6 +18,7 @@ __all__ = [
     "DeviceOpt",
     "EncoderOpt",
     "JsonOpt",
+    "KnownArg",
     "OverwriteOpt",
     "SourcesArg",
     "with_face_options",
@@ -42,6 +43,10 @@ EncoderOpt = Annotated[
         help="A name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME.",
     ),
 ]
+KnownArg = Annotated[
+    str,
+    typer.Argument(metavar="NAME|RUN", help="A name of `ferkit models list`, a run folder, or a .safetensors file."),
+]
 DeviceOpt = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="the best one present")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
@@ -53,6 +58,13 @@ def _parse_columns(text: str) -> dict[str, str]:
     if any(not (name and column) for name, _, column in pairs):
         raise typer.BadParameter(f"{text!r} is not NAME=COLUMN,NAME=COLUMN, such as image=path,label=emotion")
     return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def _parse_threshold(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number; give three, such as 0.6 0.7 0.7") from None
 
 
 _READING, _FINDING, _CHOOSING = "Reading sources", "Finding faces", "Leaving faces out"
@@ -135,7 +147,10 @@ FACE_OPTIONS: Mapping[str, Any] = {
     "thresholds": Annotated[
         tuple[float, float, float],
         typer.Option(
-            metavar="P P P", help="Probabilities to pass the detector's three stages.", rich_help_panel=_FINDING
+            metavar="P P P",
+            help="Probabilities to pass the detector's three stages.",
+            parser=_parse_threshold,
+            rich_help_panel=_FINDING,
         ),
     ],
     "faces": Annotated[

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.words import counted, typed
+from ferkit.workflows import FACES
+
+if TYPE_CHECKING:
+    from ferkit.workflows.pretrain import PretrainResult
 
 __all__ = ["pretrain"]
 
@@ -91,9 +97,10 @@ def pretrain(
     from ferkit.workflows.pretrain import pretrain as run
     from ferkit.workflows.recipe import parse_assignments
 
+    sources = sources or [Path(FACES)]
     with ProgressBar() as progress:
         result = run(
-            sources or [Path("faces")],
+            sources,
             out,
             method=method,
             parts=parts,
@@ -112,11 +119,8 @@ def pretrain(
         )
     if not is_first_process():
         return
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
     report(
-        f"[bold]{result.method}[/]: {result.steps:,} steps over {result.faces:,} faces in {result.seconds:.0f} s\n"
-        f"at the end: {figures}\n"
-        f"next: ferkit embed faces/ -e {result.best or result.run}",
+        _summary(result, sources),
         {
             "run": str(result.run),
             "method": result.method,
@@ -127,4 +131,15 @@ def pretrain(
             "best": None if result.best is None else str(result.best),
         },
         json=json,
+    )
+
+
+def _summary(result: PretrainResult, sources: Sequence[Path]) -> str:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
+    took = f" in {result.seconds:.0f} s\nat the end: {figures}" if figures else ", finished already"
+    own = result.run / "faces"  # where photos were aligned
+    faces = own if own.is_dir() else sources[0]
+    return (
+        f"[bold]{result.method}[/]: {counted(result.steps, 'step')} over {counted(result.faces, 'face')}{took}\n"
+        f"next: ferkit embed {typed(faces)} -e {typed(result.best or result.run)}"
     )

@@ -13,6 +13,7 @@ from rich.table import Table
 from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.output import out as console
+from ferkit.cli.words import counted
 from ferkit.workflows.probing.settings import ALL, PROTOCOLS, ProbeSettings
 
 if TYPE_CHECKING:
@@ -210,9 +211,9 @@ def probe(
 def _shown(result: ProbeReport, out: Path | None) -> Iterator[str | Table]:
     for what, stamp in (("data ", result.data), ("test ", result.test)):
         if stamp is not None:
-            people = f", {stamp.people:,} people" if stamp.people else ""
+            people = f", {counted(stamp.people, 'person', 'people')}" if stamp.people else ""
             labels = ", ".join(f"{escape(label)} {count:,}" for label, count in stamp.labels.items()) or "no labels"
-            yield f"{what} [bold]{escape(' '.join(stamp.sources))}[/]: {stamp.faces:,} faces{people}; {labels}"
+            yield f"{what} [bold]{escape(' '.join(stamp.sources))}[/]: {counted(stamp.faces, 'face')}{people}; {labels}"
     yield f"split {escape(result.split)}"
     for protocol in PROTOCOLS:
         if any(protocol in encoder.sections for encoder in result.encoders):

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from ferkit.cli.options import JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.words import counted
 
 __all__ = ["warp_preview"]
 
@@ -35,10 +37,10 @@ def warp_preview(
 
     with ProgressBar() as progress:
         result = run(images, out, face_swap=face_swap, columns=columns, seed=seed, progress=progress, **options)
-    positives = f"{result.positives} positives, " if result.positives else ""
+    positives = f"{counted(result.positives, 'positive')}, " if result.positives else ""
     shown = f"{result.swaps} swaps of {result.faces} faces" if face_swap else f"{result.warps} warps of three kinds"
     report(
-        f"{result.path}: {positives}{shown}",
+        f"{escape(str(result.path))}: {positives}{shown}",
         {
             "path": str(result.path),
             "positives": result.positives,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -36,7 +37,7 @@ from ferkit.data.faces import (
 from ferkit.data.staging import Journal, ShardFiles, shard_name
 from ferkit.errors import OutputError, SetError
 
-__all__ = ["FaceSet", "FaceSetWriter", "is_face_set", "refuse_foreign"]
+__all__ = ["FaceSet", "FaceSetWriter", "is_face_set", "refuse_foreign", "sets_below"]
 
 _FORMAT = 2  # 1 had no columns of affect and quality, and is read as if they were empty
 _META, _TABLE, _PROBLEMS, _JOURNAL = "meta.json", "faces.parquet", "problems.csv", "journal.jsonl"
@@ -46,6 +47,12 @@ _OURS = re.compile(r"faces-\d{5,}\.npy|faces\.parquet|problems\.csv|meta\.json|j
 def is_face_set(path: Path) -> bool:
     """Say whether ``path`` is a folder that holds a face set, whole or damaged."""
     return (path / _TABLE).is_file() or (path / shard_name(0)).is_file()
+
+
+def sets_below(folder: Path) -> str | None:
+    """Say which face sets a folder holds, such as the parts of a split; None where it holds none."""
+    names = sorted(child.name for child in folder.iterdir() if is_face_set(child)) if folder.is_dir() else []
+    return f"{str(folder)!r} is a folder of face sets ({', '.join(names)}); name one of them" if names else None
 
 
 class FaceSet:
@@ -82,7 +89,8 @@ class FaceSet:
         """
         path = Path(path).resolve()
         if not is_face_set(path):
-            raise SetError(f"{str(path)!r} is not a face set; make one with `ferkit align PHOTOS -o {path.name}`")
+            make = f"make one with `ferkit align PHOTOS -o {shlex.quote(path.name)}`"
+            raise SetError(sets_below(path) or f"{str(path)!r} is not a face set; {make}")
         meta = _read_meta(path)
         with _damage_named(path):
             rows, shards = FaceTable(path / _TABLE), CropShards(path, meta["size"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Iterator
 
 import yaml
@@ -143,14 +145,14 @@ def _limits(entry: EncoderCard) -> Iterator[str]:
 def _usage(entry: EncoderCard, source: str) -> Iterator[str]:
     yield "```console"
     yield "pip install ferkit"
-    yield f"ferkit embed photos/ -e {source} -o emb.npy"
+    yield f"ferkit embed photos/ -e {shlex.quote(source)} -o emb.npy"
     yield "ferkit retrieve query.jpg"
     yield "```"
     yield ""
     yield "```python"
     yield "import ferkit"
     yield ""
-    yield f'encoder = ferkit.load_encoder("{source}")'
+    yield f"encoder = ferkit.load_encoder({json.dumps(source, ensure_ascii=False)})"
     yield f"vectors = encoder.embed(crops)  # (N, 128, 128, 3) uint8 RGB -> (N, {entry.dim}) of length 1"
     yield "```"
     if isinstance(entry, EncoderEntry) and entry.sha256 and entry.bytes:

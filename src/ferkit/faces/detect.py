@@ -74,12 +74,12 @@ class FaceDetector:
     ) -> None:
         _check(
             0 < min_face < 1 or min_face >= CELL,
-            f"min_face must be a share of the image between 0 and 1 or at least {CELL} pixels, not {min_face}",
+            f"--min-face must be a share of the image between 0 and 1 or at least {CELL} pixels, not {min_face}",
         )
-        _check(all(0 < p < 1 for p in thresholds), f"thresholds must lie between 0 and 1, not {thresholds}")
+        _check(all(0 < p < 1 for p in thresholds), f"--thresholds must lie between 0 and 1, not {thresholds}")
         _check(0 < factor < 1, f"factor must lie between 0 and 1, not {factor}; MTCNN's own is 0.709")
-        _check(max_side is None or max_side >= CELL, f"max_side must be at least {CELL} pixels, not {max_side}")
-        _check(workers is None or workers >= 1, f"workers must be at least 1, not {workers}")
+        _check(max_side is None or max_side >= CELL, f"--max-side must be at least {CELL} pixels, not {max_side}")
+        _check(workers is None or workers >= 1, f"--workers must be at least 1, not {workers}")
         self.min_face, self.max_side, self.device = min_face, max_side, torch.device(device)
         self.workers = workers
         self._cascade = Cascade(thresholds, factor).to(self.device, _precision(self.device))

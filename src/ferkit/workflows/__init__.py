@@ -5,7 +5,10 @@ This file imports nothing, so that the command line can state a default without 
 
 from __future__ import annotations
 
-__all__ = ["FACES"]
+__all__ = ["FACES", "PARTS"]
 
 FACES = "faces"
 """Folder that `align` writes, and that `embed` and `pretrain` read, where none is named."""
+
+PARTS = {"train": 0.8, "valid": 0.1, "test": 0.1}
+"""Parts that a face set is split into, and their shares, where none are named."""

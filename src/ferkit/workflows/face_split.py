@@ -19,6 +19,7 @@ from ferkit.data.face_set import FaceSet, is_face_set, refuse_foreign
 from ferkit.errors import InputError, OutputError
 from ferkit.ops.dealing import deal_groups
 from ferkit.progress import Progress, Silent
+from ferkit.workflows import PARTS
 from ferkit.workflows.face_rows import codes
 from ferkit.workflows.face_sets import copy_faces, fingerprint
 from ferkit.workflows.grouped_split import GROUPINGS, groups_of
@@ -63,7 +64,7 @@ class SplitResult:
 def split_faces(
     faces: str | Path,
     out: str | Path,
-    parts: Mapping[str, float],
+    parts: Mapping[str, float] = PARTS,
     *,
     seed: int = 0,
     by: str = "identity",

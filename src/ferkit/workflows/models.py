@@ -20,17 +20,17 @@ def list_encoders() -> list[EncoderEntry]:
     return list(load_registry().values())
 
 
-def show_encoder(name: str) -> EncoderEntry:
-    """Return one entry of models.yaml, with what was recorded of its weights if they were pulled.
+def show_encoder(name_or_path: str | Path) -> EncoderEntry:
+    """Return all that is known of an encoder; of weights on the hub also what was recorded when they were pulled.
+
+    Args:
+        name_or_path: a name of `list_encoders`, a run folder, or a ``.safetensors`` file with its entry beside it.
 
     Raises:
         UnknownEncoderError: there is no such name; says the nearest ones.
-        InputError: models.yaml is not valid.
+        InputError: an entry is not valid, or there is none beside the weights.
     """
-    registry = load_registry()
-    if name not in registry:
-        raise UnknownEncoderError(name, registry)
-    entry = registry[name]
+    entry = _entry_of(name_or_path)
     if entry.weights.kind != "hub":
         return entry
     from ferkit.encoders.hub_repo import recorded  # the hub's client loads only here
@@ -41,19 +41,17 @@ def show_encoder(name: str) -> EncoderEntry:
 def encoder_card(name_or_path: str | Path) -> str:
     """Return the model card of an encoder: Markdown with the front matter of the Hugging Face Hub.
 
-    Args:
-        name_or_path: a name of `list_encoders`, a run folder, or a ``.safetensors`` file with its entry beside it.
-
-    Raises:
-        UnknownEncoderError: there is no such name; says the nearest ones.
-        InputError: an entry is not valid, or there is none beside the weights.
+    Args and errors are those of `show_encoder`.
     """
-    path = Path(name_or_path)
-    registry = load_registry()
+    return model_card(_entry_of(name_or_path), str(name_or_path))
+
+
+def _entry_of(name_or_path: str | Path) -> EncoderEntry:
+    path, registry = Path(name_or_path), load_registry()
     if (entry := registry.get(str(name_or_path))) is not None:
-        return model_card(entry)
+        return entry
     if path.is_dir():
-        return model_card(read_entry(path / ENTRY_NAME), str(name_or_path))
+        return read_entry(path / ENTRY_NAME)
     if path.is_file():
-        return model_card(read_entry(path.with_suffix(".yaml")), str(name_or_path))
+        return read_entry(path.with_suffix(".yaml"))
     raise UnknownEncoderError(str(name_or_path), registry)

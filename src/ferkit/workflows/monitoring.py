@@ -139,7 +139,8 @@ class Watch:
         parts = [part for view in self.method.pictures(views) for part in view.chunk(len(view) // len(rows))]
         shown = [as_pictures(part, self.method.settings.views) for part in parts]
         size = self.method.settings.views.size
-        crops = np.stack([Image.fromarray(crop).resize((size, size)) for crop in batch["crops"].cpu().numpy()])
+        small = [np.asarray(Image.fromarray(crop).resize((size, size))) for crop in batch["crops"].cpu().numpy()]
+        crops: NDArray[np.uint8] = np.stack(small)
         sheet = np.concatenate([column.reshape(-1, size, 3) for column in (crops, *shown)], axis=1)
         with atomic_path(self.folder / f"sheet-{step:08d}.png") as partial:
             Image.fromarray(sheet).save(partial)

@@ -6,7 +6,9 @@ This file imports nothing of ferkit, so that the command line can state the defa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Self
 
 __all__ = ["FaceOptions"]
 
@@ -48,3 +50,15 @@ class FaceOptions:
     max_yaw: float | None = None
     min_sharpness: float | None = None
     workers: int | None = None
+
+    def __new__(cls, *_: object, **given: object) -> Self:
+        """Explain a name that is no setting: verbs pass on what is none of their own arguments."""
+        known = [setting.name for setting in fields(cls)]
+        for name in given:
+            if name not in known:
+                near = ", ".join(get_close_matches(name, known, cutoff=0))
+                raise TypeError(
+                    f"unexpected argument {name!r}: the function has none of this name, and of the options by which it "
+                    f"reads faces the nearest are {near}"
+                )
+        return super().__new__(cls)

@@ -121,6 +121,7 @@ def test_videos_in_a_list(folder):
         (b"A\\page" * 100, "names can be found"),
         (b"\x89PNG\r\n\x1a\n\0\0", "is no text in UTF-8"),
         ("1.png".encode("utf-16"), "is no text in UTF-8"),
+        ("1.png".encode("utf-16-le"), "is no text in UTF-8"),
         (b"https://x.org/1.png\nhttps://x.org/2.png", r"names web addresses \('https://x\.org/1\.png'\); download"),
     ],
 )
@@ -234,6 +235,7 @@ def test_a_table_of_fer2013_holds_its_pictures(tmp_path):
         (b"image,time_s\n1.png,late", r"\(the first: '.*x\.csv#0'\)"),
         (b"image\nhttps://x.org/1.png", "names web addresses"),
         (b"image\n\xff\xfe", "is no text in UTF-8"),
+        ("image\n1.png".encode("utf-16-be"), "is no text in UTF-8"),
         (b"PK\x03\x04\0\0\xff\xff", "is no text in UTF-8"),
         (b'image\n"' + b"x" * 200_000, "is no table .*field larger than field limit"),
     ],

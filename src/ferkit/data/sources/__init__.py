@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+from ferkit.data.face_set import is_face_set, sets_below
 from ferkit.data.images import IMAGE_SUFFIXES
 from ferkit.data.sources.folder import open_file, open_folder
 from ferkit.data.sources.layouts import open_layout
@@ -141,6 +142,11 @@ def _readable_sizes(pictures: Iterable[Picture]) -> Iterator[tuple[int, int]]:
 
 
 def _nothing_found(paths: Sequence[Path]) -> str:
+    for path in map(Path, paths):
+        if is_face_set(path):
+            return f"{str(path)!r} is a face set, and pictures or videos are wanted here; name those"
+        if sets := sets_below(path):
+            return sets
     named = ", ".join(repr(str(path)) for path in paths)
     held = sorted({suffix for path in paths for suffix in _container_suffixes(Path(path))})
     if held:

@@ -104,6 +104,9 @@ class _PixelRows(Container):
 def _open_text(path: Path) -> Iterator[TextIO]:
     try:
         with path.open(encoding="utf-8-sig", newline=None) as file:
+            if "\0" in file.readline():  # UTF-16 without a mark; in UTF-8 it is text of a kind
+                raise InputError(f"{str(path)!r} is no text in UTF-8 (it holds zeros); save it as UTF-8")
+            file.seek(0)
             yield file
     except UnicodeDecodeError as error:
         raise InputError(f"{str(path)!r} is no text in UTF-8 ({error.reason}); save it as UTF-8") from error

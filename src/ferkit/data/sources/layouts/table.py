@@ -36,7 +36,10 @@ class Table:
         self.path = path
         self._delimiter = delimiter
         self._starts = self._find_rows()
-        first = self.fields(0) if len(self) else []
+        try:
+            first = self.fields(0) if len(self) else []
+        except ValueError as error:
+            raise InputError(f"{str(path)!r} is no table in UTF-8 ({error}); give the file as published") from error
         named = bool(set(first) & set(columns))
         if named:
             self._starts = self._starts[1:]
@@ -63,6 +66,8 @@ class Table:
     def fields(self, row: int) -> list[str]:
         """Return the row's fields without the blanks around them; `ValueError` if it is no text."""
         line = self._line(row).decode("utf-8").removeprefix("\ufeff")
+        if "\0" in line:
+            raise ValueError("it holds zeros, as UTF-16 does")
         if self._delimiter == " ":
             return line.split()
         try:
