@@ -3,8 +3,8 @@
 Coarse labels say little more than whether a face is glad, unhappy, surprised or calm, and leave the network to find
 what tells faces within a class apart: the supervision is weak. Of the paper are the loss over coarse classes, its
 weights, the temperature and the head's widths; of the authors' code the two further terms and the balanced batches.
-ferkit's own are the views, the head's batch norm, how unknown labels are met, and local warps as further negatives,
-which join it with ContraWarping.
+ferkit's own are the views, the head's batch norm, how unknown labels are met, the optimiser and its schedule (the code
+has SGD at 0.5, halved every 20 of 100 epochs), and local warps as further negatives, which join it with ContraWarping.
 """
 
 from __future__ import annotations
