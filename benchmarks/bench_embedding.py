@@ -11,7 +11,8 @@ otherwise, the ratios say more than the rates.
 - *Accuracy*: the linear probe of `benchmarks/ferplus.py` on vectors of each runtime, int8 calibrated as
   ``ferkit embed`` does on the training faces.
 - *Photos*: ``ferkit embed`` of photos against its slowest stage alone (decode; detect and align; encode), and against
-  the plain loop: PIL, `facenet_pytorch.MTCNN` with the same smallest face, and the same encoder, photo by photo.
+  the plain loop: PIL, `facenet_pytorch.MTCNN` with the same smallest face, and the same encoder, photo by photo; from
+  20 px also against `DeepFace.represent`, where ``$DEEPFACE_PYTHON`` says how (see `deepface_represent.py`).
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -164,7 +166,10 @@ def photos(encoder: Encoder, folder: Path, min_face: int, rounds: int = 3) -> di
         embed = partial(ferkit.embed, paths, folder / "emb.npy", device="cpu", runtime=name, aligned=False)
         runs[f"whole {name}"] = lambda embed=embed: embed(min_face=min_face).seconds
     runs["plain loop"] = clocked(partial(plain_loop, paths, plain_detector(min_face), encoder))
-    seconds = in_turn(runs, rounds)
+    with deepface(paths) as represent:
+        if represent is not None and min_face == 20:
+            runs["deepface"] = represent
+        seconds = in_turn(runs, rounds)
     slowest = max(("decode", "detect and align"), key=lambda stage: statistics.median(seconds[stage]))
     return {
         "photos": len(paths),
@@ -173,7 +178,11 @@ def photos(encoder: Encoder, folder: Path, min_face: int, rounds: int = 3) -> di
         "seconds": {name: statistics.median(values) for name, values in seconds.items()},
         "slowest stage": slowest,
         "slowest stage alone / whole": {name: ratio(seconds[slowest], seconds[f"whole {name}"]) for name in embedders},
-        "plain loop / whole": {name: ratio(seconds["plain loop"], seconds[f"whole {name}"]) for name in embedders},
+        **{
+            f"{peer} / whole": {name: ratio(seconds[peer], seconds[f"whole {name}"]) for name in embedders}
+            for peer in ("plain loop", "deepface")
+            if peer in seconds
+        },
     }
 
 
@@ -195,6 +204,25 @@ def plain_loop(paths: list[Path], detector: torch.nn.Module, encoder: Encoder) -
             faces = detector(image.convert("RGB"))
         if faces is not None:
             encoder.embed(faces.permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8))
+
+
+@contextmanager
+def deepface(paths: list[Path]) -> Iterator[Callable[[], float] | None]:
+    """What tells the seconds of one more round of `DeepFace.represent`; None where no Python has it."""
+    if "DEEPFACE_PYTHON" not in os.environ:
+        yield None
+        return
+    command = [os.environ["DEEPFACE_PYTHON"], str(Path(__file__).with_name("deepface_represent.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write("".join(f"{path}\n" for path in paths))
+
+        def represent() -> float:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return float(process.stdout.readline().split()[0])
+
+        yield represent
+        process.stdin.close()
 
 
 def measure() -> dict[str, object]:
@@ -236,8 +264,8 @@ def tables(result: Mapping[str, dict]) -> str:
         ]
         lines += ["| | seconds |", "|---|---|"]
         lines += [f"| {name} | {value:.2f} |" for name, value in told["seconds"].items()] + [""]
-        for what in ("slowest stage alone / whole", "plain loop / whole"):
-            lines += [f"{what}, {name}: {middle:.2f}" for name, (_, middle, _) in told[what].items()]
+        for what in ("slowest stage alone / whole", "plain loop / whole", "deepface / whole"):
+            lines += [f"{what}, {name}: {middle:.2f}" for name, (_, middle, _) in told.get(what, {}).items()]
     return "\n".join(lines)
 
 
