@@ -133,3 +133,19 @@ def hub(hub_servers, tmp_path, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setattr(constants, name, value)
     return hub
+
+
+@pytest.fixture(scope="session")
+def jacobian_determinant():
+    """(B, h, w, 2) grids -> (B, h - 1, w - 1) determinants of their forward differences, 1 for an identity grid."""
+    import torch
+
+    def determinant(grid):
+        across = (grid[:, :-1, 1:] - grid[:, :-1, :-1]) * (grid.shape[2] / 2)
+        down = (grid[:, 1:, :-1] - grid[:, :-1, :-1]) * (grid.shape[1] / 2)
+        return across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+
+    line = (torch.arange(16) * 2 + 1) / 16 - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    torch.testing.assert_close(determinant(torch.stack([x, y], -1)[None]), torch.ones(1, 15, 15))
+    return determinant

@@ -13,8 +13,8 @@ def test_the_readme_holds_the_table():
 
 def test_a_row():
     entry = load_registry(own=[])["crs-cont-r18"]
-    expected = ("crs-cont-r18", "resnet18", "512", "64 gray", "coarse labels", "22.4", "research use only")
+    expected = ("crs-cont-r18", "resnet18", "512", "96 gray", "coarse labels", "22.4", "research use only")
     assert table_row(entry) == expected
     assert len(COLUMNS) == len(expected)
     unknown = entry.model_copy(update={"bytes": None, "licences": None, "supervision": "unknown", "gray": False})
-    assert table_row(unknown)[3:] == ("64", "what its makers do not say", "?", "not stated")
+    assert table_row(unknown)[3:] == ("96", "what its makers do not say", "?", "not stated")

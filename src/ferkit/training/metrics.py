@@ -24,7 +24,8 @@ class MetricsFile:
         self.path = path
         kept = [row for row in self._read() if int(row["step"]) <= step]
         self._columns = list(kept[0]) if kept else []
-        self._write(kept)
+        if path.exists():
+            self._write(kept)
 
     def append(self, row: Mapping[str, object]) -> None:
         """Write one row; a figure that the rows before it lack, such as that of a new monitor, is a further column.
@@ -43,8 +44,7 @@ class MetricsFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(self.path) as partial, partial.open("w", newline="") as file:
                 writer = self._writer(file)
-                if self._columns:
-                    writer.writeheader()
+                writer.writeheader()
                 writer.writerows(rows)
 
     def _writer(self, file: TextIO) -> csv.DictWriter[str]:
