@@ -8,9 +8,11 @@ from ferkit.encoders import encoder as encoder_module
 from ferkit.encoders import registry as registry_module
 from ferkit.encoders.backbones import UnknownBackboneError, build_backbone
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
+from ferkit.encoders.graph import CropGraph
 from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
 from ferkit.encoders.weights import save_weights, sha256_of
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
+from ferkit.workflows.probing.encoders import NetworkEncoder
 
 ARCH = "test_resnet"  # timm's own toy
 
@@ -376,3 +378,19 @@ def test_every_bundled_encoder_keeps_its_promises(name):
     assert vectors.shape == (2, entry.dim)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert encoder.center.any()
+
+
+def test_vectors_are_projected_features(tmp_path):
+    """Of a file, of the exported network, and of a probe alike."""
+    untrained = random_encoder("test_resnet", 32)
+    card = untrained.entry.model_copy(update={"field": 32})
+    projection = torch.randn(card.dim, card.dim, generator=torch.Generator().manual_seed(0)).half().float()
+    center = torch.full((card.dim,), 0.01)
+    save_encoder(tmp_path, untrained.backbone.state_dict(), card, center=center, projection=projection)
+    encoder = load_encoder(tmp_path, device="cpu")
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
+    projected = (encoder.features(pictures).astype(np.float64) - 0.01) @ projection.double().numpy()
+    wanted = projected / np.linalg.norm(projected, axis=1, keepdims=True)
+    np.testing.assert_allclose(encoder.embed(pictures), wanted, atol=1e-5)
+    np.testing.assert_allclose(CropGraph(encoder, 48)(torch.from_numpy(pictures)).detach(), wanted, atol=1e-5)
+    np.testing.assert_allclose(NetworkEncoder(encoder, "", 2).unit(encoder.features(pictures)), wanted, atol=1e-5)

@@ -48,24 +48,34 @@ class Encoder(nn.Module):
         entry: what it is and which images it expects.
         backbone: maps (B, 3, S, S) to (B, D).
         center: (D,) mean of the features over many faces, taken off before normalising; None for zeros.
+        projection: (D, D) map of the centred features, such as one that gives more weight to what tells expressions
+            apart; None leaves them as they are.
         sha256: of the weights file; says which vectors may be compared.
 
     It stands in evaluation mode: batch norms use their running statistics.
     """
 
     center: Tensor
+    projection: Tensor | None
     mean: Tensor
     std: Tensor
     luma: Tensor
 
     def __init__(
-        self, entry: EncoderCard, backbone: nn.Module, *, center: Tensor | None = None, sha256: str = ""
+        self,
+        entry: EncoderCard,
+        backbone: nn.Module,
+        *,
+        center: Tensor | None = None,
+        projection: Tensor | None = None,
+        sha256: str = "",
     ) -> None:
         super().__init__()
         self.entry = entry
         self.sha256 = sha256
         self.backbone = backbone
         self.register_buffer("center", torch.zeros(entry.dim) if center is None else center.detach().float())
+        self.register_buffer("projection", None if projection is None else projection.detach().float())
         self.register_buffer("mean", torch.tensor(entry.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(entry.std).view(3, 1, 1), persistent=False)
         self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1), persistent=False)
@@ -134,7 +144,7 @@ class Encoder(nn.Module):
         return self._run(self._features, crops, batch_size)
 
     def embed(self, crops: Crops, *, batch_size: int = 64) -> NDArray[np.float32]:
-        """Return the vectors of face crops: centred features of length 1.
+        """Return the vectors of face crops: centred, projected features of length 1.
 
         Arguments and errors as in `features`. Rows have the Euclidean norm 1; a feature that equals the centre
         gives zeros, never NaN.
@@ -142,7 +152,12 @@ class Encoder(nn.Module):
         Returns:
             (N, D) float32.
         """
-        return self._run(lambda batch: F.normalize(self._features(batch) - self.center, dim=1), crops, batch_size)
+        return self._run(lambda batch: self.vectors(self._features(batch)), crops, batch_size)
+
+    def vectors(self, features: Tensor) -> Tensor:
+        """Centre, project and normalise (N, D) float32 features from `forward`, as `embed` does."""
+        centred = features - self.center
+        return F.normalize(centred if self.projection is None else centred @ self.projection, dim=1)
 
     def _features(self, crops: Crops) -> Tensor:
         on_gpu = self.center.is_cuda
@@ -202,7 +217,8 @@ def load_encoder(
     state = load_weights(path, entry.sha256)
     if not any(name.startswith("backbone.") for name in state):  # timm's own
         state = {f"backbone.{name}": tensor for name, tensor in timm_state(state, entry.arch, entry.input_size).items()}
-    encoder = Encoder(entry, _network(entry, path), sha256=entry.sha256)
+    projection = torch.empty(entry.dim, entry.dim) if "projection" in state else None
+    encoder = Encoder(entry, _network(entry, path), projection=projection, sha256=entry.sha256)
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
     return encoder.to(place).to(memory_format=torch.channels_last)
@@ -214,6 +230,7 @@ def save_encoder(
     card: EncoderCard,
     *,
     center: Tensor | None = None,
+    projection: Tensor | None = None,
     half: bool = True,
 ) -> EncoderEntry:
     """Write ``encoder.safetensors`` and then ``encoder.yaml``; `load_encoder` takes the folder.
@@ -223,6 +240,7 @@ def save_encoder(
         backbone: the state of a network of `build_backbone`.
         card: what the encoder is and which images it expects.
         center: (D,) mean feature that is taken off before normalising; None for zeros.
+        projection: (D, D) map of the centred features, see `Encoder`; None for none.
         half: store kernels as float16.
 
     Returns:
@@ -234,6 +252,8 @@ def save_encoder(
     """
     state = {f"backbone.{name}": tensor for name, tensor in backbone.items()}
     state["center"] = torch.zeros(card.dim) if center is None else center.float()
+    if projection is not None:
+        state["projection"] = projection.float()
     path = folder / WEIGHTS_NAME
     sha256 = save_weights(state, path, half=half)
     weights = WeightsFile(kind="file", file=WEIGHTS_NAME)

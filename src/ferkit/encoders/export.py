@@ -144,7 +144,7 @@ def _write_safetensors(encoder: Encoder, side: int, folder: Path) -> None:
     kernels = (tensor for tensor in state.values() if tensor.is_floating_point() and tensor.ndim > 1)
     half = all(torch.equal(kernel, kernel.half().float()) for kernel in kernels)
     card = EncoderCard(**{name: getattr(encoder.entry, name) for name in EncoderCard.model_fields})
-    save_encoder(folder, state, card, center=encoder.center, half=half)
+    save_encoder(folder, state, card, center=encoder.center, projection=encoder.projection, half=half)
 
 
 FORMATS: Mapping[str, Format] = {

@@ -26,6 +26,7 @@ class CropGraph(nn.Module):
     scale: Tensor
     shift: Tensor
     center: Tensor
+    projection: Tensor | None
     resampling: Tensor | None
 
     def __init__(self, encoder: Encoder, side: int) -> None:
@@ -38,12 +39,14 @@ class CropGraph(nn.Module):
         self.register_buffer("scale", 1 / (255 * encoder.std))
         self.register_buffer("shift", -encoder.mean / encoder.std)
         self.register_buffer("center", encoder.center.clone())
+        self.register_buffer("projection", None if encoder.projection is None else encoder.projection.clone())
         self.register_buffer("resampling", _resampling(entry.field, entry.input_size))
         self.eval()
 
     def forward(self, crops: Tensor) -> Tensor:
         """Return the (N, D) float32 vectors of length 1 of (N, side, side, 3) uint8 RGB crops."""
-        return F.normalize(self.network(self.prepare(crops)) - self.center, dim=1)
+        centred = self.network(self.prepare(crops)) - self.center
+        return F.normalize(centred if self.projection is None else centred @ self.projection, dim=1)
 
     def prepare(self, crops: Tensor) -> Tensor:
         """Return the (N, 3, S, S) images that the network is given; see `Encoder.prepare`."""

@@ -88,9 +88,10 @@ class NetworkEncoder:
         return self.network.features(crops, batch_size=self._batch)
 
     def unit(self, features: Vectors) -> Vectors:
-        """Take the centre off and bring to length 1, as `Encoder.embed` does."""
-        center = self.network.center.cpu().numpy()
-        return np.asarray(unit_rows(np.asarray(features) - center), np.float32)
+        """As `Encoder.embed` does: centre, project, bring to length 1."""
+        center, projection = self.network.center.cpu().numpy(), self.network.projection
+        centred = np.asarray(features) - center
+        return np.asarray(unit_rows(centred if projection is None else centred @ projection.cpu().numpy()), np.float32)
 
 
 class PixelEncoder:
