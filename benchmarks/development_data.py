@@ -14,14 +14,21 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 import ferkit
 from ferkit.data.face_set import FaceSet, FaceSetWriter
+from ferkit.data.faces import PARQUET_OPTIONS, ROW_GROUP
 
+EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 DATA = Path(os.environ.get("FERKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
@@ -57,17 +64,44 @@ def build_labelled_faces(out: Path) -> FaceSet:
             ferkit.align([DATA / "ferplus" / "train.parquet"], Path(folder) / "crops", aligned=True).path
         )
         labelled = [row for row, label in enumerate(crops.column("label").to_pylist()) if label is not None]
-        people = [photo for photo in photos("lfw-expressions", test=False) if photo.parent.name != "fear"]
-        found = ferkit.align(
-            [*people, *photos("studio-smiles", test=False)],
-            Path(folder) / "photos",
-            aligned=False,
-            min_face=40,
-            faces="largest",
-            label_from=r"/(?P<label>[a-z]+)/[^/]*$",
-            identity_from=r"/(?P<identity>[^/]+)_\d+\.jpg$",
-        ).path
-        return join([crops.subset(labelled), FaceSet.open(found)], out)
+        return join([crops.subset(labelled), FaceSet.open(_labelled_people(Path(folder) / "photos"))], out)
+
+
+def _labelled_people(out: Path) -> Path:
+    people = [photo for photo in photos("lfw-expressions", test=False) if photo.parent.name != "fear"]
+    return ferkit.align(
+        [*people, *photos("studio-smiles", test=False)],
+        out,
+        aligned=False,
+        min_face=40,
+        faces="largest",
+        label_from=r"/(?P<label>[a-z]+)/[^/]*$",
+        identity_from=r"/(?P<identity>[^/]+)_\d+\.jpg$",
+    ).path
+
+
+def build_voted_faces(out: Path) -> FaceSet:
+    """Join all faces of ferplus/train, labelled or not, and the training people's photos, with a column "votes"."""
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        crops = ferkit.align([DATA / "ferplus" / "train.parquet"], Path(folder) / "crops", aligned=True).path
+        joined = join([FaceSet.open(crops), FaceSet.open(_labelled_people(Path(folder) / "photos"))], out)
+    voted = ferplus_votes()
+    labels = joined.column("label").to_pylist()[len(voted) :]
+    shown = [{"smiling": "happiness"}.get(label, label) for label in labels]
+    shares = [*voted, *([float(name == label) for name in EMOTIONS] for label in shown)]
+    column = pa.field("votes", pa.list_(pa.float32()), metadata={"classes": json.dumps(EMOTIONS)})
+    table = joined.table.append_column(column, pa.array(shares, column.type))
+    pq.write_table(table, out / "faces.parquet", row_group_size=ROW_GROUP, **PARQUET_OPTIONS)
+    return FaceSet.open(out)
+
+
+def ferplus_votes() -> list[list[float]]:
+    """Shares of the ten votes for each of `EMOTIONS`, in the rows' order; single votes count as slips, as in FER+."""
+    table = pq.read_table(DATA / "ferplus" / "train.parquet", columns=[*EMOTIONS, "unknown", "NF"])
+    votes = np.stack([table[name].to_numpy() for name in table.column_names], 1).astype(float)
+    votes[votes == 1] = 0
+    shares = votes / np.maximum(votes.sum(1, keepdims=True), 1)
+    return shares[:, : len(EMOTIONS)].tolist()
 
 
 def join(sets: list[FaceSet], out: Path) -> FaceSet:

@@ -50,6 +50,12 @@ VARIANTS = {
     "ssl-fer-g": ("ssl-fer", PRESETS["ssl-fer-g"][1]),
     "supervised": ("supervised", {"smoothing": 0.1}),
     "supervised-balanced": ("supervised", {"balance": "softmax", "copies": 2}),
+    "unwarp": ("unwarp", {"negatives": 2}),
+    "unwarp-contrast": ("unwarp", {"regress": 0, "spared": 0.2}),
+    "unwarp-neighbours": ("unwarp", {"neighbours": 1}),
+    "unwarp-alone": ("unwarp", {"strangers": False, "spread": 1, "neighbours": 1}),
+    "votes": ("votes", {}),
+    "votes-classes-alone": ("votes", {"mix": 0, "contrast": 0}),
 }
 WORLD = 2
 
@@ -91,6 +97,9 @@ def batch_of(count, seed=0):
         "hard_negative_landmarks": landmarks.expand(count, -1, -1).clone(),
         "partner": crops.flip(2).bitwise_or(15),
         "label": torch.arange(count) % 3 - 1,
+        "votes": torch.rand(count, 3, generator=seeded(seed)),
+        "row": torch.arange(count),
+        "person": torch.arange(count) // 2,
         "landmarks": landmarks.expand(count, -1, -1).clone(),
     }
 
@@ -127,7 +136,13 @@ def take(views, rows):
             (torch.arange(len(views.a))[rows],), torch.arange(len(aside.partner))
         )
         aside = replace(aside, partner=place[aside.partner])
-    return replace(views, a=views.a[rows], b=views.b[rows], warped=views.warped[:, rows], label=label, aside=aside)
+    known = {name: getattr(views, name)[rows] for name in ("person", "row") if getattr(views, name) is not None}
+    if views.displacement is not None:
+        known["displacement"] = views.displacement[:, rows]
+    if views.target is not None:
+        known["target"] = torch.cat([half[rows] for half in views.target.chunk(2)])
+    taken = {"a": views.a[rows], "b": views.b[rows], "warped": views.warped[:, rows], "label": label, "aside": aside}
+    return replace(views, **taken, **known)
 
 
 def views_of_halves(method):

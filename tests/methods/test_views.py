@@ -104,3 +104,14 @@ def test_the_classifier_would_find_a_second_resampling():
     maker = ViewMaker(FULL)
     hits, count = hits_of_a_classifier(maker(images, seeded(1)), maker(twice.contiguous(), seeded(2)))
     assert hits > binom.ppf(0.999, count, 0.5)
+
+
+def test_erased_rectangles_hold_the_mean_colour():
+    """At chance 1 every view has one, of 2 to 25 % of the area less what lies beyond the edge."""
+    faces = torch.full((64, 128, 128, 3), 200, dtype=torch.uint8)
+    plain = dict.fromkeys(("rotation", "flip", "jitter", "gray", "blur"), 0)
+    view = ViewMaker(ViewSettings(size=64, erase=1, **plain))(faces, torch.Generator().manual_seed(0))
+    share = (view == 0).all(1).float().mean((1, 2))
+    assert share.min() > 0
+    assert share.max() <= 0.26
+    assert 0.05 < share.mean() < 0.12

@@ -2,9 +2,20 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 
-from ferkit.ops.losses import class_loss, info_nce_loss, nt_xent_loss, regression_loss
+from ferkit.ops.losses import (
+    agreement_contrast_loss,
+    class_loss,
+    covariance_loss,
+    info_nce_loss,
+    nt_xent_loss,
+    regression_loss,
+    share_loss,
+    supervised_contrastive_loss,
+    variance_loss,
+)
 
 
 def vectors(*shape, seed=0):
@@ -119,3 +130,50 @@ def test_balanced_softmax_takes_more_faces_than_half_precision_counts_to():
 def test_balanced_softmax_takes_a_class_without_faces():
     loss = class_loss(vectors(2, 3), torch.tensor([0, 1]), smoothing=0.1, counts=torch.tensor([5, 3, 0]))
     assert loss.isfinite()
+
+
+def test_spared_rows_leave_the_denominator():
+    """One face's views are equal, the other's at right angles; spared, the stranger no longer counts: log 1 = 0."""
+    a = torch.tensor([[1.0, 0], [0, 1.0]])
+    spared = torch.zeros(4, 4, dtype=torch.bool)
+    spared[0, [1, 3]] = spared[2, [1, 3]] = True
+    row = math.log(1 + 2 / math.e)  # of the other face, whose strangers stay
+    assert nt_xent_loss(a, a, 1.0, spared=spared).item() == pytest.approx(row / 2, rel=1e-6)
+
+
+def test_share_loss_of_whole_votes_is_cross_entropy():
+    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    label = torch.tensor([0, 3, 1, 1, 2, 0])
+    shares = F.one_hot(label, 4).float()
+    torch.testing.assert_close(share_loss(logits, shares), F.cross_entropy(logits, label))
+
+
+def test_share_loss_weighs_rows_by_their_votes():
+    """Even logits cost log 2 a vote; without votes nothing."""
+    shares = torch.tensor([[0.5, 0.25], [0.0, 0.0]])
+    assert share_loss(torch.zeros(2, 2), shares).item() == pytest.approx(math.log(2))
+    assert share_loss(torch.zeros(2, 2), torch.zeros(2, 2)).item() == 0
+
+
+def test_agreement_of_whole_votes_is_supcon():
+    z = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
+    label = torch.tensor([0, 1, 0, 2, 1, 2])
+    wanted = supervised_contrastive_loss(z, label, torch.ones(3), 0.3)
+    torch.testing.assert_close(agreement_contrast_loss(z, F.one_hot(label, 3).float(), 0.3), wanted)
+
+
+def test_agreement_by_hand():
+    """Three orthogonal faces, tau 1: each softmax is even over two others, so log 2 whoever agrees; one agrees not."""
+    shares = torch.tensor([[0.5, 0.5, 0], [0, 1.0, 0], [0, 0, 1.0]])
+    assert agreement_contrast_loss(torch.eye(3), shares, 1.0).item() == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_variance_loss_by_hand():
+    """Deviations of sqrt(2) and 0: only the second dimension costs, 1 - sqrt(1e-4)."""
+    rows = torch.tensor([[1.0, 7.0], [-1.0, 7.0]])
+    assert variance_loss(rows).item() == pytest.approx(0.99 / 2, rel=1e-5)
+
+
+def test_covariance_loss_by_hand():
+    """Covariance matrix [[2, 4], [4, 8]] of two rows: 2 x 16 over 2 dimensions."""
+    assert covariance_loss(torch.tensor([[1.0, 2.0], [-1.0, -2.0]])).item() == pytest.approx(16)

@@ -1,4 +1,6 @@
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.face_set import FaceSet, FaceSetWriter
@@ -144,3 +146,27 @@ def test_methods_without_pairs_keep_all_faces(tmp_path, listener):
 def test_faces_without_the_pairs_that_a_method_needs(tmp_path, listener, needs, moments, says):
     with pytest.raises(TrainingError, match=says):
         usable_faces(clips(tmp_path, moments), needs, Windows(), listener())
+
+
+def test_votes_are_the_columns_shares_in_the_methods_order(tmp_path):
+    faces = face_set(tmp_path, [None] * 3, ["b", "a", None])
+    column = pa.field("votes", pa.list_(pa.float32()), metadata={"classes": '["a", "c", "b"]'})
+    table = faces.table.append_column(column, pa.array([[0.25, 0.5, 0.125], None, None], column.type))
+    pq.write_table(table, tmp_path / "faces" / "faces.parquet")
+    votes = TrainingFaces(FaceSet.open(tmp_path / "faces"), {"votes"}, ["b", "a", "d"]).batch(np.arange(3), CHANCE)
+    # Without votes the label has them all, and without either nothing has any.
+    assert votes["votes"].tolist() == [[0.125, 0.25, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_votes_without_the_column_are_the_labels(tmp_path):
+    faces = face_set(tmp_path, [None] * 2, ["b", None])
+    assert TrainingFaces(faces, {"votes"}, ["a", "b"]).batch(np.arange(2), CHANCE)["votes"].tolist() == [[0, 1], [0, 0]]
+
+
+def test_people_are_numbered_by_identity_and_clip(tmp_path):
+    faces = face_set(tmp_path, [None] * 4, [None] * 4, [("x", 0.0), (None, None), ("x", 1.0), (None, None)])
+    batch = TrainingFaces(faces, {"person", "row"}).batch(np.array([0, 2, 1, 3]), CHANCE)
+    assert batch["row"].tolist() == [0, 2, 1, 3]
+    first, second, third, fourth = batch["person"].tolist()
+    assert first == second
+    assert len({first, third, fourth}) == 3

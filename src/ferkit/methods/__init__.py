@@ -14,6 +14,8 @@ from ferkit.methods.mocov2 import MocoV2
 from ferkit.methods.simclr import SimClr
 from ferkit.methods.ssl_fer import ROWS, SslFer
 from ferkit.methods.supervised import Supervised
+from ferkit.methods.unwarp import Unwarp
+from ferkit.methods.votes import Votes
 
 __all__ = ["METHODS", "PRESETS", "Method", "MethodSettings", "find_method", "find_preset"]
 
@@ -26,6 +28,8 @@ METHODS: dict[str, type[Method[Any]]] = {
     "simclr": SimClr,
     "ssl-fer": SslFer,
     "supervised": Supervised,
+    "unwarp": Unwarp,
+    "votes": Votes,
 }
 
 

@@ -50,10 +50,11 @@ class Method(nn.Module, ABC, Generic[S]):
     """What the encoder learns from, as its card says it."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What a batch holds beside "crops", B rows each. Of the faces themselves: "label", int64 class number, -1 for
-    unknown; "landmarks", (5, 2) float32 pixels of the crop, the template's points where the face set has none; "clip",
-    int64 number. Other faces, drawn anew each time, as crops: "partner", any other face of the clip; "positive",
-    another frame of the clip within `Windows`; "hard_negative", a frame of the clip far away, or where there is none a
-    face of another clip; "hard_positive", the positive of that. Of these the same is known, such as
+    unknown; "votes", (C,) float32 share of each class; "row", int64 number of the face; "person", int64, equal for
+    faces of one person; "landmarks", (5, 2) float32 pixels of the crop, the template's points where the face set has
+    none; "clip", int64 number. Other faces, drawn anew each time, as crops: "partner", any other face of the clip;
+    "positive", another frame of the clip within `Windows`; "hard_negative", a frame of the clip far away, or where
+    there is none a face of another clip; "hard_positive", the positive of that. Of these the same is known, such as
     "hard_negative_clip"."""
     network: ClassVar[str | None] = None
     """The one backbone that it learns; None for any."""
@@ -114,6 +115,19 @@ class Method(nn.Module, ABC, Generic[S]):
         Raises:
             TrainingError: they are of another method, or of one with other settings.
         """
+
+    @torch.no_grad()
+    def projection(self, features: Tensor, batch: Batch) -> Tensor | None:
+        """What the finished encoder maps its centred features by, see `ferkit.encoders.encoder.Encoder`.
+
+        Args:
+            features: (N, D) of some training faces, on the CPU.
+            batch: what `needs` names of these faces.
+
+        Returns:
+            (D, D); None leaves the features as they are.
+        """
+        return None
 
     @torch.no_grad()
     def pictures(self, views: Views) -> list[Tensor]:

@@ -15,6 +15,7 @@ from ferkit.methods.draws import PositiveRange, chance, uniform
 from ferkit.methods.parts.contrast import Described, Mixed
 from ferkit.ops.blur import gaussian_blur
 from ferkit.ops.colour import apply_colour, jitter_matrices
+from ferkit.ops.cutmix import inside_boxes
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
@@ -43,6 +44,7 @@ class ViewSettings(BaseModel):
     gray: float = Field(0.2, ge=0, le=1, description="chance of dropping colour")
     blur: float = Field(0.5, ge=0, le=1, description="chance of a Gaussian blur")
     sigma: PositiveRange = Field((0.1, 1.5), description="blur's standard deviation, pixels of a 112 px view")
+    erase: float = Field(0.0, ge=0, le=1, description="chance of a rectangle without content (arXiv:1708.04896)")
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="channel means of the encoder's input")
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="channel deviations of the same")
 
@@ -51,8 +53,9 @@ class ViewSettings(BaseModel):
 class Views:
     """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps (K may be 0).
 
-    ``label`` holds the faces' (B,) int64 class numbers, -1 where unknown, for the methods that ask for them; ``aside``
-    what the parts of SSL-FER know of the faces.
+    What else the loss of a method needs of the faces: ``label``, (B,) int64 class numbers, -1 where unknown; ``aside``,
+    what the parts of SSL-FER know; ``displacement``, (K, B, M, 2) shifts of M points by the warps, in face coordinates;
+    ``person`` and ``row``, (B,) int64 numbers; ``target``, (2B, C) shares of classes that a and b show.
     """
 
     a: Tensor
@@ -60,6 +63,10 @@ class Views:
     warped: Tensor
     label: Tensor | None = None
     aside: Described | Mixed | None = None
+    displacement: Tensor | None = None
+    person: Tensor | None = None
+    row: Tensor | None = None
+    target: Tensor | None = None
 
 
 def to_float(crops: Tensor) -> Tensor:
@@ -132,8 +139,22 @@ class ViewMaker:
         """
         drawn = self._draw(len(faces), generator)
         if faces.dtype == torch.uint8 and faces.device.type == "cpu":
-            return self._of_pictures(faces, drawn, warp)
-        return self._of_planes(faces if faces.is_floating_point() else to_float(faces), drawn.to(faces.device), warp)
+            view = self._of_pictures(faces, drawn, warp)
+        else:
+            planes = faces if faces.is_floating_point() else to_float(faces)
+            view = self._of_planes(planes, drawn.to(faces.device), warp)
+        return self._erase(view, generator) if self.settings.erase else view
+
+    def _erase(self, view: Tensor, generator: torch.Generator) -> Tensor:
+        """Set a rectangle of some views to the mean colour: 2 to 25 % of the area, sides of up to 1 : 2."""
+        count = len(view)
+        chosen = chance((count,), self.settings.erase, generator)
+        area = uniform((count,), (0.02, 0.25), generator) * chosen
+        ratio = uniform((count,), (-math.log(2), math.log(2)), generator).exp()
+        half = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], 1)
+        center = uniform((count, 2), (-1, 1), generator)
+        boxes = torch.cat([center - half, center + half], 1)
+        return view.masked_fill_(inside_boxes(boxes.to(view.device, non_blocking=True), *view.shape[2:])[:, None], 0)
 
     def _of_pictures(self, crops: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
         view = torch.empty(len(crops), 3, self.settings.size, self.settings.size)

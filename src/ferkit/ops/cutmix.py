@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ferkit.ops.losses import cosine_matrix
 
-__all__ = ["cut_boxes", "kept_share", "mix_boxes", "mixed_nt_xent_loss"]
+__all__ = ["cut_boxes", "inside_boxes", "kept_share", "mix_boxes", "mixed_nt_xent_loss"]
 
 
 def cut_boxes(share: Tensor, centers: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def mix_boxes(faces: Tensor, others: Tensor, boxes: Tensor) -> Tensor:
     Returns:
         (B, H, W, 3), of the faces' dtype.
     """
-    return torch.where(_within(boxes, faces.shape[1], faces.shape[2])[..., None], others, faces)
+    return torch.where(inside_boxes(boxes, faces.shape[1], faces.shape[2])[..., None], others, faces)
 
 
 def kept_share(boxes: Tensor, weights: Tensor) -> Tensor:
@@ -60,12 +60,12 @@ def kept_share(boxes: Tensor, weights: Tensor) -> Tensor:
     Returns:
         (B,) shares of the weight that lies outside the boxes, in [0, 1].
     """
-    cut = _within(boxes, *weights.shape).flatten(1).to(weights.dtype) @ weights.flatten()
+    cut = inside_boxes(boxes, *weights.shape).flatten(1).to(weights.dtype) @ weights.flatten()
     return (1 - cut / weights.sum()).clamp(0, 1)
 
 
-def _within(boxes: Tensor, height: int, width: int) -> Tensor:
-    """(B, H, W) bool, the pixels whose centres lie in the boxes."""
+def inside_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Say which pixels' centres lie in the boxes: (B, 4), see `cut_boxes` -> (B, height, width) bool."""
     x, y = (
         (torch.arange(count, device=boxes.device, dtype=boxes.dtype) * 2 + 1) / count - 1 for count in (width, height)
     )

@@ -7,12 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
+    "agreement_contrast_loss",
     "class_loss",
     "cosine_matrix",
+    "covariance_loss",
     "info_nce_loss",
     "nt_xent_loss",
     "regression_loss",
+    "share_loss",
     "supervised_contrastive_loss",
+    "variance_loss",
 ]
 
 
@@ -29,7 +33,9 @@ def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return (2 - 2 * F.cosine_similarity(prediction.float(), target.detach().float(), dim=1)).mean()
 
 
-def nt_xent_loss(a: Tensor, b: Tensor, temperature: float, negatives: Tensor | None = None) -> Tensor:
+def nt_xent_loss(
+    a: Tensor, b: Tensor, temperature: float, negatives: Tensor | None = None, spared: Tensor | None = None
+) -> Tensor:
     """Normalised temperature-scaled cross entropy of SimCLR (arXiv:2002.05709, eq. 1).
 
     Args:
@@ -38,6 +44,7 @@ def nt_xent_loss(a: Tensor, b: Tensor, temperature: float, negatives: Tensor | N
         temperature: > 0.
         negatives: (M, D) projections that are nobody's positive and no anchors either, such as local warps; they join
             every anchor's negatives.
+        spared: (2B, 2B) bool, which of the 2B rows are left out of which anchor's denominator, never its positive.
 
     Returns:
         () mean over the 2B anchors of -log softmax of their positive.
@@ -46,6 +53,8 @@ def nt_xent_loss(a: Tensor, b: Tensor, temperature: float, negatives: Tensor | N
     others = anchors if negatives is None else torch.cat([anchors, negatives])
     logits = cosine_matrix(anchors, others) / temperature
     logits.fill_diagonal_(-torch.inf)
+    if spared is not None:
+        logits = logits.masked_fill(F.pad(spared, (0, len(others) - len(anchors))), -torch.inf)
     rows = len(a)
     partner = torch.arange(2 * rows, device=a.device).roll(rows)
     return F.cross_entropy(logits, partner)
@@ -118,6 +127,69 @@ def supervised_contrastive_loss(
     summed = torch.where(positive, logits.log_softmax(1), 0).sum(1)
     share = torch.where(known, weights[label.clamp(min=0)], 0) / positive.sum(1).clamp(min=1)
     return -(share * summed).sum() / known.sum().clamp(min=1)
+
+
+def share_loss(logits: Tensor, shares: Tensor) -> Tensor:
+    """Cross entropy against shares of classes, such as annotators' votes.
+
+    Args:
+        logits: (N, C).
+        shares: (N, C) >= 0; rows need not sum to 1, a row of a smaller sum counts less, one of zeros not at all.
+
+    Returns:
+        () sum of -shares log softmax over all, divided by the sum of shares; 0 where that is 0.
+    """
+    total = -(shares * logits.float().log_softmax(1)).sum()
+    return total / shares.sum().clamp(min=torch.finfo(torch.float32).eps)
+
+
+def agreement_contrast_loss(anchors: Tensor, shares: Tensor, temperature: float) -> Tensor:
+    """Pull faces together by how much their shares of classes agree: SupCon (arXiv:2004.11362) with soft positives.
+
+    The loss of anchor i is -sum_j w_ij log softmax_j(z_i z_j / tau) with w_ij = s_i s_j / sum_k s_i s_k over the other
+    anchors; shares of 0 and 1 give SupCon.
+
+    Args:
+        anchors: (N, D) projections of all views of all faces, any norm.
+        shares: (N, C) >= 0, such as annotators' votes; a row of zeros has no positives and is left out.
+        temperature: tau, > 0.
+
+    Returns:
+        () mean over the anchors that agree with any other, weighted by the sum of their shares.
+    """
+    logits = (cosine_matrix(anchors, anchors) / temperature).fill_diagonal_(-torch.inf)
+    agreement = (shares @ shares.T).fill_diagonal_(0)
+    total = agreement.sum(1)
+    eps = torch.finfo(torch.float32).eps
+    log_softmax = logits.log_softmax(1).masked_fill(torch.eye(len(anchors), dtype=torch.bool, device=logits.device), 0)
+    losses = -(agreement * log_softmax).sum(1) / total.clamp(min=eps)
+    weights = shares.sum(1) * (total > 0)
+    return (weights * losses).sum() / weights.sum().clamp(min=eps)
+
+
+def variance_loss(projections: Tensor, least: float = 1.0) -> Tensor:
+    """Hinge on each dimension's deviation over the batch (VICReg, arXiv:2105.04906, eq. 1).
+
+    Args:
+        projections: (N, D), N at least 2.
+        least: deviation below which it costs, > 0.
+
+    Returns:
+        () mean over dimensions of relu(least - sqrt(variance + 1e-4)).
+    """
+    return F.relu(least - (projections.float().var(0) + 1e-4).sqrt()).mean()
+
+
+def covariance_loss(projections: Tensor) -> Tensor:
+    """Sum of squared covariances between dimensions over D (VICReg, arXiv:2105.04906, eq. 3 and 4).
+
+    Args:
+        projections: (N, D), N at least 2.
+    """
+    centred = projections.float() - projections.float().mean(0)
+    with torch.autocast(projections.device.type, enabled=False):
+        covariance = centred.T @ centred / (len(centred) - 1)
+    return (covariance.square().sum() - covariance.diagonal().square().sum()) / projections.shape[1]
 
 
 def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:

@@ -172,7 +172,7 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     processes.lead(lambda: _keep_recipe(recipe, run))
     trained = train(learner, reading, recipe.training, run, progress, processes, watch)
     best = run / BEST if (run / "checkpoints" / BEST).exists() else None
-    processes.lead(lambda: _save_encoders(trained, card, faces, run, best))
+    processes.lead(lambda: _save_encoders(trained, card, learner, reading, run, best))
     processes.part()
     return PretrainResult(run, recipe.method, len(faces), trained.steps, trained.seconds, trained.last, best)
 
@@ -339,17 +339,21 @@ def _labelled(settings: MonitorSettings, training: FaceSet, learner: Method[Any]
     return LabelledFaces(FaceSet.open(str(settings.data)), settings.faces, seen)
 
 
-def _save_encoders(trained: Trained, card: EncoderCard, faces: FaceSet, run: Path, best: Path | None) -> None:
-    _save_encoder(trained.encoder, card, trained.steps, faces, run)
+def _save_encoders(
+    trained: Trained, card: EncoderCard, learner: Method[Any], faces: TrainingFaces, run: Path, best: Path | None
+) -> None:
+    _save_encoder(trained.encoder, card, trained.steps, learner, faces, run)
     if best is not None:
         weights, steps = encoder_weights(run / "checkpoints" / BEST)
         network = copy.deepcopy(trained.encoder)
         network.load_state_dict(weights)
         best.mkdir(exist_ok=True)
-        _save_encoder(network, card.model_copy(update={"name": f"{run.name}-best"}), steps, faces, best)
+        _save_encoder(network, card.model_copy(update={"name": f"{run.name}-best"}), steps, learner, faces, best)
 
 
-def _save_encoder(backbone: nn.Module, card: EncoderCard, steps: int, faces: FaceSet, folder: Path) -> None:
+def _save_encoder(
+    backbone: nn.Module, card: EncoderCard, steps: int, learner: Method[Any], faces: TrainingFaces, folder: Path
+) -> None:
     """Write the backbone with the mean feature of up to 4096 faces as its centre, and its companions beside it."""
     state, device = backbone.state_dict(), next(backbone.parameters()).device
     for name, (arch, size) in COMPANIONS.get(card.arch, {}).items():
@@ -357,8 +361,10 @@ def _save_encoder(backbone: nn.Module, card: EncoderCard, steps: int, faces: Fac
         part.load_state_dict({key: state[key] for key in part.state_dict()})
         own = {"name": f"{card.name}-{name}", "arch": arch, "input_size": size, "dim": feature_dim(part)}
         (folder / name).mkdir(exist_ok=True)
-        _save_encoder(part, card.model_copy(update=own), steps, faces, folder / name)
+        _save_encoder(part, card.model_copy(update=own), steps, learner, faces, folder / name)
     trained_on = card.trained_on and card.trained_on.model_copy(update={"steps": steps})
-    encoder = Encoder(card, backbone).to(device)
-    center = torch.from_numpy(features_of(encoder, faces, _some_rows(faces)).mean(0))
-    save_encoder(folder, state, card.model_copy(update={"trained_on": trained_on}), center=center)
+    rows = _some_rows(faces.faces)
+    features = torch.from_numpy(features_of(Encoder(card, backbone).to(device), faces.faces, rows))
+    projection = learner.projection(features, faces.known(rows))
+    card = card.model_copy(update={"trained_on": trained_on})
+    save_encoder(folder, state, card, center=features.mean(0), projection=projection)

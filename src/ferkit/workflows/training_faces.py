@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ __all__ = ["TrainingFaces", "usable_faces"]
 
 _WINDOWED = ("positive", "hard_negative", "hard_positive")
 _DRAWN = (*_WINDOWED, "partner")
-_KNOWN = ("label", "landmarks", "clip")
+_KNOWN = ("label", "votes", "landmarks", "clip", "person", "row")
 
 
 class TrainingFaces:
@@ -47,6 +48,12 @@ class TrainingFaces:
         self._known: dict[str, NDArray[Any]] = {}
         if "label" in asked:
             self._known["label"] = _class_numbers(faces, classes)
+        if "votes" in asked:
+            self._known["votes"] = _votes(faces, classes)
+        if "person" in asked:
+            self._known["person"] = _person_numbers(faces)
+        if "row" in asked:
+            self._known["row"] = np.arange(len(faces))
         if "landmarks" in asked:
             self._known["landmarks"] = _crop_landmarks(faces)
         if "clip" in asked:
@@ -69,6 +76,10 @@ class TrainingFaces:
         read = np.split(self.faces.crops(np.concatenate(list(rows.values()))), len(rows))
         known = {_name(of, what): self._known[what][rows[of or "crops"]] for of, what in self._asked}
         return {**dict(zip(rows, read, strict=True)), **known}
+
+    def known(self, indices: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Return what `batch` holds of (n,) faces themselves beside their crops."""
+        return {name: torch.from_numpy(values[indices]) for name, values in self._known.items()}
 
     def _draw(self, indices: NDArray[np.int64], generator: np.random.Generator) -> dict[str, NDArray[np.int64]]:
         """(n,) rows of the other faces that are needed."""
@@ -148,6 +159,32 @@ def _class_numbers(faces: FaceSet, classes: Sequence[str]) -> NDArray[np.int64]:
     """(N,) place of each face's label among ``classes``; -1 for none and for others."""
     numbers = {name: number for number, name in enumerate(classes)}
     return np.array([numbers.get(label, -1) for label in faces.column("label").to_pylist()], np.int64)
+
+
+def _votes(faces: FaceSet, classes: Sequence[str]) -> NDArray[np.float32]:
+    """(N, C) share of each class in the column "votes", a list of a share for each class that its metadata names.
+
+    Where a face has no votes its label has them all; where it has neither, nothing has any.
+    """
+    shares = np.eye(len(classes), dtype=np.float32)[_class_numbers(faces, classes)]
+    shares[_class_numbers(faces, classes) < 0] = 0
+    try:
+        voted = faces.columns(["votes"])
+    except KeyError:
+        return shares
+    names = json.loads((voted.schema.field("votes").metadata or {})[b"classes"])
+    places = [names.index(name) if name in names else -1 for name in classes]
+    for row, votes in enumerate(voted.column("votes").to_pylist()):
+        if votes is not None:
+            shares[row] = [votes[place] if place >= 0 else 0 for place in places]
+    return shares
+
+
+def _person_numbers(faces: FaceSet) -> NDArray[np.int64]:
+    """(N,) equal for faces of one identity or clip; a face of neither is a person of its own."""
+    columns = zip(*(faces.column(name).to_pylist() for name in ("identity", "clip")), strict=True)
+    names = [identity or clip or f"\0{row}" for row, (identity, clip) in enumerate(columns)]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def _crop_landmarks(faces: FaceSet) -> NDArray[np.float32]:
