@@ -22,10 +22,10 @@ def test_json_says_the_same(ferkit_command, run_folder):
     ("arguments", "code", "message"),
     [
         (["nobody", "-f", "onnx"], 3, "no encoder named 'nobody'"),
-        (["crs-cont-r18", "-f", "tflite"], 3, "no format named 'tflite'"),
-        (["crs-cont-r18", "-f", "torchscript", "-o", "x.onnx"], 6, "called NAME.pt, and 'x.onnx' is not"),
-        (["crs-cont-r18", "-f", "onnx", "-o", ".onnx"], 6, "'.onnx' is not; try 'crs-cont-r18.onnx'"),
-        (["crs-cont-r18", "-f", "safetensors", "-o", "crops"], 6, "'crops' is there already"),
+        (["votes-r18", "-f", "tflite"], 3, "no format named 'tflite'"),
+        (["votes-r18", "-f", "torchscript", "-o", "x.onnx"], 6, "called NAME.pt, and 'x.onnx' is not"),
+        (["votes-r18", "-f", "onnx", "-o", ".onnx"], 6, "'.onnx' is not; try 'votes-r18.onnx'"),
+        (["votes-r18", "-f", "safetensors", "-o", "crops"], 6, "'crops' is there already"),
     ],
 )
 def test_bad_input_is_one_sentence(ferkit_command, crops, tmp_path, arguments, code, message):

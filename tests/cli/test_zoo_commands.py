@@ -56,8 +56,8 @@ def test_import_refuses_in_one_sentence(ferkit_command, checkpoint, tmp_path, wo
 
 
 def test_card_of_a_name_a_run_and_a_file(ferkit_command, run_folder):
-    entry = load_registry()["crs-cont-r18"]
-    assert ferkit_command("models", "card", "crs-cont-r18").out == model_card(entry)
+    entry = load_registry()["votes-r18"]
+    assert ferkit_command("models", "card", "votes-r18").out == model_card(entry)
     of_run = read_entry(run_folder / "encoder.yaml")
     assert ferkit_command("models", "card", run_folder).out == model_card(of_run, str(run_folder))
     weights = run_folder / "encoder.safetensors"

@@ -60,8 +60,8 @@ def test_licences_may_be_left_open(own, fields):
 
 
 def test_our_names_are_not_given_again(own, fields):
-    path = own("a", at(fields, "mine.safetensors", "crs-cont-r18"))
-    with pytest.raises(InputError, match="names an encoder 'crs-cont-r18', which there is already") as caught:
+    path = own("a", at(fields, "mine.safetensors", "votes-r18"))
+    with pytest.raises(InputError, match="names an encoder 'votes-r18', which there is already") as caught:
         load_registry()
     assert str(path) in str(caught.value)
 

@@ -12,8 +12,8 @@ def test_the_readme_holds_the_table():
 
 
 def test_a_row():
-    entry = load_registry(own=[])["crs-cont-r18"]
-    expected = ("crs-cont-r18", "resnet18", "512", "96 gray", "coarse labels", "22.4", "research use only")
+    entry = load_registry(own=[])["votes-r18"]
+    expected = ("votes-r18", "resnet18", "512", "96 gray", "labels", "22.9", "research use only")
     assert table_row(entry) == expected
     assert len(COLUMNS) == len(expected)
     unknown = entry.model_copy(update={"bytes": None, "licences": None, "supervision": "unknown", "gray": False})

@@ -120,8 +120,8 @@ def test_registering_needs_a_file_of_ones_own(checkpoint, here):
 
 
 def test_a_name_that_is_taken(checkpoint, own):
-    with pytest.raises(InputError, match=r"'crs-cont-r18' already; choose another --name"):
-        import_encoder(checkpoint, "moco", register=True, name="crs-cont-r18")
+    with pytest.raises(InputError, match=r"'votes-r18' already; choose another --name"):
+        import_encoder(checkpoint, "moco", register=True, name="votes-r18")
     assert list(own.parent.iterdir()) == []
 
 

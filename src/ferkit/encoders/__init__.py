@@ -8,5 +8,5 @@ from __future__ import annotations
 
 __all__ = ["DEFAULT_ENCODER"]
 
-DEFAULT_ENCODER = "crs-cont-r18"
+DEFAULT_ENCODER = "votes-r18"
 """The name in models.yaml that every command uses when none is given."""
