@@ -44,7 +44,8 @@ import torch
 from numpy.typing import NDArray
 
 from ferkit.data.images import read_image
-from ferkit.faces import FaceDetector, atlas, cascade
+from ferkit.faces import FaceDetector, cascade
+from ferkit.faces import packed_pyramid as atlas
 from ferkit.ops.boxes import box_iou
 
 DATA = Path(os.environ.get("FERKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")

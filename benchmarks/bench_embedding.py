@@ -43,12 +43,12 @@ from ferkit.data.face_set import FaceSet
 from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.runtimes import is_installed
 from ferkit.evaluation.linear import linear_accuracy
+from ferkit.pipeline.decoding import grouped, read_ahead, read_photo
+from ferkit.pipeline.face_finder import finder_of
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import SetStream, open_pictures
+from ferkit.pipeline.runtimes import Embedder, choose_runtime, open_runtime
 from ferkit.progress import Silent
-from ferkit.workflows.faces_of import SetStream, open_pictures
-from ferkit.workflows.finding import finder_of
-from ferkit.workflows.options import FaceOptions
-from ferkit.workflows.reading import grouped, read_ahead, read_photo
-from ferkit.workflows.runtimes import Embedder, choose_runtime, open_runtime
 
 RESULT = Path(__file__).parent / "results" / "embedding.json"
 CARRY = Path(__file__).parents[1] / "carry"

@@ -38,11 +38,11 @@ from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.faces import Face
 from ferkit.encoders.backbones import build_backbone, feature_dim
 from ferkit.methods import find_method
+from ferkit.pretraining.training_faces import TrainingFaces
 from ferkit.progress import Silent
 from ferkit.training.loop import train
 from ferkit.training.processes import Processes
 from ferkit.training.settings import TrainSettings
-from ferkit.workflows.training_faces import TrainingFaces
 
 HEADS = {"hidden": 1024, "projection": 256}
 """Those of lightly's example."""

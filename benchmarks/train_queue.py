@@ -39,7 +39,7 @@ from PIL import Image
 import ferkit
 from ferkit.data.face_set import FaceSet
 from ferkit.data.faces import crop_sha256
-from ferkit.workflows.reading import square_crop
+from ferkit.pipeline.decoding import square_crop
 
 UNSUPERVISED = {
     "regress": 10.0,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
     from ferkit.workflows.export import export_encoder
-    from ferkit.workflows.face_sets import faces_info, filter_faces, merge_faces
-    from ferkit.workflows.face_split import split_faces
+    from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
+    from ferkit.workflows.faces_split import split_faces
     from ferkit.workflows.hub import pull_encoder, push_encoder
     from ferkit.workflows.import_encoder import import_encoder
     from ferkit.workflows.licences import list_licences
@@ -66,20 +66,20 @@ _HOMES = {
     "embed": "ferkit.workflows.embed",
     "encoder_card": "ferkit.workflows.models",
     "export_encoder": "ferkit.workflows.export",
-    "faces_info": "ferkit.workflows.face_sets",
-    "filter_faces": "ferkit.workflows.face_sets",
+    "faces_info": "ferkit.workflows.faces",
+    "filter_faces": "ferkit.workflows.faces",
     "import_encoder": "ferkit.workflows.import_encoder",
     "list_encoders": "ferkit.workflows.models",
     "list_licences": "ferkit.workflows.licences",
     "load_encoder": "ferkit.encoders.encoder",
-    "merge_faces": "ferkit.workflows.face_sets",
+    "merge_faces": "ferkit.workflows.faces",
     "pretrain": "ferkit.workflows.pretrain",
     "pull_encoder": "ferkit.workflows.hub",
     "push_encoder": "ferkit.workflows.hub",
     "probe": "ferkit.workflows.probe",
     "retrieve": "ferkit.workflows.retrieve",
     "show_encoder": "ferkit.workflows.models",
-    "split_faces": "ferkit.workflows.face_split",
+    "split_faces": "ferkit.workflows.faces_split",
     "warp_preview": "ferkit.workflows.warp_preview",
 }
 

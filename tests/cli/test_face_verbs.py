@@ -13,7 +13,7 @@ from ferkit.cli import align, embed, pretrain, retrieve, warp_preview
 from ferkit.cli.options import FACE_OPTIONS
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet
-from ferkit.workflows.options import FaceOptions
+from ferkit.pipeline.face_options import FaceOptions
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from PIL import Image
 import ferkit
 from ferkit.cli.options import FACE_OPTIONS
 from ferkit.cli.probe import _number, probe
-from ferkit.workflows.probing.settings import ProbeSettings
+from ferkit.probing.settings import ProbeSettings
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from ferkit.encoders import encoder as encoder_module
 from ferkit.encoders import registry as registry_module
 from ferkit.encoders.backbones import UnknownBackboneError, build_backbone
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
-from ferkit.encoders.graph import CropGraph
+from ferkit.encoders.export_module import CropGraph
 from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
 from ferkit.encoders.weights import save_weights, sha256_of
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
-from ferkit.workflows.probing.encoders import NetworkEncoder
+from ferkit.probing.encoders import NetworkEncoder
 
 ARCH = "test_resnet"  # timm's own toy
 

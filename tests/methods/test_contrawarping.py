@@ -11,7 +11,7 @@ from ferkit.methods.views import ViewSettings
 from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
 from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses
-from ferkit.ops.repulsion import (
+from ferkit.ops.warp_losses import (
     own_warps_nt_xent_loss,
     warp_gap,
     warp_hinge_loss,

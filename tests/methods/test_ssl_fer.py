@@ -5,8 +5,8 @@ from torch import nn
 
 from ferkit.methods.ssl_fer import SslFer, SslFerSettings
 from ferkit.methods.views import ViewMaker
+from ferkit.pretraining.recipe import resolve_recipe
 from ferkit.training.settings import TrainSettings
-from ferkit.workflows.recipe import resolve_recipe
 
 
 def seeded(seed=0):

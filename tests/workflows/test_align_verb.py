@@ -5,7 +5,7 @@ import pytest
 
 from ferkit.data.face_set import FaceSet
 from ferkit.errors import InputError, NoFaceError, OutputError
-from ferkit.workflows import source_stream
+from ferkit.pipeline import source_stream
 from ferkit.workflows.align import align
 
 

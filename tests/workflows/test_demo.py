@@ -9,8 +9,8 @@ from ferkit.data.face_set import FaceSet
 from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import random_encoder, save_encoder
 from ferkit.errors import InputError, OutputError, UnknownEncoderError
+from ferkit.methods.expression_warps import EXPRESSIONS
 from ferkit.workflows.demo import DemoResult, Ranking, demo, rank_others
-from ferkit.workflows.expressions import EXPRESSIONS
 
 PEOPLE = ("Grace Hopper", "Eileen Collins")
 NAMES = tuple(EXPRESSIONS)

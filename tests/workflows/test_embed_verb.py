@@ -12,8 +12,9 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.runtimes import is_installed
 from ferkit.errors import EncoderMismatchError, InputError, MissingPathError, NoFaceError, OutputError
+from ferkit.pipeline import face_stream as faces_of
+from ferkit.pipeline import source_stream
 from ferkit.progress import Silent
-from ferkit.workflows import faces_of, source_stream
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
 from ferkit.workflows.retrieve import retrieve
@@ -106,7 +107,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_pat
     program = """
 import os, signal, sys
 from ferkit.progress import Silent
-from ferkit.workflows import faces_of, source_stream
+from ferkit.pipeline import face_stream as faces_of
+from ferkit.pipeline import source_stream
 from ferkit.workflows.embed import embed
 from ferkit.workflows.retrieve import retrieve
 

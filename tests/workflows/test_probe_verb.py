@@ -14,10 +14,10 @@ import ferkit
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.encoders.registry import read_entry
 from ferkit.errors import EncoderMismatchError, InputError, OutputError, UnknownEncoderError
-from ferkit.evaluation import sections
-from ferkit.evaluation.report import as_json
+from ferkit.probing import encoders
+from ferkit.probing import protocol_runs as sections
+from ferkit.probing.report import as_json
 from ferkit.workflows.probe import PAGE, REPORT
-from ferkit.workflows.probing import encoders
 
 probe_module = sys.modules["ferkit.workflows.probe"]  # the package has the function under this name
 LABELS = ("calm", "glad")

@@ -7,8 +7,8 @@ from PIL import Image, ImageSequence
 import ferkit.workflows.warp_preview as module
 from ferkit.errors import InputError, MissingPathError, OutputError
 from ferkit.methods.warps import KINDS, WarpSettings
+from ferkit.report.warp_sheet import draw_sheet
 from ferkit.workflows.warp_preview import warp_preview
-from ferkit.workflows.warp_sheet import draw_sheet
 
 
 def pixels(path):

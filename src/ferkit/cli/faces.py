@@ -15,11 +15,12 @@ from ferkit.cli.options import FILTERS, JsonOpt, OverwriteOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
-from ferkit.workflows import FACES, PARTS
+from ferkit.pipeline import FACES
+from ferkit.workflows import PARTS
 
 if TYPE_CHECKING:
-    from ferkit.workflows.face_sets import FacesInfo, FilterResult
-    from ferkit.workflows.face_split import SplitResult
+    from ferkit.workflows.faces import FacesInfo, FilterResult
+    from ferkit.workflows.faces_split import SplitResult
 
 __all__ = ["app", "faces_info", "filter_faces", "merge_faces", "split_faces"]
 
@@ -44,7 +45,7 @@ def faces_info(
     json: JsonOpt = False,
 ) -> None:
     """Say what is in a face set: people, labels, quality."""
-    from ferkit.workflows.face_sets import faces_info as run
+    from ferkit.workflows.faces import faces_info as run
 
     result = run(faces, sheet=sheet, sheet_faces=sheet_faces, seed=seed)
     if json:
@@ -66,7 +67,7 @@ def merge_faces(
     json: JsonOpt = False,
 ) -> None:
     """Join face sets of one template, one behind the other."""
-    from ferkit.workflows.face_sets import merge_faces as run
+    from ferkit.workflows.faces import merge_faces as run
 
     with ProgressBar() as progress:
         result = run(sets, out, dedupe=dedupe, overwrite=overwrite, progress=progress)
@@ -102,7 +103,7 @@ def filter_faces(
     **limits: Any,  # noqa: ANN401
 ) -> None:
     """Take the faces that meet every condition."""
-    from ferkit.workflows.face_sets import filter_faces as run
+    from ferkit.workflows.faces import filter_faces as run
 
     with ProgressBar() as progress:
         result = run(
@@ -150,7 +151,7 @@ def split_faces(
     json: JsonOpt = False,
 ) -> None:
     """Split for training and testing: nobody in two parts, labels in equal shares."""
-    from ferkit.workflows.face_split import split_faces as run
+    from ferkit.workflows.faces_split import split_faces as run
 
     with ProgressBar() as progress:
         result = run(faces, out, parts, by=by, seed=seed, overwrite=overwrite, progress=progress)
@@ -186,7 +187,7 @@ def _label_table(info: FacesInfo) -> Table:
 
 
 def _quality_table(info: FacesInfo) -> Table:
-    from ferkit.workflows.face_sets import QUANTILES
+    from ferkit.workflows.faces import QUANTILES
 
     table = Table("quality", box=None)
     for quantile in QUANTILES:
@@ -199,7 +200,7 @@ def _quality_table(info: FacesInfo) -> Table:
 
 
 def _info_fields(info: FacesInfo) -> Mapping[str, Any]:
-    from ferkit.workflows.face_sets import QUANTILES
+    from ferkit.workflows.faces import QUANTILES
 
     fields = asdict(info)
     names = [f"{quantile:g}" for quantile in QUANTILES]

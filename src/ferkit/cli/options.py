@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ferkit.workflows.options import FaceOptions
+from ferkit.pipeline.face_options import FaceOptions
 
 __all__ = [
     "FACE_OPTIONS",

@@ -11,7 +11,7 @@ import typer
 from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.words import counted, typed
-from ferkit.workflows import FACES
+from ferkit.pipeline import FACES
 
 if TYPE_CHECKING:
     from ferkit.workflows.pretrain import PretrainResult
@@ -93,9 +93,9 @@ def pretrain(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Learn an encoder from faces, without labels."""
+    from ferkit.pretraining.recipe import parse_assignments
     from ferkit.training.processes import is_first_process
     from ferkit.workflows.pretrain import pretrain as run
-    from ferkit.workflows.recipe import parse_assignments
 
     sources = sources or [Path(FACES)]
     with ProgressBar() as progress:

@@ -14,11 +14,11 @@ from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
-from ferkit.workflows.probing.settings import ALL, PROTOCOLS, ProbeSettings
+from ferkit.probing.settings import ALL, PROTOCOLS, ProbeSettings
 
 if TYPE_CHECKING:
     from ferkit.evaluation.intervals import Interval
-    from ferkit.evaluation.report import Figure, ProbeReport
+    from ferkit.probing.report import Figure, ProbeReport
 
 __all__ = ["probe"]
 
@@ -168,7 +168,7 @@ def probe(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Say how good an encoder is: expression, identity, affect, with intervals."""
-    from ferkit.evaluation.report import as_json
+    from ferkit.probing.report import as_json
     from ferkit.workflows.probe import probe as run
 
     with ProgressBar() as progress:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.data.staging import shard_name
+from ferkit.data.journal import shard_name
 
 __all__ = ["CropShards"]
 

@@ -34,7 +34,7 @@ from ferkit.data.faces import (
     Face,
     faces_to_table,
 )
-from ferkit.data.staging import Journal, ShardFiles, shard_name
+from ferkit.data.journal import Journal, ShardFiles, shard_name
 from ferkit.errors import OutputError, SetError
 
 __all__ = ["FaceSet", "FaceSetWriter", "is_face_set", "refuse_foreign", "sets_below"]

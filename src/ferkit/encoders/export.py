@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path
 from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
-from ferkit.encoders.graph import CropGraph
+from ferkit.encoders.export_module import CropGraph
 from ferkit.encoders.registry import EncoderCard
 from ferkit.encoders.runtimes import Runtime, require_installed
 from ferkit.encoders.runtimes.engines import Compute, open_onnx, open_openvino, write_onnx, write_openvino

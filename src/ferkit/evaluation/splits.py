@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import numbered_groups
-from ferkit.ops.dealing import deal_groups
+from ferkit.ops.stratified_groups import deal_groups
 
 __all__ = ["identity_folds", "identity_split"]
 

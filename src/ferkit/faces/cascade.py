@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ferkit.faces.atlas import CELL, STRIDE, Atlas
-from ferkit.faces.mipmaps import cut_patches, halvings
+from ferkit.faces.image_pyramid import cut_patches, halvings
 from ferkit.faces.networks import output_network, proposal_network, refine_network
+from ferkit.faces.packed_pyramid import CELL, STRIDE, Atlas
 from ferkit.ops.boxes import nms, nms_min, shift_boxes, square_boxes
 
 __all__ = ["Cascade", "Faces"]

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.faces.atlas import CELL
 from ferkit.faces.cascade import Cascade, Faces
-from ferkit.faces.sidebyside import side_by_side
+from ferkit.faces.packed_pyramid import CELL
+from ferkit.faces.parallel import side_by_side
 
 __all__ = ["Detections", "FaceDetector"]
 

@@ -19,16 +19,16 @@ from torch import Tensor, nn
 
 from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.byol import ByolSettings, SelfTarget
-from ferkit.methods.draws import PositiveRange
 from ferkit.methods.parts.contrast import Described, Mixed
 from ferkit.methods.parts.settings import IN_NT_XENT, PartsSettings, needs_of, split_parts
 from ferkit.methods.parts.steps import Parts
+from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.simclr import SimClrSettings
 from ferkit.methods.views import Views, ViewSettings
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import nt_xent_loss, regression_loss
-from ferkit.ops.repulsion import (
+from ferkit.ops.warp_losses import (
     own_warps_nt_xent_loss,
     warp_gap,
     warp_hinge_loss,

@@ -24,7 +24,7 @@ from ferkit.methods.views import Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import class_loss, nt_xent_loss, supervised_contrastive_loss
-from ferkit.ops.repulsion import warp_gap
+from ferkit.ops.warp_losses import warp_gap
 
 __all__ = ["CoarseClass", "CrsCont", "CrsContSettings"]
 

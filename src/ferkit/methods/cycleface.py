@@ -18,12 +18,12 @@ from ferkit.encoders.weights import misfits
 from ferkit.errors import TrainingError
 from ferkit.methods.base import Batch, Method, MethodSettings
 from ferkit.methods.cycle_networks import STEM_WIDTH, FlowDecoder, Generator, Renormaliser, make_stem
-from ferkit.methods.draws import chance
+from ferkit.methods.random_ranges import chance
 from ferkit.methods.vgg import VggLayers, load_imagenet
 from ferkit.methods.views import Views, ViewSettings
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.flows import flow_colours, warp_by_flow
-from ferkit.ops.likeness import asymmetry, beyond_margin, gram_matrices, ssim
+from ferkit.ops.image_losses import asymmetry, beyond_margin, gram_matrices, ssim
 
 __all__ = ["CycleFace", "CycleFaceSettings"]
 

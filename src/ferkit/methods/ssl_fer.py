@@ -14,9 +14,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ferkit.methods.base import Batch, Method, mlp
-from ferkit.methods.draws import PositiveRange
 from ferkit.methods.parts.settings import Part, PartsField, PartsSettings, needs_of
 from ferkit.methods.parts.steps import Parts
+from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.views import Views, ViewSettings
 from ferkit.ops.distributed import gather_rows
 

@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from ferkit.methods.anchors import ANCHORS, carry_anchors
 from ferkit.methods.base import Batch, Method, MethodSettings, mlp
 from ferkit.methods.contrawarping import ContraWarpingViews
-from ferkit.methods.draws import chance
+from ferkit.methods.random_ranges import chance
 from ferkit.methods.views import ViewMaker, Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import cosine_matrix, covariance_loss, nt_xent_loss, variance_loss
-from ferkit.ops.repulsion import warp_gap
+from ferkit.ops.warp_losses import warp_gap
 
 __all__ = ["FaceQueue", "Unwarp", "UnwarpSettings"]
 
@@ -138,7 +138,7 @@ class Unwarp(Method[UnwarpSettings]):
         )
 
     def loss(self, views: Views) -> dict[str, Tensor]:
-        """Return the weighted sum of the terms, each of them, and "gap", see `ferkit.ops.repulsion.warp_gap`."""
+        """Return the weighted sum of the terms, each of them, and "gap", see `ferkit.ops.warp_losses.warp_gap`."""
         # One pass: separate ones would give warped faces batch-norm statistics of their own, which tells them apart.
         features = self.backbone(torch.cat([views.a, views.b, *views.warped]))
         parts = features.float().chunk(2 + len(views.warped))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from ferkit.methods.draws import PositiveRange, chance, uniform
 from ferkit.methods.parts.contrast import Described, Mixed
+from ferkit.methods.random_ranges import PositiveRange, chance, uniform
 from ferkit.ops.blur import gaussian_blur
 from ferkit.ops.colour import apply_colour, jitter_matrices
 from ferkit.ops.cutmix import inside_boxes

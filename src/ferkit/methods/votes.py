@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ferkit.errors import TrainingError
 from ferkit.methods.anchors import anchor_points
 from ferkit.methods.base import Batch, Method, MethodSettings, mlp
-from ferkit.methods.draws import chance, uniform
+from ferkit.methods.random_ranges import chance, uniform
 from ferkit.methods.views import Views
 from ferkit.ops.cutmix import cut_boxes, inside_boxes, kept_share
 from ferkit.ops.distributed import gather_rows

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from torch import Tensor
 
 from ferkit.methods.anchors import ANCHORS, MIRRORED, ON_THE_RIGHT, anchor_points, carry_anchors
-from ferkit.methods.draws import ShareRange, chance, rising, uniform
+from ferkit.methods.random_ranges import ShareRange, chance, rising, uniform
 from ferkit.ops.bumps import bump_displacement
 from ferkit.ops.fields import smooth_noise
 from ferkit.ops.tps import thin_plate_spline

@@ -8,19 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ferkit.data.face_set import FaceSetWriter, is_face_set
-from ferkit.errors import InputError
-from ferkit.faces.template import CROP_SIZE, TEMPLATE_NAME
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_set_builder import build_face_set
+from ferkit.pipeline.face_stream import source_paths, split_problems
 from ferkit.progress import Progress, Silent
-from ferkit.workflows.faces_of import (
-    FaceStream,
-    followed,
-    open_pictures,
-    require_faces,
-    source_paths,
-    split_problems,
-)
-from ferkit.workflows.options import FaceOptions
 
 __all__ = ["AlignResult", "align"]
 
@@ -69,7 +60,7 @@ def align(
         overwrite: replace a face set that is there, once the new one is complete.
         progress: told of every batch.
         options: how sources are read and which of their faces are taken: the fields of
-            `ferkit.workflows.options.FaceOptions`, such as ``min_face=40``.
+            `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
         MissingPathError, NoImagesError: there is nothing to read.
@@ -77,28 +68,9 @@ def align(
         InputError: a source is a face set already.
         OutputError: ``out`` is taken or cannot be written; nothing that was there has changed.
     """
-    paths, progress, chosen = source_paths(sources), progress or Silent(), FaceOptions(**options)
-    _refuse_face_sets(paths)
-    stream = open_pictures(paths, chosen, device, progress)
-    writer = FaceSetWriter(out, TEMPLATE_NAME, CROP_SIZE, fingerprint=stream.fingerprint, overwrite=overwrite)
     started = time.monotonic()
-    with writer:
-        _append_all(stream, writer, progress)
-        require_faces(len(writer), writer.problems, paths)
+    faces = build_face_set(
+        source_paths(sources), out, FaceOptions(**options), device, progress or Silent(), overwrite=overwrite
+    )
     seconds = time.monotonic() - started
-    return AlignResult(Path(out), len(writer), writer.pictures_done, *split_problems(writer.problems), seconds)
-
-
-def _refuse_face_sets(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if is_face_set(path):
-            raise InputError(
-                f"{str(path)!r} is a face set already; `ferkit embed` and `ferkit pretrain` take it as it is"
-            )
-
-
-def _append_all(stream: FaceStream, writer: FaceSetWriter, progress: Progress) -> None:
-    done = writer.pictures_done
-    for batch in followed("aligning", stream, done, writer.state, len(writer), progress):
-        done += batch.pictures
-        writer.append(batch.crops, batch.faces, pictures_done=done, problems=batch.problems, state=batch.state)
+    return AlignResult(Path(out), len(faces), faces.pictures_done, *split_problems(faces.problems), seconds)

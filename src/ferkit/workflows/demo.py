@@ -26,14 +26,14 @@ from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError
 from ferkit.faces.template import CROP_SIZE, TEMPLATE_NAME
+from ferkit.methods.expression_warps import EXPRESSIONS, with_expression
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import open_pictures
 from ferkit.progress import Progress, Silent
+from ferkit.report.gallery import Panel, Row, Tile, draw_gallery
+from ferkit.report.safe_picture import save_picture
 from ferkit.search.index import FlatIndex
-from ferkit.workflows.drawn import save_picture
 from ferkit.workflows.embed import embed
-from ferkit.workflows.expressions import EXPRESSIONS, with_expression
-from ferkit.workflows.faces_of import open_pictures
-from ferkit.workflows.gallery import Panel, Row, Tile, draw_gallery
-from ferkit.workflows.options import FaceOptions
 from ferkit.workflows.warp_preview import warp_preview
 
 __all__ = ["DemoResult", "Ranking", "demo", "rank_others"]

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output
 from ferkit.encoders.encoder import Encoder, load_encoder
-from ferkit.encoders.graph import contract_digest
+from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.hub import PREFIX
 from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, load_registry
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import EncoderMismatchError, SetError
-from ferkit.progress import Progress, Silent
-from ferkit.workflows import FACES
-from ferkit.workflows.faces_of import (
+from ferkit.pipeline import FACES
+from ferkit.pipeline.decoding import prefetched
+from ferkit.pipeline.face_finder import FaceBatch
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import (
     FaceStream,
     SetStream,
     followed,
@@ -33,11 +35,9 @@ from ferkit.workflows.faces_of import (
     source_paths,
     split_problems,
 )
-from ferkit.workflows.finding import FaceBatch
-from ferkit.workflows.options import FaceOptions
-from ferkit.workflows.reading import prefetched
-from ferkit.workflows.runtimes import Embedding, choose_runtime, open_runtime
-from ferkit.workflows.staged_vectors import StagedVectors
+from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
+from ferkit.pipeline.vector_journal import StagedVectors
+from ferkit.progress import Progress, Silent
 
 __all__ = ["EmbedResult", "embed", "encoder_stamp"]
 
@@ -101,7 +101,7 @@ def embed(
         precision: ``float32``, or ``int8`` on a CPU, calibrated on the first 300 faces.
         progress: told of every batch.
         options: how sources are read and which of their faces are taken: fields of
-            `ferkit.workflows.options.FaceOptions`, such as ``min_face=40``.
+            `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
         MissingPathError, NoImagesError, NoFaceError: there is nothing to embed.

@@ -16,25 +16,25 @@ from torch import nn
 
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path
+from ferkit.data.clip_windows import Windows
 from ferkit.data.face_set import FaceSet, is_face_set
-from ferkit.data.windows import Windows
 from ferkit.encoders.backbones import COMPANIONS, build_backbone, feature_dim
 from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
 from ferkit.encoders.registry import EncoderCard, TrainedOn
 from ferkit.errors import InputError, OutputError, TrainingError
 from ferkit.methods import METHODS, Method, MethodSettings, find_method, find_preset
 from ferkit.methods.parts.settings import PartsSettings
+from ferkit.pipeline import FACES
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import filtered_set, require_default_faces, source_paths
+from ferkit.pretraining.monitor import LabelledFaces, Watch, features_of
+from ferkit.pretraining.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
+from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
 from ferkit.progress import Progress, Silent
 from ferkit.training.checkpoint import BEST, encoder_weights, method_weights
 from ferkit.training.loop import Trained, check_settings, train
 from ferkit.training.processes import Processes
 from ferkit.training.settings import MonitorSettings, TrainSettings
-from ferkit.workflows import FACES
-from ferkit.workflows.faces_of import filtered_set, require_default_faces, source_paths
-from ferkit.workflows.monitoring import LabelledFaces, Watch, features_of
-from ferkit.workflows.options import FaceOptions
-from ferkit.workflows.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
-from ferkit.workflows.training_faces import TrainingFaces, usable_faces
 
 __all__ = ["PretrainResult", "pretrain"]
 
@@ -110,7 +110,7 @@ def pretrain(
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every step.
         options: how sources are read and which of their faces are taken: fields of
-            `ferkit.workflows.options.FaceOptions`, such as ``min_face=40``.
+            `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
         InputError: a setting, the backbone, the recipe or the monitor's faces cannot be used.
@@ -224,10 +224,10 @@ def _face_set(
     own = run / "faces"
 
     def make() -> None:
-        from ferkit.workflows.align import align  # the detector loads only when photos are searched
+        from ferkit.pipeline.face_set_builder import build_face_set  # the detector loads only when photos are searched
 
         if not is_face_set(own):
-            align(paths, own, device=str(processes.device), progress=progress, **options)
+            build_face_set(paths, own, FaceOptions(**options), str(processes.device), progress)
 
     processes.lead(make)
     return FaceSet.open(own)

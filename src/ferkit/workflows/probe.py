@@ -16,20 +16,20 @@ from ferkit._version import __version__
 from ferkit.atomic import atomic_path, output_errors
 from ferkit.errors import InputError, OutputError
 from ferkit.evaluation.intervals import paired_interval
-from ferkit.evaluation.report import Comparison, EncoderReport, Figure, ProbeReport, Section, as_json
 from ferkit.evaluation.rows import coverage
 from ferkit.ops.device import pick_device
+from ferkit.pipeline import FACES
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import source_paths
+from ferkit.probing.data import ProbeData, open_data, read_label_map, rows_of_table
+from ferkit.probing.given_vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
+from ferkit.probing.plan import ProbePlan
+from ferkit.probing.probed_encoders import Subject, open_sources, subjects_of
+from ferkit.probing.protocols import RUNNERS, Task
+from ferkit.probing.publish import entry_file, publish_report
+from ferkit.probing.report import Comparison, EncoderReport, Figure, ProbeReport, Section, as_json
+from ferkit.probing.settings import ALL, ProbeSettings
 from ferkit.progress import Progress, Silent
-from ferkit.workflows import FACES
-from ferkit.workflows.faces_of import source_paths
-from ferkit.workflows.options import FaceOptions
-from ferkit.workflows.probing.data import ProbeData, open_data, read_label_map, rows_of_table
-from ferkit.workflows.probing.plan import ProbePlan
-from ferkit.workflows.probing.protocols import RUNNERS, Task
-from ferkit.workflows.probing.publish import entry_file, publish_report
-from ferkit.workflows.probing.settings import ALL, ProbeSettings
-from ferkit.workflows.probing.subjects import Subject, open_sources, subjects_of
-from ferkit.workflows.probing.vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
 
 __all__ = ["PAGE", "REPORT", "probe"]
 
@@ -56,25 +56,25 @@ def probe(
 ) -> ProbeReport:
     """Measure frozen encoders on labelled faces.
 
-    Features are computed once for each encoder and face set and kept (`ferkit.workflows.probing.cache`).
+    Features are computed once for each encoder and face set and kept (`ferkit.probing.feature_cache`).
 
     Args:
         encoders: names of models.yaml, run folders, ``.safetensors`` files, ``pixels``, ``random``, or ``.npy`` files
             of vectors.
         data: a face set, or whatever `align` takes; None takes the rows of the first ``.npy`` file, else ``faces``.
         test: the faces that are asked; None asks people of ``data`` whom the fit has not seen.
-        protocol: names of `ferkit.workflows.probing.settings.PROTOCOLS`; ``all`` runs those that the data permit.
+        protocol: names of `ferkit.probing.settings.PROTOCOLS`; ``all`` runs those that the data permit.
         out: folder for report.json, report.html and pictures, new, empty or with an earlier report, which is replaced;
             None writes none.
         pictures: draw them: confusion, few labels, a map of the vectors, nearest faces, what the decision looks at.
         compare: add the differences of the first encoder to all others, with paired intervals.
         publish: write the figures into each encoder's entry.
-        label_map: new names of labels, see `ferkit.workflows.probing.data.read_label_map`.
+        label_map: new names of labels, see `ferkit.probing.data.read_label_map`.
         batch_size: faces per pass through a network.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every step.
-        options: fields of `ferkit.workflows.probing.settings.ProbeSettings`, such as ``seeds=3``, and of
-            `ferkit.workflows.options.FaceOptions`, such as ``min_size=40``.
+        options: fields of `ferkit.probing.settings.ProbeSettings`, such as ``seeds=3``, and of
+            `ferkit.pipeline.face_options.FaceOptions`, such as ``min_size=40``.
 
     Raises:
         InputError: the data do not permit a protocol that was named, or permit none.
@@ -320,8 +320,8 @@ def _versions() -> dict[str, str]:
 
 def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictures: bool, progress: Progress) -> None:
     """Write a report, and remove the pictures of the earlier one, by its encoders and their protocols."""
-    from ferkit.workflows.probing.figures import draw_figures, picture_paths  # matplotlib loads only here
-    from ferkit.workflows.probing.html import write_page
+    from ferkit.report.probe_figures import draw_figures, picture_paths  # matplotlib loads only here
+    from ferkit.report.probe_page import write_page
 
     with atomic_path(out / REPORT) as partial:
         partial.write_text(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -25,15 +25,15 @@ from ferkit.errors import (
     UnknownEncoderError,
     UnreadableImageError,
 )
+from ferkit.pipeline.face_finder import NO_FACE, FaceBatch, filter_of
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import open_pictures
+from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
+from ferkit.report.montage import Tile, draw_montage
+from ferkit.report.safe_picture import require_replaceable, save_picture
 from ferkit.search.index import FlatIndex
-from ferkit.workflows.crops import row_crops
-from ferkit.workflows.drawn import require_replaceable, save_picture
 from ferkit.workflows.embed import encoder_stamp
-from ferkit.workflows.faces_of import open_pictures
-from ferkit.workflows.finding import NO_FACE, FaceBatch, filter_of
-from ferkit.workflows.montage import Tile, draw_montage
-from ferkit.workflows.options import FaceOptions
 
 __all__ = ["Hit", "RetrieveResult", "retrieve"]
 
@@ -117,8 +117,8 @@ def retrieve(
         montage: a ``.png`` file to draw the query and the found faces into; nothing but an earlier drawing is
             replaced.
         progress: told what the query was taken for.
-        options: fields of `ferkit.workflows.options.FaceOptions`: how the query's faces are found, and by ``min_size``,
-            ``max_yaw`` and ``min_sharpness`` which faces of the set may be.
+        options: fields of `ferkit.pipeline.face_options.FaceOptions`: how the query's faces are found, and by
+            ``min_size``, ``max_yaw`` and ``min_sharpness`` which faces of the set may be.
 
     Raises:
         SetError: the set is missing or damaged.

@@ -15,10 +15,10 @@ from ferkit.data.faces import Face
 from ferkit.errors import InputError
 from ferkit.methods.parts.pairs import inner_face
 from ferkit.ops.face_swap import swap_faces
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import SetStream, open_faces, require_faces
 from ferkit.progress import Progress
-from ferkit.workflows.faces_of import SetStream, open_faces, require_faces
-from ferkit.workflows.options import FaceOptions
-from ferkit.workflows.warp_sheet import Row, draw_sheet
+from ferkit.report.warp_sheet import Row, draw_sheet
 
 __all__ = ["different_people", "swap_all", "swap_sheet"]
 
@@ -41,7 +41,7 @@ def different_people(
         (n, 128, 128, 3) uint8 crops, n from 2 to ``most``.
 
     Raises:
-        InputError: there are no two people, or as `ferkit.workflows.faces_of.open_faces`.
+        InputError: there are no two people, or as `ferkit.pipeline.face_stream.open_faces`.
         NoFaceError, NoImagesError: there is no face at all.
     """
     stream = open_faces(sources, options, "cpu", progress)

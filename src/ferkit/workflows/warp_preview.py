@@ -21,12 +21,12 @@ from ferkit.methods.warps import KINDS, Kind, Placement, WarpSettings, draw_warp
 from ferkit.ops.grids import sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import open_pictures, source_paths
 from ferkit.progress import Progress, Silent
-from ferkit.workflows.drawn import require_replaceable, save_picture
-from ferkit.workflows.faces_of import open_pictures, source_paths
-from ferkit.workflows.options import FaceOptions
+from ferkit.report.safe_picture import require_replaceable, save_picture
+from ferkit.report.warp_sheet import Row, draw_sheet
 from ferkit.workflows.swap_preview import different_people, swap_sheet
-from ferkit.workflows.warp_sheet import Row, draw_sheet
 
 __all__ = ["WarpPreview", "warp_preview"]
 
@@ -72,7 +72,7 @@ def warp_preview(
         warps: local warps; the defaults of pre-training when None. Their kind and placement concern the negatives,
             and the animation's placement; the rows of warps show all of them.
         progress: told what the image was taken for.
-        options: how its face is found: fields of `ferkit.workflows.options.FaceOptions`, such as ``aligned=True``.
+        options: how its face is found: fields of `ferkit.pipeline.face_options.FaceOptions`, such as ``aligned=True``.
 
     Raises:
         InputError: the image is missing, unreadable or shows no face, too few people or too many images; or ``out`` is

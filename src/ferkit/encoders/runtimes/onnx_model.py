@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ferkit.encoders.graph import CropGraph
+from ferkit.encoders.export_module import CropGraph
 from ferkit.encoders.runtimes import ConversionError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ferkit.data.windows import Windows
+from ferkit.data.clip_windows import Windows
 from ferkit.methods.base import MethodSettings
 
 __all__ = ["IN_NT_XENT", "PARTS", "Part", "PartsField", "PartsSettings", "needs_of", "split_parts"]

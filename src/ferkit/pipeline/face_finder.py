@@ -1,0 +1,224 @@
+"""From decoded pictures to faces: search, choose, align, measure.
+
+What becomes of a picture that shows no face, or none that is wanted, is decided here and nowhere else: it is listed
+as a `Problem` and the work goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.data.faces import Face, crop_sha256
+from ferkit.data.filters import FaceFilter
+from ferkit.data.sources import Picture
+from ferkit.faces.quality import face_quality
+from ferkit.faces.template import CROP_SIZE
+from ferkit.pipeline.decoding import Decoded
+from ferkit.pipeline.face_options import FaceOptions
+
+if TYPE_CHECKING:
+    from ferkit.faces.detect import Detections, FaceDetector
+
+__all__ = ["FILTERED", "NO_FACE", "FaceBatch", "Finder", "Found", "Problem", "batch_of", "filter_of", "finder_of"]
+
+Pixels = NDArray[np.uint8]
+
+NO_FACE = "no face"
+"""The problem of a picture that could be read and shows nobody."""
+
+FILTERED = "left out by "
+"""How the problem of a picture begins whose faces were all left out; what they failed follows."""
+
+_SAME_FACE = 0.3
+"""Least overlap (IoU) of a detected face with the box that a source states; annotators draw boxes very differently."""
+
+
+class Problem(NamedTuple):
+    """A picture that gave no face, and why."""
+
+    source: str
+    what: str
+
+
+class Found(NamedTuple):
+    """The faces of one picture.
+
+    Attributes:
+        crops: (n, 128, 128, 3) uint8 RGB.
+        faces: one entry per crop.
+        problem: why there are none, if there are none.
+    """
+
+    crops: Pixels
+    faces: list[Face]
+    problem: Problem | None = None
+
+
+Finder = Callable[[list[Decoded]], list[Found]]
+
+
+@dataclass(frozen=True)
+class FaceBatch:
+    """The faces of a few consecutive pictures, frames of a video, or rows of a face set.
+
+    Attributes:
+        crops: (n, 128, 128, 3) uint8 RGB.
+        faces: one entry per crop; those of one picture are numbered from 1, left to right, before any are left out.
+        pictures: how many pictures the batch covers, those without a face included.
+        problems: those of them that gave no face.
+        state: where to go on after this batch, as a JSON value; None after pictures, which are counted.
+    """
+
+    crops: Pixels
+    faces: list[Face]
+    pictures: int
+    problems: list[Problem]
+    state: Any = None
+
+
+def finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Finder:
+    """Return what finds the faces of pictures, or takes the pictures as they are; the detector is loaded here."""
+    if aligned:
+        return take_crops
+    from ferkit.faces.detect import FaceDetector
+    from ferkit.ops.device import pick_device
+
+    detector = FaceDetector(
+        str(pick_device(device)),
+        min_face=options.min_face,
+        max_side=options.max_side,
+        thresholds=options.thresholds,
+        workers=options.workers,
+    )
+    return partial(find_faces, detector=detector, which=options.faces)
+
+
+def filter_of(options: FaceOptions) -> FaceFilter:
+    """Return what leaves faces out."""
+    return FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
+
+
+def find_faces(group: list[Decoded], detector: FaceDetector, which: str) -> list[Found]:
+    """Search photos for faces and bring those that are wanted onto the template."""
+    detections = iter(detector.detect([item.image for item in group if item.problem is None]))
+    return [_unreadable(item) if item.problem else _faces_of(item, next(detections), which) for item in group]
+
+
+def take_crops(group: list[Decoded]) -> list[Found]:
+    """Take pictures that are face crops already as they are."""
+    return [_unreadable(item) if item.problem else _as_it_is(item) for item in group]
+
+
+def batch_of(
+    found: Sequence[Found],
+    wanted: FaceFilter,
+    pictures: int | None = None,
+    problems: Sequence[Problem] = (),
+    state: Any = None,  # noqa: ANN401 (any JSON value)
+) -> FaceBatch:
+    """Put the faces of consecutive pictures together, without those that the filter leaves out."""
+    passed = [_filtered(item, wanted) for item in found]
+    faces = [face for item in passed for face in item.faces]
+    crops = np.concatenate([_NO_CROPS, *(item.crops for item in passed)])
+    listed = [*(item.problem for item in passed if item.problem), *problems]
+    return FaceBatch(crops, faces, len(found) if pictures is None else pictures, listed, state)
+
+
+_NO_CROPS: Pixels = np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+
+
+def _filtered(found: Found, wanted: FaceFilter) -> Found:
+    if not wanted or not found.faces:
+        return found
+    keep = wanted.keep(found.faces)
+    faces = [face for face, kept in zip(found.faces, keep, strict=True) if kept]
+    problem = None if faces else Problem(found.faces[0].source, FILTERED + wanted.describe())
+    return Found(found.crops[keep], faces, problem)
+
+
+def _unreadable(item: Decoded) -> Found:
+    return Found(_NO_CROPS, [], Problem(item.picture.source, str(item.problem)))
+
+
+def _as_it_is(item: Decoded) -> Found:
+    crops = item.image[None]
+    measures: dict[str, Any] = {**face_quality(crops).row(0), "size": item.scale * CROP_SIZE}
+    return Found(crops, [replace(_face(item.picture, 1, crops[0]), **measures)])
+
+
+def _faces_of(item: Decoded, found: Detections, which: str) -> Found:
+    from ferkit.faces.align import align_faces
+    from ferkit.faces.choose import choose
+
+    if not len(found):
+        return Found(_NO_CROPS, [], Problem(item.picture.source, NO_FACE))
+    order = np.argsort(found.boxes[:, 0] + found.boxes[:, 2], kind="stable")  # left to right
+    height, width = item.image.shape[:2]
+    if item.picture.box is None:
+        taken = np.isin(order, choose(found, (height, width), which))
+    else:
+        taken = order == _meant(found.boxes, item)
+    rows, numbers = order[taken], np.flatnonzero(taken) + 1
+    if not len(rows):
+        return Found(_NO_CROPS, [], Problem(item.picture.source, f"{NO_FACE} where the source says"))
+    crops = align_faces(item.image, found.landmarks[rows])
+    quality = face_quality(crops, found.boxes[rows], found.landmarks[rows], (width, height))
+    faces = [
+        _measured(_face(item.picture, int(number), crop), found, int(row), item.scale, quality.row(place))
+        for place, (row, number, crop) in enumerate(zip(rows, numbers, crops, strict=True))
+    ]
+    return Found(crops, faces)
+
+
+def _meant(boxes: NDArray[np.float32], item: Decoded) -> int:
+    """Row of the box that overlaps most with the one that the source states; -1 where none does enough."""
+    import torch
+
+    from ferkit.ops.boxes import box_iou
+
+    stated = (np.array([item.picture.box], np.float32) + 0.5) / item.scale - 0.5
+    overlap = box_iou(torch.from_numpy(boxes), torch.from_numpy(stated.astype(np.float32)))[:, 0]
+    best = int(overlap.argmax())
+    return best if overlap[best] >= _SAME_FACE else -1
+
+
+def _face(picture: Picture, number: int, crop: Pixels) -> Face:
+    """What the picture says of a face."""
+    return Face(
+        source=picture.source,
+        face=number,
+        clip=picture.clip,
+        identity=picture.identity,
+        time_s=picture.time_s,
+        label=picture.label,
+        box=None,
+        landmarks=None,
+        score=None,
+        sha256=crop_sha256(crop),
+        valence=picture.valence,
+        arousal=picture.arousal,
+    )
+
+
+def _measured(face: Face, found: Detections, row: int, scale: float, measures: dict[str, Any]) -> Face:
+    """Add what was measured, in pixels of the original."""
+    left, top, right, bottom = (_original(value, scale) for value in found.boxes[row].tolist())
+    landmarks = tuple(_original(value, scale) for value in found.landmarks[row].ravel().tolist())
+    return replace(
+        face,
+        box=(left, top, right, bottom),
+        landmarks=landmarks,
+        score=float(found.scores[row]),
+        **{**measures, "size": min(right - left, bottom - top)},
+    )
+
+
+def _original(coordinate: float, scale: float) -> float:
+    """A coordinate of the decoded photo in pixels of the original; both count from the first pixel's centre."""
+    return (coordinate + 0.5) * scale - 0.5

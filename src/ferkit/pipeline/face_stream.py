@@ -1,0 +1,257 @@
+"""Sources in, batches of aligned faces out: the one way by which every verb gets its faces.
+
+A picture is either a face crop already (resized, taken as it is) or a photo (searched for faces, each brought onto the
+template). A face set is a stream of faces as well, so that `open_faces` takes whatever a user names. Only when nothing
+at all is left is that an error (`require_faces`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ferkit.data.face_set import FaceSet, is_face_set
+from ferkit.data.sources import SourceRules, looks_aligned, open_sources
+from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
+from ferkit.pipeline import FACES
+from ferkit.pipeline.decoding import prefetched
+from ferkit.pipeline.face_finder import FILTERED, NO_FACE, FaceBatch, filter_of
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.fingerprint import digest, stamp
+from ferkit.pipeline.source_stream import SourceStream
+from ferkit.progress import Progress
+
+__all__ = [
+    "FaceStream",
+    "Problems",
+    "SetStream",
+    "filtered_set",
+    "followed",
+    "open_faces",
+    "open_pictures",
+    "require_default_faces",
+    "require_faces",
+    "source_paths",
+    "split_problems",
+]
+
+_ROWS_A_BATCH = 512
+
+
+class FaceStream(Protocol):
+    """Faces in a fixed order, from any batch on."""
+
+    @property
+    def total(self) -> float:
+        """Steps to work through."""
+
+    @property
+    def unit(self) -> str:
+        """What a step is: ``pictures``, ``faces`` or ``s of video``."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that decides which faces come out; another job has another one."""
+
+    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+        """Steps that are done at a place in the stream."""
+
+    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+        """Yield the batches from a place on: ``done`` pictures are behind us, and ``state`` came with the last of them.
+
+        Where that is the end of a batch of an earlier run, these are the batches that followed it there.
+        """
+
+
+class Problems(NamedTuple):
+    """Pictures that gave no face.
+
+    Attributes:
+        faceless: sources that show no face.
+        filtered: sources all of whose faces were left out by a filter.
+        unreadable: (source, why) of those that cannot be read.
+    """
+
+    faceless: list[str]
+    filtered: list[str]
+    unreadable: list[tuple[str, str]]
+
+
+def source_paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return what a caller gave as a list of paths; a lone path need not be wrapped."""
+    return [Path(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+
+
+def require_default_faces(paths: Sequence[Path], verb: str) -> None:
+    """Say more than "missing" where the user named nothing and the default is not there.
+
+    Raises:
+        MissingPathError: ``paths`` is the default folder, and it does not exist.
+    """
+    if paths == [Path(FACES)] and not paths[0].exists():
+        raise MissingPathError(
+            FACES, f"make it with `ferkit align PHOTOS -o faces`, or name your photos: `ferkit {verb} PHOTOS`"
+        )
+
+
+def open_faces(sources: Sequence[Path], options: FaceOptions, device: str | None, progress: Progress) -> FaceStream:
+    """Open what the user named: one face set, or pictures and videos.
+
+    Raises:
+        MissingPathError, NoImagesError, InputError: as `open_sources`.
+        SetError: the face set is damaged.
+        InputError: a face set among other sources, or none of its faces passes the filters.
+    """
+    sets = [source for source in sources if is_face_set(source)]
+    if not sets:
+        return open_pictures(sources, options, device, progress)
+    if len(sources) > 1:
+        raise InputError(f"{str(sets[0])!r} is a face set; give it alone, without other sources, or merge them first")
+    return SetStream(filtered_set(FaceSet.open(sets[0]), options, progress))
+
+
+def open_pictures(
+    sources: Sequence[Path], options: FaceOptions, device: str | None, progress: Progress
+) -> SourceStream:
+    """Open photos, face crops or videos; ``aligned=None`` looks at the first pictures and says what it takes them for.
+
+    Raises:
+        MissingPathError, NoImagesError, InputError: as `open_sources`.
+    """
+    from ferkit.faces.choose import check_policy
+
+    rules = SourceRules(options.layout, options.label_from, options.identity_from, options.columns, options.fps)
+    check_policy(options.faces)
+    opened = open_sources(sources, rules)
+    aligned = options.aligned
+    if aligned is None:
+        aligned = bool(len(opened.pictures)) and looks_aligned(opened.pictures)
+        if aligned:
+            progress.say("small, square and alike: taken as face crops (--detect searches them for faces)")
+        else:
+            progress.say("searching for faces (--aligned takes the pictures as face crops)")
+    return SourceStream(opened, aligned, options, device)
+
+
+def filtered_set(faces: FaceSet, options: FaceOptions, progress: Progress) -> FaceSet:
+    """Return the part of a face set that the filters leave, and say how much that is.
+
+    Raises:
+        InputError: it is nothing.
+    """
+    wanted = filter_of(options)
+    if not wanted:
+        return faces
+    rows = np.flatnonzero(wanted.keep_rows(faces.columns(["size", "yaw", "sharpness"])))
+    if not len(rows):
+        raise InputError(
+            f"none of the {len(faces):,} faces of {str(faces.path)!r} passes {wanted.describe()};"
+            f" see `ferkit faces info {faces.path}`"
+        )
+    progress.say(f"{len(rows):,} of {len(faces):,} faces pass {wanted.describe()}")
+    return faces.subset(rows)
+
+
+@dataclass(frozen=True)
+class SetStream:
+    """The rows of a face set."""
+
+    face_set: FaceSet
+
+    @property
+    def total(self) -> float:
+        """Number of faces."""
+        return len(self.face_set)
+
+    @property
+    def unit(self) -> str:
+        """What `total` counts."""
+        return "faces"
+
+    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+        """Rows that are done."""
+        return pictures_done
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the places, sizes and times of the face set's files, and of which rows are taken."""
+        files = sorted(path for path in self.face_set.path.iterdir() if path.is_file())
+        return digest([*map(stamp, files), *self.face_set.column("sha256").to_pylist()])
+
+    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+        """Yield the rows from ``done`` on; the next are read while one is used."""
+        return prefetched(self._batches(done), ahead=1)
+
+    def _batches(self, done: int) -> Generator[FaceBatch]:
+        for first in range(done, len(self.face_set), _ROWS_A_BATCH):
+            rows = range(first, min(first + _ROWS_A_BATCH, len(self.face_set)))
+            yield FaceBatch(self.face_set.crops(rows), self.face_set.faces(rows), len(rows), [])
+
+
+def followed(
+    task: str,
+    stream: FaceStream,
+    done: int,
+    state: Any,  # noqa: ANN401 (any JSON value)
+    faces: int,
+    progress: Progress,
+) -> Iterator[FaceBatch]:
+    """Yield a stream's batches from a place on, and tell how far they are.
+
+    Args:
+        task: what is done to them.
+        stream: where they come from.
+        done: pictures behind us.
+        state: as `FaceStream.batches`.
+        faces: how many those pictures gave.
+        progress: told.
+    """
+    steps = stream.steps(done, state)
+    if done:
+        progress.say(f"going on after {steps:,.0f} of {stream.total:,.0f} {stream.unit}")
+    progress.start(task, stream.total, steps, stream.unit)
+    for batch in stream.batches(done, state):
+        yield batch
+        done, faces, before = done + batch.pictures, faces + len(batch.faces), steps
+        steps = stream.steps(done, batch.state)
+        progress.advance(steps - before, note=f"{faces:,} faces")
+
+
+def split_problems(problems: Iterable[tuple[str, str]]) -> Problems:
+    """Part the pictures that gave no face by what was wrong with them."""
+    parted = Problems([], [], [])
+    for source, what in problems:
+        if what.startswith(NO_FACE):
+            parted.faceless.append(source)
+        elif what.startswith(FILTERED):
+            parted.filtered.append(source)
+        else:
+            parted.unreadable.append((source, what))
+    return parted
+
+
+def require_faces(faces: int, problems: Sequence[tuple[str, str]], sources: Sequence[Path]) -> None:
+    """Raise when a whole job met no face.
+
+    Raises:
+        NoFaceError: pictures could be read, none shows a face.
+        NoImagesError: not one picture could be read.
+    """
+    if faces:
+        return
+    where = ", ".join(repr(str(source)) for source in sources)
+    faceless, filtered, unreadable = split_problems(problems)
+    if filtered:
+        what = next(what for _, what in problems if what.startswith(FILTERED))
+        raise NoFaceError(f"{what.removeprefix(FILTERED)} leaves out every face of {where}; ask for less")
+    if faceless:
+        count = "the picture" if len(faceless) == 1 else f"any of the {len(faceless):,} readable pictures"
+        raise NoFaceError(f"no face was found in {count} of {where}; give --aligned if they are face crops already")
+    if unreadable:
+        source, why = unreadable[0]
+        raise NoImagesError(f"no picture of {where} can be read (the first of {len(unreadable):,}: {source}: {why})")
+    raise NoFaceError(f"there is no face in {where}")

@@ -1,0 +1,250 @@
+"""Which runtime computes the vectors: chosen, converted once for each encoder, and announced."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ferkit._version import __version__
+from ferkit.atomic import atomic_path
+from ferkit.encoders.encoder import Encoder
+from ferkit.encoders.export_module import contract_digest
+from ferkit.encoders.runtimes import (
+    CONVERTED,
+    FLOAT32,
+    INT8,
+    PRECISIONS,
+    RUNTIMES,
+    ConversionError,
+    Runtime,
+    is_installed,
+    require_installed,
+)
+from ferkit.errors import InputError, OutputError, UnknownNameError
+from ferkit.faces.template import CROP_SIZE
+from ferkit.pipeline.cache_folder import cache_folder
+from ferkit.pipeline.face_stream import FaceStream
+from ferkit.pipeline.fingerprint import digest
+from ferkit.progress import Progress
+
+__all__ = ["AUTOMATIC_FROM", "Chosen", "Embedder", "Embedding", "choose_runtime", "open_runtime"]
+
+AUTOMATIC_FROM = 2000
+"""Pictures or faces from which on a converted encoder is worth its first conversion, of some seconds."""
+
+_CALIBRATED_ON = 300
+_LEAST_CALIBRATION = 100
+_COMPARED = 32
+
+
+class UnknownRuntimeError(UnknownNameError):
+    """Not one of RUNTIMES."""
+
+    kind = "runtime"
+
+
+class UnknownPrecisionError(UnknownNameError):
+    """Not one of PRECISIONS."""
+
+    kind = "precision"
+
+
+class Embedder(Protocol):
+    """What computes vectors: an `Encoder`, or a `ConvertedEncoder`."""
+
+    def embed(self, crops: NDArray[np.uint8], *, batch_size: int = 64) -> NDArray[np.float32]:
+        """Return the (N, D) vectors of length 1 of (N, H, W, 3) uint8 RGB crops."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What shall compute.
+
+    Attributes:
+        runtime: its name.
+        precision: ``float32`` or ``int8``.
+        asked: whether the user named it.
+    """
+
+    runtime: Runtime
+    precision: str
+    asked: bool
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What computes, ready.
+
+    Attributes:
+        embedder: gives the vectors.
+        runtime: its name.
+        precision: ``float32``, ``bfloat16`` or ``int8``.
+        calibration: digest of the faces that int8 was calibrated on.
+    """
+
+    embedder: Embedder
+    runtime: Runtime
+    precision: str
+    calibration: str | None = None
+
+
+def choose_runtime(wanted: str | None, precision: str, device: str | None, faces: float) -> Chosen:
+    """Choose what computes, before anything is loaded.
+
+    Where nothing is wanted, jobs of `AUTOMATIC_FROM` pictures or more on a CPU take a runtime that is installed; others
+    PyTorch.
+
+    Args:
+        wanted: a name of RUNTIMES, or None.
+        precision: of PRECISIONS.
+        device: that the user named, or None.
+        faces: pictures or faces of the job.
+
+    Raises:
+        UnknownRuntimeError, UnknownPrecisionError: no such name.
+        InputError: it is not installed, or does not go with the precision or the device.
+    """
+    if wanted is not None and wanted not in RUNTIMES:
+        raise UnknownRuntimeError(wanted, RUNTIMES)
+    if precision not in PRECISIONS:
+        raise UnknownPrecisionError(precision, PRECISIONS)
+    if wanted == "torch" and precision == INT8:
+        raise InputError("torch computes in float32 here; give --runtime openvino or onnx for int8")
+    on_cpu = device == "cpu" or (device is None and not torch.accelerator.is_available())
+    if (wanted in CONVERTED or precision == INT8) and device not in (None, "cpu"):
+        raise InputError(f"{wanted or precision} computes on the CPU and not on {device!r}; leave the device out")
+    if wanted is not None:
+        require_installed(wanted)
+        return Chosen(wanted, precision, asked=True)
+    there = next((runtime for runtime in CONVERTED if is_installed(runtime)), None)
+    if precision == INT8:
+        require_installed(there or CONVERTED[0])
+    worth_it = precision == INT8 or (on_cpu and faces >= AUTOMATIC_FROM)
+    return Chosen(there if there and worth_it else "torch", precision, asked=precision == INT8)
+
+
+def open_runtime(chosen: Chosen, encoder: Encoder, stream: FaceStream, progress: Progress) -> Embedding:
+    """Make ready what computes, converting the encoder where that has not been done yet.
+
+    Converted encoders are kept in the cache, by encoder, runtime and precision. int8 is calibrated on the first 300
+    faces of the stream, so the same job always gives the same vectors.
+
+    Args:
+        chosen: by `choose_runtime`.
+        encoder: on the CPU, unless torch was chosen.
+        stream: whose faces int8 is calibrated on.
+        progress: told what computes.
+
+    Raises:
+        ConversionError: the network cannot be converted, or computes something else then; where nobody asked for the
+            runtime, torch takes its place.
+        InputError: the stream has too few faces to calibrate on.
+    """
+    if chosen.runtime == "torch":
+        return _by_torch(encoder)
+    faces = _calibration_faces(stream, progress) if chosen.precision == INT8 else None
+    calibration = None if faces is None else hashlib.sha256(faces.tobytes()).hexdigest()[:16]
+    try:
+        embedder = _converted(chosen, encoder, faces, calibration, progress)
+    except ConversionError as error:
+        if chosen.asked:
+            raise
+        progress.say(f"computing with torch: {error}")
+        return _by_torch(encoder)
+    other = "" if chosen.asked else " (--runtime torch for PyTorch)"
+    progress.say(f"computing with {chosen.runtime} in {chosen.precision}{other}")
+    return Embedding(embedder, chosen.runtime, chosen.precision, calibration)
+
+
+def _by_torch(encoder: Encoder) -> Embedding:
+    return Embedding(encoder, "torch", "bfloat16" if encoder.center.is_cuda else FLOAT32)
+
+
+def _calibration_faces(stream: FaceStream, progress: Progress) -> NDArray[np.uint8]:
+    """The first 300 crops of a stream: (n, 128, 128, 3) uint8."""
+    progress.say(f"int8 is calibrated on the first {_CALIBRATED_ON} faces")
+    faces: NDArray[np.uint8] = np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    for batch in stream.batches():
+        faces = np.concatenate([faces, batch.crops[: _CALIBRATED_ON - len(faces)]])
+        if len(faces) == _CALIBRATED_ON:
+            break
+    if len(faces) < _LEAST_CALIBRATION:
+        raise InputError(
+            f"int8 is calibrated on {_LEAST_CALIBRATION} faces or more, and there are {len(faces)}; use float32"
+        )
+    return faces
+
+
+def _converted(
+    chosen: Chosen, encoder: Encoder, faces: NDArray[np.uint8] | None, calibration: str | None, progress: Progress
+) -> Embedder:
+    from ferkit.encoders.runtimes.converted import ConvertedEncoder
+    from ferkit.encoders.runtimes.engines import open_onnx, open_openvino
+
+    threads = torch.get_num_threads()
+    open_file = open_openvino if chosen.runtime == "openvino" else open_onnx
+
+    def make(path: Path) -> None:
+        progress.say(f"converting {encoder.name} for {chosen.runtime}, once")
+        _convert(chosen, encoder, faces, path)
+
+    def load(path: Path) -> Embedder:
+        return ConvertedEncoder(encoder, open_file(path, threads), CROP_SIZE, threads)
+
+    return _kept(_place(chosen, encoder, calibration), make, load, progress)
+
+
+def _convert(chosen: Chosen, encoder: Encoder, faces: NDArray[np.uint8] | None, path: Path) -> None:
+    """Write the converted encoder to ``path``; `ConversionError` where it does not compute the same."""
+    from ferkit.encoders.export import onnx_of
+    from ferkit.encoders.runtimes.engines import open_onnx, open_openvino, write_onnx, write_openvino
+    from ferkit.encoders.runtimes.onnx_model import quantize_onnx
+    from ferkit.encoders.runtimes.parity import parity_of, require_parity, sample_crops
+
+    with_openvino = chosen.runtime == "openvino"
+    model = onnx_of(encoder, CROP_SIZE)
+    if faces is not None:
+        # OpenVINO's first convolution in int8 is wrong by far on ResNets (2026.4, cosine 0.9), and no faster.
+        model = quantize_onnx(model, faces, first_layer=not with_openvino)
+    write, open_file = (write_openvino, open_openvino) if with_openvino else (write_onnx, open_onnx)
+    write(model, path)
+    compared = sample_crops(_COMPARED, CROP_SIZE) if faces is None else faces
+    parity = parity_of(encoder, open_file(path, 1), compared)
+    require_parity(parity, f"{encoder.name!r} by {chosen.runtime} in {chosen.precision}", int8=faces is not None)
+
+
+def _place(chosen: Chosen, encoder: Encoder, calibration: str | None) -> Path:
+    """Where the converted encoder is kept; named by all that decides it."""
+    versions = [f"{name} {version(name)}" for name in ("torch", "timm", "onnx", "onnxscript", "onnxruntime")]
+    versions += [f"openvino {version('openvino')}"] if chosen.runtime == "openvino" else []
+    contract = contract_digest(encoder.entry)
+    key = digest([__version__, encoder.sha256, contract, str(CROP_SIZE), calibration or "", *versions])
+    suffix = "" if chosen.runtime == "openvino" else ".onnx"
+    return cache_folder() / "runtimes" / f"{chosen.runtime}-{chosen.precision}-{key[:24]}{suffix}"
+
+
+def _kept(path: Path, make: Callable[[Path], None], load: Callable[[Path], Embedder], progress: Progress) -> Embedder:
+    """Load what is kept at ``path``, made first if need be; a folder that cannot be written is done without."""
+    if path.exists():
+        try:
+            return load(path)
+        except Exception:  # noqa: BLE001 (whatever the runtime may raise at a damaged file)
+            progress.say(f"{str(path)!r} is damaged, so it is made anew")
+    with suppress(OutputError):
+        with atomic_path(path) as partial:
+            make(partial)
+        return load(path)
+    with tempfile.TemporaryDirectory() as folder:
+        beside = Path(folder) / path.name
+        make(beside)
+        return load(beside)

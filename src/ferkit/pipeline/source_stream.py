@@ -1,0 +1,203 @@
+"""The faces of sources: first those of all pictures, then those of one video after the other.
+
+A stream can be left after any batch and taken up there again: pictures are counted, and within a video the batch's
+``state`` says at which frame to go on and which faces are being followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferkit._version import __version__
+from ferkit.data.filters import FaceFilter
+from ferkit.data.sources import Picture, Sources, Video
+from ferkit.errors import UnreadableImageError, UnreadableVideoError
+from ferkit.faces.tracks import Tracker
+from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo, square_crop
+from ferkit.pipeline.face_finder import (
+    FILTERED,
+    NO_FACE,
+    FaceBatch,
+    Finder,
+    Found,
+    Problem,
+    batch_of,
+    filter_of,
+    finder_of,
+)
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.fingerprint import digest, stamp
+
+__all__ = ["SourceStream"]
+
+_PHOTOS_A_BATCH, _CROPS_A_BATCH, _FRAMES_A_BATCH = 16, 256, 32
+_PHOTOS_AHEAD, _CROPS_AHEAD, _FRAMES_AHEAD = 12, 256, 16
+_NOT_THE_RESULT = {"workers"}
+"""Options that change how fast the faces come, and not which."""
+
+
+@dataclass(frozen=True)
+class SourceStream:
+    """The faces of pictures and videos: found and aligned, or, where they are crops already, taken as they are.
+
+    Attributes:
+        sources: what is read.
+        aligned: whether they are face crops already.
+        options: how faces are found and chosen.
+        device: where the detector runs; None takes the best one present.
+    """
+
+    sources: Sources
+    aligned: bool
+    options: FaceOptions
+    device: str | None
+
+    @property
+    def unit(self) -> str:
+        """What `total` counts."""
+        return "pictures" if len(self.sources.pictures) else "s of video"
+
+    @cached_property
+    def total(self) -> float:
+        """Steps of the whole job: seconds where there are only videos, else pictures and frames."""
+        if self.unit == "pictures":
+            return len(self.sources.pictures) + sum(self._frames)
+        return sum(self._seconds)
+
+    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+        """Steps that are done at a place in the stream, in the unit of `total`."""
+        if self.unit == "pictures" or state is None:
+            return float(pictures_done)
+        return sum(self._seconds[: state["video"]]) + float(state["time_s"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of every source's place, annotation, size and time, and of the settings."""
+        options = {f.name: getattr(self.options, f.name) for f in fields(self.options) if f.name not in _NOT_THE_RESULT}
+        settings = f"ferkit {__version__} {sorted(options.items())} aligned={self.aligned}"
+        return digest([settings, *_picture_stamps(self.sources.pictures), *map(_video_stamp, self.sources.videos)])
+
+    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+        """Yield the faces from a place in the stream on; decoding and searching run ahead of whoever takes them.
+
+        Args:
+            done: pictures and frames behind us.
+            state: of the batch that ended there.
+        """
+        find, wanted = finder_of(self.options, self.aligned, self.device), filter_of(self.options)
+        return prefetched(self._batches(done, state, find, wanted), ahead=1)
+
+    def _batches(self, done: int, state: Any, find: Finder, wanted: FaceFilter) -> Generator[FaceBatch]:  # noqa: ANN401
+        if state is None:
+            for group in grouped(self._pictures(done), _CROPS_A_BATCH if self.aligned else _PHOTOS_A_BATCH):
+                yield batch_of(find(group), wanted)
+            state = _beginning(0)
+        for number in range(state["video"], len(self.sources.videos)):
+            followed = _VideoFaces(number, self.sources.videos[number], self.aligned, find, wanted)
+            yield from followed.batches(state if state["video"] == number else _beginning(number))
+
+    def _pictures(self, start: int) -> Iterator[Decoded]:
+        if self.aligned:
+            return read_ahead(self.sources.pictures, start, read_crop, _CROPS_AHEAD, self.options.workers)
+        read = partial(read_photo, min_face=self.options.min_face)
+        return read_ahead(self.sources.pictures, start, read, _PHOTOS_AHEAD, self.options.workers)
+
+    @cached_property
+    def _seconds(self) -> list[float]:
+        """Length of each video; 0 where its file does not say, or cannot be read, which is told in its turn."""
+        return [_length(video)[0] for video in self.sources.videos]
+
+    @cached_property
+    def _frames(self) -> list[int]:
+        return [_length(video)[1] for video in self.sources.videos]
+
+
+@dataclass(frozen=True)
+class _VideoFaces:
+    """The faces of one video, linked over its frames into clips."""
+
+    number: int
+    video: Video
+    aligned: bool
+    find: Finder
+    wanted: FaceFilter
+
+    def batches(self, state: dict[str, Any]) -> Iterator[FaceBatch]:
+        """Yield the faces from a place in the video on; the last batch tells what was wrong with the whole."""
+        problem = None
+        tracker = Tracker(state["tracks"])
+        for group in grouped(prefetched(self._frames(state["frame"]), _FRAMES_AHEAD), _FRAMES_A_BATCH):
+            if group[-1].problem is not None:
+                problem = Problem(self.video.source, group.pop().problem or "")
+            found = [self._linked(item, frame, tracker) for item, frame in zip(self.find(group), group, strict=True)]
+            batch = batch_of(found, self.wanted)
+            state = self._bookmark(state, group, found, batch, tracker) if group else state
+            yield replace(batch, state=state, problems=[])  # of the video as a whole, not of its frames
+        if problem is None and not state["taken"]:
+            problem = Problem(self.video.source, FILTERED + self.wanted.describe() if state["found"] else NO_FACE)
+        yield batch_of([], self.wanted, problems=[problem] if problem else [], state=_beginning(self.number + 1))
+
+    def _frames(self, start: int) -> Generator[Decoded]:
+        """Decode from frame ``start`` on; where that fails, the last item says why."""
+        about = Picture(self.video.source, self.video.label, self.video.identity)
+        try:
+            for frame in self.video.frames(start):
+                picture = replace(about, source=f"{self.video.source}#{frame.number}", time_s=frame.time_s)
+                image, scale = square_crop(frame.image, picture.source) if self.aligned else (frame.image, 1)
+                yield Decoded(picture, image, scale)
+        except (UnreadableVideoError, UnreadableImageError) as error:
+            yield Decoded.failed(about, error.why)
+
+    def _linked(self, found: Found, frame: Decoded, tracker: Tracker) -> Found:
+        """Name the clip of every face; a frame without one is no problem of its own."""
+        height, width = frame.image.shape[:2]
+        boxes = np.array([face.box or (0, 0, width, height) for face in found.faces], np.float64).reshape(-1, 4)
+        clips = tracker.link(float(frame.picture.time_s or 0), frame.image, boxes, found.crops)
+        named = [f"{self.video.source}@{clip}" for clip in clips]
+        return Found(found.crops, [replace(face, clip=clip) for face, clip in zip(found.faces, named, strict=True)])
+
+    def _bookmark(
+        self, state: dict[str, Any], group: list[Decoded], found: list[Found], batch: FaceBatch, tracker: Tracker
+    ) -> dict[str, Any]:
+        """Where to go on behind the frames of ``group``, and what the video has given until then."""
+        last = group[-1].picture
+        return {
+            "video": self.number,
+            "frame": int(last.source.rpartition("#")[2]) + 1,
+            "time_s": last.time_s,
+            "found": state["found"] + sum(len(item.faces) for item in found),
+            "taken": state["taken"] + len(batch.faces),
+            "tracks": tracker.state,
+        }
+
+
+def _beginning(video: int) -> dict[str, Any]:
+    return {"video": video, "frame": 0, "time_s": 0.0, "found": 0, "taken": 0, "tracks": None}
+
+
+def _length(video: Video) -> tuple[float, int]:
+    """Seconds of a video and the frames of it that are looked at, as its header says."""
+    try:
+        info = video.info()
+    except UnreadableVideoError:
+        return 0.0, 0
+    return info.seconds, min(info.frames, round(info.seconds * video.fps)) if video.fps else info.frames
+
+
+def _picture_stamps(pictures: Iterable[Picture]) -> Iterator[str]:
+    """Each picture with all that its source says of it, and once for each file its size and time."""
+    seen = None
+    for picture in pictures:
+        told = repr(replace(picture, fetch=None))
+        yield told if picture.file == seen else told + stamp(picture.file)
+        seen = picture.file
+
+
+def _video_stamp(video: Video) -> str:
+    return repr(video) + stamp(Path(video.source))

@@ -1,0 +1,258 @@
+"""The recipe: every setting of a pre-training run, resolved and checked, as one YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+
+from ferkit.errors import InputError, MissingPathError, TrainingError, UnknownSettingError
+from ferkit.methods import MethodSettings, find_method, find_preset
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.training.settings import MonitorSettings, TrainSettings
+
+__all__ = ["DEFAULT_BACKBONE", "DEFAULT_METHOD", "Recipe", "RecipeFile", "parse_assignments", "resolve_recipe"]
+
+DEFAULT_METHOD = "contrawarping"
+DEFAULT_BACKBONE = "resnet18"
+
+_FREE = frozenset(
+    {f"training.{name}" for name in ("checkpoint_steps", "checkpoints", "log_steps", "trackers")}
+    | {f"training.monitor.{name}" for name in MonitorSettings.model_fields}
+)
+"""Settings that change no weight: a run may go on with other ones."""
+
+
+class Recipe(BaseModel):
+    """What reproduces a run, given the same faces and versions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str = Field(description="a name of METHODS")
+    backbone: str = Field(DEFAULT_BACKBONE, description="a timm model")
+    init: str | None = Field(None, description="encoder whose weights the backbone starts from")
+    settings: SerializeAsAny[MethodSettings] = Field(description="of the method")
+    training: TrainSettings = Field(description="of the loop")
+    options: dict[str, Any] = Field(default_factory=dict, description="fields of FaceOptions that are not the default")
+    faces: int = Field(description="how many faces the set holds")
+    faces_sha256: str = Field(description="digest of the faces' content hashes")
+
+    def to_yaml(self) -> str:
+        """Write the recipe as YAML, in the order of the fields."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def require_same(self, path: Path) -> None:
+        """Check that the recipe saved at ``path`` gives the same weights as this one.
+
+        How often a run is looked at, logged and saved may differ. A setting that the saved recipe does not name, as it
+        is older, must have its default.
+
+        Raises:
+            TrainingError: it differs; the message says in what.
+        """
+        saved = _flatten(RecipeFile.read(path).content)
+        mine, usual = _flatten(self.model_dump(mode="json")), self._defaults()
+        changed = [
+            f"{key} was {saved.get(key, usual.get(key))!r} and is {mine.get(key)!r}"
+            for key in sorted((saved.keys() | mine.keys()) - _FREE)
+            if saved.get(key, usual.get(key)) != mine.get(key)
+        ]
+        if changed:
+            raise TrainingError(
+                f"the run in {str(path.parent)!r} has another recipe ({'; '.join(changed[:5])}); "
+                "resume with the same settings or choose another -o"
+            )
+
+    def _defaults(self) -> dict[str, Any]:
+        """What each setting is where nobody sets it."""
+        usual = {"settings": type(self.settings)(), "training": TrainSettings(**find_method(self.method).usual)}
+        return _flatten({name: model.model_dump(mode="json") for name, model in usual.items()})
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe as written, whole or in part: a run's ``recipe.yaml``, or a few settings of one.
+
+    Attributes:
+        content: what the file says, all of it checked but the values of settings; of a preset, the method and settings
+            that it stands for.
+        path: where it lies; None for no file.
+    """
+
+    content: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> RecipeFile:
+        """Read a YAML file.
+
+        Raises:
+            InputError: it is missing, not YAML, or no recipe.
+            UnknownSettingError: it says something that a recipe does not; names what is near.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise MissingPathError(path, "give a run's recipe.yaml") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"cannot read the recipe {str(path)!r}: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{str(path)!r} is no recipe: it holds no names with values, as a run's recipe.yaml does")
+        for key, value in content.items():
+            _check_entry(path, str(key), value)
+        options = {option.name for option in fields(FaceOptions)}
+        for name in content.get("options", {}):
+            if name not in options:
+                raise UnknownSettingError(name, options)
+        return cls(_without_preset(content), path)
+
+    def choice(self, name: str, given: str | None) -> str | None:
+        """``method``, ``backbone`` or ``init``: as given, else what the file says."""
+        return given if given is not None else self.content.get(name)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """How the run's sources were read."""
+        options: Mapping[str, Any] = self.content.get("options") or {}
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Dotted settings of the method and the loop, with ``settings.`` or ``training.`` in front."""
+        parts = {name: self.content.get(name) or {} for name in ("settings", "training")}
+        return _flatten(parts)
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "method": str,
+    "backbone": str,
+    "init": (str, type(None)),
+    "settings": dict,
+    "training": dict,
+    "options": dict,
+    "faces": int,
+    "faces_sha256": str,
+}
+
+
+def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn ``views.size=64`` and the like into a flat dict; values are YAML.
+
+    Raises:
+        InputError: a pair without "=", or a value that is not YAML.
+    """
+    parsed = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set takes key=value, such as views.size=64, and not {pair!r}")
+        try:
+            parsed[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"the value of --set {pair!r} is not YAML; quote it, such as 'key=[0.1, 0.2]'") from error
+    return parsed
+
+
+def resolve_recipe(
+    method: str,
+    overrides: Mapping[str, Any],
+    training: Mapping[str, Any],
+    file: RecipeFile | None = None,
+    labels: Collection[str | None] | None = None,
+    **rest: Any,  # noqa: ANN401
+) -> Recipe:
+    """Check all settings against the method's and the loop's tables and fill in the defaults.
+
+    Layers, the later ones winning: the loop's defaults, the method's, ``file``, ``training``, ``overrides``.
+
+    Args:
+        method: a name of METHODS.
+        overrides: dotted keys of method or training settings, such as ``views.size`` or ``lr``; where both have one of
+            that name, it needs ``settings.`` or ``training.`` in front, as in the recipe.
+        training: settings of the loop that were given by name.
+        file: a recipe to start from.
+        labels: of the faces, for the methods that complete their settings from them; None leaves them as they are.
+        rest: the other fields of `Recipe`.
+
+    Raises:
+        UnknownMethodError, UnknownSettingError: a name that is not there, with the nearest ones.
+        InputError: a value of the wrong type or out of range, or a recipe of another method.
+        TrainingError: the method cannot learn from these labels.
+    """
+    kind, usual, file = find_method(method).settings_type, find_method(method).usual, file or RecipeFile()
+    if (theirs := file.content.get("method", method)) != method:
+        raise InputError(
+            f"the recipe {str(file.path)!r} is of the method {theirs!r}, not {method!r}; leave --method out"
+        )
+    known = {"settings": _dotted(kind), "training": _dotted(TrainSettings)}
+    tree: dict[str, Any] = {"settings": {}, "training": {}}
+    methods, named = ({f"training.{key}": value for key, value in layer.items()} for layer in (usual, training))
+    for layer in (methods, file.settings, named, overrides):
+        for key, value in layer.items():
+            _place(tree, _find(key, known).split("."), value)
+    try:
+        settings = kind(**tree["settings"])
+        completed = settings if labels is None else settings.for_labels(list(labels))
+        return Recipe(method=method, settings=completed, training=TrainSettings(**tree["training"]), **rest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "of the method"
+        raise InputError(
+            f"the setting {where} cannot be {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error
+
+
+def _check_entry(path: Path, key: str, value: object) -> None:
+    if key not in _KINDS:
+        raise UnknownSettingError(key, _KINDS)
+    if not isinstance(value, _KINDS[key]):
+        raise InputError(f"in the recipe {str(path)!r}, {key} cannot be {value!r}; see a run's recipe.yaml")
+
+
+def _without_preset(content: dict[str, Any]) -> dict[str, Any]:
+    if "method" not in content:
+        return content
+    method, preset = find_preset(content["method"])
+    return {**content, "method": method, "settings": {**preset, **(content.get("settings") or {})}}
+
+
+def _find(key: str, known: Mapping[str, set[str]]) -> str:
+    """The setting's full name, with ``settings.`` or ``training.`` in front."""
+    full = {f"{part}.{name}" for part, names in known.items() for name in names}
+    if key in full:
+        return key
+    found = sorted(f"{part}.{key}" for part, names in known.items() if key in names)
+    if len(found) > 1:
+        raise InputError(f"both the method and the loop have a setting {key!r}; say {' or '.join(found)}")
+    if not found:
+        in_front = key.partition(".")[0] in known
+        raise UnknownSettingError(key, full if in_front else set().union(*known.values()))
+    return found[0]
+
+
+def _dotted(kind: type[BaseModel], prefix: str = "") -> set[str]:
+    keys = set()
+    for name, entry in kind.model_fields.items():
+        if isinstance(entry.annotation, type) and issubclass(entry.annotation, BaseModel):
+            keys |= _dotted(entry.annotation, f"{prefix}{name}.")
+        else:
+            keys.add(prefix + name)
+    return keys
+
+
+def _place(tree: dict[str, Any], path: list[str], value: object) -> None:
+    *parents, leaf = path
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+    tree[leaf] = value
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,90 @@
+"""What a probe computes once and keeps in `cache_folder`: features of faces, and faces of photos."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.atomic import atomic_path, output_errors
+from ferkit.data.face_set import FaceSet, is_face_set
+from ferkit.errors import OutputError
+from ferkit.pipeline.cache_folder import cache_folder
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.fingerprint import digest
+from ferkit.probing.encoders import FaceEncoder
+from ferkit.progress import Progress
+
+__all__ = ["cached_faces", "cached_features"]
+
+_BATCH = 256
+
+
+def cached_features(encoder: FaceEncoder, faces: FaceSet, progress: Progress) -> NDArray[np.float32]:
+    """Return the (N, D) raw features of a face set, computed at the first time that this encoder meets these crops.
+
+    Labels and places do not count: the same crops in the same order are the same faces wherever they lie.
+    """
+    crops = [faces.template, *faces.column("sha256").to_pylist()]
+    path = cache_folder() / "features" / f"{digest([encoder.key])[:16]}-{digest(crops)[:24]}.npy"
+    kept = _read(path, (len(faces), encoder.dim))
+    if kept is not None:
+        return kept
+    features = np.empty((len(faces), encoder.dim), np.float32)
+    progress.start(f"embedding by {encoder.name}", len(faces), unit="faces")
+    for start in range(0, len(faces), _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(faces)))
+        features[rows] = encoder.features(faces.crops(rows))
+        progress.advance(len(rows))
+    try:
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            np.save(file, features, allow_pickle=False)
+    except OutputError as error:  # the figures do not depend on it
+        progress.say(f"features are not kept: {error}")
+    return features
+
+
+def cached_faces(
+    sources: Sequence[Path], fingerprint: str, device: str | None, progress: Progress, options: dict[str, Any]
+) -> FaceSet:
+    """Return the face set of photos, aligned at the first time that these photos are met.
+
+    Args:
+        sources: what was named.
+        fingerprint: of the photos and how they are searched.
+        device: where the detector runs.
+        progress: told of every batch.
+        options: of `ferkit.pipeline.face_options.FaceOptions`.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        FerkitError: as `align`.
+    """
+    from ferkit.pipeline.face_set_builder import build_face_set  # the detector loads only when photos are searched
+
+    kept = cache_folder() / "faces" / fingerprint[:24]
+    if is_face_set(kept):
+        return FaceSet.open(kept)
+    with output_errors(kept):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own, since another probe may be aligning the same photos; whoever is first keeps them.
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".aligning-") as folder:
+        made = Path(folder) / "faces"
+        build_face_set(sources, made, FaceOptions(**options), device, progress)
+        with suppress(OSError):
+            made.rename(kept)
+    return FaceSet.open(kept)
+
+
+def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    try:
+        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = isinstance(kept, np.ndarray) and kept.shape == shape and kept.dtype == np.float32
+    return kept if fits else None

@@ -1,0 +1,57 @@
+"""The fine-tuning protocol of a probe: all weights learn from the labels of the known faces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ferkit.errors import InputError
+from ferkit.evaluation.finetune import FineTuneSettings, finetune_answers
+from ferkit.probing.encoders import NetworkEncoder
+from ferkit.probing.folds import Trial
+from ferkit.probing.plan import ProbePlan
+from ferkit.probing.probed_encoders import Subject
+from ferkit.probing.protocol_runs import Fitted, classifier_section
+from ferkit.probing.report import ClassifierSection
+from ferkit.progress import Progress
+
+__all__ = ["finetune_section"]
+
+
+def finetune_section(plan: ProbePlan, subject: Subject, progress: Progress) -> ClassifierSection:
+    """Fine-tune the encoder on the known faces of each trial, and let it judge the asked ones.
+
+    Raises:
+        InputError: there is no network or there are no crops, or as `finetune_answers`.
+    """
+    known, asked = plan.data.face_set, plan.asked.face_set
+    if not isinstance(subject.source, NetworkEncoder) or known is None or asked is None:
+        raise InputError(f"{subject.name!r} is no network with faces to see, so nothing can be fine-tuned")
+    network, split = subject.source.network, plan.labelled
+    settings = FineTuneSettings(
+        epochs=plan.settings.finetune_epochs,
+        balance="softmax" if plan.settings.balance else "none",
+        precision="bf16" if network.center.is_cuda else "float32",
+    )
+
+    def fit(trial: Trial, seed: int) -> Fitted:
+        rows, places = split.asked[trial.judged], np.full(len(trial.judged), None, object)
+        seen, train = rows < len(asked), trial.known[trial.known < len(known)]
+        labels = [str(plan.data.labels[row]) for row in train.tolist()]
+        found = finetune_answers(
+            network,
+            known.subset(train),
+            labels,
+            asked.subset(rows[seen]),
+            settings=settings,
+            seed=seed,
+            progress=progress,
+        )
+        places[seen] = found.predicted
+        return Fitted(places)
+
+    how = "balanced softmax" if plan.settings.balance else "cross entropy"
+    protocol = (
+        f"fine-tuning of all weights ({settings.epochs} epochs, layer decay {settings.layer_decay:g}, {how},"
+        f" {settings.precision})"
+    )
+    return classifier_section(protocol, subject.known, subject.asked, split, fit)

@@ -1,0 +1,179 @@
+"""What a probe's data permit: who is known and who is asked, and why a protocol cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.data.fec_triplets import FecTriplets, read_fec
+from ferkit.errors import InputError
+from ferkit.probing.data import ProbeData
+from ferkit.probing.folds import Split, dealt_split, given_split
+from ferkit.probing.settings import ProbeSettings
+
+__all__ = ["ProbePlan"]
+
+_FEW = 5000
+"""Labelled faces up to which every one is asked, by cross-validation; a ferkit default."""
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class ProbePlan:
+    """Known and asked faces of every protocol.
+
+    Attributes:
+        data: the faces that are fitted on, and asked as well where there are no others.
+        test: the faces that are asked, where they were named.
+        settings: how.
+    """
+
+    data: ProbeData
+    test: ProbeData | None
+    settings: ProbeSettings
+
+    @property
+    def asked(self) -> ProbeData:
+        """The faces that retrieval, triplets and leakage ask, and of which classifiers ask some."""
+        return self.data if self.test is None else self.test
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the fits."""
+        return tuple(range(self.settings.seed, self.settings.seed + self.settings.seeds))
+
+    @cached_property
+    def labelled(self) -> Split:
+        """How classifiers learn labels.
+
+        Raises:
+            InputError: labels are missing, or are not enough.
+        """
+        for part in self._parts:
+            if not len(part.labelled):
+                raise InputError(f"no face of {_named(part)} has a label; give class folders, a column or --label-from")
+        known = sorted({str(self.data.labels[row]) for row in self.data.labelled})
+        if len(known) < 2:
+            raise InputError(f"all labelled faces of {_named(self.data)} are {known[0]!r}; give two classes or more")
+        if self.test is not None:
+            told = {str(self.test.labels[row]) for row in self.test.labelled}
+            if not told & set(known):
+                raise InputError(
+                    f"{_named(self.test)} has the labels {', '.join(sorted(told))} and {_named(self.data)} none of"
+                    f" them but {', '.join(known)}; bring them together with --label-map OLD=NEW"
+                )
+        return self._split(self.data.labelled, None if self.test is None else self.test.labelled, True)
+
+    @cached_property
+    def valued(self) -> Split:
+        """How regression learns valence and arousal.
+
+        Raises:
+            InputError: they are missing.
+        """
+        for part in self._parts:
+            if not len(part.valued):
+                raise InputError(f"no face of {_named(part)} has valence and arousal; name their columns: --columns")
+        return self._split(self.data.valued, None if self.test is None else self.test.valued, False)
+
+    @cached_property
+    def asked_labelled(self) -> NDArray[np.int64]:
+        """Rows of the asked faces that have a label; retrieval asks them.
+
+        Raises:
+            InputError: there is none, or one class alone.
+        """
+        rows = self.asked.labelled
+        if len({self.asked.labels[row] for row in rows}) < 2:
+            raise InputError(f"{_named(self.asked)} has faces of fewer than two labels; retrieval needs two")
+        return rows
+
+    @cached_property
+    def comparisons(self) -> FecTriplets | None:
+        """The triplets that people judged, where their table was named.
+
+        Raises:
+            InputError: as `read_fec`, or its pictures were not named.
+        """
+        settings = self.settings
+        if settings.fec is None:
+            return None
+        if settings.fec_images is None:
+            raise InputError(f"{settings.fec!r} names pictures; say in which folder they are: --fec-images FOLDER")
+        return read_fec(settings.fec, settings.fec_images)
+
+    def require_triplets(self) -> None:
+        """Raise an InputError unless people judged triplets, or there are labels and identities."""
+        if self.comparisons is not None:
+            return
+        if not len(self.asked.labelled):
+            raise InputError(f"no face of {_named(self.asked)} has a label, and triplets compare labels")
+        if self.asked.stamp().people < 2:
+            raise InputError(f"the people of {_named(self.asked)} are not known; name them with --identity-from")
+
+    def leak_columns(self) -> dict[str, list[str | None]]:
+        """Return the columns that leakage asks for, the identity first where it is known.
+
+        Raises:
+            InputError: there is none.
+        """
+        columns = {} if self.asked.stamp().people < 2 else {"identity": self.asked.identities}
+        columns |= {name: self.asked.column(name) for name in self.settings.leak}
+        if not columns:
+            raise InputError(f"the people of {_named(self.asked)} are not known; name them with --identity-from")
+        return columns
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a reader of the figures should know, one sentence each."""
+        for part in self._parts:
+            stamp = part.stamp()
+            if stamp.without_identity:
+                yield (
+                    f"{stamp.without_identity:,} of {stamp.faces:,} faces of {_named(part)} have no identity, so that"
+                    " a person may be on both sides and intervals are over pictures (--identity-from names people)"
+                )
+            if stamp.labels and stamp.unlabelled:
+                yield f"{stamp.unlabelled:,} of {stamp.faces:,} faces of {_named(part)} have no label and are left out"
+            if part.faceless:
+                yield f"{part.faceless:,} pictures of {_named(part)} show no face; they count as wrong"
+        if self.test is not None:
+            yield from self._between(self.data, self.test)
+
+    @property
+    def _parts(self) -> list[ProbeData]:
+        return [self.data] if self.test is None else [self.data, self.test]
+
+    def _between(self, data: ProbeData, test: ProbeData) -> Iterator[str]:
+        people = {who for who in data.identities if who} & {who for who in test.identities if who}
+        if people:
+            yield f"{len(people):,} people are in train and test, such as {sorted(people)[0]!r}; name disjoint sets"
+        digests = [set(part.table.column("sha256").to_pylist()) - {""} for part in (data, test)]
+        if same := len(digests[0] & digests[1]):
+            yield f"{same:,} pictures are in train and test, pixel by pixel; their answers are known"
+        known = {label for label in data.labels if label}
+        unseen = sorted({label for label in test.labels if label} - known)
+        if unseen and known:
+            count = sum(label in unseen for label in test.labels)
+            yield (
+                f"{count:,} test faces show {', '.join(unseen)}, which no training face does; they count as wrong"
+                " (--label-map OLD=NEW renames, OLD= leaves out)"
+            )
+
+    def _split(self, known: NDArray[np.int64], asked: NDArray[np.int64] | None, by_label: bool) -> Split:
+        if asked is not None:
+            return given_split(known, asked, self.seeds)
+        labels = [str(self.data.labels[row]) if by_label else "" for row in known]
+        people = [self.data.people[row] for row in known]
+        usual = max(2, min(_FOLDS, len(set(people)))) if len(known) <= _FEW else 1
+        folds = self.settings.folds or usual
+        named = all(self.data.identities[row] is not None for row in known)
+        return dealt_split(known, labels, people, self.seeds, folds, known=named)
+
+
+def _named(data: ProbeData) -> str:
+    return repr(data.sources[0]) + (f" and {len(data.sources) - 1} more" if len(data.sources) > 1 else "")

@@ -1,0 +1,150 @@
+"""What is probed, on the faces that it is probed with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.errors import EncoderMismatchError, InputError
+from ferkit.evaluation.cosine import unit_rows
+from ferkit.probing.data import ProbeData
+from ferkit.probing.encoders import (
+    RANDOM,
+    FaceEncoder,
+    NetworkEncoder,
+    PixelEncoder,
+    find_encoder,
+    random_like,
+)
+from ferkit.probing.feature_cache import cached_features
+from ferkit.probing.folds import ProbeRows
+from ferkit.probing.given_vectors import VectorFile, is_vector_file
+from ferkit.probing.report import AskedFaces
+from ferkit.progress import Progress
+
+__all__ = ["Subject", "baselines", "open_sources", "rows_of", "subjects_of"]
+
+Source = FaceEncoder | VectorFile
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One encoder, or file of vectors, and what it makes of the faces.
+
+    Attributes:
+        source: the encoder or the file.
+        name: what tables call it; no two have the same.
+        known: rows of the data.
+        asked: rows of the test faces; ``known`` where there are none.
+    """
+
+    source: Source
+    name: str
+    known: ProbeRows
+    asked: ProbeRows
+
+    def asked_faces(self, data: ProbeData, rows: NDArray[np.int64]) -> AskedFaces:
+        """Return some rows of the asked faces, for drawing."""
+        asked, faces = self.asked.at(rows), data.face_set
+
+        def crops(some: NDArray[np.int64]) -> NDArray[np.uint8]:
+            if faces is None:
+                raise ValueError("there are no crops")
+            wanted = rows[some]
+            shown, there = np.zeros((len(wanted), faces.size, faces.size, 3), np.uint8), wanted < len(faces)
+            shown[there] = faces.crops(wanted[there])
+            return shown
+
+        return AskedFaces(
+            tuple(asked.labels),
+            tuple(asked.identities),
+            np.asarray(asked.vectors, np.float32),
+            np.asarray(asked.features, np.float32),
+            None if faces is None else crops,
+            None if isinstance(self.source, VectorFile) else self.source.features,
+        )
+
+
+def open_sources(
+    names: Sequence[str | Path], files: Sequence[VectorFile], device: str | None, batch_size: int, progress: Progress
+) -> list[Source]:
+    """Load the encoders among the names and put the opened files in their places; ``random`` takes after the first."""
+    waiting = iter(files)
+    loaded: dict[int, Source] = {}
+    for place, name in enumerate(names):
+        if is_vector_file(name):
+            loaded[place] = next(waiting)
+        elif str(name) != RANDOM:
+            loaded[place] = find_encoder(name, device, batch_size, progress)
+    like = next((each for _, each in sorted(loaded.items()) if isinstance(each, NetworkEncoder)), None)
+    return [loaded.get(place) or random_like(like, device, batch_size) for place in range(len(names))]
+
+
+def subjects_of(
+    sources: Sequence[Source], data: ProbeData, test: ProbeData | None, test_file: VectorFile | None, progress: Progress
+) -> list[Subject]:
+    """Embed the faces, or look their vectors up.
+
+    Args:
+        sources: what is probed.
+        data: the faces that are fitted on.
+        test: the faces that are asked, if they are others.
+        test_file: the vectors of the test faces, where they are rows of a file.
+        progress: told of every batch.
+
+    Raises:
+        EncoderMismatchError: the faces are aligned to another template than an encoder's.
+        InputError: a file holds none of the faces, or there are no crops to embed.
+    """
+    found = []
+    for source, name in zip(sources, _names(sources), strict=True):
+        known = rows_of(source, data, progress)
+        asked = known if test is None else rows_of(test_file or source, test, progress)
+        found.append(Subject(source, name, known, asked))
+    return found
+
+
+def rows_of(source: Source, data: ProbeData, progress: Progress) -> ProbeRows:
+    """Return what one encoder or file makes of some faces; rows without a face are NaN."""
+    if isinstance(source, VectorFile):
+        features = source.vectors_of(data.table, data.sources[0])
+        vectors = unit_rows(np.asarray(features))
+    else:
+        features = _embedded(source, data, progress)
+        vectors = source.unit(features)
+        if data.faceless:
+            missing = np.full((data.faceless, source.dim), np.nan, np.float32)
+            features, vectors = np.concatenate([features, missing]), np.concatenate([vectors, missing])
+    return ProbeRows(features, vectors, data.labels, data.identities, data.people, data.clips, data.affect)
+
+
+def baselines(source: Source, data: ProbeData, device: str | None) -> list[FaceEncoder]:
+    """Return what an encoder is read beside: pixels and random weights of its network; where there are crops to see."""
+    if data.face_set is None:
+        return []
+    like = source if isinstance(source, NetworkEncoder) else None
+    others: list[FaceEncoder] = [PixelEncoder(), random_like(like, device)]
+    return [each for each in others if each.key != getattr(source, "key", None)]
+
+
+def _embedded(encoder: FaceEncoder, data: ProbeData, progress: Progress) -> NDArray[np.float32]:
+    faces = data.face_set
+    if faces is None:
+        raise InputError(f"{data.sources[0]!r} holds no crops for {encoder.name!r} to see; add --data FACES")
+    if encoder.crop not in (None, faces.template):
+        raise EncoderMismatchError(
+            f"the faces of {data.sources[0]!r} are aligned to {faces.template!r} and {encoder.name!r} needs"
+            f" {encoder.crop!r}; align the photos again"
+        )
+    return cached_features(encoder, faces, progress)
+
+
+def _names(sources: Sequence[Source]) -> list[str]:
+    """The names of all, and paths where two have one name."""
+    counts = Counter(source.name for source in sources)
+    return [source.name if counts[source.name] == 1 else source.given for source in sources]

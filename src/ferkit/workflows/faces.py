@@ -1,0 +1,364 @@
+"""Work on whole face sets: say what is in one, join several, take a part, split one for training and testing."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ferkit._version import __version__
+from ferkit.data.face_selection import (
+    at_most_per_value,
+    first_of_each,
+    matching,
+    picture_of,
+    with_label,
+)
+from ferkit.data.face_set import FaceSet, FaceSetWriter
+from ferkit.data.filters import FaceFilter
+from ferkit.data.sources.video import VIDEO_SUFFIXES
+from ferkit.errors import InputError
+from ferkit.pipeline import FACES
+from ferkit.pipeline.fingerprint import digest, stamp
+from ferkit.progress import Progress, Silent
+from ferkit.report.contact_sheet import draw_contact_sheet
+from ferkit.report.safe_picture import require_replaceable, save_picture
+
+__all__ = [
+    "QUANTILES",
+    "FacesInfo",
+    "FilterResult",
+    "MergeResult",
+    "copy_faces",
+    "faces_info",
+    "filter_faces",
+    "fingerprint",
+    "merge_faces",
+]
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Which quantiles `faces_info` tells."""
+
+_BATCH = 512
+
+
+@dataclass(frozen=True)
+class FacesInfo:
+    """What is in a face set.
+
+    Attributes:
+        path: its folder.
+        template: what the crops are aligned to.
+        size: height and width of a crop in pixels.
+        bytes: what its files take.
+        faces: crops.
+        pictures: photos, crops and frames that they come from.
+        videos: video files among the sources.
+        clips: faces followed through a video.
+        identities: people, where they are named.
+        without_identity: faces of nobody named.
+        labels: faces of each label, most frequent first.
+        without_label: faces that have none.
+        duplicates: faces whose pixels an earlier face has too.
+        quality: size, sharpness, yaw (to either side), score and clipped: the values at `QUANTILES`, of the faces that
+            have one; left out where none has.
+        sheet: the picture of some faces, if one was asked for.
+    """
+
+    path: Path
+    template: str
+    size: int
+    bytes: int
+    faces: int
+    pictures: int
+    videos: int
+    clips: int
+    identities: int
+    without_identity: int
+    labels: dict[str, int]
+    without_label: int
+    duplicates: int
+    quality: dict[str, tuple[float, ...]]
+    sheet: Path | None
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """The face set at ``path``: its ``faces`` come from ``sets`` sets, which had ``duplicates`` more."""
+
+    path: Path
+    faces: int
+    sets: int
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class FilterResult:
+    """The face set at ``path``: ``faces`` of the ``total``; ``dropped`` counts by the first condition not met."""
+
+    path: Path
+    faces: int
+    total: int
+    dropped: dict[str, int]
+
+
+def faces_info(
+    faces: str | Path = FACES, *, sheet: str | Path | None = None, sheet_faces: int = 96, seed: int = 0
+) -> FacesInfo:
+    """Count what is in a face set, and draw some of its faces.
+
+    Args:
+        faces: folder of the face set.
+        sheet: picture to write: faces drawn at random; nothing but an earlier drawing is replaced.
+        sheet_faces: how many.
+        seed: which ones.
+
+    Raises:
+        SetError: ``faces`` is no face set, or is damaged.
+        InputError: ``sheet`` has no suffix of a picture, or there is no face to draw.
+        OutputError: the picture cannot be written, or would replace one that ferkit did not draw.
+    """
+    face_set = FaceSet.open(faces)
+    if sheet is not None:
+        _draw_sheet(face_set, Path(sheet), sheet_faces, seed)
+    labels = Counter(face_set.column("label").drop_null().to_pylist())
+    sources = face_set.column("source")
+    containers = picture_of(sources, VIDEO_SUFFIXES)
+    return FacesInfo(
+        path=face_set.path,
+        template=face_set.template,
+        size=face_set.size,
+        bytes=sum(file.stat().st_size for file in face_set.path.iterdir()),
+        faces=len(face_set),
+        pictures=_distinct(sources),
+        videos=_distinct(containers.filter(pc.not_equal(containers, sources))),
+        clips=_distinct(face_set.column("clip")),
+        identities=_distinct(face_set.column("identity")),
+        without_identity=face_set.column("identity").null_count,
+        labels=dict(sorted(labels.items(), key=lambda item: (-item[1], item[0]))),
+        without_label=len(face_set) - labels.total(),
+        duplicates=len(face_set) - _distinct(face_set.column("sha256")),
+        quality=_quality(face_set),
+        sheet=None if sheet is None else Path(sheet),
+    )
+
+
+def merge_faces(
+    sets: Sequence[str | Path],
+    out: str | Path,
+    *,
+    dedupe: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> MergeResult:
+    """Join face sets, one behind the other.
+
+    Args:
+        sets: folders of face sets.
+        out: folder of the new one; a run that was killed goes on where it stopped.
+        dedupe: leave out faces whose pixels an earlier one has.
+        overwrite: replace a face set that is there, once the new one is complete.
+        progress: told of every batch.
+
+    Raises:
+        SetError: one of them is no face set, or is damaged.
+        InputError: they follow different templates, or hold no face.
+        OutputError: ``out`` is taken or cannot be written; nothing that was there has changed.
+    """
+    opened = [FaceSet.open(path) for path in sets]
+    _require_one_template(opened)
+    wanted = [np.ones(len(face_set), np.bool_) for face_set in opened]
+    if dedupe:
+        digests = pa.chunked_array(
+            [chunk for face_set in opened for chunk in face_set.column("sha256").chunks], pa.string()
+        )
+        wanted = np.split(first_of_each(digests), np.cumsum([len(face_set) for face_set in opened])[:-1])
+    taken = [face_set.subset(np.flatnonzero(mask)) for face_set, mask in zip(opened, wanted, strict=True)]
+    copied = copy_faces(taken, Path(out), "merging", overwrite, progress or Silent())
+    return MergeResult(Path(out), copied, len(opened), sum(map(len, opened)) - copied)
+
+
+def filter_faces(
+    faces: str | Path,
+    out: str | Path,
+    *,
+    min_size: float | None = None,
+    max_yaw: float | None = None,
+    min_sharpness: float | None = None,
+    min_score: float | None = None,
+    max_clipped: float | None = None,
+    labels: Sequence[str] = (),
+    identity: str | None = None,
+    exclude_identity: str | None = None,
+    dedupe: bool = False,
+    per_identity: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FilterResult:
+    """Take the part of a face set that meets every condition; a face that lacks a value does not meet one on it.
+
+    Args:
+        faces: folder of the face set.
+        out: folder of the new one; a run that was killed goes on where it stopped.
+        min_size: least shorter side of the face, in pixels of the photo.
+        max_yaw: furthest that the head is turned, in degrees.
+        min_sharpness: least sharpness.
+        min_score: least confidence of the detector.
+        max_clipped: largest share of the crop that lies outside the photo.
+        labels: any of these labels.
+        identity: regular expression that occurs in the identity.
+        exclude_identity: regular expression that does not; faces of nobody named stay.
+        dedupe: of faces with the same pixels only the first.
+        per_identity: at most so many faces of each identity, spread evenly over those it has; faces of nobody named
+            stay.
+        overwrite: replace a face set that is there, once the new one is complete.
+        progress: told of every batch.
+
+    Raises:
+        SetError: ``faces`` is no face set, or is damaged.
+        InputError: a condition cannot be understood, or no face meets all of them.
+        OutputError: ``out`` is taken or cannot be written; nothing that was there has changed.
+    """
+    if per_identity is not None and per_identity < 1:
+        raise InputError(f"--per-identity must be at least 1, not {per_identity}")
+    face_set = FaceSet.open(faces)
+    rows, dropped = np.arange(len(face_set)), dict[str, int]()
+
+    def keep(option: str, kept: Rows) -> Rows:
+        dropped[option] = len(rows) - len(kept)
+        return kept
+
+    limits = (FaceFilter(min_size=min_size), FaceFilter(max_yaw=max_yaw), FaceFilter(min_sharpness=min_sharpness))
+    for limit in filter(None, limits):
+        passed = limit.keep_rows(face_set.columns(["size", "yaw", "sharpness"]))
+        rows = keep(limit.describe(), rows[passed[rows]])
+    for option, mask in _conditions(face_set, min_score, max_clipped, labels, identity, exclude_identity):
+        rows = keep(option, rows[mask[rows]])
+    if dedupe:
+        rows = keep("--dedupe", rows[first_of_each(face_set.column("sha256").take(rows))])
+    if per_identity is not None:
+        rows = keep(
+            f"--per-identity {per_identity}", at_most_per_value(face_set.column("identity"), rows, per_identity)
+        )
+    if not len(rows):
+        raise InputError(_nothing_left(face_set, dropped))
+    copied = copy_faces([face_set.subset(rows)], Path(out), "filtering", overwrite, progress or Silent())
+    return FilterResult(Path(out), copied, len(face_set), dropped)
+
+
+def copy_faces(sets: Sequence[FaceSet], out: Path, task: str, overwrite: bool, progress: Progress) -> int:
+    """Write the faces of some sets, or parts of sets, as one; a killed run goes on where it stopped.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        InputError: there is none.
+        OutputError: ``out`` is taken or cannot be written; nothing that was there has changed.
+    """
+    total = sum(map(len, sets))
+    if not total:
+        raise InputError(f"there is no face in {', '.join(repr(str(face_set.path)) for face_set in sets)}")
+    first = sets[0]
+    writer = FaceSetWriter(out, first.template, first.size, fingerprint=fingerprint(sets), overwrite=overwrite)
+    with writer:
+        done = writer.pictures_done
+        progress.start(task, total, done, "faces")
+        for face_set, rows in _batches(sets, done):
+            done += len(rows)
+            writer.append(face_set.crops(rows), face_set.faces(rows), pictures_done=done)
+            progress.advance(len(rows))
+    return total
+
+
+def _batches(sets: Sequence[FaceSet], done: int) -> Iterator[tuple[FaceSet, range]]:
+    """Yield the rows that are left when ``done`` of them, counted over all sets, are behind us."""
+    for face_set in sets:
+        for start in range(min(done, len(face_set)), len(face_set), _BATCH):
+            yield face_set, range(start, min(start + _BATCH, len(face_set)))
+        done = max(0, done - len(face_set))
+
+
+def fingerprint(sets: Sequence[FaceSet]) -> str:
+    """Digest of the places, sizes and times of the files of some sets, and of which rows are taken."""
+    parts = [f"ferkit {__version__}"]
+    for face_set in sets:
+        parts += [stamp(file) for file in sorted(face_set.path.iterdir())]
+        parts.append(hashlib.sha256(face_set.rows.tobytes()).hexdigest())
+    return digest(parts)
+
+
+def _require_one_template(sets: Sequence[FaceSet]) -> None:
+    for face_set in sets[1:]:
+        if (face_set.template, face_set.size) != (sets[0].template, sets[0].size):
+            raise InputError(
+                f"{_named(sets[0])} and {_named(face_set)} cannot be one set; align the photos of one of them again"
+            )
+
+
+def _named(face_set: FaceSet) -> str:
+    return f"{str(face_set.path)!r} ({face_set.size} px of {face_set.template})"
+
+
+def _conditions(
+    face_set: FaceSet,
+    min_score: float | None,
+    max_clipped: float | None,
+    labels: Sequence[str],
+    identity: str | None,
+    exclude_identity: str | None,
+) -> Iterator[tuple[str, Mask]]:
+    if min_score is not None:
+        yield f"--min-score {min_score:g}", _numbers(face_set, "score") >= min_score
+    if max_clipped is not None:
+        yield f"--max-clipped {max_clipped:g}", _numbers(face_set, "clipped") <= max_clipped
+    if labels:
+        yield " ".join(f"--label {label}" for label in labels), with_label(face_set.column("label"), labels)
+    if identity is not None:
+        yield f"--identity {identity}", matching(face_set.column("identity"), identity, "--identity")
+    if exclude_identity is not None:
+        named = matching(face_set.column("identity"), exclude_identity, "--exclude-identity")
+        yield f"--exclude-identity {exclude_identity}", ~named
+
+
+def _nothing_left(face_set: FaceSet, dropped: Mapping[str, int]) -> str:
+    by = ", ".join(f"{option} {count:,}" for option, count in dropped.items() if count)
+    path = str(face_set.path)
+    see = f"see `ferkit faces info {shlex.quote(path)}`"
+    return f"none of the {len(face_set):,} faces of {path!r} is left ({by}); {see}"
+
+
+def _numbers(face_set: FaceSet, name: str) -> NDArray[np.float64]:
+    numbers: NDArray[np.float64] = face_set.column(name).to_numpy().astype(np.float64)  # None becomes NaN
+    return numbers
+
+
+def _quality(face_set: FaceSet) -> dict[str, tuple[float, ...]]:
+    values = {name: _numbers(face_set, name) for name in ("size", "sharpness", "yaw", "score", "clipped")}
+    known = {name: np.abs(column[~np.isnan(column)]) for name, column in values.items()}
+    return {name: tuple(np.quantile(column, QUANTILES).tolist()) for name, column in known.items() if len(column)}
+
+
+def _draw_sheet(face_set: FaceSet, path: Path, count: int, seed: int) -> None:
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise InputError(f"{str(path)!r} does not end as a picture does; try {path.name + '.png'!r}")
+    if not len(face_set):
+        raise InputError(f"{str(face_set.path)!r} holds no face to draw")
+    require_replaceable(path)
+    rows = np.random.default_rng(seed).permutation(len(face_set))[:count]
+    save_picture(draw_contact_sheet(face_set.crops(rows)), path)
+
+
+def _distinct(column: pa.ChunkedArray) -> int:
+    return int(pc.count_distinct(column).as_py())

@@ -1,0 +1,198 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from ferkit.data.clip_windows import ClipMates, ClipWindows, Windows, clip_numbers
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+def frames(*counts, fps=25.0):
+    """Clips of so many frames each."""
+    clip = np.repeat(np.arange(len(counts)), counts)
+    return clip, np.concatenate([np.arange(count) / fps for count in counts])
+
+
+def pairs_by_definition(clip, time_s, row, low, high):
+    """Rows of the same clip between two distances, by comparing all of them."""
+    distance = np.round(np.abs(time_s - time_s[row]), 6)
+    return set(np.flatnonzero((clip == clip[row]) & (distance >= low) & (distance <= high)).tolist())
+
+
+@pytest.mark.parametrize("fps", [25.0, 30.0, 29.97, 25 / 6, 3.0])
+def test_pairs_keep_their_distances_and_clips_in_any_order_of_rows(fps):
+    clip, time_s = frames(round(8 * fps), round(2 * fps), round(5 * fps), fps=fps)
+    shuffle = generator(1).permutation(len(clip))
+    clip, time_s = clip[shuffle], time_s[shuffle] + 100 * clip[shuffle]
+    windows = ClipWindows(clip, time_s)
+    rows = windows.anchors
+    pairs = windows.draw(rows, generator())
+    near, far = (np.abs(time_s[drawn] - time_s[rows]) for drawn in (pairs.positive, pairs.hard_negative))
+    hard = clip[pairs.hard_negative] == clip[rows]
+    assert near.min() >= 0.48 - 1e-6
+    assert near.max() <= 1.44 + 1e-6
+    assert far[hard].min() >= 2.88 - 1e-6
+    second = np.abs(time_s[pairs.hard_positive] - time_s[pairs.hard_negative])
+    assert second.min() >= 0.48 - 1e-6
+    assert second.max() <= 1.44 + 1e-6
+    np.testing.assert_array_equal(clip[pairs.positive], clip[rows])
+    np.testing.assert_array_equal(clip[pairs.hard_positive], clip[pairs.hard_negative])
+    np.testing.assert_array_equal(hard, windows.has_hard_negative)
+
+
+def test_everything_allowed_is_drawn_and_nothing_else():
+    clip, time_s = frames(90, 30)
+    windows = ClipWindows(clip, time_s)
+    for row in (0, 5, 40, 89, 91):
+        pairs = windows.draw(np.full(4000, row), generator(row))
+        assert set(pairs.positive.tolist()) == pairs_by_definition(clip, time_s, row, 0.48, 1.44)
+        hard = pairs_by_definition(clip, time_s, row, 2.88, np.inf)
+        others = set(np.flatnonzero(clip != clip[row]).tolist())
+        assert set(pairs.hard_negative.tolist()) == (hard or others)
+
+
+def test_where_there_is_no_hard_negative_all_anchors_of_other_clips_are_drawn_alike():
+    clip, time_s = frames(40, 50, 60)  # at most 2.4 s
+    drawn = ClipWindows(clip, time_s).draw(np.full(50_000, 60), generator()).hard_negative
+    shares = np.bincount(drawn, minlength=150) / len(drawn)
+    assert (shares[40:90] == 0).all()
+    np.testing.assert_allclose(np.delete(shares, np.arange(40, 90)), 1 / 100, atol=0.002)
+
+
+def test_at_the_authors_frame_rate_the_offsets_have_their_weights():
+    """Frames 0.24 s apart: two to six frames away with chances 5, 4, 3, 2, 1 of 15, either way alike."""
+    clip, time_s = frames(41, fps=25 / 6)
+    windows = ClipWindows(clip, time_s)
+    offsets = windows.draw(np.full(60_000, 20), generator()).positive - 20
+    assert set(np.abs(offsets).tolist()) == {2, 3, 4, 5, 6}
+    shares = np.bincount(np.abs(offsets), minlength=7)[2:] / len(offsets)
+    np.testing.assert_allclose(shares, np.array([5, 4, 3, 2, 1]) / 15, atol=0.008)
+    assert (offsets > 0).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_at_a_clips_beginning_all_positives_follow_with_the_same_weights():
+    clip, time_s = frames(41, fps=25 / 6)
+    offsets = ClipWindows(clip, time_s).draw(np.zeros(60_000, np.int64), generator()).positive
+    np.testing.assert_allclose(np.bincount(offsets)[2:] / len(offsets), np.array([5, 4, 3, 2, 1]) / 15, atol=0.008)
+
+
+def test_a_sub_window_without_frames_leaves_its_chance_to_the_others():
+    """Frames at 0, 0.5 and 1.4 s: the first and the last sub-window of the first frame, 5 to 1."""
+    windows = ClipWindows(np.zeros(3, np.int64), np.array([0.0, 0.5, 1.4]))
+    positive = windows.draw(np.zeros(60_000, np.int64), generator()).positive
+    assert (positive == 1).mean() == pytest.approx(5 / 6, abs=0.008)
+    assert (positive == 2).mean() == pytest.approx(1 / 6, abs=0.008)
+
+
+def test_frames_of_a_sub_window_are_drawn_evenly():
+    """At 25 frames a second each sub-window holds five: 12 to 16 frames away, and so on to 36."""
+    clip, time_s = frames(37)
+    positive = ClipWindows(clip, time_s).draw(np.zeros(75_000, np.int64), generator()).positive
+    shares = np.bincount(positive)[12:] / len(positive)
+    np.testing.assert_allclose(shares, np.repeat([5, 4, 3, 2, 1], 5) / 75, atol=0.004)
+
+
+def test_hard_negatives_are_drawn_evenly_from_both_sides():
+    clip, time_s = frames(200, fps=10.0)
+    hard = ClipWindows(clip, time_s).draw(np.full(20_000, 50), generator()).hard_negative
+    assert (hard < 50).mean() == pytest.approx(22 / (22 + 121), abs=0.02)  # frames 0 to 21, and 79 to 199
+
+
+def test_what_cannot_be_paired_is_left_out_and_counted():
+    clip = np.array([0] * 200 + [1] * 50 + [2] + [3] * 3 + [-1] * 7 + [4] * 2)
+    time_s = np.concatenate([frames(200, 50)[1], [0.0], [0, 0.04, 3.0], np.zeros(7), [np.nan, 1.0]])
+    windows = ClipWindows(clip, time_s)
+    counts = windows.counts
+    assert counts.faces == len(clip)
+    assert counts.untimed == 8
+    assert counts.lonely == 1 + 3 + 1
+    assert counts.clips == 2
+    assert counts.short_clips == 1  # 2 s
+    assert counts.without_hard_negative == 50
+    np.testing.assert_array_equal(windows.anchors, np.arange(250))
+
+
+def test_hard_negatives_have_positives_themselves():
+    """A frame 10 s away from all others is no hard negative, for it would be an anchor without a positive."""
+    time_s = np.append(np.arange(30) / 25, 11.0)
+    windows = ClipWindows(np.zeros(31, np.int64), time_s)
+    assert windows.counts.lonely == 1
+    assert not windows.has_hard_negative.any()
+
+
+def test_anchors_come_clip_by_clip_in_time_not_in_the_order_of_names():
+    """Frames 1, 10, 11, 2, ... as a folder lists them."""
+    time_s = np.array(sorted(range(1, 31), key=str)) / 2
+    windows = ClipWindows(np.zeros(30, np.int64), time_s)
+    assert (np.diff(time_s[windows.anchors]) > 0).all()
+
+
+def test_pairs_are_anew_at_each_draw_and_the_same_for_the_same_seed():
+    windows = ClipWindows(*frames(200))
+    source = generator(3)
+    first, second = (windows.draw(windows.anchors, source) for _ in range(2))
+    again = windows.draw(windows.anchors, generator(3))
+    assert (first.positive != second.positive).mean() > 0.5
+    assert (first.hard_negative != second.hard_negative).mean() > 0.5
+    np.testing.assert_array_equal(first.positive, again.positive)
+    np.testing.assert_array_equal(first.hard_positive, again.hard_positive)
+
+
+def test_windows_may_be_others():
+    windows = ClipWindows(*frames(100), windows=Windows(nearest=0.04, farthest=0.04 * 2, weights=(1,), hard=0.12))
+    pairs = windows.draw(np.full(400, 50), generator())
+    assert set(pairs.positive.tolist()) == {48, 49, 51, 52}
+    assert np.abs(pairs.hard_negative - 50).min() == 3
+
+
+def test_no_faces_at_all():
+    windows = ClipWindows(np.empty(0, np.int64), np.empty(0))
+    assert len(windows.anchors) == windows.counts.clips == windows.counts.short_clips == 0
+    assert len(windows.draw(windows.anchors, generator()).positive) == 0
+
+
+def test_rows_without_a_positive_are_refused():
+    windows = ClipWindows(np.array([0, 0, 1]), np.array([0.0, 1.0, 0.0]))
+    with pytest.raises(ValueError, match="row 2 has no positive"):
+        windows.draw(np.array([0, 2]), generator())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"nearest": 0.0}, "nearest"),
+        ({"hard": 1.0}, "must rise, unlike 0.48, 1.44, 1 seconds"),
+        ({"hard": float("inf")}, "finite"),
+        ({"weights": ()}, "weights"),
+        ({"weights": (1, -2.0)}, r"weights\.1"),
+    ],
+)
+def test_windows_that_make_no_sense_are_refused(settings, said):
+    with pytest.raises(ValidationError, match=said):
+        Windows(**settings)
+
+
+def test_clips_are_numbered_as_they_occur_over_all_chunks():
+    names = pa.chunked_array([["b", None, "b"], ["a", "b"], []], pa.string())
+    np.testing.assert_array_equal(clip_numbers(names), [0, -1, 0, 1, 0])
+
+
+def test_clips_do_not_reach_into_the_next_however_many_they_are():
+    clip, time_s = frames(*[125] * 800)
+    windows = ClipWindows(clip, time_s)
+    assert windows.counts.without_hard_negative == 800 * 19  # of 125 frames, those from 53 to 71
+    assert len(windows.draw(windows.anchors, generator()).positive) == 100_000
+
+
+def test_mates_are_all_other_faces_of_the_clip_alike():
+    clip = np.array([5, -1, 2, 5, 5, 2, 7, 5])
+    mates = ClipMates(clip)
+    assert mates.members.tolist() == [2, 5, 0, 3, 4, 7]
+    drawn = np.bincount(mates.draw(np.full(30_000, 3), generator()), minlength=8)
+    np.testing.assert_allclose(drawn / 30_000, [1 / 3, 0, 0, 0, 1 / 3, 0, 0, 1 / 3], atol=0.01)
+    assert mates.draw(np.array([2, 5]), generator()).tolist() == [5, 2]
+    with pytest.raises(ValueError, match="row 6 is alone"):
+        mates.draw(np.array([0, 6]), generator())

@@ -1,0 +1,72 @@
+import threading
+
+import pytest
+import torch
+
+from ferkit.faces.parallel import side_by_side
+
+
+def threads_seen(item):
+    return item, threading.get_ident(), torch.get_num_threads()
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_keep_the_order_of_the_items():
+    assert side_by_side(lambda item: item**2, range(50), workers=4) == [item**2 for item in range(50)]
+
+
+def test_workers_run_at_the_same_time_on_one_thread_each(three_threads):
+    both_here = threading.Barrier(2, timeout=20)
+
+    def meet(item):
+        both_here.wait()  # breaks when one worker has to wait for the other to end
+        return threads_seen(item)
+
+    seen = side_by_side(meet, [0, 1], workers=2)
+    assert threading.get_ident() not in {thread for _, thread, _ in seen}
+    assert {threads for *_, threads in seen} == {1}
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(("items", "workers"), [([7], 4), ([7, 8], 1)])
+def test_alone_the_caller_works_with_all_its_threads(three_threads, items, workers):
+    assert side_by_side(threads_seen, items, workers) == [(item, threading.get_ident(), 3) for item in items]
+
+
+def test_no_items_give_no_results():
+    assert side_by_side(threads_seen, [], workers=2) == []
+
+
+def test_a_failure_reaches_the_caller_and_the_threads_come_back(three_threads):
+    def fail(item):
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match="5"):
+        side_by_side(fail, [5, 5], workers=2)
+    assert torch.get_num_threads() == 3
+
+
+def test_callers_in_several_threads_leave_the_setting_as_it_was(three_threads):
+    seen = []
+    callers = [
+        threading.Thread(target=lambda: seen.extend(side_by_side(threads_seen, range(4), workers=2))) for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert {threads for *_, threads in seen} == {1}
+    assert len(seen) == 16
+    assert torch.get_num_threads() == 3
+    started_later = []
+    later = threading.Thread(target=lambda: started_later.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert started_later == [3]

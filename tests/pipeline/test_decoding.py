@@ -1,0 +1,147 @@
+from io import BytesIO
+from threading import Lock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ferkit.data.sources import Picture
+from ferkit.errors import UnreadableImageError
+from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo
+
+
+def picture_of(pixels, format="PNG", name="x"):
+    buffer = BytesIO()
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(buffer, format)
+    return Picture(name, fetch=buffer.getvalue)
+
+
+def test_a_crop_of_the_right_size_is_taken_as_it_is():
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    crop, scale = read_crop(picture_of(pixels))
+    np.testing.assert_array_equal(crop, pixels)
+    assert scale == 1
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_of_an_oblong_the_central_square_is_taken(wide):
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 228, 3), np.uint8)
+    middle = pixels[:, 50:178]  # (228 - 128) / 2 on either side
+    if not wide:
+        pixels, middle = pixels.swapaxes(0, 1), middle.swapaxes(0, 1)
+    np.testing.assert_array_equal(read_crop(picture_of(pixels))[0], middle)
+
+
+def test_shrinking_averages_instead_of_picking_pixels():
+    checker = np.indices((512, 512)).sum(0) % 2 * 255
+    crop, _ = read_crop(picture_of(np.repeat(checker[..., None], 3, axis=2)))
+    assert crop.shape == (128, 128, 3)
+    assert abs(crop.astype(float) - 127.5).max() < 3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (15, 400)])
+def test_too_few_pixels_are_no_face_crop(shape):
+    with pytest.raises(UnreadableImageError, match=f"{shape[1]}×{shape[0]} pixels"):
+        read_crop(picture_of(np.zeros((*shape, 3))))
+
+
+def test_a_large_photo_is_decoded_smaller_and_says_by_how_much():
+    image, scale = read_photo(picture_of(np.zeros((2000, 6600, 3)), "JPEG"), min_face=20)
+    assert (image.shape, scale) == ((500, 1650, 3), 4)  # an eighth would be 825 wide, less than 1600
+
+
+@pytest.mark.parametrize(("min_face", "width"), [(0.5, 750), (0.25, 1500), (0.1, 3000), (20, 3000)])
+def test_where_faces_fill_the_photo_fewer_pixels_do(min_face, width):
+    image, scale = read_photo(picture_of(np.zeros((2000, 3000, 3)), "JPEG"), min_face)
+    assert (image.shape[1], scale) == (width, 3000 / width)  # 2 * 128 / .5 = 512 <= 750; / .25 = 1024 <= 1500
+
+
+def test_read_ahead_keeps_order_and_reads_no_further_than_told():
+    lock, started = Lock(), []
+
+    def read(picture):
+        with lock:
+            started.append(picture.source)
+        return np.zeros((1, 1, 3), np.uint8), 1
+
+    pictures = [Picture(str(number)) for number in range(50)]
+    stream = read_ahead(pictures, 10, read, 3)
+    assert next(stream).picture.source == "10"
+    stream.close()
+    assert len(started) <= 4
+    assert [item.picture.source for item in read_ahead(pictures, 10, read, 3)] == [str(n) for n in range(10, 50)]
+
+
+def test_what_cannot_be_read_comes_as_a_problem_in_its_place():
+    good = picture_of(np.zeros((128, 128, 3)), name="good")
+    bad = Picture("bad", fetch=lambda: b"no picture")
+    first, second, third = read_ahead([good, bad, good], 0, read_crop, 2)
+    assert (first.problem, third.problem) == (None, None)
+    assert second.problem
+    assert second.image.size == 0
+
+
+def decoded(height, width):
+    return Decoded(Picture("x"), np.broadcast_to(np.uint8(0), (height, width, 3)))
+
+
+def test_groups_end_at_their_number_and_at_their_pixels():
+    small, huge = decoded(100, 100), decoded(5000, 5000)
+    sizes = [len(group) for group in grouped([small] * 5 + [huge] * 2 + [small] * 4, 3)]
+    assert sizes == [3, 2, 1, 1, 3, 1]
+
+
+@given(st.lists(st.integers(1, 6000), max_size=40), st.integers(1, 8))
+def test_a_resumed_job_meets_the_same_groups(sides, most):
+    items = [decoded(side, side) for side in sides]
+    groups = list(grouped(items, most))
+    done = 0
+    for number, group in enumerate(groups):
+        again = [[id(item) for item in other] for other in grouped(items[done:], most)]
+        assert again == [[id(item) for item in other] for other in groups[number:]]
+        done += len(group)
+    assert done == len(items)
+
+
+def test_a_crop_says_how_large_its_original_was():
+    assert read_crop(picture_of(np.zeros((48, 48, 3))))[1] * 128 == 48
+    assert read_crop(picture_of(np.zeros((2000, 3000, 3)), "JPEG"))[1] * 128 == 2000
+
+
+def counted(start, stop, closed, error=None):
+    try:
+        yield from range(start, stop)
+        if error:
+            raise error
+    finally:
+        closed.append(True)
+
+
+def test_prefetching_keeps_order_and_passes_errors_on():
+    closed = []
+    assert list(prefetched(counted(0, 100, closed), 3)) == list(range(100))
+    items = prefetched(counted(0, 2, closed, ValueError("torn")), 3)
+    assert [next(items), next(items)] == [0, 1]
+    with pytest.raises(ValueError, match="torn"):
+        next(items)
+    assert closed == [True, True]
+
+
+def test_prefetching_stops_when_nobody_takes_any_more():
+    closed, taken = [], []
+
+    def endless():
+        try:
+            for number in range(10**9):
+                taken.append(number)
+                yield number
+        finally:
+            closed.append(True)
+
+    items = prefetched(endless(), 2)
+    next(items)
+    items.close()
+    assert closed == [True]
+    assert len(taken) <= 5

@@ -1,0 +1,13 @@
+import pytest
+
+import ferkit
+from ferkit.pipeline.face_options import FaceOptions
+
+
+def test_a_name_that_no_verb_knows_gets_the_nearest_options(tmp_path):
+    with pytest.raises(TypeError, match=r"unexpected argument 'min_fce'.* nearest are min_face"):
+        ferkit.align(tmp_path, tmp_path / "faces", min_fce=40)
+
+
+def test_settings_are_taken_by_name_and_by_place():
+    assert FaceOptions(True, "rafdb") == FaceOptions(aligned=True, layout="rafdb")

@@ -1,0 +1,148 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
+from ferkit.faces.template import TEMPLATE
+from ferkit.pipeline import face_stream as faces_of
+from ferkit.pipeline import source_stream
+from ferkit.pipeline.face_finder import FILTERED, NO_FACE
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import open_faces, open_pictures, require_faces, source_paths, split_problems
+from ferkit.progress import Silent
+
+
+def stream_of(*paths, progress=None, **options):
+    return open_pictures(paths, FaceOptions(**{"min_face": 60, **options}), "cpu", progress or Silent())
+
+
+def set_stream(*paths, progress=None, **options):
+    return open_faces(paths, FaceOptions(**options), None, progress or Silent())
+
+
+def test_a_portrait_is_found_and_brought_onto_the_template(portraits):
+    from ferkit.faces.detect import FaceDetector
+
+    (batch,) = stream_of(portraits["hopper"], aligned=False).batches()
+    assert len(batch.faces) == 1
+    again = FaceDetector().detect([batch.crops[0]])[0]
+    assert np.abs(again.landmarks[0] - TEMPLATE).max() < 6
+
+
+def test_a_photo_decoded_smaller_tells_its_face_in_its_own_pixels(portraits, tmp_path):
+    small = Image.open(portraits["hopper"])
+    small.resize((small.width * 6, small.height * 6)).save(tmp_path / "large.jpg", quality=90)
+    paths = (portraits["hopper"], tmp_path / "large.jpg")
+    faces = [next(stream_of(path, aligned=False, min_face=0.2).batches()).faces[0] for path in paths]
+    expected = (np.array(faces[0].landmarks) + 0.5) * 6 - 0.5
+    assert np.abs(np.array(faces[1].landmarks) - expected).max() < 6 * 6  # six pixels of the small one
+
+
+def test_crops_are_recognised_and_that_is_said(crop_folder, portraits, listener):
+    about_crops, about_photos, told = listener(), listener(), listener()
+    assert stream_of(crop_folder(3), progress=about_crops).aligned
+    assert not stream_of(portraits["hopper"], progress=about_photos).aligned
+    stream_of(portraits["hopper"], aligned=True, progress=told)
+    assert ["--detect" in text for text in about_crops.said] == [True]
+    assert ["--aligned" in text for text in about_photos.said] == [True]
+    assert told.said == []
+
+
+def test_crops_come_as_they_are_with_nothing_measured(crop_folder, noise_crops):
+    (batch,) = stream_of(crop_folder(3)).batches()
+    np.testing.assert_array_equal(batch.crops, noise_crops(3))
+    assert {(face.face, face.box, face.landmarks, face.score) for face in batch.faces} == {(1, None, None, None)}
+
+
+def test_a_stream_goes_on_from_the_end_of_any_batch(crop_folder, monkeypatch):
+    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
+    stream = stream_of(crop_folder(7))
+    batches = list(stream.batches())
+    assert [batch.pictures for batch in batches] == [2, 2, 2, 1]
+    assert [batch.faces for batch in stream.batches(4)] == [batch.faces for batch in batches[2:]]
+
+
+def test_a_face_set_streams_its_rows(make_face_set, noise_crops, monkeypatch):
+    monkeypatch.setattr(faces_of, "_ROWS_A_BATCH", 2)
+    faces = make_face_set(noise_crops(5))
+    stream = set_stream(faces.path)
+    np.testing.assert_array_equal(np.concatenate([batch.crops for batch in stream.batches(2)]), noise_crops(5)[2:])
+    assert [face for batch in stream.batches() for face in batch.faces] == [faces.face(row) for row in range(5)]
+
+
+def test_a_face_set_is_not_mixed_with_photos(make_face_set, noise_crops, portraits):
+    sources = [portraits["hopper"], make_face_set(noise_crops(2)).path]
+    with pytest.raises(InputError, match="give it alone"):
+        set_stream(*sources)
+
+
+def test_the_fingerprint_tells_other_pictures_and_settings(crop_folder, tmp_path):
+    folder = crop_folder(3)
+    before = stream_of(folder).fingerprint
+    assert stream_of(folder).fingerprint == before
+    others = {stream_of(folder, aligned=False).fingerprint, stream_of(folder, min_face=30).fingerprint}
+    os.utime(folder / "1.png", (1, 1))
+    others.add(stream_of(folder).fingerprint)
+    shutil.copy(folder / "0.png", folder / "9.png")
+    others.add(stream_of(folder).fingerprint)
+    assert len(others - {before}) == 4
+
+
+def test_a_face_set_made_anew_has_another_fingerprint(make_face_set, noise_crops):
+    def fingerprint(faces):
+        return set_stream(faces.path).fingerprint
+
+    assert fingerprint(make_face_set(noise_crops(3))) != fingerprint(make_face_set(noise_crops(4)))
+
+
+def test_missing_sources_are_told_before_any_work(tmp_path):
+    with pytest.raises(MissingPathError):
+        stream_of(tmp_path / "nowhere")
+    with pytest.raises(NoImagesError):
+        stream_of(tmp_path)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_an_absent_device_is_an_input_error(portraits, device):
+    stream = open_pictures([portraits["hopper"]], FaceOptions(aligned=False), device, Silent())
+    with pytest.raises(InputError, match=device):
+        next(stream.batches())
+
+
+def test_only_a_job_without_any_face_fails(tmp_path):
+    require_faces(1, [("a", NO_FACE)], [tmp_path])
+    with pytest.raises(NoFaceError, match="--aligned"):
+        require_faces(0, [("a", "cut short"), ("b", NO_FACE)], [tmp_path])
+    with pytest.raises(NoImagesError, match="a: cut short"):
+        require_faces(0, [("a", "cut short")], [tmp_path])
+
+
+def test_problems_part_by_what_was_wrong():
+    problems = [
+        ("a", NO_FACE),
+        ("b", "cut short"),
+        ("c", f"{NO_FACE} where the source says"),
+        ("d", f"{FILTERED}--x 1"),
+    ]
+    assert split_problems(problems) == (["a", "c"], ["d"], [("b", "cut short")])
+
+
+def test_a_set_may_be_filtered(make_face_set, noise_crops, listener):
+    faces = make_face_set(noise_crops(5), size=lambda row: [10, 50, None, 90, 40][row])
+    told = listener()
+    stream = set_stream(faces.path, min_size=40, progress=told)
+    assert [face.source for batch in stream.batches() for face in batch.faces] == [
+        f"/photos/{n}.jpg" for n in (1, 3, 4)
+    ]
+    np.testing.assert_array_equal(next(stream.batches()).crops, noise_crops(5)[[1, 3, 4]])
+    assert told.said == ["3 of 5 faces pass --min-size 40"]
+    assert stream.fingerprint != set_stream(faces.path).fingerprint
+    with pytest.raises(InputError, match=r"none of the 5 faces.*--min-size 100"):
+        set_stream(faces.path, min_size=100)
+
+
+def test_a_lone_path_need_not_be_a_list(tmp_path):
+    assert source_paths(str(tmp_path)) == source_paths(tmp_path) == source_paths([tmp_path]) == [tmp_path]

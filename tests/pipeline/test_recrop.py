@@ -1,0 +1,82 @@
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.face_set import FaceSet
+from ferkit.data.faces import crop_sha256
+from ferkit.errors import InputError
+from ferkit.pipeline.recrop import crop_from_source, row_crops
+from ferkit.workflows.align import align
+from ferkit.workflows.embed import embed
+
+
+def embedded(source, tmp_path, run_folder, **settings):
+    embed(source, tmp_path / "emb.npy", encoder=run_folder, device="cpu", **settings)
+    return EmbeddingSet.open(tmp_path / "emb.npy")
+
+
+def hashes(crops):
+    return [None if crop is None else crop_sha256(crop) for crop in crops]
+
+
+def test_faces_are_cut_from_their_photos_again(portraits, tmp_path, run_folder):
+    made = embedded([portraits["both"], portraits["hopper"]], tmp_path, run_folder, min_face=60)
+    assert hashes(row_crops(made, [2, 0, 1])) == [made.face(row).sha256 for row in (2, 0, 1)]
+
+
+def test_crops_of_a_folder_are_read_again(crop_folder, noise_crops, tmp_path, run_folder):
+    made = embedded(crop_folder(4), tmp_path, run_folder)
+    np.testing.assert_array_equal(row_crops(made, [3, 1]), noise_crops(4)[[3, 1]])
+
+
+def test_rows_of_a_parquet_file_are_found_by_number(crop_folder, noise_crops, tmp_path, run_folder):
+    images = [{"bytes": path.read_bytes()} for path in sorted(crop_folder(3).iterdir())]
+    pq.write_table(pa.table({"image": images}), tmp_path / "x.parquet")
+    made = embedded(tmp_path / "x.parquet", tmp_path, run_folder)
+    np.testing.assert_array_equal(row_crops(made, [2, 0]), noise_crops(3)[[2, 0]])
+    pq.write_table(pa.table({"image": images[:2]}), tmp_path / "x.parquet")
+    assert [crop is None for crop in row_crops(made, [2, 0])] == [True, False]
+
+
+def test_a_face_set_gives_its_crops_even_when_the_photos_are_gone(make_face_set, noise_crops, tmp_path, run_folder):
+    crops = noise_crops(3)
+    made = embedded(make_face_set(crops).path, tmp_path, run_folder)
+    np.testing.assert_array_equal(row_crops(made, [1, 1, 2]), crops[[1, 1, 2]])
+
+
+def test_a_face_set_made_anew_is_not_taken_for_the_old_one(crop_folder, noise_crops, tmp_path, run_folder):
+    folder = crop_folder(3)
+    align(folder, tmp_path / "faces")
+    made = embedded(tmp_path / "faces", tmp_path, run_folder)
+    (folder / "0.png").unlink()
+    align(folder, tmp_path / "faces", overwrite=True)  # every row moves up by one
+    assert len(FaceSet.open(tmp_path / "faces")) == 2
+    np.testing.assert_array_equal(row_crops(made, [1, 2]), noise_crops(3)[1:])
+    assert row_crops(made, [0]) == [None]
+
+
+def test_a_damaged_face_set_falls_back_on_the_photos(crop_folder, noise_crops, tmp_path, run_folder):
+    align(crop_folder(2), tmp_path / "faces")
+    made = embedded(tmp_path / "faces", tmp_path, run_folder)
+    (tmp_path / "faces" / "meta.json").unlink()
+    np.testing.assert_array_equal(row_crops(made, [0, 1]), noise_crops(2))
+    shutil.rmtree(tmp_path / "crops")
+    assert row_crops(made, [0, 1]) == [None, None]
+
+
+def test_a_missing_photo_is_an_input_error(crop_folder, tmp_path, run_folder):
+    made = embedded(crop_folder(2), tmp_path, run_folder)
+    shutil.rmtree(tmp_path / "crops")
+    with pytest.raises(InputError, match=r"0\.png"):
+        crop_from_source(made.face(0))
+
+
+def test_a_number_sign_in_a_file_name_is_no_row(crop_folder, noise_crops, tmp_path, run_folder):
+    folder = crop_folder(1)
+    (folder / "0.png").rename(folder / "take#1")
+    made = embedded([folder / "take#1"], tmp_path, run_folder)
+    np.testing.assert_array_equal(row_crops(made, [0]), noise_crops(1))

@@ -1,0 +1,172 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ferkit.data.clip_windows import Windows
+from ferkit.data.face_set import FaceSet, FaceSetWriter
+from ferkit.data.faces import Face
+from ferkit.errors import TrainingError
+from ferkit.faces.template import TEMPLATE
+from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
+
+CHANCE = np.random.default_rng(0)
+
+
+def face_set(tmp_path, landmarks, labels, moments=None):
+    """Faces that show their row's number; ``moments`` are their clips and times."""
+    unknown = dict.fromkeys(("identity", "box", "score"))
+    moments = moments or [(None, None)] * len(labels)
+    rows = [
+        Face(f"/{row}.jpg", 1, sha256=f"{row:064x}", label=label, landmarks=points, clip=clip, time_s=time, **unknown)
+        for row, (points, label, (clip, time)) in enumerate(zip(landmarks, labels, moments, strict=True))
+    ]
+    crops = np.stack([np.full((128, 128, 3), row, np.uint8) for row in range(len(rows))])
+    with FaceSetWriter(tmp_path / "faces", "ferkit-128", 128, fingerprint="test") as writer:
+        writer.append(crops, rows, pictures_done=len(rows))
+    return FaceSet.open(tmp_path / "faces")
+
+
+def test_batch_holds_crops_and_what_is_needed(tmp_path):
+    faces = face_set(tmp_path, [None] * 3, ["b", None, "a"])
+    assert set(TrainingFaces(faces).batch(np.array([0]), CHANCE)) == {"crops"}
+    batch = TrainingFaces(faces, {"label", "landmarks"}, ["a", "b"]).batch(np.array([2, 0, 1]), CHANCE)
+    assert batch["crops"][:, 0, 0, 0].tolist() == [2, 0, 1]
+    assert batch["label"].tolist() == [0, 1, -1]
+    assert batch["label"].dtype == np.int64
+    np.testing.assert_array_equal(batch["landmarks"], np.stack([TEMPLATE] * 3))
+
+
+def test_label_that_is_no_class_is_unknown(tmp_path):
+    faces = face_set(tmp_path, [None] * 2, ["c", "a"])
+    assert TrainingFaces(faces, {"label"}, ["a", "b"]).batch(np.arange(2), CHANCE)["label"].tolist() == [-1, 0]
+
+
+def test_a_method_weighs_the_labels_that_it_asks_for(tmp_path):
+    faces = face_set(tmp_path, [None] * 3, ["b", None, "a"])
+    labelled, unlabelled = TrainingFaces(faces, {"label"}, ["a", "b"]), TrainingFaces(faces)
+    for reading in (labelled, unlabelled):
+        assert reading.weights is None
+        reading.weigh(lambda label: label + 2.0)
+    assert labelled.weights.tolist() == [3, 1, 2]
+    assert unlabelled.weights is None
+
+
+def test_landmarks_of_the_photo_are_brought_into_the_crop(tmp_path):
+    turned = TEMPLATE[:, ::-1] * [1, -1]  # a quarter turn, which the crop undoes, as it does scale and place
+    moved = TEMPLATE.astype(np.float64)
+    moved[2] += [0, 6]  # a longer nose stays longer
+    photos = [3 * turned + [500, 900], 2 * moved + 10, None]
+    faces = face_set(tmp_path, [points if points is None else tuple(points.ravel()) for points in photos], [None] * 3)
+    found = TrainingFaces(faces, {"landmarks"}).batch(np.arange(3), CHANCE)["landmarks"]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0], TEMPLATE, atol=1e-3)
+    np.testing.assert_array_equal(found[2], TEMPLATE)
+    assert found[1, 2, 1] - found[1, 0, 1] > TEMPLATE[2, 1] - TEMPLATE[0, 1] + 4
+    np.testing.assert_allclose(found[1].mean(0), TEMPLATE.mean(0), atol=1e-3)
+
+
+MOMENTS = [
+    *(("b", 0.5 * n) for n in range(10)),
+    *(("a", 0.5 * n) for n in range(4)),
+    *[("a", 9.0), (None, None), ("c", 0)],
+]
+HARD = {"positive", "hard_negative", "hard_positive", "clip", "hard_negative_clip", "hard_positive_landmarks", "label"}
+
+
+def clips(tmp_path, moments=MOMENTS):
+    return face_set(tmp_path, [None] * len(moments), ["x"] * len(moments), moments)
+
+
+def shown(crops):
+    return crops[:, 0, 0, 0].astype(int)
+
+
+def test_pairs_of_clips_come_with_the_faces(tmp_path, listener):
+    progress = listener()
+    faces = usable_faces(clips(tmp_path), HARD, Windows(), progress)
+    assert progress.said == [
+        "14 of 17 faces are anchors, in 2 clips with frames 0.48 to 1.44 s apart; "
+        "8 of them have hard negatives (clips too short for 2.88 s: 1)"
+    ]
+    reading = TrainingFaces(faces, HARD, ["x"])
+    assert len(reading) == 14
+    batch = reading.batch(np.array([13, 0, 5, 9]), np.random.default_rng(0))
+    assert batch.keys() == {"crops", *HARD}
+    rows = {name: shown(batch[name]) for name in ("crops", "positive", "hard_negative", "hard_positive")}
+    assert rows["crops"].tolist() == [13, 0, 5, 9]
+    clip, time_s = np.array([moment[0] for moment in MOMENTS]), np.array([moment[1] for moment in MOMENTS], float)
+    for anchor, positive in (("crops", "positive"), ("hard_negative", "hard_positive")):
+        assert (clip[rows[anchor]] == clip[rows[positive]]).all()
+        assert set(np.abs(time_s[rows[anchor]] - time_s[rows[positive]])) <= {0.5, 1.0}
+    far = np.abs(time_s[rows["crops"]] - time_s[rows["hard_negative"]])[[1, 3]]
+    assert (far >= 2.88).all()
+    # Faces 13 and 5 are too near to all of their clips, and are given a face of the other one.
+    assert (clip[rows["hard_negative"]] == ["b", "b", "a", "b"]).all()
+    assert batch["clip"].tolist() == [1, 0, 0, 0]
+    assert batch["hard_negative_clip"].tolist() == [0, 0, 1, 0]
+    assert batch["hard_positive_landmarks"].shape == (4, 5, 2)
+
+
+def test_pairs_follow_from_the_generator(tmp_path):
+    reading = TrainingFaces(clips(tmp_path, MOMENTS[:14]), {"positive", "hard_negative"})
+    first, again, other = (
+        reading.batch(np.arange(14), np.random.default_rng(seed))["hard_negative"] for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (shown(first) != shown(other)).any()
+
+
+def test_partners_are_other_faces_of_the_clip(tmp_path, listener):
+    progress = listener()
+    faces = usable_faces(clips(tmp_path), {"partner"}, Windows(), progress)
+    assert progress.said == ["15 of 17 faces have another of their clip; the others are left out"]
+    batch = TrainingFaces(faces, {"partner"}).batch(np.arange(15), np.random.default_rng(0))
+    assert batch.keys() == {"crops", "partner"}
+    assert ((shown(batch["crops"]) < 10) == (shown(batch["partner"]) < 10)).all()
+    assert (shown(batch["crops"]) != shown(batch["partner"])).all()
+
+
+def test_methods_without_pairs_keep_all_faces(tmp_path, listener):
+    faces, progress = clips(tmp_path), listener()
+    assert usable_faces(faces, {"landmarks"}, Windows(), progress) is faces
+    assert not progress.said
+
+
+@pytest.mark.parametrize(
+    ("needs", "moments", "says"),
+    [
+        ({"positive"}, [(None, None)] * 3, "none of the 3 faces has a clip and a time.*give the faces of videos"),
+        ({"positive"}, [("a", None)] * 3, "none of the 3 faces has a clip and a time"),
+        ({"partner"}, [("a", 0), ("b", 0)], "none of the 2 faces has another face of its clip"),
+        ({"positive"}, MOMENTS[:10], "1 of the clips of 10 faces have frames that are 0.48 to 1.44 s apart"),
+        ({"hard_negative"}, MOMENTS[4:14], "no clip has frames 2.88 s apart.*leave the part hard-neg out"),
+    ],
+)
+def test_faces_without_the_pairs_that_a_method_needs(tmp_path, listener, needs, moments, says):
+    with pytest.raises(TrainingError, match=says):
+        usable_faces(clips(tmp_path, moments), needs, Windows(), listener())
+
+
+def test_votes_are_the_columns_shares_in_the_methods_order(tmp_path):
+    faces = face_set(tmp_path, [None] * 3, ["b", "a", None])
+    column = pa.field("votes", pa.list_(pa.float32()), metadata={"classes": '["a", "c", "b"]'})
+    table = faces.table.append_column(column, pa.array([[0.25, 0.5, 0.125], None, None], column.type))
+    pq.write_table(table, tmp_path / "faces" / "faces.parquet")
+    votes = TrainingFaces(FaceSet.open(tmp_path / "faces"), {"votes"}, ["b", "a", "d"]).batch(np.arange(3), CHANCE)
+    # Without votes the label has them all, and without either nothing has any.
+    assert votes["votes"].tolist() == [[0.125, 0.25, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_votes_without_the_column_are_the_labels(tmp_path):
+    faces = face_set(tmp_path, [None] * 2, ["b", None])
+    assert TrainingFaces(faces, {"votes"}, ["a", "b"]).batch(np.arange(2), CHANCE)["votes"].tolist() == [[0, 1], [0, 0]]
+
+
+def test_people_are_numbered_by_identity_and_clip(tmp_path):
+    faces = face_set(tmp_path, [None] * 4, [None] * 4, [("x", 0.0), (None, None), ("x", 1.0), (None, None)])
+    batch = TrainingFaces(faces, {"person", "row"}).batch(np.array([0, 2, 1, 3]), CHANCE)
+    assert batch["row"].tolist() == [0, 2, 1, 3]
+    first, second, third, fourth = batch["person"].tolist()
+    assert first == second
+    assert len({first, third, fourth}) == 3

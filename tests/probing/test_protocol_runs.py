@@ -1,0 +1,173 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from ferkit.errors import InputError
+from ferkit.evaluation.intervals import paired_interval
+from ferkit.evaluation.retrieval import retrieval_score
+from ferkit.evaluation.sgd import SgdSchedule
+from ferkit.evaluation.triplets import triplet_score
+from ferkit.probing.folds import ProbeRows, dealt_split, given_split
+from ferkit.probing.protocol_runs import (
+    Fitted,
+    affect_section,
+    classifier_section,
+    comparison_section,
+    few_label_section,
+    knn_section,
+    leakage_figures,
+    leakage_section,
+    linear_section,
+    retrieval_section,
+    triplet_section,
+)
+
+PURE = {"expression": {"expression": 1, "noise": 0.05}, "noise": {"noise": 1}}
+
+
+def rows_of(vectors, labels, who, affect=None):
+    nothing = np.full((len(labels), 2), np.nan)
+    return ProbeRows(vectors, vectors, labels, who, who, [None] * len(who), nothing if affect is None else affect)
+
+
+@pytest.fixture
+def planted_rows(planted):
+    return lambda plan="expression", **more: rows_of(*planted(**PURE.get(plan, {}), **more))
+
+
+def folds_of(rows, folds=3, seeds=(0,)):
+    return dealt_split(np.arange(len(rows)), rows.true_labels, rows.people, seeds, folds)
+
+
+def value_of(section, name):
+    return next(figure.value for figure in section.figures if figure.name == name)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        linear_section,
+        lambda *parts: linear_section(*parts, SgdSchedule(lr=0.1, epochs=3)),
+        lambda *parts: knn_section(*parts, 5),
+    ],
+)
+def test_planted_expressions_are_told_and_noise_is_not(planted_rows, section):
+    pure, noise = planted_rows(), planted_rows("noise")
+    assert value_of(section(pure, pure, folds_of(pure)), "accuracy") == 1
+    assert 0.1 < value_of(section(noise, noise, folds_of(noise)), "accuracy") < 0.6
+
+
+def test_figures_are_scikit_learns_with_two_seeds_pooled():
+    random = np.random.default_rng(0)
+    labels = random.choice(["a", "b", "c"], 40, p=[0.6, 0.3, 0.1]).tolist()
+    answers = [random.choice(["a", "b", "c"], 40) for _ in range(2)]
+    rows = rows_of(np.zeros((40, 1)), labels, [str(number // 2) for number in range(40)])
+    split = given_split(np.arange(40), np.arange(40), (0, 1))
+    section = classifier_section("x", rows, rows, split, lambda trial, seed: Fitted(answers[seed].astype(object)))
+    true, predicted = labels * 2, np.concatenate(answers)
+    accuracy, balanced, f1 = section.figures
+    assert accuracy.value == pytest.approx(np.mean(predicted == true))
+    assert balanced.value == pytest.approx(balanced_accuracy_score(true, predicted))
+    assert f1.value == pytest.approx(f1_score(true, predicted, average="macro"))
+    assert accuracy.by_seed == pytest.approx([np.mean(one == labels) for one in answers])
+    assert accuracy.chance == pytest.approx(max(labels.count(name) for name in "abc") / 40)
+    assert (accuracy.groups, section.result.count) == (20, 80)
+    assert accuracy.interval[0] < accuracy.value < accuracy.interval[1]
+
+
+def test_faceless_faces_are_wrong_and_lower_the_coverage(planted_rows):
+    rows = planted_rows()
+    rows.features[:9] = np.nan
+    for section in (linear_section, knn_section):
+        found = section(rows, rows, folds_of(rows))
+        assert value_of(found, "accuracy") == pytest.approx(1 - 9 / len(rows))
+        assert found.result.coverage == pytest.approx(1 - 9 / len(rows))
+
+
+def test_the_same_encoder_twice_differs_by_nothing_and_another_by_its_mistakes(planted_rows):
+    pure, noise = planted_rows(), planted_rows("noise")
+    one, two, other = (linear_section(rows, rows, folds_of(rows)).figures[0] for rows in (pure, pure, noise))
+    same = paired_interval(one.statistic, two.statistic, one.people)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    apart = paired_interval(one.statistic, other.statistic, one.people)
+    assert apart.value == pytest.approx(1 - other.value)
+    assert apart.low > 0
+
+
+def test_a_few_labels(planted_rows):
+    rows = planted_rows(people=20)
+    section = few_label_section(rows, rows, folds_of(rows), shares=[0.1, 1.0], draws=2)
+    assert [figure.name for figure in section.figures] == ["10%", "100%"]
+    for figure, point in zip(section.figures, section.points, strict=True):
+        assert figure.value == pytest.approx(point.accuracy)
+        assert figure.by_seed == tuple(result.accuracy for result in point.results)
+
+
+def test_planted_affect_is_read(planted):
+    vectors, labels, who = planted(20, noise=1)
+    affect = np.tanh(vectors[:, :2] + vectors[:, 2:4])
+    rows = rows_of(vectors, labels, who, affect)
+    section = affect_section(rows, rows, folds_of(rows))
+    assert [figure.name for figure in section.figures] == ["valence.ccc", "valence.rmse", "arousal.ccc", "arousal.rmse"]
+    assert value_of(section, "valence.ccc") > 0.7
+    expected = np.sqrt(np.mean((section.predicted[:, 1] - affect[:, 1]) ** 2))
+    assert value_of(section, "arousal.rmse") == pytest.approx(expected)
+
+
+def test_retrieval_is_that_of_the_score(planted_rows):
+    rows = planted_rows("noise", people=8)
+    score = retrieval_score(rows.vectors, rows.true_labels, rows.people, k=3)
+    section = retrieval_section(rows, k=3)
+    assert value_of(section, "precision") == pytest.approx(score.precision)
+    assert value_of(section, "mean_average_precision") == pytest.approx(score.mean_average_precision)
+    assert section.figures[0].chance == pytest.approx(1 / 3)
+
+
+def test_triplets_are_those_of_the_score(planted_rows):
+    rows = planted_rows("noise", people=8)
+    score, section = triplet_score(rows.vectors, rows.labels, rows.people), triplet_section(rows)
+    for figure, value, ends in zip(
+        section.figures, (score.accuracy, score.by_person), (score.interval, score.by_person_interval), strict=True
+    ):
+        assert figure.value == value
+        assert figure.interval == ends
+        assert figure.statistic(np.arange(len(figure.people))) == pytest.approx(value)
+    some = triplet_section(rows, pair=("anger", "neutral"))
+    assert some.triplets < section.triplets
+    with pytest.raises(InputError, match="both 'anger' and 'fear'"):
+        triplet_section(rows, pair=("anger", "fear"))
+
+
+def test_the_odd_one_of_three():
+    vectors = np.array([[1, 0], [1, 0.1], [0, 1]], float)
+    triplets = np.array([[0, 1, 2]] * 4)
+    section = comparison_section(vectors, triplets, np.array([2, 2, 2, 0]), ["one", "one", "two", "two"])
+    values = {figure.name: (figure.value, figure.groups) for figure in section.figures}
+    assert values == {"fec.accuracy": (0.75, 4), "fec.one": (1, 2), "fec.two": (0.5, 2)}
+
+
+def test_leakage_beside_its_baselines(planted):
+    pure = rows_of(*planted(10, expression=1, noise=0.01))
+    known = rows_of(*planted(10, identity=1, noise=0.01))
+    below, _ = leakage_figures(pure, {"identity": pure.people})
+    section = leakage_section(known, {"identity": known.people}, {"pixels": below})
+    figures = {figure.name: figure for figure in section.figures}
+    below = {figure.name: figure.value for figure in section.baselines["pixels"]}
+    assert figures["identity.nearest"].value == figures["identity.linear"].value == 1
+    assert figures["expression_over_identity"].value == 0
+    assert below["expression_over_identity"] == 1
+    assert below["identity.nearest"] < 0.5
+    for figure in section.figures:
+        assert figure.statistic(np.arange(len(figure.people))) == pytest.approx(figure.value)
+
+
+def test_a_column_that_cannot_be_asked_is_left_out_and_alone_is_refused(planted_rows):
+    rows = planted_rows(people=4)
+    one = ["x"] * len(rows)
+    section = leakage_section(rows, {"identity": rows.people, "pose": one}, {})
+    assert set(section.left_out) == {"pose.nearest", "pose.linear"}
+    nameless = replace(rows, labels=[None] * len(rows))
+    with pytest.raises(InputError, match="nothing to tell apart"):
+        leakage_section(nameless, {"pose": one}, {})

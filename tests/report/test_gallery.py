@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from ferkit.report.gallery import Panel, Row, Tile, draw_gallery
+
+GREEN = (0x1A, 0x8A, 0x4C)
+
+
+def tile(value, *, match=False):
+    return Tile(np.full((128, 128, 3), value, np.uint8), "", match=match)
+
+
+def panel(matches):
+    return Panel("", [Row(tile(10), [tile(20 + rank, match=match) for rank, match in enumerate(matches)])])
+
+
+def count(picture, colour):
+    return int((np.asarray(picture) == colour).all(axis=2).sum())
+
+
+def test_every_face_is_shown_at_its_own_size():
+    picture = draw_gallery("", [panel([False, False, False])], "")
+
+    assert [count(picture, (grey,) * 3) for grey in (10, 20, 21, 22)] == [128 * 128] * 4
+
+
+@pytest.mark.parametrize("matches", [[], [1], [0, 2]])
+def test_frames_are_around_the_matches_only(matches):
+    picture = draw_gallery("", [panel([rank in matches for rank in range(3)])], "")
+
+    assert count(picture, GREEN) == len(matches) * (136 * 136 - 128 * 128)
+
+
+def test_faces_stand_in_the_order_given():
+    pixels = np.asarray(draw_gallery("", [panel([False, False, False])], ""))[..., 0]
+    left = [np.argwhere(pixels == grey)[:, 1].min() for grey in (10, 20, 21, 22)]
+
+    assert left == sorted(left)
+
+
+def test_panels_stand_side_by_side():
+    one = draw_gallery("", [panel([False])], "")
+    two = draw_gallery("", [panel([False]), panel([False])], "")
+
+    assert two.height == one.height
+    assert count(two, (10,) * 3) == 2 * 128 * 128

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from ferkit.report.montage import Tile, draw_montage
+
+
+def face(value):
+    return np.full((128, 128, 3), value, np.uint8)
+
+
+def count(picture, colour):
+    return int((np.asarray(picture) == colour).all(axis=2).sum())
+
+
+def test_every_face_is_drawn_at_its_size():
+    hits = [Tile(face((10, 200, 30 + rank)), f"0.{rank}", f"{rank}.jpg") for rank in range(7)]
+    picture = draw_montage(Tile(face((250, 0, 250)), "query", "q.jpg"), hits)
+    assert count(picture, (250, 0, 250)) == 420 * 420
+    for rank in range(7):
+        assert count(picture, (10, 200, 30 + rank)) == 198 * 198  # 200 px with an edge of one
+
+
+def test_ranks_run_left_to_right_and_then_down():
+    hits = [Tile(face((10, 200, 30 + rank)), "1", "x") for rank in range(6)]
+    pixels = np.asarray(draw_montage(Tile(face(0), "query", "q"), hits))
+    places = [np.argwhere((pixels == (10, 200, 30 + rank)).all(axis=2)).min(axis=0) for rank in range(6)]
+    tops, lefts = zip(*places, strict=True)
+    assert len(set(tops[:5])) == 1
+    assert tops[5] > tops[0]
+    assert list(lefts[:5]) == sorted(set(lefts[:5]))
+    assert lefts[5] == lefts[0]
+
+
+def test_the_score_stands_below_its_face():
+    query = Tile(face(0), "query", "q")
+    with_score = np.asarray(draw_montage(query, [Tile(face(9), "0.987", "")])).astype(int)
+    without = np.asarray(draw_montage(query, [Tile(face(9), "", "")])).astype(int)
+    rows, columns = np.nonzero(np.abs(with_score - without).sum(axis=2))
+    tile = np.argwhere((without == 9).all(axis=2))
+    assert tile[:, 0].max() < rows.min() <= rows.max() < tile[:, 0].max() + 62
+    assert tile[:, 1].min() - 2 <= columns.min() <= columns.max() <= tile[:, 1].max()
+
+
+def test_long_names_stay_within_their_tile():
+    def drawn(name):
+        return np.asarray(draw_montage(Tile(face(0), "query", ""), [Tile(face(9), "", name)] * 2)).astype(int)
+
+    changed = np.nonzero(np.abs(drawn("a_very_long_name_" * 9 + ".jpg") - drawn("")).sum(axis=2))[1]
+    gap = slice(40 + 420 + 80 + 200, 40 + 420 + 80 + 220)
+    assert changed.size
+    assert not set(changed) & set(range(gap.start + 1, gap.stop - 1))
+
+
+@pytest.mark.parametrize("hits", [[], [Tile(None, "0.5", "gone.jpg")]])
+def test_nothing_found_and_pictures_gone_are_drawn_too(hits):
+    picture = draw_montage(Tile(face((250, 0, 250)), "query", "q.jpg"), hits, "footer")
+    assert count(picture, (250, 0, 250)) == 420 * 420

@@ -1,0 +1,434 @@
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.face_set import FaceSet, FaceSetWriter
+from ferkit.data.faces import Face, crop_sha256
+from ferkit.errors import FerkitError, InputError, OutputError, SetError
+from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
+from ferkit.workflows.faces_split import split_faces
+
+SIZE = 8
+LABELS = ["joy", "joy", "fear", None]
+
+
+def pixels(value):
+    return np.full((SIZE, SIZE, 3), value, np.uint8)
+
+
+def a_face(number, **known):
+    """The face of row ``number``; its crop is flat, of the value ``crop`` or else the number."""
+    plain = {"source": f"/p/{number}.jpg", "face": 1, "clip": None, "identity": None, "time_s": None, "label": None}
+    measured = {"box": None, "landmarks": None, "score": None, "sha256": crop_sha256(pixels(known.pop("crop", number)))}
+    return Face(**{**plain, **measured, **known})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_waiting_for_the_disk():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write faces as a set; crops as their sha256 says."""
+    values = {crop_sha256(pixels(value)): value for value in range(256)}
+
+    def make(name, faces, template="ferkit-128"):
+        crops = np.stack([pixels(values[face.sha256]) for face in faces])
+        with FaceSetWriter(tmp_path / name, template, SIZE, fingerprint="x", overwrite=True) as writer:
+            writer.append(crops, faces, pictures_done=len(faces))
+        return tmp_path / name
+
+    return make
+
+
+def sources(path):
+    return [face.rpartition("/")[2].split(".")[0] for face in FaceSet.open(path).column("source").to_pylist()]
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_face_sets_need_no_torch():
+    code = "import sys, ferkit.workflows.faces_split; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# Info
+
+
+@pytest.fixture
+def party(write):
+    """Seven faces: two photos of ana, one of them twice; two clips of one video; a photo and a row of nobody named."""
+    return write(
+        "party",
+        [
+            a_face(0, identity="ana", label="joy", size=40.0, sharpness=0.5, yaw=-30.0, score=0.9),
+            a_face(1, identity="ana", label="joy", size=80.0, sharpness=0.7, yaw=10.0, score=1.0),
+            a_face(2, identity="ana", label="fear", crop=1),
+            a_face(3, source="/v/a.MP4#0", clip="/v/a.MP4#0/1", identity="bob"),
+            a_face(4, source="/v/a.MP4#5", clip="/v/a.MP4#0/1", identity="bob"),
+            a_face(5, source="/v/a.MP4#5", face=2, clip="/v/a.MP4#5/2"),
+            a_face(6, source="/t/x.parquet#5"),
+        ],
+    )
+
+
+def test_info_counts(party):
+    info = faces_info(party)
+    assert (info.path, info.template, info.size, info.faces) == (party, "ferkit-128", SIZE, 7)
+    assert (info.pictures, info.videos, info.clips) == (6, 1, 2)
+    assert (info.identities, info.without_identity) == (2, 2)
+    assert (list(info.labels.items()), info.without_label) == ([("joy", 2), ("fear", 1)], 4)
+    assert info.duplicates == 1
+    assert info.bytes == sum(len(content) for content in contents(party).values())
+    assert info.sheet is None
+
+
+def test_info_tells_quality_of_the_faces_that_have_it(party):
+    # Two values a and b have the quantile q at a + q (b - a).
+    assert faces_info(party).quality == {
+        "size": pytest.approx((42, 50, 60, 70, 78)),
+        "sharpness": pytest.approx((0.51, 0.55, 0.6, 0.65, 0.69)),
+        "yaw": pytest.approx((11, 15, 20, 25, 29)),
+        "score": pytest.approx((0.905, 0.925, 0.95, 0.975, 0.995)),
+    }
+
+
+def test_a_contact_sheet_shows_each_face_once(party, tmp_path):
+    assert faces_info(party, sheet=tmp_path / "a.png", sheet_faces=100).sheet == tmp_path / "a.png"
+    with Image.open(tmp_path / "a.png") as sheet:
+        assert sheet.size == (7 * (SIZE + 4) + 4, SIZE + 8)
+        middles = np.asarray(sheet)[4 + SIZE // 2, 4 + SIZE // 2 :: SIZE + 4, 0]
+    assert sorted(middles.tolist()) == [0, 1, 1, 3, 4, 5, 6]
+    faces_info(party, sheet=tmp_path / "b.png", sheet_faces=3, seed=1)
+    with Image.open(tmp_path / "b.png") as sheet:
+        assert sheet.width == 3 * (SIZE + 4) + 4
+
+
+def test_a_contact_sheet_replaces_no_photo(party, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
+    before = (tmp_path / "photo.jpg").read_bytes()
+    with pytest.raises(OutputError, match=r"photo\.jpg"):
+        faces_info(party, sheet=tmp_path / "photo.jpg")
+    assert (tmp_path / "photo.jpg").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "why"),
+    [
+        (lambda party, out: faces_info(out / "none"), SetError, "is not a face set"),
+        (lambda party, out: faces_info(party, sheet=out / "sheet.txt"), InputError, "try 'sheet.txt.png'"),
+    ],
+)
+def test_no_set_and_no_picture(party, tmp_path, make, error, why):
+    with pytest.raises(error, match=why):
+        make(party, tmp_path)
+
+
+# Merge
+
+
+def test_merged_sets_stand_one_behind_the_other(write, party, tmp_path, listener):
+    other = write("other", [a_face(7), a_face(8, crop=0)])
+    progress = listener()
+    result = merge_faces([party, other], tmp_path / "all", progress=progress)
+    assert (result.faces, result.sets, result.duplicates) == (9, 2, 0)
+    first, second, joined = map(FaceSet.open, (party, other, tmp_path / "all"))
+    assert joined.faces(range(9)) == first.faces(range(7)) + second.faces(range(2))
+    np.testing.assert_array_equal(joined.crops(range(9)), [*first.crops(range(7)), *second.crops(range(2))])
+    assert progress.started == [("merging", 9, 0)]
+    assert progress.steps == 9
+
+
+def test_merging_without_duplicates_keeps_the_first(write, party, tmp_path):
+    other = write("other", [a_face(7), a_face(8, crop=0), a_face(9, crop=7)])
+    result = merge_faces([party, other, other], tmp_path / "all", dedupe=True)
+    assert (result.faces, result.duplicates) == (7, 6)
+    assert sources(tmp_path / "all") == ["0", "1", "a", "a", "a", "x", "7"]
+
+
+def test_sets_of_two_templates_are_not_mixed(write, party, tmp_path):
+    other = write("other", [a_face(7)], template="arcface-112")
+    with pytest.raises(InputError, match=r"party' \(8 px of ferkit-128\) and .*\(8 px of arcface-112\) cannot"):
+        merge_faces([party, other], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize("stop", range(1, 6))
+def test_a_copy_that_was_broken_off_goes_on(write, tmp_path, listener, monkeypatch, stop):
+    monkeypatch.setattr("ferkit.workflows.faces._BATCH", 2)
+    sets = [write("a", [a_face(i) for i in range(3)]), write("b", [a_face(i) for i in range(3, 8)])]
+    merge_faces(sets, tmp_path / "unbroken")
+    with pytest.raises(KeyboardInterrupt):
+        merge_faces(sets, tmp_path / "all", progress=listener(stop_after=stop))
+    progress = listener()
+    merge_faces(sets, tmp_path / "all", progress=progress)
+    (started,) = progress.started
+    assert started[2] >= stop
+    assert contents(tmp_path / "all") == contents(tmp_path / "unbroken")
+
+
+def test_another_selection_does_not_go_on_with_the_first(write, tmp_path, listener, monkeypatch):
+    monkeypatch.setattr("ferkit.workflows.faces._BATCH", 2)
+    faces = write("a", [a_face(i, identity="ab"[i % 2]) for i in range(8)])
+    with pytest.raises(KeyboardInterrupt):
+        filter_faces(faces, tmp_path / "out", identity="a", progress=listener(stop_after=2))
+    filter_faces(faces, tmp_path / "out", identity="b")
+    assert sources(tmp_path / "out") == ["1", "3", "5", "7"]
+
+
+# Filter
+
+
+@pytest.fixture
+def crowd(write):
+    """Row: 0 small, 1 turned, 2 blurred, 3 unsure, 4 cut off, 5 unmeasured, 6 to 9 good, 8 and 9 alike."""
+    good = {"size": 100.0, "yaw": 5.0, "sharpness": 0.7, "score": 0.99, "clipped": 0.0}
+    flaws = [{"size": 20.0}, {"yaw": -60.0}, {"sharpness": 0.2}, {"score": 0.6}, {"clipped": 0.4}, dict.fromkeys(good)]
+    people = ["ana", "bob", "ana", None, "Anabel", "bob", "ana", "ana", "ana", None]
+    rows = [{**good, **flaw} for flaw in [*flaws, {}, {}, {}, {"crop": 8}]]
+    labels = [LABELS[number % 4] for number in range(10)]
+    return write(
+        "crowd",
+        [a_face(i, identity=people[i], label=labels[i], **row) for i, row in enumerate(rows)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept", "dropped"),
+    [
+        ({}, range(10), {}),
+        ({"min_size": 30}, [1, 2, 3, 4, 6, 7, 8, 9], {"--min-size 30": 2}),
+        ({"max_yaw": 30}, [0, 2, 3, 4, 6, 7, 8, 9], {"--max-yaw 30": 2}),
+        ({"min_sharpness": 0.5}, [0, 1, 3, 4, 6, 7, 8, 9], {"--min-sharpness 0.5": 2}),
+        ({"min_score": 0.9}, [0, 1, 2, 4, 6, 7, 8, 9], {"--min-score 0.9": 2}),
+        ({"max_clipped": 0.1}, [0, 1, 2, 3, 6, 7, 8, 9], {"--max-clipped 0.1": 2}),
+        ({"labels": ["fear"]}, [2, 6], {"--label fear": 8}),
+        ({"labels": ["fear", "joy"]}, [0, 1, 2, 4, 5, 6, 8, 9], {"--label fear --label joy": 2}),
+        ({"identity": "^ana"}, [0, 2, 6, 7, 8], {"--identity ^ana": 5}),
+        ({"exclude_identity": "(?i)ana"}, [1, 3, 5, 9], {"--exclude-identity (?i)ana": 6}),
+        ({"dedupe": True}, range(9), {"--dedupe": 1}),
+        ({"per_identity": 1}, [0, 1, 3, 4, 9], {"--per-identity 1": 5}),
+        ({"per_identity": 3}, [0, 1, 3, 4, 5, 6, 8, 9], {"--per-identity 3": 2}),  # evenly: first, middle, last of five
+        (
+            {"min_size": 30, "max_yaw": 30, "identity": "ana|bob", "per_identity": 2},
+            [2, 8],
+            {"--min-size 30": 2, "--max-yaw 30": 1, "--identity ana|bob": 3, "--per-identity 2": 2},
+        ),
+    ],
+)
+def test_what_a_filter_keeps(crowd, tmp_path, wanted, kept, dropped):
+    result = filter_faces(crowd, tmp_path / "out", **wanted)
+    assert sources(tmp_path / "out") == [str(row) for row in kept]
+    assert (result.faces, result.total, result.dropped) == (len(kept), 10, dropped)
+    assert FaceSet.open(tmp_path / "out").crops([0])[0, 0, 0, 0] == kept[0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (
+            {"min_size": 90, "max_yaw": 1},
+            r"none of the 10 faces of .*crowd' is left \(--min-size 90 2, --max-yaw 1 8\)",
+        ),
+        ({"labels": ["hapiness"]}, "no face has the label 'hapiness'; the labels are fear, joy"),
+        ({"identity": "(ana"}, r"--identity '\(ana' is no regular expression"),
+        ({"per_identity": 0}, "--per-identity must be at least 1, not 0"),
+        ({"min_sharpness": 50}, "--min-sharpness must be a number from 0 to 1, not 50"),
+    ],
+)
+def test_filters_that_leave_nothing_or_mean_nothing(crowd, tmp_path, wanted, why):
+    with pytest.raises(InputError, match=why):
+        filter_faces(crowd, tmp_path / "out", **wanted)
+    assert [path.name for path in tmp_path.iterdir()] == ["crowd"]
+
+
+def test_a_set_may_be_filtered_onto_itself(crowd):
+    with pytest.raises(OutputError, match="--overwrite"):
+        filter_faces(crowd, crowd, min_size=30)
+    filter_faces(crowd, crowd, min_size=30, overwrite=True)
+    assert sources(crowd) == ["1", "2", "3", "4", "6", "7", "8", "9"]
+
+
+# Split
+
+
+PARTS = {"train": 0.6, "valid": 0.2, "test": 0.2}
+
+
+@pytest.fixture
+def people(write):
+    """200 faces of 50 people with 1 to 7 faces each; labels 2 : 1 : 1 of joy, fear and none."""
+    random = np.random.default_rng(0)
+    who = random.choice(50, 200, p=np.arange(1, 51) / 1275)
+    return write(
+        "people",
+        [a_face(i, identity=f"p{who[i]}", label=LABELS[i % 4]) for i in range(200)],
+    )
+
+
+def columns(path, name):
+    return {part: FaceSet.open(path / part).column(name).to_pylist() for part in PARTS}
+
+
+def test_nobody_is_in_two_parts_and_labels_have_their_share(people, tmp_path, listener):
+    progress = listener()
+    result = split_faces(people, tmp_path / "split", PARTS, progress=progress)
+    who = columns(tmp_path / "split", "identity")
+    assert sum(len(set(names)) for names in who.values()) == len(set().union(*who.values()))
+    dealt = chain(*columns(tmp_path / "split", "source").values())
+    assert sorted(dealt) == sorted(f"/p/{i}.jpg" for i in range(200))
+    for part in result.parts:
+        assert part.faces == pytest.approx(200 * PARTS[part.name], abs=2)
+        assert part.labels == pytest.approx({"joy": part.faces / 2, "fear": part.faces / 4}, abs=2)
+        assert (part.identities, part.path) == (len(set(who[part.name])), tmp_path / "split" / part.name)
+    assert (result.ungrouped, result.shared, progress.said) == (0, 0, [])
+    record = json.loads((tmp_path / "split" / "split.json").read_text())
+    assert (record["parts"], record["by"], record["seed"]) == (PARTS, "identity", 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["people", "split"]
+
+
+def test_a_seed_gives_the_same_split_and_another_another(people, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        split_faces(people, tmp_path / name, PARTS, seed=seed)
+    a, b, c = (columns(tmp_path / name, "source") for name in "abc")
+    assert a == b != c
+
+
+def mixed(write):
+    """Eight people of clips of photos, of which some faces lack the coarser ones."""
+    return write(
+        "mixed",
+        [
+            a_face(
+                i,
+                source=f"/v/{i // 5}.mp4#{i}" if i % 3 else f"/p/{i // 2}.jpg",
+                clip=f"/v/{i // 10}.mp4#1" if i % 3 else None,
+                identity=f"p{i // 20}" if i % 2 else None,
+            )
+            for i in range(160)
+        ],
+    )
+
+
+@pytest.mark.parametrize("by", ["identity", "clip", "source", "none"])
+def test_what_stays_together(write, tmp_path, listener, by):
+    progress = listener()
+    result = split_faces(mixed(write), tmp_path / "split", PARTS, by=by, progress=progress)
+    of = {name: columns(tmp_path / "split", name) for name in ("source", "clip", "identity")}
+    of["picture"] = {part: [source.split("#")[0] for source in names] for part, names in of["source"].items()}
+
+    def in_two_parts(name):
+        return any(n > 1 for n in Counter(v for part in of[name].values() for v in set(part) - {None}).values())
+
+    if by == "identity":
+        assert not in_two_parts("identity")
+    if by == "clip":
+        assert in_two_parts("identity")
+        assert not in_two_parts("clip")
+    if by == "source":
+        assert in_two_parts("clip")
+        assert not in_two_parts("picture")
+    if by == "none":
+        assert in_two_parts("picture")
+    lacking = {"identity": 80, "clip": 54, "source": 0, "none": 0}[by]
+    assert result.ungrouped == lacking
+    assert (f"{lacking} of 160 faces have no {by}: their clip or picture stays together" in progress.said) == (
+        lacking > 0
+    )
+
+
+def test_faces_of_nobody_named_stay_with_their_clip(write, tmp_path):
+    faces = write("faces", [a_face(i, source=f"/v/a.mp4#{i}", clip=f"c{i % 6}") for i in range(60)])
+    split_faces(faces, tmp_path / "split", PARTS)
+    clips = columns(tmp_path / "split", "clip")
+    assert sum(len(set(names)) for names in clips.values()) == 6
+
+
+def test_pictures_in_two_parts_are_reported(write, tmp_path, listener):
+    faces = write("faces", [a_face(i, identity=f"p{i}", crop=7 if i < 10 else i) for i in range(20)])
+    progress = listener()
+    result = split_faces(faces, tmp_path / "split", {"a": 0.5, "b": 0.5}, progress=progress)
+    assert result.shared == 1
+    assert "--dedupe" in progress.said[0]
+
+
+@pytest.mark.parametrize("stop", [1, 70, 121, 130, 199])
+def test_a_split_that_was_broken_off_goes_on(people, tmp_path, listener, monkeypatch, stop):
+    monkeypatch.setattr("ferkit.workflows.faces._BATCH", 50)
+    split_faces(people, tmp_path / "unbroken", PARTS)
+    with pytest.raises(KeyboardInterrupt):
+        split_faces(people, tmp_path / "split", PARTS, progress=listener(stop_after=stop))
+    assert not (tmp_path / "split").exists()
+    progress = listener()
+    split_faces(people, tmp_path / "split", PARTS, progress=progress)
+    assert progress.steps <= 200 - stop
+    assert contents(tmp_path / "split") == contents(tmp_path / "unbroken")
+    assert not (tmp_path / "split.partial").exists()
+
+
+def test_another_split_does_not_go_on_with_the_first(people, tmp_path, listener):
+    with pytest.raises(KeyboardInterrupt):
+        split_faces(people, tmp_path / "split", PARTS, progress=listener(stop_after=1))
+    split_faces(people, tmp_path / "split", {"one": 0.5, "two": 0.5})
+    assert sorted(path.name for path in (tmp_path / "split").iterdir()) == ["one", "split.json", "two"]
+
+
+def test_a_split_is_replaced_only_on_demand_and_nothing_else_ever(people, tmp_path):
+    split_faces(people, tmp_path / "split", PARTS)
+    with pytest.raises(OutputError, match="already holds a split"):
+        split_faces(people, tmp_path / "split", {"a": 0.5, "b": 0.5})
+    split_faces(people, tmp_path / "split", {"a": 0.5, "b": 0.5}, overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "split").iterdir()) == ["a", "b", "split.json"]
+    (tmp_path / "split" / "a" / "thesis.txt").write_text("mine")
+    for out, why in (
+        (tmp_path / "split", "holds 'thesis.txt'"),
+        (tmp_path, "holds the face set that is to be split"),
+        (people, "holds the face set that is to be split"),
+    ):
+        with pytest.raises(OutputError, match=why):
+            split_faces(people, out, PARTS, overwrite=True)
+    (tmp_path / "sets").mkdir()
+    merge_faces([people], tmp_path / "sets" / "copy")
+    (tmp_path / "file").write_text("mine")
+    for out, why in ((tmp_path / "sets", "holds 'copy', which is no part"), (tmp_path / "file", "is a file")):
+        with pytest.raises(OutputError, match=why):
+            split_faces(people, out, PARTS, overwrite=True)
+    assert len(FaceSet.open(tmp_path / "sets" / "copy")) == 200
+
+
+def test_a_split_is_of_three_parts_where_none_are_named(people, tmp_path):
+    result = split_faces(people, tmp_path / "split")
+    assert [part.name for part in result.parts] == ["train", "valid", "test"]
+    assert [part.faces for part in result.parts] == pytest.approx([160, 20, 20], abs=2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "by", "why"),
+    [
+        ({"a": 1.0}, "identity", "at least two parts"),
+        ({"a": 0.5, "b": 0.6}, "identity", "must add up to 1, not 1.1"),
+        ({"a": 1.5, "b": -0.5}, "identity", "share of part 'a' must be between 0 and 1, not 1.5"),
+        ({"../a": 0.5, "b": 0.5}, "identity", "'../a' cannot be the name of a part"),
+        ({".a": 0.5, "b": 0.5}, "identity", "'.a' cannot be the name"),
+        ({"split.json": 0.5, "b": 0.5}, "identity", "cannot be the name"),
+        ({"a": 0.5, "b": 0.5}, "people", "keeps together identity, clip, source, none, not 'people'"),
+        ({"a": 0.5, "b": 0.25, "c": 0.25}, "identity", "of 2 groups, too few for 3 parts; .* --by clip"),
+    ],
+)
+def test_splits_that_cannot_be(write, tmp_path, parts, by, why):
+    faces = write("faces", [a_face(i, identity="ab"[i % 2]) for i in range(6)])
+    with pytest.raises(FerkitError, match=why):
+        split_faces(faces, tmp_path / "split", parts, by=by)
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
