@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench table clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev ## check style, types and the direction of imports
 
 bench: $(VENV)/.dev ## measure speed against what users would pick instead
 	@$(BIN)/python -m pytest benchmarks $(ARGS)
+
+table: $(VENV)/.dev ## write the tables of encoders into README.md, from models.yaml
+	@$(BIN)/python benchmarks/readme_tables.py
 
 clean: ## remove caches, built packages and the demo (.venv, runs, faces and embeddings stay)
 	rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .benchmarks .hypothesis
