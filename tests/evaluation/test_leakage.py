@@ -4,8 +4,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from ferkit.errors import InputError
 from ferkit.evaluation import leakage as leakage_module
-from ferkit.evaluation.leakage import expression_over_identity, linear_leak, neighbour_leak
-from ferkit.evaluation.triplets import cross_identity_triplets
+from ferkit.evaluation.leakage import linear_leak, neighbour_leak
+from ferkit.evaluation.triplets import triplet_score
 
 PLANS = {
     "expression": {"expression": 1},
@@ -116,30 +116,22 @@ def test_faceless_rows_are_not_asked(planted):
 
 @pytest.mark.parametrize(("plan", "expected"), [("expression", 1), ("identity", 0), ("noise", 0.5), ("constant", 0.5)])
 def test_expression_over_identity_of_planted_vectors(planted, plan, expected):
-    score = expression_over_identity(*planted(30, **PLANS[plan]))
+    score = triplet_score(*planted(30, **PLANS[plan]))
     assert score.by_person == pytest.approx(expected, abs=0.05)
     low, high = score.by_person_interval
     assert low <= expected <= high
 
 
 def test_expression_over_identity_rises_with_expression(planted):
-    values = [
-        expression_over_identity(*planted(expression=e, identity=1, noise=0.3)).by_person for e in (0, 0.7, 1.4, 3)
-    ]
+    values = [triplet_score(*planted(expression=e, identity=1, noise=0.3)).by_person for e in (0, 0.7, 1.4, 3)]
     assert values == sorted(values)
     assert values[0] < 0.1 < 0.9 < values[-1]
 
 
 def test_the_order_of_distances_is_all_that_counts(planted):
     vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
-    score = expression_over_identity(vectors, labels, who)
-    assert score == expression_over_identity(vectors * np.linspace(0.1, 9, len(who))[:, None], labels, who)
-
-
-def test_of_two_expressions_it_is_the_cross_identity_triplets(planted):
-    vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
-    two = [None if label == "anger" else label for label in labels]
-    assert expression_over_identity(vectors, two, who) == cross_identity_triplets(vectors, labels, who)
+    score = triplet_score(vectors, labels, who)
+    assert score == triplet_score(vectors * np.linspace(0.1, 9, len(who))[:, None], labels, who)
 
 
 def test_three_expressions_by_plain_loops(planted):
@@ -155,7 +147,7 @@ def test_three_expressions_by_plain_loops(planted):
             if who[a] == who[n] == person != who[p] and labels[a] == labels[p] != labels[n]
         ]
         shares.append(np.mean(right))
-    score = expression_over_identity(vectors, labels, who)
+    score = triplet_score(vectors, labels, who)
     assert score.by_person == pytest.approx(np.mean(shares))
     assert score.triplets == 4 * 3 * 3 * 2
 
@@ -163,11 +155,11 @@ def test_three_expressions_by_plain_loops(planted):
 def test_faceless_rows_are_in_no_triplet(planted):
     vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
     kept = np.arange(len(who)) % 5 != 0
-    without = expression_over_identity(
+    without = triplet_score(
         vectors[kept], [labels[row] for row in np.flatnonzero(kept)], [who[row] for row in np.flatnonzero(kept)]
     )
     vectors[~kept] = np.nan
-    assert expression_over_identity(vectors, labels, who) == without
+    assert triplet_score(vectors, labels, who) == without
 
 
 @pytest.mark.parametrize(
@@ -190,5 +182,4 @@ def test_bad_input(told, values, words):
     [(["a"] * 4, list("xxyy")), (list("abcd"), list("wxyz")), (list("abcd"), list("xxyy")), ([None] * 4, list("xxyy"))],
 )
 def test_rows_without_a_triplet(labels, people):
-    with pytest.raises(InputError, match="no triplet"):
-        expression_over_identity(np.eye(4), labels, people)
+    assert triplet_score(np.eye(4), labels, people) is None

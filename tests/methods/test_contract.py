@@ -16,7 +16,7 @@ from torch import nn
 from ferkit.encoders.encoder import random_encoder, save_encoder
 from ferkit.methods import METHODS, PRESETS
 from ferkit.methods.base import MethodSettings
-from ferkit.methods.parts.contrast import Mixed
+from ferkit.methods.loss_context import Mixed
 from ferkit.ops.distributed import gather_rows, process_count, process_rank
 
 LABELS = ("anger", "disgust", "joy")
@@ -128,30 +128,36 @@ def build(variant, backbone=Tiny):
 
 def take(views, rows):
     """Some rows, or all of them in another order; whom CutMix mixed must be among them."""
-    label, aside = None if views.label is None else views.label[rows], views.aside
-    if aside is not None:
-        aside = replace(aside, **{name: values[rows] for name, values in vars(aside).items()})
-    if isinstance(aside, Mixed):
+    label, context = None if views.label is None else views.label[rows], views.context
+    if context is not None:
+        context = replace(context, **{name: values[rows] for name, values in vars(context).items()})
+    if isinstance(context, Mixed):
         place = torch.full((len(views.a),), -1).index_put(
-            (torch.arange(len(views.a))[rows],), torch.arange(len(aside.partner))
+            (torch.arange(len(views.a))[rows],), torch.arange(len(context.partner))
         )
-        aside = replace(aside, partner=place[aside.partner])
+        context = replace(context, partner=place[context.partner])
     known = {name: getattr(views, name)[rows] for name in ("person", "row") if getattr(views, name) is not None}
     if views.displacement is not None:
         known["displacement"] = views.displacement[:, rows]
     if views.target is not None:
         known["target"] = torch.cat([half[rows] for half in views.target.chunk(2)])
-    taken = {"a": views.a[rows], "b": views.b[rows], "warped": views.warped[:, rows], "label": label, "aside": aside}
+    taken = {
+        "a": views.a[rows],
+        "b": views.b[rows],
+        "warped": views.warped[:, rows],
+        "label": label,
+        "context": context,
+    }
     return replace(views, **taken, **known)
 
 
 def views_of_halves(method):
     """Views of two processes' faces, in which CutMix stays within a half."""
     views = method.views(batch_of(8), seeded())
-    if isinstance(views.aside, Mixed):
+    if isinstance(views.context, Mixed):
         half = len(views.a) // WORLD
         partner = torch.cat([start + torch.arange(half).roll(1) for start in range(0, len(views.a), half)])
-        views = replace(views, aside=replace(views.aside, partner=partner))
+        views = replace(views, context=replace(views.context, partner=partner))
     return views
 
 

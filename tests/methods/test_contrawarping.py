@@ -191,8 +191,10 @@ def test_warps_and_parts_share_one_denominator():
     views = method.views(batch_of_clips(), seeded())
     assert views.a.shape[0] == views.b.shape[0] == views.warped.shape[1] == 8
     a, b, *warped = simclr_parts(method, views)
-    group = views.aside.clip.repeat(2)
-    chosen = false_negatives(torch.cat(views.aside.features.unbind(1)), group, torch.cat(views.aside.legible.unbind(1)))
+    group = views.context.clip.repeat(2)
+    chosen = false_negatives(
+        torch.cat(views.context.features.unbind(1)), group, torch.cat(views.context.legible.unbind(1))
+    )
     assert (group[chosen] != group).all()
     first, second = masked_nt_xent_losses(a, b, chosen, 0.3, torch.cat(warped))
     found = method(views)

@@ -77,8 +77,8 @@ def test_the_descriptor_is_in_no_checkpoint_and_learns_nothing():
     assert named == {"backbone", "projector"}
     assert method.supervision == "unsupervised"
     views = method.views(batch(), seeded())
-    assert not views.aside.features.requires_grad
-    assert views.aside.features.shape == (4, 2, 2 * 512)
+    assert not views.context.features.requires_grad
+    assert views.context.features.shape == (4, 2, 2 * 512)
 
 
 @pytest.mark.parametrize("parts", ["", "time-aug", "time-aug,hard-neg,face-swap", "time-aug,hard-neg,cutmix"])

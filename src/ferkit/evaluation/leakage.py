@@ -14,9 +14,8 @@ from ferkit.evaluation.intervals import bootstrap_interval
 from ferkit.evaluation.linear import STRENGTHS, linear_answers
 from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups
 from ferkit.evaluation.splits import identity_split
-from ferkit.evaluation.triplets import TripletScore, triplet_score
 
-__all__ = ["Leak", "expression_over_identity", "linear_leak", "neighbour_leak"]
+__all__ = ["Leak", "linear_leak", "neighbour_leak"]
 
 _BLOCK = 1024
 
@@ -127,39 +126,6 @@ def linear_leak(
     answers = linear_answers(known.vectors, _names(known.values), asked.vectors, strengths=strengths, seed=seed)
     hits = (answers.predicted == np.array(_names(asked.values))).astype(np.float64)
     return _leak(hits, float(np.bincount(asked.values).max() / len(hits)), asked, seed)
-
-
-def expression_over_identity(
-    vectors: Rows, labels: Sequence[str | None], identities: Sequence[str | None], *, seed: int = 0
-) -> TripletScore:
-    """Return the probability that the same expression on another person is nearer than another on the same person.
-
-    The one number is ``by_person`` of the result: draw a person who shows several expressions; of this person an anchor
-    and a negative of another expression, and a positive of the anchor's expression on somebody else; how often is
-    cos(anchor, positive) > cos(anchor, negative), a tie counting half? It is 1 for vectors of expression alone, 0 for
-    vectors of identity alone, 0.5 for noise or a constant. Of the ways to put it in one number this one needs no
-    threshold, classifier or training part, does not change with the scale of the vectors or with any monotone
-    function of the cosine (a ratio of distances or of variances does, so that encoders could not be compared),
-    sets the two against each other on one face (two accuracies side by side do not, and have different levels of
-    chance), and has a level of chance that does not hang on how many people or classes there are. People weigh the
-    same however many pictures they have. (It is the area under the ROC curve of "same expression, other person"
-    against "other expression, same person", taken anchor by anchor.)
-
-    Args:
-        vectors: (N, D) of any length; faceless rows are not used.
-        labels: N expressions; rows of None are not used.
-        identities: N people; rows of None are not used.
-        seed: of the bootstrap over people.
-
-    Raises:
-        InputError: lengths differ, or nobody shows two expressions one of which somebody else shows too.
-    """
-    score = triplet_score(vectors, labels, identities, seed=seed)
-    if score is None:
-        raise InputError(
-            "no triplet to compare: needs a person with two expressions, and another person with one of them"
-        )
-    return score
 
 
 @dataclass(frozen=True, slots=True, eq=False)

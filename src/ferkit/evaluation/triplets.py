@@ -13,7 +13,7 @@ from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.rows import Rows, has_embedding
 
-__all__ = ["TripletScore", "TripletTally", "cross_identity_triplets", "triplet_score", "triplet_tally"]
+__all__ = ["TripletScore", "TripletTally", "triplet_score", "triplet_tally"]
 
 _RESAMPLES = 2000
 
@@ -100,42 +100,16 @@ class TripletTally:
         )
 
 
-def cross_identity_triplets(
-    vectors: Rows,
-    labels: Sequence[str | None],
-    identities: Sequence[str | None],
-    *,
-    pair: tuple[str, str] = ("happiness", "neutral"),
-    seed: int = 0,
-) -> TripletScore:
-    """Compare s(anchor, positive) with s(anchor, negative) by cosine, for every triplet there is.
-
-    With ``pair`` (A, B): the anchor shows person i with expression A, the positive another person with A, the negative
-    person i with B; then the mirror, A and B exchanged. A tie counts half. No triplet is left out: they are counted by
-    rank, at the cost of one product of anchors and positives.
-
-    Args:
-        vectors: (N, D) of any length; faceless rows are not used.
-        labels: N expressions; rows of other labels than the pair's are not used.
-        identities: N people; rows of None are not used.
-        pair: the two expressions.
-        seed: of the bootstrap.
-
-    Raises:
-        InputError: lengths differ, or the rows hold no triplet.
-    """
-    score = triplet_score(vectors, [label if label in pair else None for label in labels], identities, seed=seed)
-    if score is None:
-        raise InputError(
-            f"no triplet to compare: needs a person with both {pair[0]!r} and {pair[1]!r}, and another with one of them"
-        )
-    return score
-
-
 def triplet_score(
     vectors: Rows, labels: Sequence[str | None], identities: Sequence[str | None], *, seed: int = 0
 ) -> TripletScore | None:
-    """Compare all triplets of all labels: anchor and positive of one label, the negative of any other.
+    """Compare all triplets of all labels: anchor and positive of one label, the negative of any other, by cosine.
+
+    The anchor and the negative show one person, the positive somebody else; a tie counts half. Anchor by anchor it is
+    the area under the ROC curve of "same expression, other person" against "other expression, same person". It needs no
+    threshold or classifier, no monotone function of the cosine changes it, so that encoders can be compared, and its
+    level of chance does not hang on how many people or classes there are. All triplets are counted, by rank, at the
+    cost of one product of anchors and positives.
 
     Args:
         vectors: (N, D) of any length; faceless rows are not used.

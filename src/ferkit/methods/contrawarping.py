@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.byol import ByolSettings, SelfTarget
-from ferkit.methods.parts.contrast import Described, Mixed
+from ferkit.methods.loss_context import LossContext
 from ferkit.methods.parts.settings import IN_NT_XENT, PartsSettings, needs_of, split_parts
 from ferkit.methods.parts.steps import Parts
 from ferkit.methods.random_ranges import PositiveRange
@@ -85,9 +85,9 @@ class ContraWarpingSettings(PartsSettings):
             raise ValueError(
                 f"{' and '.join(contrasting)} cannot join base=byol, where no other face is a negative; set base=simclr"
             )
-        aside = {"mask-fn", "cutmix"} & {*self.parts}
-        if aside and (self.role, self.pool) != ("negatives", "batch"):
-            raise ValueError(f"{aside.pop()} needs role=negatives and pool=batch, as its loss has no other warps")
+        context = {"mask-fn", "cutmix"} & {*self.parts}
+        if context and (self.role, self.pool) != ("negatives", "batch"):
+            raise ValueError(f"{context.pop()} needs role=negatives and pool=batch, as its loss has no other warps")
         return self
 
     def head(self) -> ByolSettings:
@@ -125,7 +125,7 @@ class ContraWarping(Method[ContraWarpingSettings]):
         for _ in range(self.settings.negatives):
             warp = draw_warps(len(faces), self.settings.warps, generator, pairs.landmarks, faces.device)
             warped.append(self.make_view(faces, generator, warp))
-        return Views(a, b, torch.stack(warped), aside=self.parts.aside(pairs))
+        return Views(a, b, torch.stack(warped), context=self.parts.context(pairs))
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the base's loss with the warps' part, and "gap": the cosine of positives less that of warps."""
@@ -155,16 +155,16 @@ class ContraWarping(Method[ContraWarpingSettings]):
         projected = self.projector(self.backbone(_together(views))).chunk(2 + len(views.warped))
         a, b, *rest = (gather_rows(rows) for rows in projected)
         warped = torch.stack(rest)
-        return {**self._nt_xent(a, b, warped, views.aside), "gap": warp_gap(a, b, warped)}
+        return {**self._nt_xent(a, b, warped, views.context), "gap": warp_gap(a, b, warped)}
 
-    def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor, aside: Described | Mixed | None) -> dict[str, Tensor]:
+    def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor, context: LossContext) -> dict[str, Tensor]:
         tau = self.settings.temperature
         if self.settings.role == "positives":
             partners = [(a, b), *((view, warp) for warp in warped for view in (a, b))]
             return {"loss": torch.stack([nt_xent_loss(one, other, tau) for one, other in partners]).mean()}
         if self.settings.pool == "own":
             return {"loss": own_warps_nt_xent_loss(a, b, warped, tau)}
-        return self.parts.contrast(a, b, aside, tau, warped.flatten(0, 1))
+        return self.parts.contrast(a, b, context, tau, warped.flatten(0, 1))
 
     def after_step(self, done: float) -> None:
         """Update the target network of the BYOL base."""

@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from ferkit.data.sources.layouts.labels import expression
+from ferkit.data.expressions import expression
 from ferkit.errors import TrainingError
 from ferkit.methods.base import Batch, Method, MethodSettings, mlp
 from ferkit.methods.views import Views

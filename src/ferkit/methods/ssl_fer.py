@@ -74,9 +74,9 @@ class SslFer(Method[SslFerSettings]):
         """Draw a view of each anchor and one of its positive."""
         pairs = self.parts.pairs(batch, generator)
         a, b = (self.make_view(faces, generator) for faces in (pairs.anchors, pairs.positives))
-        return Views(a, b, a.new_empty(0, *a.shape), aside=self.parts.aside(pairs))
+        return Views(a, b, a.new_empty(0, *a.shape), context=self.parts.context(pairs))
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return NT-Xent as the parts need it, over all processes' batches together."""
         a, b = self.projector(self.backbone(torch.cat([views.a, views.b]))).chunk(2)
-        return self.parts.contrast(gather_rows(a), gather_rows(b), views.aside, self.settings.temperature)
+        return self.parts.contrast(gather_rows(a), gather_rows(b), views.context, self.settings.temperature)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from ferkit.methods.parts.contrast import Described, Mixed
+from ferkit.methods.loss_context import LossContext
 from ferkit.methods.random_ranges import PositiveRange, chance, uniform
 from ferkit.ops.blur import gaussian_blur
 from ferkit.ops.colour import apply_colour, jitter_matrices
@@ -53,16 +53,16 @@ class ViewSettings(BaseModel):
 class Views:
     """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps (K may be 0).
 
-    What else the loss of a method needs of the faces: ``label``, (B,) int64 class numbers, -1 where unknown; ``aside``,
-    what the parts of SSL-FER know; ``displacement``, (K, B, M, 2) shifts of M points by the warps, in face coordinates;
-    ``person`` and ``row``, (B,) int64 numbers; ``target``, (2B, C) shares of classes that a and b show.
+    What else the loss of a method needs of the faces: ``label``, (B,) int64 class numbers, -1 where unknown;
+    ``context``, what the parts of SSL-FER know; ``displacement``, (K, B, M, 2) shifts of M points by the warps, in face
+    coordinates; ``person`` and ``row``, (B,) int64 numbers; ``target``, (2B, C) shares of classes that a and b show.
     """
 
     a: Tensor
     b: Tensor
     warped: Tensor
     label: Tensor | None = None
-    aside: Described | Mixed | None = None
+    context: LossContext = None
     displacement: Tensor | None = None
     person: Tensor | None = None
     row: Tensor | None = None

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from ferkit.methods.parts.contrast import Described, Mixed, contrast_figures
+from ferkit.methods.loss_context import Described, Mixed
+from ferkit.methods.parts.contrast import contrast_figures
 from ferkit.ops.cutmix import mixed_nt_xent_loss
 from ferkit.ops.losses import nt_xent_loss
 from ferkit.ops.masked_contrast import masked_nt_xent_losses
@@ -31,30 +32,30 @@ def test_without_notes_it_is_nt_xent():
 @pytest.mark.parametrize("negatives", [None, WARPS])
 def test_the_false_negative_is_found_among_all_rows_of_other_clips(negatives):
     """Anchors (and positives) at these angles; 0 and 1 are of one clip, as anchor and hard negative."""
-    aside = described([5, 5, 7, 9], [[0, 10], [2, 90], [40, 95], [180, 13]])
+    context = described([5, 5, 7, 9], [[0, 10], [2, 90], [40, 95], [180, 13]])
     # Rows 0 to 3 are anchors, 4 to 7 their positives. Nearest of another clip, by hand:
     # 0 (0°) -> 7 (13°); 1 (2°) -> 7 (13°); 2 (40°) -> 7 (13°), 27° away, before 4 (10°); 3 (180°) -> 6 (95°);
     # 4 (10°) -> 7 (13°); 5 (90°) -> 6 (95°); 6 (95°) -> 5 (90°); 7 (13°) -> 4 (10°)
     chosen = torch.tensor([7, 7, 7, 6, 7, 6, 5, 4])
-    found = contrast_figures(A, B, aside, TAU, 0.8, negatives)
+    found = contrast_figures(A, B, context, TAU, 0.8, negatives)
     first, second = masked_nt_xent_losses(A, B, chosen, TAU, negatives)
     torch.testing.assert_close(found, {"loss": first + 0.8 * second, "contrast": first, "pull": second})
 
 
 def test_what_shows_nothing_neither_chooses_nor_is_chosen():
     legible = torch.tensor([[True, False], [True, True], [True, True], [True, False]])
-    aside = described([5, 5, 7, 9], [[0, 10], [2, 90], [40, 95], [180, 13]], legible)
+    context = described([5, 5, 7, 9], [[0, 10], [2, 90], [40, 95], [180, 13]], legible)
     # Without rows 4 (10°) and 7 (13°): 0 and 1 -> 2 (40°); 2 -> 1 (2°), 38° away; 3 -> 6; 5 -> 6; 6 -> 5.
     chosen = torch.tensor([2, 2, 1, 6, -1, 6, 5, -1])
     first, second = masked_nt_xent_losses(A, B, chosen, TAU)
-    torch.testing.assert_close(contrast_figures(A, B, aside, TAU, 0.5)["loss"], first + 0.5 * second)
+    torch.testing.assert_close(contrast_figures(A, B, context, TAU, 0.5)["loss"], first + 0.5 * second)
 
 
 def test_faces_without_a_clip_never_choose_their_own_positive():
-    aside = described([-1, -1, -1, -1], [[0, 1], [30, 31], [60, 61], [90, 91]])
+    context = described([-1, -1, -1, -1], [[0, 1], [30, 31], [60, 61], [90, 91]])
     chosen = torch.tensor([1, 4, 5, 6, 1, 2, 3, 6])  # 0 (0°) -> 1 (30°); 1 (30°) -> 4 (1°) and 29°, not 2 at 30°; …
     first, second = masked_nt_xent_losses(A, B, chosen, TAU)
-    torch.testing.assert_close(contrast_figures(A, B, aside, TAU, 0.8)["loss"], first + 0.8 * second)
+    torch.testing.assert_close(contrast_figures(A, B, context, TAU, 0.8)["loss"], first + 0.8 * second)
 
 
 def test_mixed_positives_have_two_anchors():

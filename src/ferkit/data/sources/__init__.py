@@ -9,11 +9,12 @@ from pathlib import Path
 
 from ferkit.data.face_set import is_face_set, sets_below
 from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.folder import open_file, open_folder
 from ferkit.data.sources.layouts import open_layout
 from ferkit.data.sources.parquet import open_parquet
 from ferkit.data.sources.patterns import expanded
-from ferkit.data.sources.picture import Chain, Container, Picture, Sources
+from ferkit.data.sources.picture import Chain, Container, Picture
 from ferkit.data.sources.rules import RuledPictures, SourceRules
 from ferkit.data.sources.shards import open_tar, refuse_compressed
 from ferkit.data.sources.tables import open_csv, open_list

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ferkit.data.images import IMAGE_SUFFIXES
-from ferkit.data.sources.picture import Picture, Sources
+from ferkit.data.sources.contents import Sources
+from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import class_folders, natural_key
 from ferkit.data.sources.video import VIDEO_SUFFIXES, Video

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit.data.sources.columns import FactColumns
-from ferkit.data.sources.picture import Container, Picture, Sources, refused
+from ferkit.data.sources.contents import Sources
+from ferkit.data.sources.picture import Container, Picture, refused
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
 from ferkit.data.sources.video import VIDEO_SUFFIXES, Video

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ferkit.data.sources.columns import FactColumns, find_columns
+from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.listing import file_of_entry, open_listed, row_at
-from ferkit.data.sources.picture import Container, Picture, Sources, refused
+from ferkit.data.sources.picture import Container, Picture, refused
 from ferkit.data.sources.rules import SourceRules
 from ferkit.errors import InputError, UnreadableImageError
 

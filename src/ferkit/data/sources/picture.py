@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, overload
+from typing import NoReturn, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 from ferkit.data.images import image_size, read_image_scaled
 from ferkit.errors import UnreadableImageError
 
-if TYPE_CHECKING:
-    from ferkit.data.sources.video import Video
-
-__all__ = ["Chain", "Container", "Picture", "Pictures", "Sources", "place_name", "refused"]
+__all__ = ["Chain", "Container", "Picture", "Pictures", "place_name", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +106,6 @@ class Chain(Pictures):
     def _at(self, index: int) -> Picture:
         part = bisect_right(self._ends, index)
         return self._parts[part][index - (self._ends[part - 1] if part else 0)]
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What was found in all that the user named.
-
-    Attributes:
-        pictures: the images, in the given order, each source's in natural order or in its own.
-        videos: the videos, in the same order; their frames come after all images.
-    """
-
-    pictures: Sequence[Picture] = ()
-    videos: Sequence[Video] = ()
 
 
 def place_name(member: str) -> str:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from ferkit.data.images import IMAGE_SUFFIXES
 from ferkit.data.sources.columns import BOX_SIDES, read_facts
-from ferkit.data.sources.picture import Container, Picture, Sources, place_name, refused
+from ferkit.data.sources.contents import Sources
+from ferkit.data.sources.picture import Container, Picture, place_name, refused
 from ferkit.data.sources.rules import COLUMNS, SourceRules
 from ferkit.data.sources.tree import is_hidden, member_classes, member_parts
 from ferkit.errors import InputError, UnreadableImageError

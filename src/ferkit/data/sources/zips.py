@@ -11,7 +11,8 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
 from ferkit.data.images import IMAGE_SUFFIXES
-from ferkit.data.sources.picture import Container, Picture, Sources, place_name
+from ferkit.data.sources.contents import Sources
+from ferkit.data.sources.picture import Container, Picture, place_name
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_hidden, member_classes, member_parts, natural_key
 from ferkit.errors import InputError, UnreadableImageError

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ferkit.encoders.encoder import load_encoder
 from ferkit.methods.anchors import EYES, MOUTH, anchor_points
-from ferkit.methods.parts.contrast import Described
+from ferkit.methods.loss_context import Described
 from ferkit.methods.parts.pairs import Pairs
 from ferkit.methods.views import to_float
 from ferkit.ops.masked_contrast import box_around, cut_patches, legible

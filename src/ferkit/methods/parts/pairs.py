@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ferkit.methods.anchors import EYES, MOUTH, anchor_points
-from ferkit.methods.parts.contrast import Mixed
+from ferkit.methods.loss_context import Mixed
 from ferkit.methods.parts.settings import PartsSettings
 from ferkit.methods.random_ranges import chance
 from ferkit.ops.cutmix import cut_boxes, kept_share, mix_boxes

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ferkit.methods.base import Batch
-from ferkit.methods.parts.contrast import Described, Mixed, contrast_figures
+from ferkit.methods.loss_context import LossContext
+from ferkit.methods.parts.contrast import contrast_figures
 from ferkit.methods.parts.describer import Describer
 from ferkit.methods.parts.pairs import Pairs, draw_pairs
 from ferkit.methods.parts.settings import PartsSettings
@@ -17,7 +18,7 @@ __all__ = ["Parts"]
 
 
 class Parts:
-    """Parts of SSL-FER as `pairs`, `aside` and `contrast`, called in this order.
+    """Parts of SSL-FER as `pairs`, `context` and `contrast`, called in this order.
 
     Args:
         settings: of the method.
@@ -40,7 +41,7 @@ class Parts:
         """Choose and paint anchors and positives: TimeAug, HardNeg, FaceSwap, CutMix."""
         return draw_pairs(batch, self.settings, generator)
 
-    def aside(self, pairs: Pairs) -> Described | Mixed | None:
+    def context(self, pairs: Pairs) -> LossContext:
         """Say what the loss must know of the pairs beside their views: MaskFN, CutMix."""
         return pairs.mixed if self._describe is None else self._describe(pairs)
 
@@ -48,9 +49,9 @@ class Parts:
         self,
         a: Tensor,
         b: Tensor,
-        aside: Described | Mixed | None,
+        context: LossContext,
         temperature: float,
         negatives: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute NT-Xent as the parts need it, see `ferkit.methods.parts.contrast.contrast_figures`."""
-        return contrast_figures(a, b, aside, temperature, self.settings.pull, negatives)
+        return contrast_figures(a, b, context, temperature, self.settings.pull, negatives)

@@ -3,8 +3,8 @@ import collections
 import pyarrow.parquet as pq
 import pytest
 
+from ferkit.data.expressions import EXPRESSIONS, affect, expression, expression_of_code, numbered
 from ferkit.data.sources.layouts.ferplus import majority
-from ferkit.data.sources.layouts.labels import EXPRESSIONS, affect, expression, expression_of_code, numbered
 
 
 @pytest.mark.parametrize(

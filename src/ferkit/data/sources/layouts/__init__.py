@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from ferkit.data.expressions import EXPRESSIONS
 from ferkit.data.sources.layouts.aff_wild2 import read_aff_wild2
 from ferkit.data.sources.layouts.affectnet import read_affectnet
 from ferkit.data.sources.layouts.affectnet_npy import read_affectnet_npy
@@ -14,7 +15,6 @@ from ferkit.data.sources.layouts.expw import read_expw
 from ferkit.data.sources.layouts.fer2013 import read_fer2013
 from ferkit.data.sources.layouts.ferplus import read_ferplus
 from ferkit.data.sources.layouts.kdef import read_kdef
-from ferkit.data.sources.layouts.labels import EXPRESSIONS
 from ferkit.data.sources.layouts.layout import Layout
 from ferkit.data.sources.layouts.lfw import read_lfw
 from ferkit.data.sources.layouts.raf_db import read_raf_db

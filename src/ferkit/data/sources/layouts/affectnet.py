@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from ferkit.data.expressions import EXPRESSIONS, affect, expression_of_code, numbered
 from ferkit.data.sources.layouts.folders import first_present, joined, wrong_folder
-from ferkit.data.sources.layouts.labels import EXPRESSIONS, affect, expression_of_code, numbered
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.table import Row, Table, table_pictures
 from ferkit.data.sources.picture import Picture

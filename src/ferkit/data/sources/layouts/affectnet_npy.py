@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ferkit.data.expressions import affect, expression_of_code
 from ferkit.data.sources.layouts.affectnet import AFFECTNET_CODES, AFFECTNET_UNKNOWN
 from ferkit.data.sources.layouts.folders import image_names, wrong_folder
-from ferkit.data.sources.layouts.labels import affect, expression_of_code
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.lazy import LazyPictures, or_unreadable
 from ferkit.data.sources.picture import Picture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ferkit.data.expressions import EXPRESSIONS, expression
 from ferkit.data.sources.layouts.folders import first_present, folder_names, image_names, wrong_folder
-from ferkit.data.sources.layouts.labels import EXPRESSIONS, expression
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.picture import Picture
 

@@ -1,0 +1,24 @@
+"""What was found in all that the user named: pictures and videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ferkit.data.sources.picture import Picture
+from ferkit.data.sources.video import Video
+
+__all__ = ["Sources"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was found in all that the user named.
+
+    Attributes:
+        pictures: the images, in the given order, each source's in natural order or in its own.
+        videos: the videos, in the same order; their frames come after all images.
+    """
+
+    pictures: Sequence[Picture] = ()
+    videos: Sequence[Video] = ()
