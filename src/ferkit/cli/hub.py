@@ -24,7 +24,7 @@ def pull(
 ) -> None:
     """Fetch an encoder from the Hugging Face Hub into its cache, and check it.
 
-    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are heeded; a fetch that broke off goes on where it was.
+    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are heeded; a lost connection is taken up again.
     """
     from ferkit.workflows.hub import pull_encoder as run
 

@@ -1,4 +1,4 @@
-"""Files of the Hugging Face Hub: fetched into the hub's own cache, gone on with where they broke off, checked.
+"""Files of the Hugging Face Hub: fetched by its client into the client's own cache, and checked.
 
 The hub's client decides about the environment: ``HF_HOME``, ``HF_HUB_CACHE``, ``HF_ENDPOINT``, ``HF_TOKEN`` and
 ``HF_HUB_OFFLINE`` mean what they mean everywhere. Nothing here loads torch.
@@ -7,14 +7,13 @@ The hub's client decides about the environment: ``HF_HOME``, ``HF_HUB_CACHE``, `
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from huggingface_hub import (
+    HfFileMetadata,
     constants,
     get_hf_file_metadata,
     hf_hub_download,
@@ -23,14 +22,12 @@ from huggingface_hub import (
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import FileMetadataError, HfHubHTTPError
-from huggingface_hub.file_download import HfFileMetadata, http_get, repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]  # not marked as exports
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # not marked as an export
 
 from ferkit._version import __version__
-from ferkit.atomic import atomic_path
 from ferkit.encoders.hashes import sha1s_of, sha256_of
 from ferkit.encoders.hub_errors import hub_errors, is_transport_error
-from ferkit.errors import InputError, OutputError, WeightsError
+from ferkit.errors import InputError, WeightsError
 from ferkit.progress import Progress, Silent
 
 __all__ = ["PREFIX", "HubFile", "HubRepo", "fetch", "intact_sha256", "is_commit", "parse_repo"]
@@ -99,7 +96,7 @@ def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Prog
     """Return a file of the hub, from the cache where it is there, else fetched into it.
 
     A commit's file that is in the cache is taken without a look at the hub; of a branch or tag the hub is asked, and
-    the cache is second best where the hub cannot be reached. A fetch that broke off goes on where it was.
+    the cache is second best where the hub cannot be reached.
 
     Args:
         repo: where it lies.
@@ -124,11 +121,13 @@ def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Prog
             progress.say(f"the hub cannot be reached: taking {file} of {repo.id} from the cache ({cached.commit[:12]})")
             return cached
         _require_hash(repo, file, str(remote.etag), sha256)
-        pinned = HubRepo(repo.id, str(remote.commit_hash))
-        fetched = _cached(pinned, file) is None and _fill_cache(pinned, file, remote, progress)
-        path = Path(hf_hub_download(repo.id, file, revision=pinned.revision, user_agent=_AGENT))
-        _note_revision(repo, pinned.revision)
-        return HubFile(path, pinned.revision, fetched)
+        known = _cached(HubRepo(repo.id, str(remote.commit_hash)), file) is not None
+        bar = _bar_of(progress, f"fetching {file}")
+        path = hf_hub_download(repo.id, file, revision=repo.revision, user_agent=_AGENT, tqdm_class=bar)
+        found = HubFile(Path(path), Path(path).parent.name, fetched=not known)
+    if found.fetched:
+        _require_hash(repo, file, intact_sha256(found), sha256)  # a branch may have moved meanwhile
+    return found
 
 
 def intact_sha256(file: HubFile) -> str:
@@ -143,7 +142,10 @@ def intact_sha256(file: HubFile) -> str:
         return blob.name if _SHA256.fullmatch(blob.name) else sha256_of(blob)
     for path in (blob, file.path):
         path.unlink(missing_ok=True)
-    raise WeightsError(f"{str(file.path)!r} is damaged, so it was taken out of the cache; pull it again")
+    raise WeightsError(
+        f"{str(file.path)!r} is damaged: it has another hash than the hub announced, so it was taken out of the cache; "
+        "pull it again"
+    )
 
 
 def _cached(repo: HubRepo, file: str) -> HubFile | None:
@@ -166,63 +168,11 @@ def _ask(repo: HubRepo, file: str) -> HfFileMetadata:
     return remote
 
 
-def _fill_cache(repo: HubRepo, file: str, remote: HfFileMetadata, progress: Progress) -> bool:
-    """Put the file among the cache's blobs, where the hub's client finds it, and say whether it was fetched.
-
-    The client itself begins anew whenever it is stopped: its partial file has a new name each time. This one is kept,
-    and grows by the client's chunks of 10 MB each.
-    """
-    etag = str(remote.etag)
-    cache, folder = Path(constants.HF_HUB_CACHE), repo_folder_name(repo_id=repo.id, repo_type="model")
-    blob, incomplete = (cache / folder / "blobs" / name for name in (etag, f"{etag}.incomplete"))
-    lock = cache / ".locks" / folder / f"{etag}.lock"  # the client's own
-    for path in (blob, lock):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(lock):
-        if blob.exists():
-            return False
-        _download(hf_hub_url(repo.id, file, revision=repo.revision), incomplete, remote.size, file, progress)
-        if not _is_announced(incomplete, etag):
-            incomplete.unlink()
-            raise WeightsError(
-                f"what came for {file!r} of {repo.id!r} has another hash than the hub announced, so it was thrown "
-                "away; fetch it again"
-            )
-        incomplete.replace(blob)
-    return True
-
-
 def _is_announced(path: Path, etag: str) -> bool:
     """Whether a file is what the hub says: by its SHA-256, git's SHA-1 or, of some mirrors, the SHA-1 of its bytes."""
     if _SHA256.fullmatch(etag):
         return sha256_of(path) == etag
     return not _SHA1.fullmatch(etag) or etag in sha1s_of(path)
-
-
-def _note_revision(repo: HubRepo, commit: str) -> None:
-    """Let the cache say which commit a branch or tag stands for, as the client does; one that is read-only need not."""
-    ref = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo.id, repo_type="model") / "refs" / repo.revision
-    if repo.revision != commit and not (ref.is_file() and ref.read_text(encoding="utf-8") == commit):
-        with suppress(OutputError), atomic_path(ref) as temporary:
-            temporary.write_text(commit, encoding="utf-8")
-
-
-def _download(url: str, target: Path, size: int | None, file: str, progress: Progress) -> None:
-    """Append to ``target`` what is missing of the file."""
-    done = target.stat().st_size if target.exists() else 0
-    if size is not None and done > size:
-        target.unlink()
-        done = 0
-    bar: Any = partial(_Bar, progress, f"fetching {file}")  # the client only calls it
-    with target.open("ab") as content:
-        http_get(
-            url,
-            content,
-            resume_size=done,
-            headers=build_hf_headers(user_agent=_AGENT),
-            expected_size=size,
-            tqdm_class=bar,
-        )
 
 
 def _require_hash(repo: HubRepo, file: str, etag: str, sha256: str | None) -> None:
@@ -234,20 +184,15 @@ def _require_hash(repo: HubRepo, file: str, etag: str, sha256: str | None) -> No
         )
 
 
-class _Bar:
-    """What the hub's client takes for a tqdm bar; passes megabytes on to a `Progress`."""
+def _bar_of(progress: Progress, task: str) -> type[Any]:
+    """The class of progress bars that passes what the hub's client tells on to a `Progress`, in megabytes."""
 
-    def __init__(
-        self, progress: Progress, task: str, *, total: int | None = None, initial: int = 0, **_: object
-    ) -> None:
-        self._progress = progress
-        progress.start(task, None if total is None else total / 1e6, initial / 1e6, unit="MB")
+    class Bar(tqdm):
+        def __init__(self, *_: object, total: int | None = None, initial: int = 0, **__: object) -> None:
+            super().__init__(total=total, initial=initial, disable=True)  # type: ignore[no-untyped-call]
+            progress.start(task, None if total is None else total / 1e6, initial / 1e6, unit="MB")
 
-    def __enter__(self) -> _Bar:
-        return self
+        def update(self, n: float | None = 1) -> None:
+            progress.advance((n or 0) / 1e6)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        return None
-
-    def update(self, count: float | None = 1) -> None:
-        self._progress.advance((count or 0) / 1e6)
+    return Bar

@@ -83,7 +83,7 @@ def _sentence(error: BaseException, repo: str, revision: str | None, file: str |
         return f"{repo!r} is no name of a repository; write USER/NAME"
     if isinstance(error, (FileMetadataError, ValueError)):
         return f"{endpoint()} does not answer as a hub does; check HF_ENDPOINT and your proxy"
-    again = "push again" if pushing else "try again: what was fetched is kept"
+    again = "push again" if pushing else "try again"
     if isinstance(error, _HttpError):
         return (
             f"cannot reach {endpoint()} for {repo!r} ({words(error)}); check the network, your proxy or HF_ENDPOINT "
