@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ferkit.errors import InputError
-from ferkit.probing.folds import dealt_split, given_split
+from ferkit.probing.folds import cross_validation_split, given_split
 
 
 def crowd():
@@ -11,41 +11,41 @@ def crowd():
 
 
 @pytest.mark.parametrize("folds", [1, 4])
-def test_nobody_is_on_both_sides_and_every_asked_row_is_judged_once_a_seed(folds):
+def test_nobody_is_on_both_sides_and_every_test_row_is_answered_once_a_seed(folds):
     rows, labels, people = crowd()
-    split = dealt_split(rows, labels, people, (0, 1), folds)
+    split = cross_validation_split(rows, labels, people, (0, 1), folds)
     whose = dict(zip(rows.tolist(), people, strict=True))
-    assert len(split.asked) == (60 if folds > 1 else 12)
-    for trials in split.trials:
-        assert len(trials) == folds
-        assert sorted(np.concatenate([trial.judged for trial in trials])) == list(range(len(split.asked)))
-        for trial in trials:
-            known, asked = ({whose[row] for row in part.tolist()} for part in (trial.known, split.asked[trial.judged]))
-            assert not known & asked
-            assert len(known | asked) == 20
+    assert len(split.test) == (60 if folds > 1 else 12)
+    for of_seed in split.folds:
+        assert len(of_seed) == folds
+        assert sorted(np.concatenate([fold.test for fold in of_seed])) == list(range(len(split.test)))
+        for fold in of_seed:
+            train, test = ({whose[row] for row in part.tolist()} for part in (fold.train, split.test[fold.test]))
+            assert not train & test
+            assert len(train | test) == 20
 
 
 def test_one_fold_asks_the_same_people_for_all_seeds_and_several_deal_anew():
     rows, labels, people = crowd()
-    (first,), (second,) = dealt_split(rows, labels, people, (0, 1), 1).trials
-    assert np.array_equal(first.known, second.known)
-    first, second = dealt_split(rows, labels, people, (0, 1), 4).trials
-    assert not np.array_equal(first[0].known, second[0].known)
+    (first,), (second,) = cross_validation_split(rows, labels, people, (0, 1), 1).folds
+    assert np.array_equal(first.train, second.train)
+    first, second = cross_validation_split(rows, labels, people, (0, 1), 4).folds
+    assert not np.array_equal(first[0].train, second[0].train)
 
 
 def test_words_claim_no_people_where_there_are_pictures_alone():
     rows, labels, people = crowd()
-    assert "nobody is" in dealt_split(rows, labels, people, (0,), 4).words
-    assert "no picture is" in dealt_split(rows, labels, people, (0,), 4, known=False).words
+    assert "nobody is" in cross_validation_split(rows, labels, people, (0,), 4).words
+    assert "no picture is" in cross_validation_split(rows, labels, people, (0,), 4, named=False).words
 
 
 def test_a_given_test_part_is_asked_as_a_whole():
     split = given_split(np.array([0, 2]), np.array([5, 6, 9]), (0, 1))
-    assert [len(trials) for trials in split.trials] == [1, 1]
-    assert split.trials[0][0].known.tolist() == [0, 2]
-    assert split.asked[split.trials[0][0].judged].tolist() == [5, 6, 9]
+    assert [len(folds) for folds in split.folds] == [1, 1]
+    assert split.folds[0][0].train.tolist() == [0, 2]
+    assert split.test[split.folds[0][0].test].tolist() == [5, 6, 9]
 
 
 def test_fewer_people_than_folds():
     with pytest.raises(InputError, match="3 people cannot make 5 folds"):
-        dealt_split(np.arange(9), ["a", "b", "c"] * 3, list("xxxyyyzzz"), (0,), 5)
+        cross_validation_split(np.arange(9), ["a", "b", "c"] * 3, list("xxxyyyzzz"), (0,), 5)

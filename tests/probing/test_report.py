@@ -4,11 +4,11 @@ import math
 import numpy as np
 
 from ferkit.evaluation.intervals import Interval
-from ferkit.probing.report import Comparison, Figure, LeakageSection, as_json
+from ferkit.probing.report import Comparison, LeakageSection, MetricValue, as_json
 
 
 def test_json_holds_what_can_be_read_and_nothing_of_memory():
-    figure = Figure("accuracy", 0.5, (0.25, math.nan), 3, statistic=len, people=("x",))
+    figure = MetricValue("accuracy", 0.5, (0.25, math.nan), 3, statistic=len, people=("x",))
     section = LeakageSection("words", (figure,), {"pixels": ()})
     told = as_json(section)
     assert told == {

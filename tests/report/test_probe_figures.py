@@ -14,12 +14,12 @@ from ferkit.probing.report import (
     DataStamp,
     EncoderReport,
     FewLabelSection,
-    Figure,
+    MetricValue,
     ProbeReport,
 )
 from ferkit.report import charts as drawing
 from ferkit.report import probe_figures as figures
-from ferkit.report.probe_figures import draw_figures, nearest_others, picture_paths, project, told
+from ferkit.report.probe_figures import draw_figures, format_metric, nearest_others, picture_paths, project
 
 LABELS = ("joy", "calm") * 8
 PEOPLE = tuple(f"person {row // 4}" for row in range(16))
@@ -44,11 +44,13 @@ def report_of(name="small", *, with_crops=True, people=PEOPLE):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[3] = np.nan
     result = classification_of(LABELS, ["joy"] * 16)
-    figures = (Figure("accuracy", 0.5, (0.25, 0.75), 4), Figure("macro_f1", 1 / 3, None, 4))
+    figures = (MetricValue("accuracy", 0.5, (0.25, 0.75), 4), MetricValue("macro_f1", 1 / 3, None, 4))
     points = tuple(FewLabelPoint(share, rows, (result,)) for share, rows in ((0.1, 4), (1.0, 40)))
     sections = {
         "linear": ClassifierSection("linear probe", figures, result, model=MODEL),
-        "few-labels": FewLabelSection("few", (Figure("10%", 0.4, (0.3, 0.5), 4), Figure("100%", 0.5, None, 4)), points),
+        "few-labels": FewLabelSection(
+            "few", (MetricValue("10%", 0.4, (0.3, 0.5), 4), MetricValue("100%", 0.5, None, 4)), points
+        ),
     }
     faces = (crops, brightness) if with_crops else (None, None)
     asked = AskedFaces(LABELS, people, vectors, np.zeros((16, 1), np.float32), *faces)
@@ -161,5 +163,5 @@ def test_umap_that_is_not_installed(tmp_path, monkeypatch):
 
 
 def test_a_figure_in_words():
-    assert told(Figure("accuracy", 0.76543, (0.75, 0.78), 9)) == "0.765 (0.750–0.780)"
-    assert told(Figure("accuracy", 0.5, None, 9)) == "0.500"
+    assert format_metric(MetricValue("accuracy", 0.76543, (0.75, 0.78), 9)) == "0.765 (0.750–0.780)"
+    assert format_metric(MetricValue("accuracy", 0.5, None, 9)) == "0.500"

@@ -15,8 +15,8 @@ from ferkit.probing.report import (
     Comparison,
     DataStamp,
     EncoderReport,
-    Figure,
     LeakageSection,
+    MetricValue,
     ProbeReport,
     RetrievalSection,
 )
@@ -59,16 +59,19 @@ class Page(HTMLParser):
 
 def encoder(name, accuracy):
     result = classification_of(["a", "a", "b"], ["a", "b", "b"])
-    figures = (Figure("accuracy", accuracy, (0.1, 0.9), 9, 0.5, (0.6, 0.7)), Figure("macro_f1", 0.25, None, 9))
-    affect = tuple(Figure(f"{each}.ccc", 0.125, None, 9) for each in DIMENSIONS)
+    figures = (
+        MetricValue("accuracy", accuracy, (0.1, 0.9), 9, 0.5, (0.6, 0.7)),
+        MetricValue("macro_f1", 0.25, None, 9),
+    )
+    affect = tuple(MetricValue(f"{each}.ccc", 0.125, None, 9) for each in DIMENSIONS)
     sections = {
         "linear": ClassifierSection("linear probe", figures, result, ({"strength": 0.01},)),
         "affect": AffectSection("ridge", affect, ({"alpha": 1.0},), np.zeros((1, 2)), np.zeros((1, 2))),
-        "retrieval": RetrievalSection("retrieval", (Figure("precision", 0.5, None, 9),), {"a": (0.5, 0.25)}),
+        "retrieval": RetrievalSection("retrieval", (MetricValue("precision", 0.5, None, 9),), {"a": (0.5, 0.25)}),
         "leakage": LeakageSection(
             "leakage",
-            (Figure("identity.nearest", 0.9, None, 9, 0.01),),
-            {"pixels": (Figure("identity.nearest", 0.3, None, 9),), "random": ()},
+            (MetricValue("identity.nearest", 0.9, None, 9, 0.01),),
+            {"pixels": (MetricValue("identity.nearest", 0.3, None, 9),), "random": ()},
             {"identity.linear": "too few faces"},
         ),
     }
@@ -120,7 +123,7 @@ def test_tables_hold_the_figures(report):
         ["encoder", "accuracy", "macro f1"],
         ["first", "0.625 (0.100–0.900) | 0.600 0.700", "0.250"],
         [EVIL, "0.500 (0.100–0.900) | 0.600 0.700", "0.250"],
-        ["chance", "0.500", ""],
+        ["chance", "0.500", "–"],
     ]
     assert recall == [["class", "first", EVIL], ["a", "0.500", "0.500"], ["b", "1.000", "1.000"]]
     assert affect[0] == ["encoder", "valence ccc", "arousal ccc"]

@@ -15,7 +15,7 @@ from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.encoders.registry import read_entry
 from ferkit.errors import EncoderMismatchError, InputError, OutputError, UnknownEncoderError
 from ferkit.probing import encoders
-from ferkit.probing import protocol_runs as sections
+from ferkit.probing.protocols import base as protocols
 from ferkit.probing.report import as_json
 from ferkit.workflows.probe import PAGE, REPORT
 
@@ -26,7 +26,7 @@ LABELS = ("calm", "glad")
 @pytest.fixture(autouse=True)
 def own_cache_and_few_resamples(monkeypatch, tmp_path):
     monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sections, "bootstrap_interval", partial(sections.bootstrap_interval, resamples=40))
+    monkeypatch.setattr(protocols, "bootstrap_interval", partial(protocols.bootstrap_interval, resamples=40))
     monkeypatch.setattr(probe_module, "paired_interval", partial(probe_module.paired_interval, resamples=40))
 
 

@@ -18,7 +18,7 @@ from ferkit.probing.settings import ALL, PROTOCOLS, ProbeSettings
 
 if TYPE_CHECKING:
     from ferkit.evaluation.intervals import Interval
-    from ferkit.probing.report import Figure, ProbeReport
+    from ferkit.probing.report import MetricValue, ProbeReport
 
 __all__ = ["probe"]
 
@@ -240,23 +240,11 @@ def _tables(result: ProbeReport, protocol: str) -> Iterator[Table]:
 
 
 def _rows(result: ProbeReport, protocol: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every encoder with its figures, and below it what it is to be read beside."""
-    chances: dict[str, str] = {}
-    seen: list[dict[str, str]] = []
-    for encoder in result.encoders:
-        section = encoder.sections.get(protocol)
-        if section is None:
-            continue
-        seen.append({figure.name: _cell(figure) for figure in section.figures})
-        yield encoder.name, seen[-1]
-        for name, figures in getattr(section, "baselines", {}).items():
-            cells = {figure.name: _cell(figure) for figure in figures}
-            if cells not in seen:
-                yield f"  {name}", cells
-            seen.append(cells)
-        chances |= {each.name: _number(each.chance) for each in section.figures if each.chance is not None}
-    if chances:
-        yield "chance", chances
+    """The table's rows, and below them by how much the first encoder differs from the others."""
+    from ferkit.report.probe_table import protocol_rows
+
+    for name, cells in protocol_rows(result, protocol):
+        yield name, {key: _number(cell) if isinstance(cell, float) else _cell(cell) for key, cell in cells.items()}
     for other in result.encoders[1:]:
         found = {
             each.figure: _difference(each.difference)
@@ -282,7 +270,7 @@ def _notes(result: ProbeReport, out: Path | None) -> Iterator[str]:
         yield f"report: [bold]{escape(str(out))}[/]"
 
 
-def _cell(figure: Figure) -> str:
+def _cell(figure: MetricValue) -> str:
     ends = "" if figure.interval is None else f" ({_number(figure.interval[0])}–{_number(figure.interval[1])})"
     return _number(figure.value) + ends
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ferkit.evaluation.rows import Rows
 from ferkit.evaluation.splits import identity_folds, identity_split
 
-__all__ = ["ProbeRows", "Split", "Trial", "dealt_split", "given_split"]
+__all__ = ["Fold", "ProbeRows", "Split", "cross_validation_split", "given_split"]
 
 _HELD_OUT = 5
 """One person in so many is asked where the others teach."""
@@ -59,63 +59,63 @@ class ProbeRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """One fit: the rows of the known faces that it learns from, and which of the asked faces it judges."""
+class Fold:
+    """One fit: (n,) rows of the data that it learns from, and which of a split's test rows it answers."""
 
-    known: Numbers
-    judged: Numbers
+    train: Numbers
+    test: Numbers
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """How known and asked faces are told apart; every asked face is judged once for each seed.
+    """How training and test rows are told apart; every test row is answered once for each seed.
 
     Attributes:
-        asked: (M,) rows of the asked set.
+        test: (M,) rows of the test faces.
         seeds: of the fits.
-        trials: those of each seed.
+        folds: those of each seed.
         words: the same for people.
     """
 
-    asked: Numbers
+    test: Numbers
     seeds: tuple[int, ...]
-    trials: tuple[tuple[Trial, ...], ...]
+    folds: tuple[tuple[Fold, ...], ...]
     words: str
 
 
-def given_split(known: Numbers, asked: Numbers, seeds: Sequence[int]) -> Split:
-    """Learn from rows of one set, and ask rows of another."""
-    trial = Trial(known, np.arange(len(asked)))
-    return Split(asked, tuple(seeds), ((trial,),) * len(seeds), "train and test as given")
+def given_split(train: Numbers, test: Numbers, seeds: Sequence[int]) -> Split:
+    """Learn from rows of one set, and answer rows of another."""
+    fold = Fold(train, np.arange(len(test)))
+    return Split(test, tuple(seeds), ((fold,),) * len(seeds), "train and test as given")
 
 
-def dealt_split(
-    rows: Numbers, labels: Sequence[str], people: Sequence[str], seeds: Sequence[int], folds: int, *, known: bool = True
+def cross_validation_split(
+    rows: Numbers, labels: Sequence[str], people: Sequence[str], seeds: Sequence[int], folds: int, *, named: bool = True
 ) -> Split:
-    """Tell known and asked rows of one set apart, so that nobody is on both sides.
+    """Split the rows of one set, so that nobody is on both sides.
 
     Args:
         rows: (n,) that may be used.
         labels: of these n, of which each side has its share.
         people: of these n.
         seeds: of the fits, and of the folds where there are several.
-        folds: 1 asks a fifth, the same for all seeds; more ask each fold in turn.
-        known: whether ``people`` are people, for the words alone.
+        folds: 1 tests a fifth, the same for all seeds; more test each fold in turn.
+        named: whether ``people`` are people, for the words alone.
 
     Raises:
         InputError: there are fewer people than folds.
     """
-    whose = "nobody is" if known else "no picture is"
+    whose = "nobody is" if named else "no picture is"
     if folds == 1:
-        asked = identity_split(labels, people, held_out=max(2, min(_HELD_OUT, len(set(people)))), seed=seeds[0])
-        trial = Trial(rows[~asked], np.arange(int(asked.sum())))
+        held_out = identity_split(labels, people, held_out=max(2, min(_HELD_OUT, len(set(people)))), seed=seeds[0])
+        fold = Fold(rows[~held_out], np.arange(int(held_out.sum())))
         words = f"one fifth asked, the rest known; {whose} on both sides"
-        return Split(rows[asked], tuple(seeds), ((trial,),) * len(seeds), words)
-    dealt = [identity_folds(labels, people, folds=folds, seed=seed) for seed in seeds]
-    trials = tuple(
-        tuple(Trial(rows[fold != number], np.flatnonzero(fold == number)) for number in range(folds)) for fold in dealt
+        return Split(rows[held_out], tuple(seeds), ((fold,),) * len(seeds), words)
+    numbers = [identity_folds(labels, people, folds=folds, seed=seed) for seed in seeds]
+    by_seed = tuple(
+        tuple(Fold(rows[fold != number], np.flatnonzero(fold == number)) for number in range(folds)) for fold in numbers
     )
-    return Split(rows, tuple(seeds), trials, f"{folds}-fold cross-validation; {whose} on both sides")
+    return Split(rows, tuple(seeds), by_seed, f"{folds}-fold cross-validation; {whose} on both sides")
 
 
 def _taken(values: Sequence[T], rows: Numbers) -> list[T]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ferkit.data.fec_triplets import FecTriplets, read_fec
 from ferkit.errors import InputError
 from ferkit.probing.data import ProbeData
-from ferkit.probing.folds import Split, dealt_split, given_split
+from ferkit.probing.folds import Split, cross_validation_split, given_split
 from ferkit.probing.settings import ProbeSettings
 
 __all__ = ["ProbePlan"]
@@ -172,7 +172,7 @@ class ProbePlan:
         usual = max(2, min(_FOLDS, len(set(people)))) if len(known) <= _FEW else 1
         folds = self.settings.folds or usual
         named = all(self.data.identities[row] is not None for row in known)
-        return dealt_split(known, labels, people, self.seeds, folds, known=named)
+        return cross_validation_split(known, labels, people, self.seeds, folds, named=named)
 
 
 def _named(data: ProbeData) -> str:

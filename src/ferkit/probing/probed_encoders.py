@@ -27,13 +27,13 @@ from ferkit.probing.given_vectors import VectorFile, is_vector_file
 from ferkit.probing.report import AskedFaces
 from ferkit.progress import Progress
 
-__all__ = ["Subject", "baselines", "open_sources", "rows_of", "subjects_of"]
+__all__ = ["ProbedEncoder", "baselines", "open_sources", "probed_encoders", "rows_of"]
 
 Source = FaceEncoder | VectorFile
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ProbedEncoder:
     """One encoder, or file of vectors, and what it makes of the faces.
 
     Attributes:
@@ -85,9 +85,9 @@ def open_sources(
     return [loaded.get(place) or random_like(like, device, batch_size) for place in range(len(names))]
 
 
-def subjects_of(
+def probed_encoders(
     sources: Sequence[Source], data: ProbeData, test: ProbeData | None, test_file: VectorFile | None, progress: Progress
-) -> list[Subject]:
+) -> list[ProbedEncoder]:
     """Embed the faces, or look their vectors up.
 
     Args:
@@ -105,7 +105,7 @@ def subjects_of(
     for source, name in zip(sources, _names(sources), strict=True):
         known = rows_of(source, data, progress)
         asked = known if test is None else rows_of(test_file or source, test, progress)
-        found.append(Subject(source, name, known, asked))
+        found.append(ProbedEncoder(source, name, known, asked))
     return found
 
 

@@ -23,8 +23,8 @@ __all__ = [
     "DataStamp",
     "EncoderReport",
     "FewLabelSection",
-    "Figure",
     "LeakageSection",
+    "MetricValue",
     "ProbeReport",
     "RetrievalSection",
     "Section",
@@ -39,7 +39,7 @@ _IN_MEMORY: dict[str, Any] = {"in_memory": True}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Figure:
+class MetricValue:
     """One number of one encoder.
 
     Attributes:
@@ -78,7 +78,7 @@ class ClassifierSection:
     """
 
     protocol: str
-    figures: tuple[Figure, ...]
+    figures: tuple[MetricValue, ...]
     result: Classification
     chosen: tuple[Mapping[str, Any], ...] = ()
     true: tuple[str, ...] = field(default=(), repr=False, metadata=_IN_MEMORY)
@@ -91,7 +91,7 @@ class FewLabelSection:
     """Accuracy of linear classifiers that know a share of the training labels; ``figures`` has one for each share."""
 
     protocol: str
-    figures: tuple[Figure, ...]
+    figures: tuple[MetricValue, ...]
     points: tuple[FewLabelPoint, ...]
 
 
@@ -108,7 +108,7 @@ class AffectSection:
     """
 
     protocol: str
-    figures: tuple[Figure, ...]
+    figures: tuple[MetricValue, ...]
     chosen: tuple[Mapping[str, Any], ...]
     true: NDArray[np.float64] = field(repr=False, metadata=_IN_MEMORY)
     predicted: NDArray[np.float64] = field(repr=False, metadata=_IN_MEMORY)
@@ -125,7 +125,7 @@ class RetrievalSection:
     """
 
     protocol: str
-    figures: tuple[Figure, ...]
+    figures: tuple[MetricValue, ...]
     by_class: Mapping[str, tuple[float, float]]
 
 
@@ -141,7 +141,7 @@ class TripletSection:
     """
 
     protocol: str
-    figures: tuple[Figure, ...]
+    figures: tuple[MetricValue, ...]
     triplets: int
 
 
@@ -158,8 +158,8 @@ class LeakageSection:
     """
 
     protocol: str
-    figures: tuple[Figure, ...]
-    baselines: Mapping[str, tuple[Figure, ...]]
+    figures: tuple[MetricValue, ...]
+    baselines: Mapping[str, tuple[MetricValue, ...]]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 

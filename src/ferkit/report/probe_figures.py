@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
+from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,13 +20,20 @@ from ferkit.errors import InputError
 from ferkit.evaluation.linear import LinearModel
 from ferkit.evaluation.occlusion import OcclusionMap, occlusion_map, patch_count
 from ferkit.evaluation.rows import has_embedding, numbered_groups
-from ferkit.probing.report import AskedFaces, ClassifierSection, EncoderReport, FewLabelSection, Figure, ProbeReport
+from ferkit.probing.report import (
+    AskedFaces,
+    ClassifierSection,
+    EncoderReport,
+    FewLabelSection,
+    MetricValue,
+    ProbeReport,
+)
 from ferkit.progress import Progress, Silent
 from ferkit.report.charts import Curve, draw_confusion, draw_few_labels, draw_occlusion, draw_projection
 from ferkit.report.gallery import Panel, Row, Tile, draw_gallery
 from ferkit.report.safe_picture import save_picture
 
-__all__ = ["Projection", "SavedFigure", "draw_figures", "nearest_others", "picture_paths", "project", "told"]
+__all__ = ["Projection", "SavedFigure", "draw_figures", "format_metric", "nearest_others", "picture_paths", "project"]
 
 Projection = Literal["auto", "tsne", "umap"]
 """How vectors become points; ``auto`` takes UMAP where umap-learn is installed, else t-SNE."""
@@ -123,7 +130,7 @@ def picture_paths(folder: Path, protocols: Mapping[str, Iterable[str]]) -> set[P
     return {_path(folder, name) for name in names}
 
 
-def told(figure: Figure) -> str:
+def format_metric(figure: MetricValue) -> str:
     """Return a figure as text: its value, and the 95 % interval in brackets where there is one."""
     if figure.interval is None:
         return f"{figure.value:.3f}"
@@ -187,7 +194,9 @@ def _confusions(report: ProbeReport, folder: Path) -> Iterator[SavedFigure]:
     for encoder in report.encoders:
         for protocol, section in encoder.sections.items():
             if isinstance(section, ClassifierSection):
-                below = ", ".join(f"{each.name.replace('_', ' ')} {told(each)}" for each in section.figures[:2])
+                below = ", ".join(
+                    f"{each.name.replace('_', ' ')} {format_metric(each)}" for each in section.figures[:2]
+                )
                 title = f"{encoder.name}: {protocol}"
                 drawing = draw_confusion(section.result, title, below)
                 caption = f"{section.protocol}. Each row is a class: what its faces were called, by share and by count."
@@ -334,7 +343,7 @@ def _method(projection: Projection) -> Literal["tsne", "umap"]:
     return "umap" if there and projection != "tsne" else "tsne"
 
 
-def _save(picture: Drawing | Image.Image, folder: Path, name: str) -> Path:
+def _save(picture: MplFigure | Image.Image, folder: Path, name: str) -> Path:
     path = _path(folder, name)
     save_picture(picture, path)
     return path

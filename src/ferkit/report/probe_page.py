@@ -9,31 +9,22 @@ from html import escape
 from pathlib import Path
 
 from ferkit.atomic import atomic_path
+from ferkit.probing.protocols import RUNNERS
 from ferkit.probing.report import (
     AffectSection,
     ClassifierSection,
     DataStamp,
-    Figure,
     LeakageSection,
+    MetricValue,
     ProbeReport,
     RetrievalSection,
     Section,
     as_json,
 )
-from ferkit.report.probe_figures import SavedFigure, told
+from ferkit.report.probe_figures import SavedFigure, format_metric
+from ferkit.report.probe_table import protocol_rows
 
 __all__ = ["page_of", "write_page"]
-
-_TITLES: Mapping[str, str] = {
-    "linear": "Linear probe",
-    "knn": "Nearest neighbours",
-    "few-labels": "Few labels",
-    "finetune": "Fine-tuning",
-    "affect": "Valence and arousal",
-    "retrieval": "Retrieval",
-    "triplets": "Triplets",
-    "leakage": "What else the vectors tell",
-}
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1c1f26; background: #fff;
@@ -126,7 +117,7 @@ def _sections(report: ProbeReport, figures: Sequence[SavedFigure]) -> Iterator[s
         found = {each.name: each.sections[name] for each in report.encoders if name in each.sections}
         yield f"<h2>{escape(_title(name))}</h2>"
         yield from (f'<p class="soft">{escape(text)}</p>' for text in dict.fromkeys(s.protocol for s in found.values()))
-        yield _figure_table(found)
+        yield _figure_table(report, name)
         lacking = [each.left_out for each in found.values() if isinstance(each, LeakageSection)]
         yield from (
             f'<p class="soft">Without {escape(_spaced(what))}: {escape(why)}</p>' for what, why in _all(lacking)
@@ -135,32 +126,19 @@ def _sections(report: ProbeReport, figures: Sequence[SavedFigure]) -> Iterator[s
         yield from _pictures("", [figure for figure in figures if figure.protocol == name])
 
 
-def _figure_table(found: Mapping[str, Section]) -> str:
+def _figure_table(report: ProbeReport, protocol: str) -> str:
     """Encoders down and figures across, below each encoder its baselines, at the end what is reached by chance."""
-    columns = list(dict.fromkeys(figure.name for section in found.values() for figure in section.figures))
-    rows = []
-    chance: dict[str, float] = {}
-    for name, section in found.items():
-        lines = {name: section.figures}
-        if isinstance(section, LeakageSection):
-            lines |= {f"{name}: {base}": figures for base, figures in section.baselines.items()}
-        rows += [_figure_row(line, figures, columns) for line, figures in lines.items()]
-        chance |= {figure.name: figure.chance for figure in section.figures if figure.chance is not None}
-    if chance:
-        rows.append(["chance", *(f"{chance[name]:.3f}" if name in chance else "" for name in columns)])
-    return _table(["encoder", *map(_spaced, columns)], rows)
+    rows = list(protocol_rows(report, protocol))
+    columns = list(dict.fromkeys(name for _, cells in rows for name in cells))
+    lines = [[name, *(_cell(cells.get(column)) for column in columns)] for name, cells in rows]
+    return _table(["encoder", *map(_spaced, columns)], lines)
 
 
-def _figure_row(name: str, figures: Sequence[Figure], columns: Sequence[str]) -> list[str]:
-    known = {figure.name: figure for figure in figures}
-    return [name, *(_cell(known.get(column)) for column in columns)]
-
-
-def _cell(figure: Figure | None) -> str:
-    if figure is None:
-        return "–"
+def _cell(figure: MetricValue | float | None) -> str:
+    if not isinstance(figure, MetricValue):
+        return "–" if figure is None else f"{figure:.3f}"
     seeds = " ".join(f"{value:.3f}" for value in figure.by_seed) if len(figure.by_seed) > 1 else ""
-    return f"{told(figure)}\n{seeds}" if seeds else told(figure)
+    return f"{format_metric(figure)}\n{seeds}" if seeds else format_metric(figure)
 
 
 def _by_class(found: Mapping[str, Section]) -> Iterator[str]:
@@ -251,4 +229,4 @@ def _spaced(figure: str) -> str:
 
 
 def _title(protocol: str) -> str:
-    return _TITLES.get(protocol, protocol)
+    return RUNNERS[protocol].title if protocol in RUNNERS else protocol

@@ -24,10 +24,10 @@ from ferkit.pipeline.face_stream import source_paths
 from ferkit.probing.data import ProbeData, open_data, read_label_map, rows_of_table
 from ferkit.probing.given_vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
 from ferkit.probing.plan import ProbePlan
-from ferkit.probing.probed_encoders import Subject, open_sources, subjects_of
+from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_encoders
 from ferkit.probing.protocols import RUNNERS, Task
 from ferkit.probing.publish import entry_file, publish_report
-from ferkit.probing.report import Comparison, EncoderReport, Figure, ProbeReport, Section, as_json
+from ferkit.probing.report import Comparison, EncoderReport, MetricValue, ProbeReport, Section, as_json
 from ferkit.probing.settings import ALL, ProbeSettings
 from ferkit.progress import Progress, Silent
 
@@ -95,7 +95,9 @@ def probe(
     asked = None if test is None else _test(test, test_file, reading, renamed, device, progress)
     plan = ProbePlan(known, asked, settings)
     runnable, skipped = _permitted(plan, wanted, device)
-    subjects = subjects_of(open_sources(names, files, device, batch_size, progress), known, asked, test_file, progress)
+    subjects = probed_encoders(
+        open_sources(names, files, device, batch_size, progress), known, asked, test_file, progress
+    )
     sections = _run(plan, subjects, runnable, skipped, ALL in _split(protocol), device, progress)
     described = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
     report = ProbeReport(
@@ -246,7 +248,7 @@ def _permitted(plan: ProbePlan, wanted: Sequence[str], device: str | None) -> tu
 
 def _run(
     plan: ProbePlan,
-    subjects: Sequence[Subject],
+    subjects: Sequence[ProbedEncoder],
     runnable: list[str],
     skipped: dict[str, str],
     lenient: bool,
@@ -255,7 +257,7 @@ def _run(
 ) -> list[dict[str, Section]]:
     """Run every protocol on every encoder; with ``lenient``, one that fails is skipped and says why."""
     found: list[dict[str, Section]] = [{} for _ in subjects]
-    leaks: dict[str, tuple[Figure, ...]] = {}
+    leaks: dict[str, tuple[MetricValue, ...]] = {}
     for name in list(runnable):
         for sections, subject in zip(found, subjects, strict=True):
             progress.start(f"{name} of {subject.name}", None)
@@ -270,10 +272,10 @@ def _run(
     return found
 
 
-def _describe(plan: ProbePlan, subject: Subject, sections: dict[str, Section]) -> EncoderReport:
+def _describe(plan: ProbePlan, subject: ProbedEncoder, sections: dict[str, Section]) -> EncoderReport:
     source = subject.source
     try:
-        rows = plan.labelled.asked
+        rows = plan.labelled.test
     except InputError:
         rows = np.arange(len(plan.asked))
     return EncoderReport(

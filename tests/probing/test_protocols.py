@@ -9,20 +9,15 @@ from ferkit.evaluation.intervals import paired_interval
 from ferkit.evaluation.retrieval import retrieval_score
 from ferkit.evaluation.sgd import SgdSchedule
 from ferkit.evaluation.triplets import triplet_score
-from ferkit.probing.folds import ProbeRows, dealt_split, given_split
-from ferkit.probing.protocol_runs import (
-    Fitted,
-    affect_section,
-    classifier_section,
-    comparison_section,
-    few_label_section,
-    knn_section,
-    leakage_figures,
-    leakage_section,
-    linear_section,
-    retrieval_section,
-    triplet_section,
-)
+from ferkit.probing.folds import ProbeRows, cross_validation_split, given_split
+from ferkit.probing.protocols.affect import affect_section
+from ferkit.probing.protocols.base import Fitted, classifier_section
+from ferkit.probing.protocols.few_labels import few_label_section
+from ferkit.probing.protocols.knn import knn_section
+from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
+from ferkit.probing.protocols.linear import linear_section
+from ferkit.probing.protocols.retrieval import retrieval_section
+from ferkit.probing.protocols.triplets import comparison_section, triplet_section
 
 PURE = {"expression": {"expression": 1, "noise": 0.05}, "noise": {"noise": 1}}
 
@@ -38,7 +33,7 @@ def planted_rows(planted):
 
 
 def folds_of(rows, folds=3, seeds=(0,)):
-    return dealt_split(np.arange(len(rows)), rows.true_labels, rows.people, seeds, folds)
+    return cross_validation_split(np.arange(len(rows)), rows.true_labels, rows.people, seeds, folds)
 
 
 def value_of(section, name):
@@ -65,7 +60,7 @@ def test_figures_are_scikit_learns_with_two_seeds_pooled():
     answers = [random.choice(["a", "b", "c"], 40) for _ in range(2)]
     rows = rows_of(np.zeros((40, 1)), labels, [str(number // 2) for number in range(40)])
     split = given_split(np.arange(40), np.arange(40), (0, 1))
-    section = classifier_section("x", rows, rows, split, lambda trial, seed: Fitted(answers[seed].astype(object)))
+    section = classifier_section("x", rows, rows, split, lambda fold, seed: Fitted(answers[seed].astype(object)))
     true, predicted = labels * 2, np.concatenate(answers)
     accuracy, balanced, f1 = section.figures
     assert accuracy.value == pytest.approx(np.mean(predicted == true))

@@ -1,4 +1,4 @@
-"""The fine-tuning protocol of a probe: all weights learn from the labels of the known faces."""
+"""Fine-tuning: all weights learn from the labels of the training faces."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy as np
 from ferkit.errors import InputError
 from ferkit.evaluation.finetune import FineTuneSettings, finetune_answers
 from ferkit.probing.encoders import NetworkEncoder
-from ferkit.probing.folds import Trial
+from ferkit.probing.folds import Fold
 from ferkit.probing.plan import ProbePlan
-from ferkit.probing.probed_encoders import Subject
-from ferkit.probing.protocol_runs import Fitted, classifier_section
-from ferkit.probing.report import ClassifierSection
+from ferkit.probing.probed_encoders import ProbedEncoder
+from ferkit.probing.protocols.base import Fitted, Protocol, Task, classifier_section
+from ferkit.probing.report import ClassifierSection, Section
 from ferkit.progress import Progress
 
-__all__ = ["finetune_section"]
+__all__ = ["PROTOCOL", "finetune_section"]
 
 
-def finetune_section(plan: ProbePlan, subject: Subject, progress: Progress) -> ClassifierSection:
-    """Fine-tune the encoder on the known faces of each trial, and let it judge the asked ones.
+def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress) -> ClassifierSection:
+    """Fine-tune the encoder on the known faces of each fold, and let it judge the asked ones.
 
     Raises:
         InputError: there is no network or there are no crops, or as `finetune_answers`.
@@ -33,9 +33,9 @@ def finetune_section(plan: ProbePlan, subject: Subject, progress: Progress) -> C
         precision="bf16" if network.center.is_cuda else "float32",
     )
 
-    def fit(trial: Trial, seed: int) -> Fitted:
-        rows, places = split.asked[trial.judged], np.full(len(trial.judged), None, object)
-        seen, train = rows < len(asked), trial.known[trial.known < len(known)]
+    def fit(fold: Fold, seed: int) -> Fitted:
+        rows, places = split.test[fold.test], np.full(len(fold.test), None, object)
+        seen, train = rows < len(asked), fold.train[fold.train < len(known)]
         labels = [str(plan.data.labels[row]) for row in train.tolist()]
         found = finetune_answers(
             network,
@@ -55,3 +55,10 @@ def finetune_section(plan: ProbePlan, subject: Subject, progress: Progress) -> C
         f" {settings.precision})"
     )
     return classifier_section(protocol, subject.known, subject.asked, split, fit)
+
+
+def _run(task: Task) -> Section:
+    return finetune_section(task.plan, task.subject, task.progress)
+
+
+PROTOCOL = Protocol("Fine-tuning", lambda plan: plan.labelled, _run)

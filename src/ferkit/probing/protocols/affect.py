@@ -1,0 +1,49 @@
+"""Valence and arousal: how well they can be read off frozen features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.evaluation.affect import DIMENSIONS, affect_answers, concordance, rmse
+from ferkit.evaluation.intervals import Statistic
+from ferkit.evaluation.rows import Rows
+from ferkit.probing.folds import ProbeRows, Split
+from ferkit.probing.protocols.base import Protocol, Task, metric, people_to_keep_together, with_split
+from ferkit.probing.report import AffectSection, Section
+
+__all__ = ["PROTOCOL", "affect_section"]
+
+
+def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSection:
+    """Read valence and arousal by ridge regression; of several seeds the first is asked."""
+    split = replace(split, seeds=split.seeds[:1], folds=split.folds[:1])
+    rows, seed = asked.at(split.test), split.seeds[0]
+    predicted, chosen = np.empty((len(rows), len(DIMENSIONS))), []
+    for fold in split.folds[0]:
+        train, test = known.at(fold.train), rows.at(fold.test)
+        people = people_to_keep_together(train.people)
+        found = affect_answers(train.features, train.affect, test.features, train_identities=people, seed=seed)
+        predicted[fold.test] = found.predicted
+        chosen.append({"alpha": found.alpha})
+    figures = []
+    for number, name in enumerate(DIMENSIONS):
+        for figure, function in (("ccc", concordance), ("rmse", rmse)):
+            statistic = _of_columns(function, rows.affect[:, number], predicted[:, number])
+            figures.append(metric(f"{name}.{figure}", statistic, rows.people, seed))
+    protocol = with_split("ridge regression on standardised features, penalty chosen on a fifth of train", split)
+    return AffectSection(protocol, tuple(figures), tuple(chosen), rows.affect, predicted)
+
+
+def _of_columns(function: Callable[[Rows, Rows], NDArray[np.float64]], true: Rows, predicted: Rows) -> Statistic:
+    return lambda rows: float(function(true[rows], predicted[rows]))
+
+
+def _run(task: Task) -> Section:
+    return affect_section(task.subject.known, task.subject.asked, task.plan.valued)
+
+
+PROTOCOL = Protocol("Valence and arousal", lambda plan: plan.valued, _run)

@@ -1,0 +1,172 @@
+"""What all protocols share: the contract, the fit of every fold, metrics with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.errors import InputError
+from ferkit.evaluation.classification import FIGURES, classification_figure, classification_of
+from ferkit.evaluation.intervals import Statistic, bootstrap_interval
+from ferkit.evaluation.linear import LinearModel
+from ferkit.evaluation.rows import Answers
+from ferkit.probing.folds import Fold, ProbeRows, Split
+from ferkit.probing.plan import ProbePlan
+from ferkit.probing.probed_encoders import ProbedEncoder
+from ferkit.probing.report import ClassifierSection, MetricValue, Section
+from ferkit.progress import Progress
+
+__all__ = [
+    "Fit",
+    "Fitted",
+    "Protocol",
+    "Task",
+    "classifier_section",
+    "mean_of",
+    "metric",
+    "people_to_keep_together",
+    "triplet_metric",
+    "with_split",
+]
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One encoder under one plan.
+
+    Attributes:
+        plan: who is known and who is asked.
+        subject: the encoder.
+        device: where networks compute.
+        progress: told of long work.
+        leaks: what baselines leak, by their keys: found once for all encoders.
+    """
+
+    plan: ProbePlan
+    subject: ProbedEncoder
+    device: str | None
+    progress: Progress
+    leaks: dict[str, tuple[MetricValue, ...]]
+
+
+class Protocol(NamedTuple):
+    """A protocol of a probe.
+
+    Attributes:
+        title: what a report calls it.
+        check: raises an InputError where the data do not permit it.
+        run: gives the section of one encoder.
+    """
+
+    title: str
+    check: Callable[[ProbePlan], object]
+    run: Callable[[Task], Section]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What one fit answers, what was chosen for it, and its linear classifier if it is one."""
+
+    predicted: Answers
+    chosen: Mapping[str, Any] | None = None
+    model: LinearModel | None = None
+
+
+Fit = Callable[[Fold, int], Fitted]
+"""Learns from the training rows of a fold and answers its test rows, with a seed."""
+
+
+def classifier_section(protocol: str, known: ProbeRows, asked: ProbeRows, split: Split, fit: Fit) -> ClassifierSection:
+    """Fit every fold and count all answers, those of all seeds together."""
+    fitted = _fitted(split, fit)
+    rows = asked.at(split.test)
+    seeds, learnt = len(split.seeds), _known_labels(known, split)
+    true, predicted = rows.true_labels * seeds, np.concatenate([answers for answers, _ in fitted])
+    last = fitted[-1][1][-1]
+    return ClassifierSection(
+        protocol=with_split(protocol, split),
+        figures=_class_figures(true, predicted, rows.people, seeds, split.seeds[0]),
+        result=classification_of(true, predicted, known=learnt),
+        chosen=tuple(each.chosen for _, folds in fitted for each in folds if each.chosen is not None),
+        true=tuple(true),
+        predicted=tuple(predicted.tolist()),
+        model=last.model,
+    )
+
+
+def _fitted(split: Split, fit: Fit) -> list[tuple[Answers, list[Fitted]]]:
+    """Return of each seed the (M,) answers and what was fitted."""
+    found = []
+    for seed, folds in zip(split.seeds, split.folds, strict=True):
+        answers, fits = np.full(len(split.test), None, object), [fit(fold, seed) for fold in folds]
+        for fold, each in zip(folds, fits, strict=True):
+            answers[fold.test] = each.predicted
+        found.append((answers, fits))
+    return found
+
+
+def _known_labels(known: ProbeRows, split: Split) -> set[str]:
+    rows = {row for folds in split.folds for fold in folds for row in fold.train.tolist()}
+    return {str(known.labels[row]) for row in rows}
+
+
+def _class_figures(
+    true: list[str], predicted: Answers, people: Sequence[str], seeds: int, seed: int
+) -> tuple[MetricValue, ...]:
+    shares = np.unique(true, return_counts=True)[1] / len(true)
+    chances = {"accuracy": float(shares.max()), "balanced_accuracy": 1 / len(shares)}
+    parts = np.split(np.arange(len(true)), seeds)
+    figures = []
+    for name in FIGURES:
+        statistic = classification_figure(name, true, predicted)
+        by_seed = tuple(statistic(part) for part in parts) if seeds > 1 else ()
+        chance = chances.get(name)
+        figures.append(metric(name, statistic, tuple(people) * seeds, seed, chance=chance, by_seed=by_seed))
+    return tuple(figures)
+
+
+def metric(
+    name: str,
+    statistic: Statistic,
+    people: Sequence[str | None],
+    seed: int,
+    *,
+    chance: float | None = None,
+    by_seed: tuple[float, ...] = (),
+) -> MetricValue:
+    """A figure with its interval; without one where there is nobody to draw from or the rows do not define it."""
+    people = tuple(people)
+    value = statistic(np.arange(len(people)))
+    try:
+        found = bootstrap_interval(statistic, people, seed=seed)
+    except InputError:
+        return MetricValue(name, value, None, len(set(people)), chance, by_seed, statistic, people)
+    return MetricValue(name, value, (found.low, found.high), found.groups, chance, by_seed, statistic, people)
+
+
+def triplet_metric(
+    name: str, value: float, interval: tuple[float, float], people: tuple[str, ...], statistic: Statistic
+) -> MetricValue:
+    """Give a share of triplets with its interval over people; chance is one half."""
+    return MetricValue(name, value, interval, len(people), 0.5, (), statistic, people)
+
+
+def mean_of(values: NDArray[np.float64]) -> Statistic:
+    """Give the mean of (N,) values as a statistic of rows."""
+    return lambda rows: float(values[rows].mean())
+
+
+def people_to_keep_together(people: Sequence[str]) -> Sequence[str] | None:
+    """The people, where somebody has two rows: else nothing needs to be kept together."""
+    return people if len(set(people)) < len(people) else None
+
+
+def with_split(protocol: str, split: Split) -> str:
+    """Say how train and test were told apart, behind what the protocol does."""
+    return f"{protocol}; {split.words}" if len(split.seeds) == 1 else f"{protocol}; {split.words}; seeds {split.seeds}"

@@ -1,0 +1,90 @@
+"""Leakage: what else the vectors tell, identity first, beside what pixels and random weights tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ferkit.errors import InputError
+from ferkit.evaluation.leakage import Leak, linear_leak, neighbour_leak
+from ferkit.evaluation.triplets import triplet_tally
+from ferkit.probing.folds import ProbeRows
+from ferkit.probing.plan import ProbePlan
+from ferkit.probing.probed_encoders import baselines, rows_of
+from ferkit.probing.protocols.base import Protocol, Task, mean_of, triplet_metric
+from ferkit.probing.report import LeakageSection, MetricValue, Section
+
+__all__ = ["PROTOCOL", "leakage_figures", "leakage_section"]
+
+
+def leakage_section(
+    asked: ProbeRows,
+    columns: Mapping[str, Sequence[str | None]],
+    baselines: Mapping[str, tuple[MetricValue, ...]],
+    *,
+    seed: int = 0,
+) -> LeakageSection:
+    """Ask what the vectors tell of identity and other columns, beside what pixels and random weights tell.
+
+    Args:
+        asked: the faces.
+        columns: values of each column.
+        baselines: `leakage_figures` of others on the same faces.
+        seed: of halves and intervals.
+
+    Raises:
+        InputError: no column can be asked; says why of the first.
+    """
+    figures, left_out = leakage_figures(asked, columns, seed)
+    if not figures:
+        raise InputError(next(iter(left_out.values())))
+    protocol = (
+        "<column>.nearest: the nearest other face (cosine) has the same value, of identity not of the same clip, else"
+        " of another person; <column>.linear: a linear classifier fitted on one half tells the other half's value, of"
+        " up to 100 values with 4 faces; expression_over_identity: the same expression on another person is nearer than"
+        " another on the same person, mean over people"
+    )
+    return LeakageSection(protocol, figures, baselines, left_out)
+
+
+def leakage_figures(
+    rows: ProbeRows, columns: Mapping[str, Sequence[str | None]], seed: int = 0
+) -> tuple[tuple[MetricValue, ...], dict[str, str]]:
+    """Return the figures of one encoder, of each column both and the one number, and why some are left out."""
+    figures: list[MetricValue] = []
+    left_out: dict[str, str] = {}
+    for name, values in columns.items():
+        groups = rows.clips if name == "identity" else rows.people
+        for how, ask in (("nearest", neighbour_leak), ("linear", linear_leak)):
+            try:
+                leak = ask(rows.vectors, values, rows.people, groups=groups, seed=seed)
+            except InputError as error:
+                left_out[f"{name}.{how}"] = str(error)
+            else:
+                figures.append(_leak_figure(f"{name}.{how}", leak, rows.people))
+    tally = triplet_tally(rows.vectors, rows.labels, rows.identities)
+    if tally is not None:
+        score = tally.score(seed)
+        statistic = tally.statistic(by_person=True)
+        ends = score.by_person_interval
+        figures.append(triplet_metric("expression_over_identity", score.by_person, ends, tally.people, statistic))
+    return tuple(figures), left_out
+
+
+def _leak_figure(name: str, leak: Leak, people: Sequence[str]) -> MetricValue:
+    asked = tuple(people[row] for row in leak.rows.tolist())
+    return MetricValue(name, leak.rate, leak.interval, len(set(asked)), leak.chance, (), mean_of(leak.hits), asked)
+
+
+def _run(task: Task) -> Section:
+    plan = task.plan
+    columns, seed = plan.leak_columns(), plan.settings.seed
+    below = {}
+    for other in baselines(task.subject.source, plan.asked, task.device):
+        if other.key not in task.leaks:
+            rows = rows_of(other, plan.asked, task.progress)
+            task.leaks[other.key] = leakage_figures(rows, columns, seed)[0]
+        below[other.given] = task.leaks[other.key]
+    return leakage_section(task.subject.asked, columns, below, seed=seed)
+
+
+PROTOCOL = Protocol("What else the vectors tell", ProbePlan.leak_columns, _run)

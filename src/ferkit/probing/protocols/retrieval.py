@@ -1,0 +1,51 @@
+"""Retrieval: do the faces that come back show the same expression on other people?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.evaluation.intervals import Statistic
+from ferkit.evaluation.retrieval import retrieval_score
+from ferkit.probing.folds import ProbeRows
+from ferkit.probing.protocols.base import Protocol, Task, metric
+from ferkit.probing.report import RetrievalSection, Section
+
+__all__ = ["PROTOCOL", "retrieval_section"]
+
+
+def retrieval_section(asked: ProbeRows, *, k: int = 10, seed: int = 0) -> RetrievalSection:
+    """Ask with every labelled face for faces of other people that show the same."""
+    found = retrieval_score(asked.vectors, asked.true_labels, asked.people, k=k, seed=seed)
+    labels = np.array(asked.true_labels)
+    figures = tuple(
+        metric(name, _mean_over_classes(values, labels), asked.people, seed, chance=1 / len(found.by_class))
+        for name, values in (
+            ("precision", found.precisions),
+            ("mean_average_precision", found.average_precisions),
+        )
+    )
+    protocol = (
+        f"retrieval (cosine, own person excluded): precision at {found.k} and mAP, mean over classes;"
+        f" {found.repeats} galleries of {found.per_class} faces a class"
+    )
+    return RetrievalSection(protocol, figures, found.by_class)
+
+
+def _mean_over_classes(values: NDArray[np.float64], labels: NDArray[np.str_]) -> Statistic:
+    classes, numbers = np.unique(labels, return_inverse=True)
+
+    def value(rows: NDArray[np.int64]) -> float:
+        counts = np.bincount(numbers[rows], minlength=len(classes))
+        sums = np.bincount(numbers[rows], weights=values[rows], minlength=len(classes))
+        return float((sums[counts > 0] / counts[counts > 0]).mean())
+
+    return value
+
+
+def _run(task: Task) -> Section:
+    settings, asked = task.plan.settings, task.subject.asked.at(task.plan.asked_labelled)
+    return retrieval_section(asked, k=settings.k, seed=settings.seed)
+
+
+PROTOCOL = Protocol("Retrieval", lambda plan: plan.asked_labelled, _run)
