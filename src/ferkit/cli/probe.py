@@ -243,8 +243,9 @@ def _rows(result: ProbeReport, protocol: str) -> Iterator[tuple[str, dict[str, s
     """The table's rows, and below them by how much the first encoder differs from the others."""
     from ferkit.report.probe_table import protocol_rows
 
-    for name, cells in protocol_rows(result, protocol):
-        yield name, {key: _number(cell) if isinstance(cell, float) else _cell(cell) for key, cell in cells.items()}
+    for row in protocol_rows(result, protocol):
+        cells = {key: _number(cell) if isinstance(cell, float) else _cell(cell) for key, cell in row.cells.items()}
+        yield f"  {row.name}" if row.baseline_of else row.name, cells
     for other in result.encoders[1:]:
         found = {
             each.figure: _difference(each.difference)

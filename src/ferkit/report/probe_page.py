@@ -129,8 +129,11 @@ def _sections(report: ProbeReport, figures: Sequence[SavedFigure]) -> Iterator[s
 def _figure_table(report: ProbeReport, protocol: str) -> str:
     """Encoders down and figures across, below each encoder its baselines, at the end what is reached by chance."""
     rows = list(protocol_rows(report, protocol))
-    columns = list(dict.fromkeys(name for _, cells in rows for name in cells))
-    lines = [[name, *(_cell(cells.get(column)) for column in columns)] for name, cells in rows]
+    columns = list(dict.fromkeys(name for row in rows for name in row.cells))
+    lines = []
+    for row in rows:
+        name = f"{row.baseline_of}: {row.name}" if row.baseline_of else row.name
+        lines.append([name, *(_cell(row.cells.get(column)) for column in columns)])
     return _table(["encoder", *map(_spaced, columns)], lines)
 
 

@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from ferkit.probing.report import MetricValue, ProbeReport
 
-__all__ = ["protocol_rows"]
+__all__ = ["ProtocolRow", "protocol_rows"]
 
 Cells = Mapping[str, MetricValue | float]
 
 
-def protocol_rows(report: ProbeReport, protocol: str) -> Iterator[tuple[str, Cells]]:
+class ProtocolRow(NamedTuple):
+    """Metrics by name: of an encoder, of a baseline of one, or of chance."""
+
+    name: str
+    cells: Cells
+    baseline_of: str = ""
+
+
+def protocol_rows(report: ProbeReport, protocol: str) -> Iterator[ProtocolRow]:
     """Yield every encoder with its metrics by name, below it its baselines, and at the end what chance reaches.
 
     A baseline that stands in the table already, such as one that was probed itself, is not repeated.
     """
     chances: dict[str, float] = {}
-    shown: list[Cells] = []
+    shown: list[dict[str, tuple[float, ...]]] = []
     for encoder in report.encoders:
         section = encoder.sections.get(protocol)
         if section is None:
             continue
-        lines = {encoder.name: section.figures}
-        lines |= {f"  {name}": figures for name, figures in getattr(section, "baselines", {}).items()}
-        for number, (name, figures) in enumerate(lines.items()):
-            cells = {figure.name: figure for figure in figures}
-            if number == 0 or not any(_same(cells, each) for each in shown):
-                yield name, cells
-            shown.append(cells)
+        baselines: Mapping[str, tuple[MetricValue, ...]] = getattr(section, "baselines", {})
+        shown.append(_as_printed(section.figures))
+        yield ProtocolRow(encoder.name, {each.name: each for each in section.figures})
+        for name, figures in baselines.items():
+            if _as_printed(figures) not in shown:
+                yield ProtocolRow(name, {each.name: each for each in figures}, encoder.name)
+            shown.append(_as_printed(figures))
         chances |= {each.name: each.chance for each in section.figures if each.chance is not None}
     if chances:
-        yield "chance", chances
+        yield ProtocolRow("chance", chances)
 
 
-def _same(cells: Mapping[str, MetricValue], others: Cells) -> bool:
-    """Whether two rows would read alike."""
-    return cells.keys() == others.keys() and all(
-        isinstance(other := others[name], MetricValue)
-        and (round(value.value, 3), value.interval and [round(end, 3) for end in value.interval])
-        == (round(other.value, 3), other.interval and [round(end, 3) for end in other.interval])
-        for name, value in cells.items()
-    )
+def _as_printed(figures: tuple[MetricValue, ...]) -> dict[str, tuple[float, ...]]:
+    return {each.name: tuple(round(value, 3) for value in (each.value, *(each.interval or ()))) for each in figures}
