@@ -55,3 +55,14 @@ def test_asymmetry_compares_a_picture_with_its_mirror_image():
 def test_differences_within_the_margin_cost_nothing():
     a, b = torch.tensor([[0.0, 0.05], [0.3, -0.5]]), torch.zeros(1, 2)
     assert beyond_margin(a, b, 0.1).item() == pytest.approx((0.2 + 0.4) / 4)
+
+
+@pytest.mark.parametrize("light", [0.0, 0.5, 0.9])
+def test_ssim_of_faint_texture_does_not_drown_in_the_light(light):
+    """Against float64, for textures of a thousandth of the range: float32 knows 7 digits, and these take 6."""
+    a = light + 1e-3 * torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    b = light + 1e-3 * torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
+    how = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    metrics = pytest.importorskip("skimage.metrics")
+    wanted = metrics.structural_similarity(a[0, 0].double().numpy(), b[0, 0].double().numpy(), **how)
+    assert ssim(a, b).item() == pytest.approx(wanted, abs=2e-6)

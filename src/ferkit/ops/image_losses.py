@@ -31,9 +31,13 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     if a.shape != b.shape or min(a.shape[2:]) <= 2 * _RADIUS:
         raise ValueError(f"expected two (B, C, H, W) of 11 pixels a side or more, got {a.shape} and {b.shape}")
     a, b = a.float(), b.float()
+    # Less each plane's mean: second moments of what is left do not drown in that of the light.
+    light_a, light_b = (plane.mean((2, 3), keepdim=True) for plane in (a, b))
+    a, b = a - light_a, b - light_b
     mean_a, mean_b, square_a, square_b, product = _windows(torch.stack([a, b, a * a, b * b, a * b]))
     variance = square_a - mean_a**2 + square_b - mean_b**2
     covariance = product - mean_a * mean_b
+    mean_a, mean_b = light_a + mean_a, light_b + mean_b
     light = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     found: Tensor = (light * (2 * covariance + _C2) / (variance + _C2)).mean()
     return found
