@@ -143,7 +143,7 @@ def watched(method, faces, watch: Stopwatch) -> Iterator[None]:
 def profile(name: str, arch: str, face_set: FaceSet, options) -> dict[str, object]:
     """Milliseconds of a mean step by part, and the share spent outside the networks."""
     method = make_method(name, arch, options.size)
-    faces = TrainingFaces(face_set, method.needs)
+    faces = TrainingFaces(face_set, method.batch_fields)
     watch = Stopwatch(torch.device(options.device))
     with watched(method, faces, watch):
         steps = run_steps(method, faces, options, options.steps, log_steps=1)
@@ -163,7 +163,9 @@ def throughput(name: str, arch: str, face_set: FaceSet, options) -> dict[str, fl
     rates: dict[str, list[float]] = {"faces": [], "constant": []}
     for _ in range(options.rounds):
         method = make_method(name, arch, options.size)
-        rates["faces"].append(images_per_second(method, TrainingFaces(face_set, method.needs), options, options.steps))
+        rates["faces"].append(
+            images_per_second(method, TrainingFaces(face_set, method.batch_fields), options, options.steps)
+        )
         method = make_method(name, arch, options.size)
         rates["constant"].append(
             images_per_second(constant(method, options), Constant(face_set, options), options, options.steps)
@@ -255,7 +257,7 @@ def against_lightly(arch: str, face_set: FaceSet, images: Path, options) -> dict
     rates: dict[str, list[float]] = {"ferkit": [], "lightly": []}
     for _ in range(options.rounds):
         method = make_method("byol", arch, options.size)
-        faces = TrainingFaces(face_set, method.needs)
+        faces = TrainingFaces(face_set, method.batch_fields)
         rates["ferkit"].append(images_per_second(method, faces, options, len(faces) // options.batch_size))
         rates["lightly"].append(lightly_epoch(arch, images, options))
     ratios = [ours / theirs for ours, theirs in zip(rates["ferkit"], rates["lightly"], strict=True)]

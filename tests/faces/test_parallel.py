@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from ferkit.faces.parallel import side_by_side
+from ferkit.faces.parallel import map_in_threads
 
 
 def threads_seen(item):
@@ -19,7 +19,7 @@ def three_threads():
 
 
 def test_results_keep_the_order_of_the_items():
-    assert side_by_side(lambda item: item**2, range(50), workers=4) == [item**2 for item in range(50)]
+    assert map_in_threads(lambda item: item**2, range(50), workers=4) == [item**2 for item in range(50)]
 
 
 def test_workers_run_at_the_same_time_on_one_thread_each(three_threads):
@@ -29,7 +29,7 @@ def test_workers_run_at_the_same_time_on_one_thread_each(three_threads):
         both_here.wait()  # breaks when one worker has to wait for the other to end
         return threads_seen(item)
 
-    seen = side_by_side(meet, [0, 1], workers=2)
+    seen = map_in_threads(meet, [0, 1], workers=2)
     assert threading.get_ident() not in {thread for _, thread, _ in seen}
     assert {threads for *_, threads in seen} == {1}
     assert torch.get_num_threads() == 3
@@ -37,11 +37,11 @@ def test_workers_run_at_the_same_time_on_one_thread_each(three_threads):
 
 @pytest.mark.parametrize(("items", "workers"), [([7], 4), ([7, 8], 1)])
 def test_alone_the_caller_works_with_all_its_threads(three_threads, items, workers):
-    assert side_by_side(threads_seen, items, workers) == [(item, threading.get_ident(), 3) for item in items]
+    assert map_in_threads(threads_seen, items, workers) == [(item, threading.get_ident(), 3) for item in items]
 
 
 def test_no_items_give_no_results():
-    assert side_by_side(threads_seen, [], workers=2) == []
+    assert map_in_threads(threads_seen, [], workers=2) == []
 
 
 def test_a_failure_reaches_the_caller_and_the_threads_come_back(three_threads):
@@ -49,14 +49,15 @@ def test_a_failure_reaches_the_caller_and_the_threads_come_back(three_threads):
         raise ValueError(item)
 
     with pytest.raises(ValueError, match="5"):
-        side_by_side(fail, [5, 5], workers=2)
+        map_in_threads(fail, [5, 5], workers=2)
     assert torch.get_num_threads() == 3
 
 
 def test_callers_in_several_threads_leave_the_setting_as_it_was(three_threads):
     seen = []
     callers = [
-        threading.Thread(target=lambda: seen.extend(side_by_side(threads_seen, range(4), workers=2))) for _ in range(4)
+        threading.Thread(target=lambda: seen.extend(map_in_threads(threads_seen, range(4), workers=2)))
+        for _ in range(4)
     ]
     for caller in callers:
         caller.start()

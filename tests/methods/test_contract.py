@@ -215,11 +215,11 @@ def test_order_of_the_faces_does_not_matter(variant):
 def test_views_are_seeded_and_of_the_asked_size(variant):
     method = build(variant)
     views, again = (method.views(batch_of(4), seeded()) for _ in range(2))
-    anchors = 4 * (1 + ("hard_negative" in method.needs_with(method.settings)))
+    anchors = 4 * (1 + ("hard_negative" in method.batch_fields_with(method.settings)))
     assert views.a.shape == views.b.shape == (anchors, 3, 24, 24)
     assert views.warped.shape[1:] == views.a.shape
     torch.testing.assert_close([views.a, views.b, views.warped], [again.a, again.b, again.warped], atol=0, rtol=0)
-    if "label" in method.needs:
+    if "label" in method.batch_fields:
         assert views.label.tolist() == batch_of(4)["label"].tolist()
 
 

@@ -150,7 +150,7 @@ def test_identity_builds_upon_the_weights_of_the_other_stage():
     with torch.no_grad():
         for weight in first.parameters():
             weight.add_(0.01)
-    second.build_upon(first.state_dict())
+    second.load_parent(first.state_dict())
     torch.testing.assert_close(second.expression.state_dict(), first.backbone.state_dict(), atol=0, rtol=0)
     torch.testing.assert_close(second.generator.state_dict(), first.generator.state_dict(), atol=0, rtol=0)
     torch.testing.assert_close(second.flow.state_dict(), first.flow.state_dict(), atol=0, rtol=0)
@@ -159,7 +159,7 @@ def test_identity_builds_upon_the_weights_of_the_other_stage():
 @pytest.mark.parametrize("other", [lambda: build(channels=8), lambda: build(blocks=2), identity, nn.Sequential])
 def test_identity_refuses_another_run(other):
     with pytest.raises(TrainingError, match="'runs/first' is no run of the expression stage"):
-        identity().build_upon(other().state_dict())
+        identity().load_parent(other().state_dict())
 
 
 @pytest.mark.parametrize(

@@ -84,5 +84,5 @@ def test_the_descriptor_is_in_no_checkpoint_and_learns_nothing():
 @pytest.mark.parametrize("parts", ["", "time-aug", "time-aug,hard-neg,face-swap", "time-aug,hard-neg,cutmix"])
 def test_a_batch_needs_no_more_than_it_says(parts):
     method = build(parts)
-    needs = {"crops", *SslFer.needs_with(method.settings)}
+    needs = {"crops", *SslFer.batch_fields_with(method.settings)}
     method.views({name: rows for name, rows in batch().items() if name in needs}, seeded())

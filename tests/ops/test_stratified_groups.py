@@ -3,21 +3,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferkit.ops.stratified_groups import deal_groups
+from ferkit.ops.stratified_groups import stratified_group_split
 
 SHARES = np.array([0.8, 0.1, 0.1])
 
 
 def test_faces_of_their_own_are_dealt_exactly():
     labels = np.repeat([0, 1, -1], [100, 40, 60])
-    parts = deal_groups(np.arange(200), labels, SHARES, seed=0)
+    parts = stratified_group_split(np.arange(200), labels, SHARES, seed=0)
     for label, count in ((0, 100), (1, 40), (-1, 60)):
         assert np.bincount(parts[labels == label]).tolist() == [0.8 * count, 0.1 * count, 0.1 * count]
 
 
 def test_single_faces_make_up_for_what_groups_left_uneven():
     groups = np.concatenate([np.repeat(0, 30), np.arange(1, 71)])  # one person has 30 of 100 faces
-    parts = deal_groups(groups, np.zeros(100, int), np.array([0.5, 0.5]), seed=0)
+    parts = stratified_group_split(groups, np.zeros(100, int), np.array([0.5, 0.5]), seed=0)
     assert np.bincount(parts).tolist() == [50, 50]
     assert len(set(parts[:30])) == 1
 
@@ -25,7 +25,7 @@ def test_single_faces_make_up_for_what_groups_left_uneven():
 def test_two_groups_of_opposite_labels_are_put_together():
     # Either of the pairs (0, 1) and (2, 3) holds both labels; only they give both parts the same of each.
     groups, labels = np.repeat([0, 1, 2, 3], [12, 10, 10, 8]), np.repeat([0, 1, 1, 0], [12, 10, 10, 8])
-    parts = deal_groups(groups, labels, np.array([0.5, 0.5]), seed=0)
+    parts = stratified_group_split(groups, labels, np.array([0.5, 0.5]), seed=0)
     assert [np.bincount(labels[parts == part]).tolist() for part in (0, 1)] in (
         [[12, 10], [8, 10]],
         [[8, 10], [12, 10]],
@@ -38,7 +38,7 @@ def test_groups_stay_whole_and_no_part_is_empty(faces, seed):
     groups, labels = np.array(faces).T
     count = len(set(groups.tolist()))
     shares = np.full(min(count, 4), 1 / min(count, 4))
-    parts = deal_groups(groups, labels, shares, seed)
+    parts = stratified_group_split(groups, labels, shares, seed)
     assert len(set(zip(groups.tolist(), parts.tolist(), strict=True))) == count
     assert set(parts.tolist()) == set(range(len(shares)))
 
@@ -46,7 +46,7 @@ def test_groups_stay_whole_and_no_part_is_empty(faces, seed):
 @pytest.mark.parametrize("sizes", [[30, 1, 1], [10, 10, 10]])
 def test_a_tiny_part_gets_a_group_of_its_own(sizes):
     groups = np.repeat([0, 1, 2], sizes)
-    parts = deal_groups(groups, np.zeros(len(groups), int), np.array([0.98, 0.01, 0.01]), seed=0)
+    parts = stratified_group_split(groups, np.zeros(len(groups), int), np.array([0.98, 0.01, 0.01]), seed=0)
     assert set(parts.tolist()) == {0, 1, 2}
 
 
@@ -59,7 +59,7 @@ def test_no_worse_than_the_stratified_folds_of_scikit_learn():
     folds = np.empty(2000, int)
     for number, (_, test) in enumerate(StratifiedGroupKFold(5).split(labels, labels, groups)):
         folds[test] = number
-    ours = deal_groups(groups, labels, np.full(5, 0.2), seed=0)
+    ours = stratified_group_split(groups, labels, np.full(5, 0.2), seed=0)
     assert unevenness(ours, labels) <= unevenness(folds, labels)
 
 

@@ -9,9 +9,9 @@ def test_alone_leads_and_waits_for_nobody():
     processes = Processes("cpu")
     assert (processes.rank, processes.world, processes.device) == (0, 1, torch.device("cpu"))
     assert processes.first
-    assert processes.lead(lambda: 3) == 3
+    assert processes.on_rank_zero(lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
-        processes.lead(lambda: 1 / 0)
+        processes.on_rank_zero(lambda: 1 / 0)
 
 
 def test_a_launcher_says_which_process_speaks(monkeypatch):

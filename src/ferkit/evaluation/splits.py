@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import numbered_groups
-from ferkit.ops.stratified_groups import deal_groups
+from ferkit.ops.stratified_groups import stratified_group_split
 
 __all__ = ["identity_folds", "identity_split"]
 
@@ -20,7 +20,8 @@ def identity_folds(
 ) -> NDArray[np.int64]:
     """Deal rows out to folds: nobody is in two, and labels are spread as evenly as that allows.
 
-    By `deal_groups`, as `ferkit faces split` deals; no less evenly than scikit-learn's ``StratifiedGroupKFold``.
+    By `stratified_group_split`, as `ferkit faces split` does; no less evenly than scikit-learn's
+    ``StratifiedGroupKFold``.
 
     Args:
         labels: of the N rows.
@@ -44,7 +45,7 @@ def identity_folds(
     if most < folds:
         raise InputError(f"no label has more than {most} rows, too few for {folds} folds; ask for fewer")
     _, numbers = np.unique(np.asarray(labels), return_inverse=True)
-    return deal_groups(groups, numbers, np.full(folds, 1 / folds), seed)
+    return stratified_group_split(groups, numbers, np.full(folds, 1 / folds), seed)
 
 
 def identity_split(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ferkit.errors import InputError
 from ferkit.faces.cascade import Cascade, Faces
 from ferkit.faces.packed_pyramid import CELL
-from ferkit.faces.parallel import side_by_side
+from ferkit.faces.parallel import map_in_threads
 
 __all__ = ["Detections", "FaceDetector"]
 
@@ -101,7 +101,7 @@ class FaceDetector:
         on_cpu = self.device.type == "cpu"
         batches = list(_batches(images, _BATCH_PIXELS["cpu" if on_cpu else "accelerator"]))
         workers = (self.workers or torch.get_num_threads()) if on_cpu else 1
-        return [faces for found in side_by_side(self._detect_batch, batches, workers) for faces in found]
+        return [faces for found in map_in_threads(self._detect_batch, batches, workers) for faces in found]
 
     def _detect_batch(self, images: Sequence[Pixels]) -> list[Detections]:
         shrunk = [_shrink(image, self.max_side) for image in images]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["side_by_side"]
+__all__ = ["map_in_threads"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 _pool_in_use = threading.Lock()
 
 
-def side_by_side(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
+def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
     """Map ``function`` over ``items`` in ``workers`` threads, in which torch does not split its own work further.
 
     Small convolutions gain little from many threads; groups of images on a thread each gain all of it. A lone item, or

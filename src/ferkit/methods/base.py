@@ -16,7 +16,7 @@ from ferkit.methods.views import ViewMaker, Views, ViewSettings
 __all__ = ["Batch", "Method", "MethodSettings", "mlp"]
 
 Batch = Mapping[str, Tensor]
-"""The faces of one step: "crops", (B, H, W, 3) uint8 RGB, and what the method's `Method.needs` names."""
+"""The faces of one step: "crops", (B, H, W, 3) uint8 RGB, and what the method's `Method.batch_fields` names."""
 
 
 class MethodSettings(BaseModel):
@@ -48,7 +48,7 @@ class Method(nn.Module, ABC, Generic[S]):
     settings_type: ClassVar[type[MethodSettings]]
     supervision: Literal["unsupervised", "weak", "supervised"] = "unsupervised"
     """What the encoder learns from, as its card says it."""
-    needs: ClassVar[frozenset[str]] = frozenset()
+    batch_fields: ClassVar[frozenset[str]] = frozenset()
     """What a batch holds beside "crops", B rows each. Of the faces themselves: "label", int64 class number, -1 for
     unknown; "votes", (C,) float32 share of each class; "row", int64 number of the face; "person", int64, equal for
     faces of one person; "landmarks", (5, 2) float32 pixels of the crop, the template's points where the face set has
@@ -58,7 +58,7 @@ class Method(nn.Module, ABC, Generic[S]):
     "hard_negative_clip"."""
     network: ClassVar[str | None] = None
     """The one backbone that it learns; None for any."""
-    usual: ClassVar[Mapping[str, Any]] = {}
+    train_defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings of the loop, without dots, that have other defaults for this method than `TrainSettings` has."""
     settings: S
 
@@ -70,16 +70,16 @@ class Method(nn.Module, ABC, Generic[S]):
         self.make_view = ViewMaker(settings.views)
 
     @classmethod
-    def needs_with(cls, settings: S) -> frozenset[str]:
-        """`needs` of a method whose settings decide what it needs."""
-        return cls.needs
+    def batch_fields_with(cls, settings: S) -> frozenset[str]:
+        """`batch_fields` of a method whose settings decide what it needs."""
+        return cls.batch_fields
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
         """Draw the views of one batch.
 
         Args:
-            batch: "crops" and what `needs` names, on the device that trains.
+            batch: "crops" and what `batch_fields` names, on the device that trains.
             generator: source of all randomness, on the CPU.
         """
         a, b = (self.make_view(batch["crops"], generator) for _ in range(2))
@@ -105,12 +105,12 @@ class Method(nn.Module, ABC, Generic[S]):
         return self.loss(views)
 
     @property
-    def earlier(self) -> str | None:
+    def parent_run(self) -> str | None:
         """Run folder of the stage that this one builds upon; None for a method that begins by itself."""
         return None
 
-    def build_upon(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over what it needs of the weights of the method that ran in `earlier`.
+    def load_parent(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what it needs of the weights of the method that ran in `parent_run`.
 
         Raises:
             TrainingError: they are of another method, or of one with other settings.
@@ -122,7 +122,7 @@ class Method(nn.Module, ABC, Generic[S]):
 
         Args:
             features: (N, D) of some training faces, on the CPU.
-            batch: what `needs` names of these faces.
+            batch: what `batch_fields` names of these faces.
 
         Returns:
             (D, D); None leaves the features as they are.

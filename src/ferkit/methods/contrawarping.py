@@ -21,7 +21,7 @@ from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.byol import ByolSettings, SelfTarget
 from ferkit.methods.loss_context import LossContext
 from ferkit.methods.parts.settings import IN_NT_XENT, PartsSettings, needs_of, split_parts
-from ferkit.methods.parts.steps import Parts
+from ferkit.methods.parts.steps import PairStrategy
 from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.simclr import SimClrSettings
 from ferkit.methods.views import Views, ViewSettings
@@ -99,7 +99,7 @@ class ContraWarping(Method[ContraWarpingSettings]):
     """Pull two views of a face together and push its local warps away."""
 
     settings_type = ContraWarpingSettings
-    needs: ClassVar[frozenset[str]] = frozenset({"landmarks"})
+    batch_fields: ClassVar[frozenset[str]] = frozenset({"landmarks"})
 
     def __init__(self, backbone: nn.Module, dim: int, settings: ContraWarpingSettings) -> None:
         super().__init__(backbone, dim, settings)
@@ -107,13 +107,13 @@ class ContraWarping(Method[ContraWarpingSettings]):
             self.networks = SelfTarget(backbone, dim, settings.head())
         else:
             self.projector = mlp(dim, dim, SimClrSettings().projection)
-        self.parts = Parts(settings)
+        self.parts = PairStrategy(settings)
         self.supervision = self.parts.supervision
 
     @classmethod
-    def needs_with(cls, settings: ContraWarpingSettings) -> frozenset[str]:
+    def batch_fields_with(cls, settings: ContraWarpingSettings) -> frozenset[str]:
         """What the warps and the parts need."""
-        return needs_of(settings, *cls.needs)
+        return needs_of(settings, *cls.batch_fields)
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> Views:

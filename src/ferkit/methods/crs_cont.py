@@ -98,7 +98,7 @@ class CrsCont(Method[CrsContSettings]):
 
     settings_type = CrsContSettings
     supervision = "weak"
-    needs = frozenset({"label", "landmarks"})
+    batch_fields = frozenset({"label", "landmarks"})
     coarse_of: Tensor
     weights: Tensor
 

@@ -103,9 +103,9 @@ class CycleFace(Method[CycleFaceSettings]):
     """
 
     settings_type = CycleFaceSettings
-    needs = frozenset({"partner"})
+    batch_fields = frozenset({"partner"})
     network: ClassVar[str | None] = "cycleface"
-    usual: ClassVar[Mapping[str, Any]] = {
+    train_defaults: ClassVar[Mapping[str, Any]] = {
         **{"epochs": 40, "batch_size": 16, "optimizer": "adam", "betas": (0.5, 0.999), "weight_decay": 0},
         **{"lr": 5e-5, "warmup": 0.025},
     }
@@ -113,7 +113,7 @@ class CycleFace(Method[CycleFaceSettings]):
     std: Tensor
 
     def __init__(self, backbone: nn.Module, dim: int, settings: CycleFaceSettings) -> None:
-        """Take over ``backbone``; `build_upon` completes the identity stage.
+        """Take over ``backbone``; `load_parent` completes the identity stage.
 
         Raises:
             TrainingError: the weights of VGG-19 cannot be had.
@@ -134,15 +134,15 @@ class CycleFace(Method[CycleFaceSettings]):
         self.register_buffer("std", torch.tensor(settings.views.std).view(3, 1, 1), persistent=False)
 
     @property
-    def earlier(self) -> str | None:
+    def parent_run(self) -> str | None:
         """The run of the expression stage, for the identity stage."""
         return self.settings.expression if self.settings.stage == "identity" else None
 
-    def build_upon(self, weights: Mapping[str, Tensor]) -> None:
+    def load_parent(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the expression stage.
 
         Args:
-            weights: of the method of `earlier`.
+            weights: of the method of `parent_run`.
 
         Raises:
             TrainingError: they are of another method, or of networks of another form.
@@ -152,7 +152,7 @@ class CycleFace(Method[CycleFaceSettings]):
         own = {name: tensor for name, tensor in theirs.items() if name.split(".")[0] in parts}
         if any(name.startswith("renormalise.") for name in weights) or misfits(parts, own):
             raise TrainingError(
-                f"{self.earlier!r} is no run of the expression stage with channels, blocks and views.size as set here; "
+                f"{self.parent_run!r} is no run of the expression stage with channels, blocks and views.size as set here; "
                 "set expression to one, and these settings as in its recipe.yaml"
             )
         parts.load_state_dict(own)

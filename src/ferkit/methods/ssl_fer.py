@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.parts.settings import Part, PartsField, PartsSettings, needs_of
-from ferkit.methods.parts.steps import Parts
+from ferkit.methods.parts.steps import PairStrategy
 from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.views import Views, ViewSettings
 from ferkit.ops.distributed import gather_rows
@@ -56,16 +56,16 @@ class SslFer(Method[SslFerSettings]):
     """Find each anchor's positive among all anchors and positives of the batch."""
 
     settings_type = SslFerSettings
-    usual: ClassVar = {"optimizer": "adam", "lr": 3e-4, "weight_decay": 1e-4}
+    train_defaults: ClassVar = {"optimizer": "adam", "lr": 3e-4, "weight_decay": 1e-4}
 
     def __init__(self, backbone: nn.Module, dim: int, settings: SslFerSettings) -> None:
         super().__init__(backbone, dim, settings)
         self.projector = mlp(dim, dim, settings.projection)
-        self.parts = Parts(settings)
+        self.parts = PairStrategy(settings)
         self.supervision = self.parts.supervision
 
     @classmethod
-    def needs_with(cls, settings: SslFerSettings) -> frozenset[str]:
+    def batch_fields_with(cls, settings: SslFerSettings) -> frozenset[str]:
         """What the parts need."""
         return needs_of(settings)
 

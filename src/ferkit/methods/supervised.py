@@ -63,7 +63,7 @@ class Supervised(Method[SupervisedSettings]):
 
     settings_type = SupervisedSettings
     supervision = "supervised"
-    needs = frozenset({"label"})
+    batch_fields = frozenset({"label"})
     counts: Tensor | None
 
     def __init__(self, backbone: nn.Module, dim: int, settings: SupervisedSettings) -> None:

@@ -110,7 +110,7 @@ class Unwarp(Method[UnwarpSettings]):
     """Tell how a face was bent, keep its views together and its warps apart."""
 
     settings_type = UnwarpSettings
-    needs: ClassVar[frozenset[str]] = frozenset({"landmarks", "person", "row"})
+    batch_fields: ClassVar[frozenset[str]] = frozenset({"landmarks", "person", "row"})
 
     def __init__(self, backbone: nn.Module, dim: int, settings: UnwarpSettings) -> None:
         super().__init__(backbone, dim, settings)

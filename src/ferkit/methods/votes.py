@@ -66,7 +66,7 @@ class Votes(Method[VotesSettings]):
 
     settings_type = VotesSettings
     supervision = "supervised"
-    needs = frozenset({"label", "votes"})
+    batch_fields = frozenset({"label", "votes"})
 
     def __init__(self, backbone: nn.Module, dim: int, settings: VotesSettings) -> None:
         """Take over ``backbone``; `VotesSettings.for_labels` completes the settings.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["deal_groups"]
+__all__ = ["stratified_group_split"]
 
 Integers = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 
-def deal_groups(groups: Integers, labels: Integers, shares: Doubles, seed: int) -> Integers:
+def stratified_group_split(groups: Integers, labels: Integers, shares: Doubles, seed: int) -> Integers:
     """Give every face a part.
 
     Groups of several faces go first, the largest at the head, each to the part where the sum over labels of

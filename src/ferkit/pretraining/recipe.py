@@ -69,7 +69,10 @@ class Recipe(BaseModel):
 
     def _defaults(self) -> dict[str, Any]:
         """What each setting is where nobody sets it."""
-        usual = {"settings": type(self.settings)(), "training": TrainSettings(**find_method(self.method).usual)}
+        usual = {
+            "settings": type(self.settings)(),
+            "training": TrainSettings(**find_method(self.method).train_defaults),
+        }
         return _flatten({name: model.model_dump(mode="json") for name, model in usual.items()})
 
 
@@ -183,7 +186,7 @@ def resolve_recipe(
         InputError: a value of the wrong type or out of range, or a recipe of another method.
         TrainingError: the method cannot learn from these labels.
     """
-    kind, usual, file = find_method(method).settings_type, find_method(method).usual, file or RecipeFile()
+    kind, usual, file = find_method(method).settings_type, find_method(method).train_defaults, file or RecipeFile()
     if (theirs := file.content.get("method", method)) != method:
         raise InputError(
             f"the recipe {str(file.path)!r} is of the method {theirs!r}, not {method!r}; leave --method out"

@@ -28,7 +28,7 @@ class TrainingFaces:
 
     Args:
         faces: an opened face set, of which `usable_faces` has left what is of no use.
-        needs: of the method, see `ferkit.methods.base.Method.needs`.
+        needs: of the method, see `ferkit.methods.base.Method.batch_fields`.
         classes: labels in the order of their numbers.
         windows: how far apart the faces of a pair are.
     """
@@ -71,7 +71,7 @@ class TrainingFaces:
             self.weights = None if weights is None else weights.numpy()
 
     def batch(self, indices: NDArray[np.int64], generator: np.random.Generator) -> dict[str, NDArray[Any]]:
-        """Return "crops", (n, H, W, 3) uint8, and what is needed, see `ferkit.methods.base.Method.needs`."""
+        """Return "crops", (n, H, W, 3) uint8, and what is needed, see `ferkit.methods.base.Method.batch_fields`."""
         rows = {"crops": indices, **self._draw(indices, generator)}
         read = np.split(self.faces.crops(np.concatenate(list(rows.values()))), len(rows))
         known = {_name(of, what): self._known[what][rows[of or "crops"]] for of, what in self._asked}

@@ -198,9 +198,9 @@ class _Run:
                 shown = self._log(figures, clock.rate())
             self.progress.advance(note=" ".join(f"{name} {value:.3g}" for name, value in shown.items()))
             if looking:
-                self.processes.lead(lambda: self._look(cast(Monitor, self.monitor)))
+                self.processes.on_rank_zero(lambda: self._look(cast(Monitor, self.monitor)))
             if saving:
-                self.processes.lead(self._save)
+                self.processes.on_rank_zero(self._save)
             if looking or saving:
                 clock.restart()
         for tracker in self.accelerator.trackers:

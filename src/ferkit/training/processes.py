@@ -77,7 +77,7 @@ class Processes:
             project_dir=folder,
         )
 
-    def lead(self, work: Callable[[], T]) -> T | None:
+    def on_rank_zero(self, work: Callable[[], T]) -> T | None:
         """Let the first process do something that only one may do, while the others wait.
 
         Returns:
@@ -101,7 +101,7 @@ class Processes:
             raise TrainingError("stopped because the first process failed; its message says why")
         return result
 
-    def part(self) -> None:
-        """Take leave of the other processes; after this, `lead` waits for nobody."""
+    def close(self) -> None:
+        """End the process group; after this, `on_rank_zero` waits for nobody."""
         if self.world > 1:
             distributed.destroy_process_group()

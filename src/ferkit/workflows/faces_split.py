@@ -19,7 +19,7 @@ from ferkit.data.face_groups import GROUPINGS, groups_of
 from ferkit.data.face_selection import codes
 from ferkit.data.face_set import FaceSet, is_face_set, refuse_foreign
 from ferkit.errors import InputError, OutputError
-from ferkit.ops.stratified_groups import deal_groups
+from ferkit.ops.stratified_groups import stratified_group_split
 from ferkit.progress import Progress, Silent
 from ferkit.workflows import PARTS
 from ferkit.workflows.faces import copy_faces, fingerprint
@@ -95,7 +95,7 @@ def split_faces(
     groups, ungrouped = groups_of(face_set.columns(["source", "clip", "identity"]), by)
     _require_groups(face_set, groups, parts, by)
     labels, _ = codes(face_set.column("label"))
-    dealt = deal_groups(groups, labels, np.array(list(parts.values())), seed)
+    dealt = stratified_group_split(groups, labels, np.array(list(parts.values())), seed)
     if ungrouped:
         progress.say(f"{ungrouped:,} of {len(face_set):,} faces have no {by}: their clip or picture stays together")
     taken = {name: face_set.subset(np.flatnonzero(dealt == number)) for number, name in enumerate(parts)}

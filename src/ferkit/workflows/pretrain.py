@@ -132,10 +132,10 @@ def pretrain(
     run = Path(out) if out is not None else Path("runs") / name
     processes = Processes(device)
     progress = progress if progress is not None and processes.first else Silent()
-    processes.lead(lambda: _check_run_folder(run, resume))
+    processes.on_rank_zero(lambda: _check_run_folder(run, resume))
     options = _options(file, options)
     faces = _face_set(source_paths(sources), run, options, processes, progress)
-    faces = usable_faces(faces, find_method(method).needs_with(asked), _windows(asked), progress)
+    faces = usable_faces(faces, find_method(method).batch_fields_with(asked), _windows(asked), progress)
 
     if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
         given["batch_size"] = _fitting_batch(method, len(faces), progress)
@@ -144,7 +144,7 @@ def pretrain(
         settings,
         given,
         file,
-        labels=faces.column("label").to_pylist() if "label" in find_method(method).needs else None,
+        labels=faces.column("label").to_pylist() if "label" in find_method(method).batch_fields else None,
         backbone=backbone,
         init=file.choice("init", init),
         options=_deciding(options),
@@ -162,18 +162,18 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     torch.manual_seed(recipe.training.seed)
     network = _initial_backbone(recipe)
     learner = find_method(recipe.method)(network, feature_dim(network), recipe.settings)
-    if learner.earlier is not None:
-        learner.build_upon(method_weights(Path(learner.earlier)))
-    needs, classes = learner.needs_with(recipe.settings), getattr(recipe.settings, "classes", ())
+    if learner.parent_run is not None:
+        learner.load_parent(method_weights(Path(learner.parent_run)))
+    needs, classes = learner.batch_fields_with(recipe.settings), getattr(recipe.settings, "classes", ())
     reading = TrainingFaces(faces, needs, classes, _windows(recipe.settings))
     reading.weigh(learner.face_weights)
     card = _card(recipe, faces, learner, run.name)
     watch = _watch(recipe, reading, learner, card, run, progress)
-    processes.lead(lambda: _keep_recipe(recipe, run))
+    processes.on_rank_zero(lambda: _keep_recipe(recipe, run))
     trained = train(learner, reading, recipe.training, run, progress, processes, watch)
     best = run / BEST if (run / "checkpoints" / BEST).exists() else None
-    processes.lead(lambda: _save_encoders(trained, card, learner, reading, run, best))
-    processes.part()
+    processes.on_rank_zero(lambda: _save_encoders(trained, card, learner, reading, run, best))
+    processes.close()
     return PretrainResult(run, recipe.method, len(faces), trained.steps, trained.seconds, trained.last, best)
 
 
@@ -229,7 +229,7 @@ def _face_set(
         if not is_face_set(own):
             build_face_set(paths, own, FaceOptions(**options), str(processes.device), progress)
 
-    processes.lead(make)
+    processes.on_rank_zero(make)
     return FaceSet.open(own)
 
 
@@ -241,7 +241,7 @@ def _windows(settings: MethodSettings) -> Windows:
 
 def _fitting_batch(method: str, faces: int, progress: Progress) -> int:
     """The method's default batch size, or, for fewer faces than that, the largest power of two that they fill."""
-    usual: int = TrainSettings(**find_method(method).usual).batch_size
+    usual: int = TrainSettings(**find_method(method).train_defaults).batch_size
     if not 2 <= faces < usual:
         return usual
     fitting = 1 << (faces.bit_length() - 1)
@@ -335,7 +335,7 @@ def _watch(
 
 def _labelled(settings: MonitorSettings, training: FaceSet, learner: Method[Any]) -> LabelledFaces:
     """Open the monitor's faces; what a method learns labels from cannot also show how well it tells them."""
-    seen = set(training.column("sha256").to_pylist()) if "label" in learner.needs else ()
+    seen = set(training.column("sha256").to_pylist()) if "label" in learner.batch_fields else ()
     return LabelledFaces(FaceSet.open(str(settings.data)), settings.faces, seen)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ferkit.methods.parts.settings import PartsSettings
-from ferkit.methods.parts.steps import Parts
+from ferkit.methods.parts.steps import PairStrategy
 
 
 @pytest.mark.parametrize(
@@ -10,8 +10,8 @@ from ferkit.methods.parts.steps import Parts
 )
 def test_labels_reach_the_method_through_its_descriptor(small_encoder, learnt_from, supervision):
     settings = PartsSettings(parts="mask-fn", descriptor=small_encoder(learnt_from))
-    assert Parts(settings).supervision == supervision
+    assert PairStrategy(settings).supervision == supervision
 
 
 def test_a_descriptor_that_nobody_asks_is_not_loaded():
-    assert Parts(PartsSettings(parts="time-aug", descriptor="nobody")).supervision == "unsupervised"
+    assert PairStrategy(PartsSettings(parts="time-aug", descriptor="nobody")).supervision == "unsupervised"

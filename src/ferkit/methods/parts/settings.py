@@ -16,7 +16,7 @@ Part = Literal["time-aug", "hard-neg", "face-swap", "mask-fn", "cutmix"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 IN_NT_XENT: tuple[Part, ...] = ("hard-neg", "mask-fn", "cutmix")
-"""Parts that only mean something where each face has the others of its batch for negatives."""
+"""PairStrategy that only mean something where each face has the others of its batch for negatives."""
 
 
 def split_parts(parts: object) -> object:
@@ -49,7 +49,7 @@ PartsField = Annotated[
 
 
 class PartsSettings(MethodSettings):
-    """Parts and their numbers, which are the paper's."""
+    """PairStrategy and their numbers, which are the paper's."""
 
     parts: PartsField = Field((), description="any of time-aug, hard-neg, face-swap, mask-fn, cutmix")
     windows: Windows = Field(default_factory=Windows, description="time-aug, hard-neg: distances in seconds")
@@ -61,7 +61,7 @@ class PartsSettings(MethodSettings):
 
 
 def needs_of(settings: PartsSettings, *of_anchors: str) -> frozenset[str]:
-    """What `draw_pairs` asks of a batch, see `ferkit.methods.base.Method.needs`.
+    """What `draw_pairs` asks of a batch, see `ferkit.methods.base.Method.batch_fields`.
 
     Args:
         settings: of the method.

@@ -14,11 +14,11 @@ from ferkit.methods.parts.describer import Describer
 from ferkit.methods.parts.pairs import Pairs, draw_pairs
 from ferkit.methods.parts.settings import PartsSettings
 
-__all__ = ["Parts"]
+__all__ = ["PairStrategy"]
 
 
-class Parts:
-    """Parts of SSL-FER as `pairs`, `context` and `contrast`, called in this order.
+class PairStrategy:
+    """PairStrategy of SSL-FER as `pairs`, `context` and `contrast`, called in this order.
 
     Args:
         settings: of the method.
