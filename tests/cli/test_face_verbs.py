@@ -10,7 +10,6 @@ from PIL import Image
 
 import ferkit
 from ferkit.cli import align, embed, pretrain, retrieve, warp_preview
-from ferkit.cli.options import FACE_OPTIONS
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet
 from ferkit.pipeline.face_options import FaceOptions
@@ -120,10 +119,6 @@ def test_command_and_function_take_the_same_arguments_with_the_same_defaults(com
         default = taken[name].default if name in taken else shared[name]
         assert str(parameter.default or None) == str(default or None), name
     assert set(taken) - set(inspect.signature(command).parameters) <= {"progress", "views", "warps"}
-
-
-def test_every_face_option_is_offered_by_the_command_line():
-    assert set(FACE_OPTIONS) == {field.name for field in fields(FaceOptions)}
 
 
 def test_columns_are_typed_as_pairs(ferkit_command, crops):

@@ -11,11 +11,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ferkit.cli.options import FILTERS, JsonOpt, OverwriteOpt, with_face_options
+from ferkit.cli.options import JsonOpt, OverwriteOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
 from ferkit.pipeline import FACES
+from ferkit.pipeline.face_options import FILTERS
 from ferkit.workflows import PARTS
 
 if TYPE_CHECKING:

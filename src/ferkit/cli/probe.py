@@ -10,10 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, with_settings
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
+from ferkit.pipeline.face_options import FaceOptions
 from ferkit.probing.settings import ALL, PROTOCOLS, ProbeSettings
 
 if TYPE_CHECKING:
@@ -22,24 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["probe"]
 
-_SETTINGS = ProbeSettings()
-_FITTING, _ASKING = "Fitting", "Asking"
-
 _COLUMNS = 3
 """Figures beside each other; with their intervals they fill 80 characters."""
 
 
-def _pair(text: str | None) -> tuple[str, str] | None:
-    """``happiness,neutral`` as two labels."""
-    if text is None:
-        return None
-    first, _, second = (part.strip() for part in text.partition(","))
-    if not first or not second or first == second or "," in second:
-        raise typer.BadParameter(f"{text!r} is not two labels, such as happiness,neutral", param_hint="--pair")
-    return first, second
-
-
-@with_face_options()
+@with_settings(ProbeSettings, FaceOptions)
 def probe(
     encoders: Annotated[
         list[str],
@@ -98,70 +86,6 @@ def probe(
             show_default=False,
         ),
     ] = None,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Fits of each classifier; their answers are pooled.", rich_help_panel=_FITTING)
-    ] = _SETTINGS.seeds,
-    seed: Annotated[int, typer.Option(help="The first of them.", rich_help_panel=_FITTING)] = _SETTINGS.seed,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Without --test: parts that are asked in turn; 1 asks one fifth.",
-            show_default="5 up to 5,000 faces, else 1",
-            rich_help_panel=_FITTING,
-        ),
-    ] = _SETTINGS.folds,
-    solver: Annotated[
-        str,
-        typer.Option(
-            metavar="lbfgs|sgd", help="Of the linear probe; sgd is the papers' schedule.", rich_help_panel=_FITTING
-        ),
-    ] = _SETTINGS.solver,
-    lr: Annotated[float, typer.Option(help="Learning rate of sgd.", rich_help_panel=_FITTING)] = _SETTINGS.lr,
-    epochs: Annotated[int, typer.Option(min=1, help="Of sgd.", rich_help_panel=_FITTING)] = _SETTINGS.epochs,
-    finetune_epochs: Annotated[
-        int, typer.Option(min=1, help="Of finetune.", rich_help_panel=_FITTING)
-    ] = _SETTINGS.finetune_epochs,
-    balance: Annotated[
-        bool, typer.Option("--balance", help="Balanced softmax in finetune.", rich_help_panel=_FITTING)
-    ] = _SETTINGS.balance,
-    neighbours: Annotated[int, typer.Option(min=1, help="Of knn.", rich_help_panel=_ASKING)] = _SETTINGS.neighbours,
-    k: Annotated[
-        int, typer.Option("-k", min=1, help="How many found faces retrieval counts.", rich_help_panel=_ASKING)
-    ] = _SETTINGS.k,
-    pair: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LABEL,LABEL",
-            help="Two labels that triplets compare.",
-            show_default="all",
-            rich_help_panel=_ASKING,
-        ),
-    ] = None,
-    fec: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV",
-            help="Triplets of Google's facial expression comparison data set, asked instead; the faces are those of "
-            "its pictures.",
-            show_default=False,
-            rich_help_panel=_ASKING,
-        ),
-    ] = None,
-    fec_images: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Its pictures.", show_default=False, rich_help_panel=_ASKING),
-    ] = None,
-    leak: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--leak",
-            metavar="COLUMN",
-            help="Also ask what the vectors tell of this column, such as yaw or source (may be repeated).",
-            show_default=False,
-            rich_help_panel=_ASKING,
-        ),
-    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces per pass through the network.")] = 64,
     device: DeviceOpt = None,
     json: JsonOpt = False,
@@ -182,20 +106,6 @@ def probe(
             compare=compare,
             publish=publish,
             label_map=label_map,
-            seeds=seeds,
-            seed=seed,
-            folds=folds,
-            solver=solver,
-            lr=lr,
-            epochs=epochs,
-            finetune_epochs=finetune_epochs,
-            balance=balance,
-            neighbours=neighbours,
-            k=k,
-            pair=_pair(pair),
-            fec=None if fec is None else str(fec),
-            fec_images=None if fec_images is None else str(fec_images),
-            leak=tuple(leak or ()),
             batch_size=batch_size,
             device=device,
             progress=progress,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from ferkit.cli.options import FILTERS, DeviceOpt, JsonOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.pipeline.face_options import FILTERS
 
 if TYPE_CHECKING:
     from ferkit.workflows.retrieve import Hit, RetrieveResult

@@ -152,8 +152,8 @@ class CycleFace(Method[CycleFaceSettings]):
         own = {name: tensor for name, tensor in theirs.items() if name.split(".")[0] in parts}
         if any(name.startswith("renormalise.") for name in weights) or misfits(parts, own):
             raise TrainingError(
-                f"{self.parent_run!r} is no run of the expression stage with channels, blocks and views.size as set here; "
-                "set expression to one, and these settings as in its recipe.yaml"
+                f"{self.parent_run!r} is no run of the expression stage with channels, blocks and views.size as set "
+                "here; set expression to one, and these settings as in its recipe.yaml"
             )
         parts.load_state_dict(own)
 

@@ -1,55 +1,116 @@
 """How sources are read and their faces found: the settings that every verb shares.
 
-This file imports nothing of ferkit, so that the command line can state the defaults without loading anything else.
+This file imports nothing of ferkit but `setting`, so that the command line can state the defaults without loading
+anything else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Self
 
-__all__ = ["FaceOptions"]
+from ferkit.settings import setting
+
+__all__ = ["FILTERS", "FaceOptions"]
+
+_READING, _FINDING, _CHOOSING = "Reading sources", "Finding faces", "Leaving faces out"
+
+FILTERS = ("min_size", "max_yaw", "min_sharpness")
+"""Those that leave out faces, of photos as of sets."""
+
+
+def _parse_columns(text: str) -> dict[str, str]:
+    """``image=path,label=emotion`` as a mapping."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    if any(not (name and column) for name, _, column in pairs):
+        raise ValueError(f"{text!r} is not NAME=COLUMN,NAME=COLUMN, such as image=path,label=emotion")
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def _parse_threshold(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number; give three, such as 0.6 0.7 0.7") from None
 
 
 @dataclass(frozen=True)
 class FaceOptions:
-    """Which pictures are read, which of their faces are taken.
+    """Which pictures are read, which of their faces are taken."""
 
-    Attributes:
-        aligned: take pictures as face crops (True), search them for faces (False), or decide by their looks (None).
-        layout: name of a known data set's layout (`ferkit.data.sources.layouts`); None reads what is there.
-        label_from: regular expression searched in a picture's path; its group ``label``, else its first, is the label.
-        identity_from: the same for the identity, with the group ``identity``.
-        columns: which column of a table is the image, label, identity, clip, time_s, box, valence or arousal, where
-            its name does not say so itself.
-        fps: frames per second of video to look at; None takes every frame.
-        min_face: side of the smallest face to look for: pixels of the photo as it is decoded, or below 1 a share of
-            its shorter side.
-        max_side: photos are searched at no more than this longer side in pixels; None searches what was decoded.
-        thresholds: probabilities that a candidate must reach in MTCNN's three stages.
-        faces: which faces of a picture to take: ``all``, the ``largest``, or the one at the ``center``.
-        min_size: leave out faces whose shorter side is below this many pixels of the original.
-        max_yaw: leave out heads turned further than this, in degrees.
-        min_sharpness: leave out crops less sharp than this (`ferkit.faces.quality`).
-        workers: threads that decode and search; None takes one per core.
-    """
-
-    aligned: bool | None = None
-    layout: str | None = None
-    label_from: str | None = None
-    identity_from: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    fps: float | None = None
-    min_face: float = 20.0
-    max_side: int | None = None
-    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
-    faces: str = "all"
-    min_size: float | None = None
-    max_yaw: float | None = None
-    min_sharpness: float | None = None
-    workers: int | None = None
+    aligned: bool | None = setting(
+        None,
+        "Take the images as face crops, or search them for faces.",
+        flag="--aligned/--detect",
+        default_text="crops if small, square and alike",
+        group=_READING,
+    )
+    layout: str | None = setting(
+        None,
+        "The source is this data set as its authors distribute it: raf-db, affectnet, ferplus, …",
+        metavar="NAME",
+        default_text=False,
+        group=_READING,
+    )
+    label_from: str | None = setting(
+        None,
+        "Take labels from the path: the first group, or the one named `label`.",
+        metavar="REGEX",
+        default_text="class folders, columns",
+        group=_READING,
+    )
+    identity_from: str | None = setting(
+        None,
+        "Take identities from the path: the first group, or the one named `identity`.",
+        metavar="REGEX",
+        default_text="columns",
+        group=_READING,
+    )
+    columns: Mapping[str, str] = setting(
+        {},
+        "Columns of a table whose names do not speak for themselves, such as image=pth,label=emo.",
+        metavar="NAME=COLUMN,…",
+        parser=_parse_columns,
+        default_text=False,
+        group=_READING,
+    )
+    fps: float | None = setting(
+        None, "Frames per second of video to look at.", default_text="every frame", group=_READING
+    )
+    min_face: float = setting(
+        20.0,
+        "Side of the smallest face to look for: pixels (of photos decoded at 1600 px or more), or below 1 a share of "
+        "the photo's shorter side.",
+        group=_FINDING,
+    )
+    max_side: int | None = setting(
+        None, "Search photos at no more than this longer side in pixels.", default_text="as decoded", group=_FINDING
+    )
+    thresholds: tuple[float, float, float] = setting(
+        (0.6, 0.7, 0.7),
+        "Probabilities to pass the detector's three stages.",
+        metavar="P P P",
+        parser=_parse_threshold,
+        group=_FINDING,
+    )
+    faces: str = setting("all", "Which faces of a picture to take.", metavar="all|largest|center", group=_FINDING)
+    min_size: float | None = setting(
+        None, "Leave out faces smaller than this, in pixels of the photo.", default_text="none", group=_CHOOSING
+    )
+    max_yaw: float | None = setting(
+        None, "Leave out heads turned further than this, in degrees.", default_text="none", group=_CHOOSING
+    )
+    min_sharpness: float | None = setting(
+        None,
+        "Leave out crops less sharp than this (`ferkit faces info` shows what is usual).",
+        default_text="none",
+        group=_CHOOSING,
+    )
+    workers: int | None = setting(
+        None, "Threads that decode and search.", min=1, default_text="one per core", group=_READING
+    )
 
     def __new__(cls, *_: object, **given: object) -> Self:
         """Explain a name that is no setting: verbs pass on what is none of their own arguments."""

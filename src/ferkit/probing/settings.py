@@ -1,57 +1,81 @@
 """What a probe can be told: the settings that decide its figures.
 
-This file imports nothing of ferkit, so that the command line can state the defaults without loading anything else.
+This file imports nothing of ferkit but `setting`, so that the command line can state the defaults without loading
+anything else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from ferkit.settings import setting
 
 __all__ = ["ALL", "PROTOCOLS", "ProbeSettings", "Solver"]
 
 PROTOCOLS = ("linear", "knn", "few-labels", "finetune", "affect", "retrieval", "triplets", "leakage")
-"""What a probe can do, in the order in which it is shown."""
+"""What a probe can do, in the order in which it is shown: the names of the files of `ferkit.probing.protocols`."""
 
 ALL = "all"
 """Stands for every protocol that the data permit."""
 
 Solver = Literal["lbfgs", "sgd"]
 
+_FITTING, _ASKING = "Fitting", "Asking"
+
+
+def _parse_pair(text: str) -> tuple[str, str]:
+    """``happiness,neutral`` as two labels."""
+    first, _, second = (part.strip() for part in text.partition(","))
+    if not first or not second or first == second or "," in second:
+        raise ValueError(f"{text!r} is not two labels, such as happiness,neutral")
+    return first, second
+
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How a probe fits and asks.
+    """How a probe fits and asks."""
 
-    Attributes:
-        seeds: fits of each classifier, with seeds counted from ``seed``; their answers are pooled.
-        seed: the first of them, and that of folds, draws and intervals.
-        folds: without test faces, how many parts are asked in turn; 1 asks one fifth. None takes 5 for up to 5,000
-            labelled faces, else 1.
-        solver: of the linear probe: ``lbfgs``, or ``sgd`` with the papers' schedule.
-        lr: of SGD.
-        epochs: of SGD.
-        neighbours: of kNN.
-        k: of retrieval: how many of the first faces count.
-        fec: table of Google's facial expression comparison data set, whose triplets are asked as well.
-        fec_images: folder of its pictures, which the asked faces were aligned from.
-        pair: the two labels that triplets compare; None compares all.
-        leak: columns of the table, beside the identity, that leakage asks for.
-        finetune_epochs: passes over the training faces when all weights learn.
-        balance: take class frequencies off when all weights learn (balanced softmax).
-    """
-
-    seeds: int = 1
-    seed: int = 0
-    folds: int | None = None
-    solver: Solver = "lbfgs"
-    lr: float = 30.0
-    epochs: int = 100
-    neighbours: int = 20
-    k: int = 10
-    fec: str | None = None
-    fec_images: str | None = None
-    pair: tuple[str, str] | None = None
-    leak: tuple[str, ...] = ()
-    finetune_epochs: int = 20
-    balance: bool = False
+    seeds: int = setting(1, "Fits of each classifier; their answers are pooled.", min=1, group=_FITTING)
+    seed: int = setting(0, "The first of them.", group=_FITTING)
+    folds: int | None = setting(
+        None,
+        "Without --test: parts that are asked in turn; 1 asks one fifth.",
+        min=1,
+        default_text="5 up to 5,000 faces, else 1",
+        group=_FITTING,
+    )
+    solver: Solver = setting(  # noqa: RUF009 (a field, whose default is no mutable value)
+        "lbfgs", "Of the linear probe; sgd is the papers' schedule.", metavar="lbfgs|sgd", group=_FITTING
+    )
+    lr: float = setting(30.0, "Learning rate of sgd.", group=_FITTING)
+    epochs: int = setting(100, "Of sgd.", min=1, group=_FITTING)
+    finetune_epochs: int = setting(20, "Of finetune.", min=1, group=_FITTING)
+    balance: bool = setting(False, "Balanced softmax in finetune.", flag="--balance", group=_FITTING)
+    neighbours: int = setting(20, "Of knn.", min=1, group=_ASKING)
+    k: int = setting(10, "How many found faces retrieval counts.", min=1, flag="-k", group=_ASKING)
+    pair: tuple[str, str] | None = setting(
+        None,
+        "Two labels that triplets compare.",
+        metavar="LABEL,LABEL",
+        parser=_parse_pair,
+        default_text="all",
+        group=_ASKING,
+    )
+    fec: str | None = setting(
+        None,
+        "Triplets of Google's facial expression comparison data set, asked instead; the faces are those of its "
+        "pictures.",
+        metavar="CSV",
+        default_text=False,
+        group=_ASKING,
+    )
+    fec_images: str | None = setting(None, "Its pictures.", metavar="FOLDER", default_text=False, group=_ASKING)
+    leak: Sequence[str] = setting(
+        (),
+        "Also ask what the vectors tell of this column, such as yaw or source (may be repeated).",
+        metavar="COLUMN",
+        default_text=False,
+        group=_ASKING,
+    )

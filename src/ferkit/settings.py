@@ -1,0 +1,28 @@
+"""Settings that are stated once: the command line and the Python API derive from fields made here.
+
+This file imports nothing of ferkit, so that the command line can state what there is without loading anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
+__all__ = ["setting"]
+
+
+def setting(default: Any, description: str, **shown: Any) -> Any:  # noqa: ANN401 (as `dataclasses.field`)
+    """Declare a field of a dataclass of settings.
+
+    Args:
+        default: its value where nobody sets it.
+        description: what it does, in one sentence; the help of its option.
+        shown: how the command line offers it: ``group`` it stands in, ``flag`` in place of ``--name``, ``metavar``,
+            ``min`` of a number, ``default_text`` in place of the default, ``parser`` of the text, which raises a
+            `ValueError` that says what it expects.
+    """
+    metadata = {"description": description, **shown}
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
