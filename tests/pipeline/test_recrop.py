@@ -1,5 +1,7 @@
+import os
 import shutil
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,8 +10,9 @@ import pytest
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet
 from ferkit.data.faces import crop_sha256
+from ferkit.data.sources.video import Video
 from ferkit.errors import InputError
-from ferkit.pipeline.recrop import crop_from_source, row_crops
+from ferkit.pipeline.recrop import Lost, crop_from_source, row_crops
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
 
@@ -20,7 +23,7 @@ def embedded(source, tmp_path, run_folder, **settings):
 
 
 def hashes(crops):
-    return [None if crop is None else crop_sha256(crop) for crop in crops]
+    return [crop_sha256(crop) for crop in crops]
 
 
 def test_faces_are_cut_from_their_photos_again(portraits, tmp_path, run_folder):
@@ -39,7 +42,7 @@ def test_rows_of_a_parquet_file_are_found_by_number(crop_folder, noise_crops, tm
     made = embedded(tmp_path / "x.parquet", tmp_path, run_folder)
     np.testing.assert_array_equal(row_crops(made, [2, 0]), noise_crops(3)[[2, 0]])
     pq.write_table(pa.table({"image": images[:2]}), tmp_path / "x.parquet")
-    assert [crop is None for crop in row_crops(made, [2, 0])] == [True, False]
+    assert [crop is Lost.MISSING for crop in row_crops(made, [2, 0])] == [True, False]
 
 
 def test_a_face_set_gives_its_crops_even_when_the_photos_are_gone(make_face_set, noise_crops, tmp_path, run_folder):
@@ -56,7 +59,7 @@ def test_a_face_set_made_anew_is_not_taken_for_the_old_one(crop_folder, noise_cr
     align(folder, tmp_path / "faces", overwrite=True)  # every row moves up by one
     assert len(FaceSet.open(tmp_path / "faces")) == 2
     np.testing.assert_array_equal(row_crops(made, [1, 2]), noise_crops(3)[1:])
-    assert row_crops(made, [0]) == [None]
+    assert row_crops(made, [0]) == [Lost.MISSING]
 
 
 def test_a_damaged_face_set_falls_back_on_the_photos(crop_folder, noise_crops, tmp_path, run_folder):
@@ -65,7 +68,7 @@ def test_a_damaged_face_set_falls_back_on_the_photos(crop_folder, noise_crops, t
     (tmp_path / "faces" / "meta.json").unlink()
     np.testing.assert_array_equal(row_crops(made, [0, 1]), noise_crops(2))
     shutil.rmtree(tmp_path / "crops")
-    assert row_crops(made, [0, 1]) == [None, None]
+    assert row_crops(made, [0, 1]) == [Lost.MISSING] * 2
 
 
 def test_a_missing_photo_is_an_input_error(crop_folder, tmp_path, run_folder):
@@ -80,3 +83,33 @@ def test_a_number_sign_in_a_file_name_is_no_row(crop_folder, noise_crops, tmp_pa
     (folder / "0.png").rename(folder / "take#1")
     made = embedded([folder / "take#1"], tmp_path, run_folder)
     np.testing.assert_array_equal(row_crops(made, [0]), noise_crops(1))
+
+
+def test_a_picture_that_was_replaced_is_not_shown_under_the_old_vector(crop_folder, noise_crops, tmp_path, run_folder):
+    folder = crop_folder(2)
+    made = embedded(folder, tmp_path, run_folder)
+    before = (folder / "0.png").stat()
+    (folder / "1.png").rename(folder / "0.png")
+    os.utime(folder / "0.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert row_crops(made, [0, 1]) == [Lost.CHANGED, Lost.MISSING]
+
+
+@pytest.fixture
+def crop_video(tmp_path, noise_crops):
+    """Eight frames of 128 px."""
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (128, 128))
+    for crop in noise_crops(8):
+        writer.write(cv2.blur(crop, (9, 9)))
+    writer.release()
+    return path
+
+
+def test_all_frames_of_a_video_are_read_in_one_pass(crop_video, tmp_path, run_folder, monkeypatch):
+    made = embedded(crop_video, tmp_path, run_folder, aligned=True)
+    passes, frames = [], Video.frames
+    monkeypatch.setattr(Video, "frames", lambda self, start=0: passes.append(start) or frames(self, start))
+    assert hashes(row_crops(made, [5, 1, 3, 1])) == [made.face(row).sha256 for row in (5, 1, 3, 1)]
+    assert passes == [1]
+    crop_video.write_bytes(b"")
+    assert row_crops(made, [2]) == [Lost.MISSING]

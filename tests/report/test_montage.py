@@ -51,7 +51,7 @@ def test_long_names_stay_within_their_tile():
     assert not set(changed) & set(range(gap.start + 1, gap.stop - 1))
 
 
-@pytest.mark.parametrize("hits", [[], [Tile(None, "0.5", "gone.jpg")]])
+@pytest.mark.parametrize("hits", [[], [Tile("picture not found", "0.5", "gone.jpg")]])
 def test_nothing_found_and_pictures_gone_are_drawn_too(hits):
     picture = draw_montage(Tile(face((250, 0, 250)), "query", "q.jpg"), hits, "footer")
     assert count(picture, (250, 0, 250)) == 420 * 420

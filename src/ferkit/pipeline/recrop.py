@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +13,72 @@ from numpy.typing import NDArray
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.faces import Face, crop_sha256
-from ferkit.data.sources import find_picture
+from ferkit.data.sources import Picture, find_picture
+from ferkit.data.sources.video import VIDEO_SUFFIXES, frame_pictures
 from ferkit.errors import InputError, SetError
 from ferkit.pipeline.decoding import read_crop, read_photo
 from ferkit.pipeline.face_options import FaceOptions
 
-__all__ = ["crop_from_source", "row_crops"]
+__all__ = ["Lost", "crop_from_source", "row_crops"]
 
 Pixels = NDArray[np.uint8]
 
 
-def row_crops(embeddings: EmbeddingSet, rows: Sequence[int]) -> list[Pixels | None]:
+class Lost(StrEnum):
+    """Why the crop that a vector was made of cannot be shown."""
+
+    MISSING = "picture not found"
+    CHANGED = "changed since"
+
+
+def row_crops(embeddings: EmbeddingSet, rows: Sequence[int]) -> list[Pixels | Lost]:
     """Return the crops that vectors were made of.
 
     They come from the face set where the set was made of one and it still holds the same faces, else from the pictures
-    themselves.
+    themselves; all frames of a video are read in one pass. A crop of other pixels than were embedded is never shown.
 
     Args:
         embeddings: an opened embedding set.
         rows: which of its rows, in any order.
 
     Returns:
-        One (128, 128, 3) uint8 RGB crop per row; None where neither is there any more.
+        One (128, 128, 3) uint8 RGB crop per row, or why there is none.
     """
-    faces = [embeddings.face(row) for row in rows]
+    faces = dict(zip(rows, (embeddings.face(row) for row in rows), strict=True))
     face_set = _face_set(embeddings)
-    return [_crop(face, row, face_set) for face, row in zip(faces, rows, strict=True)]
+    crops: dict[int, Pixels | Lost] = {}
+    if face_set is not None:
+        stored = {row: _crop_of_set(face, row, face_set) for row, face in faces.items()}
+        crops |= {row: crop for row, crop in stored.items() if crop is not None}
+    left = {row: face for row, face in faces.items() if row not in crops}
+    crops |= _crops_of_videos(left)
+    crops |= {row: _crop_of_picture(face) for row, face in left.items() if row not in crops}
+    return [crops[row] for row in rows]
+
+
+def _crops_of_videos(faces: Mapping[int, Face]) -> dict[int, Pixels | Lost]:
+    """The crops of rows that are frames of videos; those whose frame cannot be read again are left out."""
+    videos: dict[str, dict[str, list[int]]] = {}
+    for row, face in faces.items():
+        path, _, number = face.source.rpartition("#")
+        if Path(path).suffix.lower() in VIDEO_SUFFIXES and number.isdecimal() and not Path(face.source).exists():
+            videos.setdefault(path, {}).setdefault(face.source, []).append(row)
+    crops: dict[int, Pixels | Lost] = {}
+    for path, rows in videos.items():
+        for picture in frame_pictures(Path(path), (int(source.rpartition("#")[2]) for source in rows)):
+            crops |= {row: _same(_cut(picture, faces[row]), faces[row]) for row in rows[picture.source]}
+    return crops
+
+
+def _crop_of_picture(face: Face) -> Pixels | Lost:
+    try:
+        return _same(crop_from_source(face), face)
+    except InputError:
+        return Lost.MISSING
+
+
+def _same(crop: Pixels, face: Face) -> Pixels | Lost:
+    return crop if crop_sha256(crop) == face.sha256 else Lost.CHANGED
 
 
 def crop_from_source(face: Face) -> Pixels:
@@ -49,9 +90,12 @@ def crop_from_source(face: Face) -> Pixels:
     Raises:
         InputError: the picture is missing or cannot be read.
     """
+    return _cut(find_picture(face.source), face)
+
+
+def _cut(picture: Picture, face: Face) -> Pixels:
     from ferkit.faces.align import align_faces
 
-    picture = find_picture(face.source)
     if face.landmarks is None:
         return read_crop(picture)[0]
     image, scale = read_photo(picture, min_face=FaceOptions.min_face)
@@ -66,16 +110,6 @@ def _face_set(embeddings: EmbeddingSet) -> FaceSet | None:
     try:
         return FaceSet.open(embeddings.faces)
     except SetError:  # the pictures may still be there
-        return None
-
-
-def _crop(face: Face, row: int, face_set: FaceSet | None) -> Pixels | None:
-    crop = None if face_set is None else _crop_of_set(face, row, face_set)
-    if crop is not None:
-        return crop
-    try:
-        return crop_from_source(face)
-    except InputError:
         return None
 
 

@@ -38,12 +38,12 @@ class Tile:
     """One face of the montage.
 
     Attributes:
-        crop: (H, H, 3) uint8 RGB; None draws an empty tile, for a face whose picture is no longer there.
+        crop: (H, H, 3) uint8 RGB; a text draws an empty tile that says it, such as why there is no picture any more.
         title: the strong line under the face (a score; for the query: the word to show above it).
         name: the soft line below it, shortened in its middle where it is too wide.
     """
 
-    crop: NDArray[np.uint8] | None
+    crop: NDArray[np.uint8] | str
     title: str
     name: str
 
@@ -98,14 +98,14 @@ def _draw_hit(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, rank: 
 
 
 def _paste(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int], side: int) -> None:
-    if tile.crop is not None:
+    if not isinstance(tile.crop, str):
         face = Image.fromarray(tile.crop).resize((side, side), Image.Resampling.BICUBIC)
         canvas.paste(face, corner)
         return
     left, top = corner
     draw.rectangle((left, top, left + side - 1, top + side - 1), fill=_EMPTY)
     middle = (left + side // 2, top + side // 2)
-    draw.text(middle, "picture not found", fill=_SOFT, font=_font(15), anchor="mm")
+    draw.text(middle, tile.crop, fill=_SOFT, font=_font(15), anchor="mm")
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -28,7 +28,7 @@ from ferkit.errors import (
 from ferkit.pipeline.face_finder import NO_FACE, FaceBatch, filter_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
-from ferkit.pipeline.recrop import row_crops
+from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
 from ferkit.report.safe_picture import require_replaceable, save_picture
@@ -271,9 +271,12 @@ def _draw(
     progress: Progress,
 ) -> None:
     crops = row_crops(found, [hit.row for hit in hits])
-    gone = sum(crop is None for crop in crops)
-    if gone:
-        progress.say(f"{gone} of the {len(crops)} pictures found are not where they were; their places stay empty")
+    for lost, what in (
+        (Lost.MISSING, "are not where they were"),
+        (Lost.CHANGED, "have changed since they were embedded"),
+    ):
+        if gone := sum(crop is lost for crop in crops):
+            progress.say(f"{gone} of the {len(crops)} pictures found {what}; their places stay empty")
     query = Tile(shown.crops[chosen], "query", _name(shown.faces[chosen].source, chosen + 1))
     tiles = [Tile(crop, f"{hit.score:.3f}", _name(hit.source, hit.face)) for crop, hit in zip(crops, hits, strict=True)]
     picture = draw_montage(query, tiles, f"{path.name} · {len(found):,} faces · {Path(found.encoder.name).name}")

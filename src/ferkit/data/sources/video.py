@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
 
-__all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "VideoInfo", "frame_picture"]
+__all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "VideoInfo", "frame_picture", "frame_pictures"]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".webm", ".mkv", ".m4v"})
 
@@ -138,6 +138,26 @@ def frame_picture(path: Path, number: int) -> Picture:
     return Picture(f"{path}#{number}", fetch=partial(_frame_png, path, number))
 
 
+def frame_pictures(path: Path, numbers: Iterable[int]) -> Iterator[Picture]:
+    """Yield some frames of a video as pictures, decoded in one pass that ends with the last of them.
+
+    Args:
+        path: the video, absolute.
+        numbers: the frames' places in the file, in any order.
+
+    Yields:
+        The pictures, as `frame_picture` gives them, in the file's order; those that it does not have are left out.
+    """
+    wanted = set(numbers)
+    with suppress(UnreadableVideoError), closing(Video(str(path)).frames(min(wanted, default=0))) as frames:
+        for frame in frames:
+            if frame.number in wanted:
+                yield Picture(f"{path}#{frame.number}", fetch=partial(_as_png, frame))
+                wanted.remove(frame.number)
+            if not wanted:
+                return
+
+
 def _frame_png(path: Path, number: int) -> bytes:
     name = f"{path}#{number}"
     try:
@@ -147,6 +167,10 @@ def _frame_png(path: Path, number: int) -> bytes:
         raise UnreadableImageError(name, error.why) from error
     if frame is None or frame.number != number:
         raise UnreadableImageError(name, "the video has no such frame")
+    return _as_png(frame)
+
+
+def _as_png(frame: Frame) -> bytes:
     _, png = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return bytes(png)
 
