@@ -10,7 +10,7 @@ import pytest
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet
 from ferkit.data.faces import crop_sha256
-from ferkit.data.sources.video import Video
+from ferkit.data.sources import video
 from ferkit.errors import InputError
 from ferkit.pipeline.recrop import Lost, crop_from_source, row_crops
 from ferkit.workflows.align import align
@@ -107,9 +107,9 @@ def crop_video(tmp_path, noise_crops):
 
 def test_all_frames_of_a_video_are_read_in_one_pass(crop_video, tmp_path, run_folder, monkeypatch):
     made = embedded(crop_video, tmp_path, run_folder, aligned=True)
-    passes, frames = [], Video.frames
-    monkeypatch.setattr(Video, "frames", lambda self, start=0: passes.append(start) or frames(self, start))
+    passes, opened = [], video._opened
+    monkeypatch.setattr(video, "_opened", lambda source: passes.append(source) or opened(source))
     assert hashes(row_crops(made, [5, 1, 3, 1])) == [made.face(row).sha256 for row in (5, 1, 3, 1)]
-    assert passes == [1]
+    assert passes == [str(crop_video)]
     crop_video.write_bytes(b"")
     assert row_crops(made, [2]) == [Lost.MISSING]

@@ -149,11 +149,12 @@ def frame_pictures(path: Path, numbers: Iterable[int]) -> Iterator[Picture]:
         The pictures, as `frame_picture` gives them, in the file's order; those that it does not have are left out.
     """
     wanted = set(numbers)
-    with suppress(UnreadableVideoError), closing(Video(str(path)).frames(min(wanted, default=0))) as frames:
-        for frame in frames:
-            if frame.number in wanted:
-                yield Picture(f"{path}#{frame.number}", fetch=partial(_as_png, frame))
-                wanted.remove(frame.number)
+    with suppress(UnreadableVideoError), _opened(str(path)) as capture:
+        for number, time_s in enumerate(_grabbed(capture, _stated(capture).fps)):
+            if number in wanted:
+                frame = Frame(number, time_s, _retrieved(capture, str(path), number))
+                yield Picture(f"{path}#{number}", fetch=partial(_as_png, frame))
+                wanted.remove(number)
             if not wanted:
                 return
 
