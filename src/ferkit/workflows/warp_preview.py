@@ -25,8 +25,8 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures, source_paths
 from ferkit.progress import Progress, Silent
 from ferkit.report.safe_picture import require_replaceable, save_picture
+from ferkit.report.swap_sheet import different_people, swap_sheet
 from ferkit.report.warp_sheet import Row, draw_sheet
-from ferkit.workflows.swap_preview import different_people, swap_sheet
 
 __all__ = ["WarpPreview", "warp_preview"]
 

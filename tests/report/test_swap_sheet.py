@@ -5,7 +5,7 @@ from PIL import Image
 from ferkit.errors import InputError, NoFaceError
 from ferkit.methods.parts.pairs import inner_face
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.workflows.swap_preview import different_people, swap_all
+from ferkit.report.swap_sheet import different_people, swap_all
 from ferkit.workflows.warp_preview import warp_preview
 
 
