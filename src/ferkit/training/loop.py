@@ -19,6 +19,7 @@ from ferkit.progress import Progress
 from ferkit.training.checkpoint import Learner, best_value, latest, load_checkpoint, save_best, save_checkpoint
 from ferkit.training.metrics import MetricsFile
 from ferkit.training.optimizer import check_optimizer, make_optimizer
+from ferkit.training.precision import fast_precision
 from ferkit.training.processes import Processes
 from ferkit.training.reader import Faces, read_ahead
 from ferkit.training.schedule import batches, learning_rate, pair_generator, step_generator, step_seed
@@ -145,7 +146,8 @@ class _Run:
         check_settings(settings, len(faces), processes)
         self.settings, self.faces, self.progress, self.run, self.monitor = settings, faces, progress, run, monitor
         self.processes = processes
-        self.accelerator = processes.accelerator(settings.precision, settings.trackers, run / "tensorboard")
+        precision = fast_precision(processes.device) if settings.precision == "auto" else settings.precision
+        self.accelerator = processes.accelerator(precision, settings.trackers, run / "tensorboard")
         self.steps = steps_of(settings, len(faces))
         self.steps_an_epoch = len(faces) // settings.batch_size
         self.learner = self._learner(method)

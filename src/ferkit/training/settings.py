@@ -39,7 +39,9 @@ class TrainSettings(BaseModel):
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate rises linearly")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient, to which a longer one shrinks")
     ema: float = Field(0, ge=0, lt=1, description="decay of the average of weights that becomes the encoder; 0: none")
-    precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision of the forward pass")
+    precision: Literal["no", "auto", "bf16", "fp16"] = Field(
+        "no", description="mixed precision of the forward pass; auto takes what the device is fast in"
+    )
     sync_bn: bool = Field(True, description="batch norm takes its statistics over all processes")
     channels_last: bool = Field(True, description="memory layout of kernels, which the activations follow")
     compile: bool = Field(False, description="torch.compile the method's forward pass")
