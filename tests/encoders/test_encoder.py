@@ -8,7 +8,7 @@ from ferkit.encoders import encoder as encoder_module
 from ferkit.encoders import registry as registry_module
 from ferkit.encoders.backbones import UnknownBackboneError, build_backbone
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
-from ferkit.encoders.export_module import CropGraph
+from ferkit.encoders.export_module import CropGraph, contract_digest
 from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
 from ferkit.encoders.weights import save_weights, sha256_of
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
@@ -380,10 +380,11 @@ def test_every_bundled_encoder_keeps_its_promises(name):
     assert encoder.center.any()
 
 
-def test_vectors_are_projected_features(tmp_path):
+@pytest.mark.parametrize("flip", [False, True])
+def test_vectors_are_projected_features(tmp_path, flip):
     """Of a file, of the exported network, and of a probe alike."""
     untrained = random_encoder("test_resnet", 32)
-    card = untrained.entry.model_copy(update={"field": 32})
+    card = untrained.entry.model_copy(update={"field": 32, "flip": flip})
     projection = torch.randn(card.dim, card.dim, generator=torch.Generator().manual_seed(0)).half().float()
     center = torch.full((card.dim,), 0.01)
     save_encoder(tmp_path, untrained.backbone.state_dict(), card, center=center, projection=projection)
@@ -394,3 +395,13 @@ def test_vectors_are_projected_features(tmp_path):
     np.testing.assert_allclose(encoder.embed(pictures), wanted, atol=1e-5)
     np.testing.assert_allclose(CropGraph(encoder, 48)(torch.from_numpy(pictures)).detach(), wanted, atol=1e-5)
     np.testing.assert_allclose(NetworkEncoder(encoder, "", 2).unit(encoder.features(pictures)), wanted, atol=1e-5)
+
+
+def test_mirror_images_have_the_same_vector_where_both_are_averaged():
+    faces = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    untrained = random_encoder(ARCH, 32)
+    both = Encoder(untrained.entry.model_copy(update={"flip": True}), untrained.backbone)
+    np.testing.assert_allclose(both.embed(faces), both.embed(faces[:, :, ::-1].copy()), atol=1e-5)
+    single = (untrained.features(faces) + untrained.features(faces[:, :, ::-1].copy())) / 2
+    np.testing.assert_allclose(both.features(faces), single, atol=1e-5)
+    assert contract_digest(both.entry) != contract_digest(untrained.entry)

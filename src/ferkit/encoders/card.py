@@ -93,7 +93,11 @@ def _summary(entry: EncoderCard) -> str:
 
 
 def _images(entry: EncoderCard) -> Iterator[str]:
-    yield f"- RGB, {entry.input_size} × {entry.input_size} px" + (", brought to gray first" if entry.gray else "")
+    yield (
+        f"- RGB, {entry.input_size} × {entry.input_size} px"
+        + (", brought to gray first" if entry.gray else "")
+        + (", with its mirror image" if entry.flip else "")
+    )
     yield f"- the central {entry.field} px of a crop aligned to the template `{entry.crop}`"
     yield f"- scaled to [0, 1], mean {_numbers(entry.mean)}, standard deviation {_numbers(entry.std)}"
 

@@ -104,7 +104,7 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the (B, D) features of (B, 3, S, S) images from `prepare`, neither centred nor normalised."""
         features: Tensor = self.backbone(images)
-        return features
+        return (features + self.backbone(images.flip(3))) / 2 if self.entry.flip else features
 
     def prepare(self, crops: Crops) -> Tensor:
         """Cut the centre square out of the crops and bring it to the network's size and colours.

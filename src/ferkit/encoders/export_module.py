@@ -33,7 +33,7 @@ class CropGraph(nn.Module):
         super().__init__()
         entry = encoder.entry
         self.network = encoder.backbone
-        self.gray = entry.gray
+        self.gray, self.flip = entry.gray, entry.flip
         self.first, self.last = (side - entry.field) // 2, (side - entry.field) // 2 + entry.field
         self.register_buffer("luma", encoder.luma.clone())
         self.register_buffer("scale", 1 / (255 * encoder.std))
@@ -45,7 +45,11 @@ class CropGraph(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Return the (N, D) float32 vectors of length 1 of (N, side, side, 3) uint8 RGB crops."""
-        centred = self.network(self.prepare(crops)) - self.center
+        images = self.prepare(crops)
+        features = self.network(images)
+        if self.flip:
+            features = (features + self.network(images.flip(3))) / 2
+        centred = features - self.center
         return F.normalize(centred if self.projection is None else centred @ self.projection, dim=1)
 
     def prepare(self, crops: Tensor) -> Tensor:
@@ -64,7 +68,15 @@ def contract_digest(card: EncoderCard) -> str:
 
     Embedding sets keep it, so what it is made of stays as it is.
     """
-    contract = (card.arch, card.input_size, card.field, card.gray, card.mean, card.std)
+    contract = (
+        card.arch,
+        card.input_size,
+        card.field,
+        card.gray,
+        card.mean,
+        card.std,
+        *(["flip"] if card.flip else ()),
+    )
     return hashlib.sha256(repr(contract).encode()).hexdigest()[:16]
 
 

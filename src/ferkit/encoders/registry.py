@@ -148,6 +148,8 @@ class EncoderCard(_Strict):
     """The template that faces are aligned to before; no encoder of another is loaded."""
     gray: bool = False
     """Whether these images are brought to gray first: a network that has only seen gray faces is shown no others."""
+    flip: bool = False
+    """Whether features are the mean of those of a face and of its mirror image, at twice the cost."""
     mean: Rgb = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     std: RgbScale = IMAGENET_STD

@@ -79,7 +79,17 @@ class NetworkEncoder:
         self.supervision: str = network.entry.supervision
         self._batch = batch_size
         entry = network.entry
-        seen = (entry.arch, entry.dim, entry.input_size, entry.field, entry.crop, entry.gray, entry.mean, entry.std)
+        seen = (
+            entry.arch,
+            entry.dim,
+            entry.input_size,
+            entry.field,
+            entry.crop,
+            entry.gray,
+            entry.mean,
+            entry.std,
+            entry.flip,
+        )
         # A GPU computes in bfloat16.
         self.key = repr((self.sha256, *seen, network.center.is_cuda))
 
