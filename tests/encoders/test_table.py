@@ -14,7 +14,7 @@ def test_the_readme_holds_the_tables():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert markdown_table(load_registry(own=[]).values()) in text
     assert tables.with_tables(text) == text, "run `make table`"
-    damaged = text.replace("| .855 (", "| .999 (")
+    damaged = text.replace("| .866 (", "| .999 (")
     assert damaged != text == tables.with_tables(damaged)
 
 
