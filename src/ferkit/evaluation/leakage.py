@@ -30,8 +30,8 @@ class Leak:
     Attributes:
         rate: share of faces whose value is told, in [0, 1].
         interval: its 95 % interval, of a bootstrap over people.
-        chance: what vectors that hold nothing reach.
-        faces: faces that were asked; faceless ones are not, which would pass for discretion.
+        chance: the rate of vectors that know nothing of the value.
+        faces: faces that were asked; faceless ones are not, or they would count as leaking nothing.
         values: different values among them.
         rows: (faces,) which rows of the vectors were asked.
         hits: (faces,) whether each was told, in [0, 1].
