@@ -41,32 +41,31 @@ from ferkit.data.face_set import FaceSet
 from ferkit.data.faces import crop_sha256
 from ferkit.pipeline.decoding import square_crop
 
-UNSUPERVISED = {
-    "regress": 10.0,
-    "method": "unwarp",
+COMMON = {
     "init": "contrawarping-r18",
-    "views.size": 64,
     "views.scale": (0.75, 1.0),
     "views.aspect": (0.9, 1.11),
-    "views.rotation": 8.0,
     "views.gray": 1.0,
+    "batch_size": 256,
+}
+UNSUPERVISED = {
+    **COMMON,
+    "method": "unwarp",
+    "regress": 10.0,
+    "views.size": 64,
+    "views.rotation": 8.0,
     "views.blur": 0.3,
     "warps.radius": (0.25, 0.5),
     "warps.strength": (0.3, 0.7),
-    "batch_size": 256,
     "weight_decay": 0.01,
     "lr": 1e-3,
 }
 SUPERVISED = {
+    **COMMON,
     "method": "votes",
-    "init": "contrawarping-r18",
     "views.size": 96,
-    "views.scale": (0.75, 1.0),
-    "views.aspect": (0.9, 1.11),
     "views.rotation": 10.0,
-    "views.gray": 1.0,
     "views.blur": 0.2,
-    "batch_size": 256,
     "weight_decay": 0.05,
     "lr": 8e-4,
     "classes": ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
@@ -147,8 +146,9 @@ def unpack(pack: Path, out: Path, names: list[str]) -> None:
     for name, rows in (("train", held_out | True), ("pilot", ~held_out), ("dev", held_out)):
         if name in names:
             _write(out / name, pack, table.filter(pa.array(rows)), crops[rows])
-    valid = pq.read_table(pack / "valid.parquet", columns=["label"])
-    np.savez(out / "valid.npz", crops=_pictures_of(pack / "valid.parquet"), label=np.array(valid["label"].to_pylist()))
+    labels = pq.read_table(pack / "valid.parquet", columns=["label"])["label"].to_pylist()
+    crops = _pictures_of(pack / "valid.parquet")
+    np.savez(out / "valid.npz", crops=crops, label=np.array([label or "" for label in labels]))
 
 
 def _pictures_of(parquet: Path) -> NDArray[np.uint8]:
@@ -226,6 +226,7 @@ def score(faces: Path, runs: list[Path]) -> dict[str, dict[str, float]]:
 
     from ferkit.encoders.encoder import load_encoder
     from ferkit.evaluation.knn import knn_accuracy
+    from ferkit.evaluation.leakage import neighbour_leak
     from ferkit.evaluation.triplets import triplet_score
 
     opened = FaceSet.open(faces / "train")
@@ -235,8 +236,8 @@ def score(faces: Path, runs: list[Path]) -> dict[str, dict[str, float]]:
     fit, dev, people = (
         np.flatnonzero(rows) for rows in (~some & labelled & ~held_out, ~some & labelled & held_out, some & held_out)
     )
-    valid = np.load(faces / "valid.npz", allow_pickle=True)
-    known = np.array([label is not None for label in valid["label"]])
+    valid = np.load(faces / "valid.npz")
+    known = valid["label"] != ""
     scores = {}
     for run in runs:
         encoder = load_encoder(run if (run / "encoder.yaml").exists() else run.name)
@@ -254,7 +255,7 @@ def score(faces: Path, runs: list[Path]) -> dict[str, dict[str, float]]:
         lfw = ~studio & np.isin(labels, ["happiness", "neutral"])
         for name, rows in (("lfw", lfw), ("studio", studio)):
             figures[f"{name} triplets"] = triplet_score(vectors[rows], list(labels[rows]), list(names[rows])).by_person
-        figures["lfw leak"] = nearest_is_same_person(vectors[~studio], names[~studio])
+        figures["lfw leak"] = neighbour_leak(vectors[~studio], list(names[~studio]), list(names[~studio])).rate
         scores[run.name] = figures
         print(run.name, {name: round(value, 3) for name, value in figures.items()}, flush=True)
     return scores
@@ -273,14 +274,6 @@ def ridge_accuracy(train: Any, label: Any, vectors: Any, told: Any, torch: Any) 
     )
     guess = (y @ weights + target.mean(0)).argmax(1).cpu().numpy()
     return float(np.mean([classes[g] == t for g, t in zip(guess, told, strict=True)]))
-
-
-def nearest_is_same_person(vectors: Any, who: Any) -> float:
-    """Share of the faces of people with several whose nearest other face is of the same person."""
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -2)
-    several = np.array([(who == name).sum() > 1 for name in who])
-    return float((who[cosines.argmax(1)] == who)[several].mean())
 
 
 if __name__ == "__main__":

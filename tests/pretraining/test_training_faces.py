@@ -170,3 +170,21 @@ def test_people_are_numbered_by_identity_and_clip(tmp_path):
     first, second, third, fourth = batch["person"].tolist()
     assert first == second
     assert len({first, third, fourth}) == 3
+
+
+@pytest.mark.parametrize(
+    ("metadata", "votes"),
+    [
+        (None, [0.5, 0.5]),
+        ({"classes": "a, b"}, [0.5, 0.5]),
+        ({"classes": "3"}, [0.5, 0.5]),
+        ({"classes": '["a", "b"]'}, [1]),
+    ],
+)
+def test_votes_that_cannot_be_read_are_said(tmp_path, metadata, votes):
+    faces = face_set(tmp_path, [None], ["a"])
+    column = pa.field("votes", pa.list_(pa.float32()), metadata=metadata)
+    table = faces.table.append_column(column, pa.array([votes], column.type))
+    pq.write_table(table, tmp_path / "faces" / "faces.parquet")
+    with pytest.raises(TrainingError, match="votes"):
+        TrainingFaces(FaceSet.open(tmp_path / "faces"), {"votes"}, ["a", "b"])

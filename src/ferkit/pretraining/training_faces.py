@@ -166,17 +166,24 @@ def _votes(faces: FaceSet, classes: Sequence[str]) -> NDArray[np.float32]:
 
     Where a face has no votes its label has them all; where it has neither, nothing has any.
     """
-    shares = np.eye(len(classes), dtype=np.float32)[_class_numbers(faces, classes)]
-    shares[_class_numbers(faces, classes) < 0] = 0
+    numbers = _class_numbers(faces, classes)
+    shares = np.eye(len(classes), dtype=np.float32)[numbers]
+    shares[numbers < 0] = 0
     try:
         voted = faces.columns(["votes"])
     except KeyError:
         return shares
-    names = json.loads((voted.schema.field("votes").metadata or {})[b"classes"])
-    places = [names.index(name) if name in names else -1 for name in classes]
-    for row, votes in enumerate(voted.column("votes").to_pylist()):
-        if votes is not None:
-            shares[row] = [votes[place] if place >= 0 else 0 for place in places]
+    try:
+        names = json.loads((voted.schema.field("votes").metadata or {})[b"classes"])
+        places = [names.index(name) if name in names else -1 for name in classes]
+        for row, votes in enumerate(voted.column("votes").to_pylist()):
+            if votes is not None:
+                shares[row] = [votes[place] if place >= 0 else 0 for place in places]
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise TrainingError(
+            f"the column 'votes' of {str(faces.path)!r} is no list with one share for each class that the field's "
+            "metadata names as JSON under 'classes'; write it so, or take the column out"
+        ) from error
     return shares
 
 
