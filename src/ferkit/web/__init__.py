@@ -1,0 +1,1 @@
+"""The page: routes, templates and scripts of ``ferkit serve``."""
