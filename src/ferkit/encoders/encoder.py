@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from ferkit.atomic import atomic_path
 from ferkit.encoders.backbones import build_backbone, feature_dim, timm_state
+from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.encoders.hub import PREFIX, parse_repo
-from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry
+from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry, fetch_head
 from ferkit.encoders.registry import (
     CROP,
     DEFAULT_ENCODER,
@@ -51,6 +52,7 @@ class Encoder(nn.Module):
         projection: (D, D) map of the centred features, such as one that gives more weight to what tells expressions
             apart; None leaves them as they are.
         sha256: of the weights file; says which vectors may be compared.
+        head: reads classes of expressions off its vectors; None where it has none.
 
     It stands in evaluation mode: batch norms use their running statistics.
     """
@@ -69,10 +71,12 @@ class Encoder(nn.Module):
         center: Tensor | None = None,
         projection: Tensor | None = None,
         sha256: str = "",
+        head: ExpressionHead | None = None,
     ) -> None:
         super().__init__()
         self.entry = entry
         self.sha256 = sha256
+        self.head = head
         self.backbone = backbone
         self.register_buffer("center", torch.zeros(entry.dim) if center is None else center.detach().float())
         self.register_buffer("projection", None if projection is None else projection.detach().float())
@@ -85,6 +89,19 @@ class Encoder(nn.Module):
     def name(self) -> str:
         """The registry's or the run's name."""
         return self.entry.name
+
+    def require_head(self) -> ExpressionHead:
+        """Return the head.
+
+        Raises:
+            WeightsError: the encoder has none.
+        """
+        if self.head is None:
+            raise WeightsError(
+                f"{self.name!r} has no expression head, so its vectors have no classes; give --prototypes SET (for a "
+                f"class to search by), or --head HEAD of `ferkit probe {self.name} --save-head HEAD`"
+            )
+        return self.head
 
     @property
     def dim(self) -> int:
@@ -204,7 +221,7 @@ def load_encoder(
     Raises:
         UnknownEncoderError: no such name; says the nearest ones.
         MissingPathError: what looks like a path does not exist.
-        WeightsError: weights missing, damaged, of another hash or another network.
+        WeightsError: weights or head missing, damaged, of another hash or another network.
         HubError: they are on the hub, not in its cache, and cannot be fetched.
         InputError: an entry is not valid or of another template, or the device is not there.
     """
@@ -218,7 +235,8 @@ def load_encoder(
     if not any(name.startswith("backbone.") for name in state):  # timm's own
         state = {f"backbone.{name}": tensor for name, tensor in timm_state(state, entry.arch, entry.input_size).items()}
     projection = torch.empty(entry.dim, entry.dim) if "projection" in state else None
-    encoder = Encoder(entry, _network(entry, path), projection=projection, sha256=entry.sha256)
+    head = _head(entry, path, progress)
+    encoder = Encoder(entry, _network(entry, path), projection=projection, sha256=entry.sha256, head=head)
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
     return encoder.to(place).to(memory_format=torch.channels_last)
@@ -328,6 +346,15 @@ def _beside(weights: Path) -> tuple[EncoderEntry, Path]:
             f"'kind: file', 'file: {weights.name}', and their sha256 and bytes"
         )
     return entry, weights
+
+
+def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> ExpressionHead | None:
+    if entry.head is None:
+        return None
+    file = path.with_name(entry.head.file)
+    if entry.weights.kind == "hub":
+        file = fetch_head(entry, entry.head, progress)
+    return ExpressionHead.load(file, entry.head.sha256, encoder=str(entry.sha256), name=entry.name)
 
 
 def _network(entry: EncoderEntry, path: Path) -> nn.Module:

@@ -86,6 +86,8 @@ def _commit(api: HfApi, there: ModelInfo, repo: str, entry: EncoderEntry, weight
     entry = entry.model_copy(update={"weights": place})
     texts = {CONFIG: json.dumps(config_of(entry), indent=2) + "\n", CARD: model_card(entry, f"{PREFIX}{repo}")}
     operations = [CommitOperationAdd(WEIGHTS, weights)]
+    if entry.head is not None:
+        operations.append(CommitOperationAdd(entry.head.file, weights.with_name(entry.head.file)))
     operations += [CommitOperationAdd(name, text.encode()) for name, text in texts.items()]
     return api.create_commit(repo, operations, commit_message=message, parent_commit=there.sha)
 

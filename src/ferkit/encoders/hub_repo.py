@@ -17,7 +17,7 @@ from ferkit.atomic import atomic_path
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.hub import HubFile, HubRepo, fetch, intact_sha256, is_commit
 from ferkit.encoders.hub_errors import hub_errors
-from ferkit.encoders.registry import EncoderCard, EncoderEntry, Licences, WeightsFile
+from ferkit.encoders.registry import EncoderCard, EncoderEntry, HeadFile, Licences, WeightsFile
 from ferkit.errors import HubError, InputError, OutputError, WeightsError
 from ferkit.progress import Progress, Silent
 
@@ -28,6 +28,7 @@ __all__ = [
     "config_of",
     "fetch_encoder",
     "fetch_entry",
+    "fetch_head",
     "read_config",
     "recorded",
 ]
@@ -50,6 +51,7 @@ class _Config(EncoderCard):
     """What ferkit reads of a config.json of its own."""
 
     sha256: _Sha256
+    head: HeadFile | None = None
 
 
 class _Record(BaseModel):
@@ -110,6 +112,17 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
     if not is_offline_mode():
         _write_record(entry, record, progress)
     return _settled(known, record), file
+
+
+def fetch_head(entry: EncoderEntry, head: HeadFile, progress: Progress | None = None) -> Path:
+    """Fetch the head of an encoder of the kind ``hub`` from the commit of its weights; return where it lies.
+
+    Raises:
+        HubError: as `fetch`.
+        WeightsError: the hub's file is of another hash.
+    """
+    repo = HubRepo(entry.weights.repo or "", entry.weights.revision or "")
+    return fetch(repo, head.file, sha256=head.sha256, progress=progress).path
 
 
 def recorded(entry: EncoderEntry, progress: Progress | None = None) -> EncoderEntry:

@@ -22,6 +22,7 @@ __all__ = [
     "OWN_MODELS",
     "EncoderCard",
     "EncoderEntry",
+    "HeadFile",
     "Licences",
     "Metric",
     "TrainedOn",
@@ -131,6 +132,21 @@ class Licences(_Strict):
     """Of the training pictures."""
 
 
+class HeadFile(_Strict):
+    """The `ferkit.encoders.expression_head.ExpressionHead` of an encoder, in the folder of its weights file."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
+    """Its name, without folders."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the file; checked before every use."""
+    bytes: int = Field(ge=1)
+    """Size of the file."""
+    data: Text
+    """The labelled faces that it was fitted on, and those that calibrated it, in words."""
+    metrics: list[Metric] = []
+    """What was measured of it."""
+
+
 class EncoderCard(_Strict):
     """What an encoder is and which images it expects: all but where its weights lie."""
 
@@ -177,6 +193,8 @@ class EncoderEntry(EncoderCard):
     first pulled."""
     bytes: int | None = Field(default=None, ge=1)
     """Size of the weights file; may be lacking where ``sha256`` may."""
+    head: HeadFile | None = None
+    """What reads classes of expressions off the vectors; fitted on labels, whatever ``supervision`` says."""
 
     @model_validator(mode="after")
     def _has_a_hash(self) -> EncoderEntry:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
@@ -15,8 +15,18 @@ from ferkit.atomic import atomic_path
 from ferkit.encoders.hashes import check_sha256, sha256_of
 from ferkit.errors import WeightsError
 
-__all__ = ["PICKLED", "check_format", "load_weights", "misfits", "save_weights", "serialize", "sha256_of"]
+__all__ = [
+    "PICKLED",
+    "check_format",
+    "load_weights",
+    "misfits",
+    "read_metadata",
+    "save_weights",
+    "serialize",
+    "sha256_of",
+]
 
+_METADATA = "ferkit"  # one key: safetensors writes several in any order
 
 PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
 """Endings of the formats that can run code when they are opened."""
@@ -60,26 +70,39 @@ def load_weights(path: Path, expected_sha256: str | None = None) -> dict[str, Te
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
-def save_weights(state: Mapping[str, Tensor], path: Path, *, half: bool = True) -> str:
-    """Write tensors to ``path`` as safetensors and return the file's SHA-256; see `serialize` for ``half``.
+def read_metadata(path: Path) -> str:
+    """Return the text that `save_weights` wrote beside the tensors of a file; empty where it wrote none."""
+    with safe_open(path, "pt") as file:
+        return str((file.metadata() or {}).get(_METADATA, ""))
+
+
+def save_weights(state: Mapping[str, Tensor], path: Path, *, half: bool = True, metadata: str | None = None) -> str:
+    """Write tensors, and a text beside them, to ``path`` as safetensors and return the file's SHA-256.
+
+    Args:
+        state: tensors on any device.
+        path: of the file.
+        half: as `serialize`.
+        metadata: a text for `read_metadata`.
 
     Raises:
         WeightsError: a tensor holds NaN or infinity.
         OutputError: the file cannot be written; what was there is unchanged.
     """
-    data = serialize(state, half=half)
+    data = serialize(state, half=half, metadata=metadata)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return sha256_of(data)
 
 
-def serialize(state: Mapping[str, Tensor], *, half: bool = True) -> bytes:
+def serialize(state: Mapping[str, Tensor], *, half: bool = True, metadata: str | None = None) -> bytes:
     """Return the safetensors form of ``state``; equal tensors give equal bytes.
 
     Args:
         state: tensors on any device.
         half: store matrices and kernels as float16. Vectors stay float32: they weigh nothing, and a batch norm's
             variance of 1e-7 would lose its digits.
+        metadata: a text to keep beside the tensors.
 
     Raises:
         WeightsError: a tensor holds NaN or infinity, before or after it was shortened.
@@ -90,7 +113,7 @@ def serialize(state: Mapping[str, Tensor], *, half: bool = True) -> bytes:
             raise WeightsError(
                 f"the weights {name!r} hold NaN or infinity, so they are not saved; did training diverge?"
             )
-    return to_safetensors(stored)
+    return to_safetensors(stored, None if metadata is None else {_METADATA: metadata})
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:

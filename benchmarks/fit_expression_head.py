@@ -1,0 +1,142 @@
+r"""Fit the expression head of an encoder, and measure how far its probabilities can be trusted.
+
+    ferkit align DATA/ferplus/train.parquet -o train --aligned          and valid.parquet -o valid
+    ferkit align DATA/lfw-expressions -o people --detect --min-face 40 --faces largest \
+        --label-from '([^/]+)/[^/]+$' --identity-from '([^/]+)_[0-9]+\.jpg$'
+    ferkit embed train -e votes-r18 -o train.npy                        and valid, people
+    python benchmarks/fit_expression_head.py votes-r18 train.npy valid.npy people.npy -o src/ferkit/weights
+
+Classifier and prototypes are fitted on FER+ train. An encoder that learnt from those faces' labels is surer of them
+than of others, so temperature and the curve of "the same expression" are fitted on one half of FER+ valid (by the last
+digit of a crop's hash); the other half, and the test quarter of the people of lfw-expressions, are what is measured.
+Prints the entry's block ``head`` and the reliability curves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+from development_data import is_test_person
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.encoders.encoder import load_encoder
+from ferkit.encoders.expression_head import ExpressionHead
+from ferkit.evaluation.calibration import expected_calibration_error, fit_curve, reliability, sample_pairs
+from ferkit.evaluation.head import calibrated, fit_head
+from ferkit.evaluation.score import score_of
+
+DATA = (
+    "classifier and prototypes: the labelled faces of FER+ train; temperature and the curve of the same expression: "
+    "one half of FER+ valid"
+)
+
+
+class Labelled(NamedTuple):
+    """Faces of an embedding set that have a label."""
+
+    vectors: np.ndarray
+    labels: list[str]
+    people: list[str | None]
+
+
+def labelled(opened: EmbeddingSet, keep) -> Labelled:
+    rows = opened.table.select(["label", "identity", "sha256"]).to_pylist()
+    kept = [number for number, row in enumerate(rows) if row["label"] is not None and keep(row)]
+    return Labelled(opened.vectors[kept], [rows[n]["label"] for n in kept], [rows[n]["identity"] for n in kept])
+
+
+def measure(head: ExpressionHead, faces: Labelled) -> dict:
+    shares = head.probabilities(faces.vectors)
+    answers = np.array(head.classes)[shares.argmax(axis=1)]
+    right = answers == np.array(faces.labels)
+    pairs = sample_pairs(*faces, seed=1)
+    same = head.same_probability(pairs.cosines)
+    return {
+        "accuracy": score_of(answers, np.array(faces.labels)),
+        "ece": expected_calibration_error(shares.max(axis=1), right),
+        "curve": reliability(shares.max(axis=1), right),
+        "same_ece": expected_calibration_error(same, pairs.same),
+        "same_accuracy": score_of(same > 0.5, pairs.same),
+        "same_curve": reliability(same, pairs.same, bins=10),
+        "faces": len(faces.labels),
+    }
+
+
+def metrics(measured: dict[str, dict]) -> list[dict]:
+    def rounded(score):
+        return {"value": round(score.accuracy, 3), "interval": [round(end, 3) for end in score.interval]}
+
+    lines = []
+    for data, found in measured.items():
+        data = f"{data}, {found['faces']:,} faces"
+        lines += [
+            {"protocol": "accuracy of the likeliest class", "data": data, **rounded(found["accuracy"])},
+            {
+                "protocol": "expected calibration error of its probability",
+                "data": data,
+                "value": round(found["ece"], 3),
+            },
+            {
+                "protocol": "same expression or not, right at probability .5, pairs of different people (chance 0.5)",
+                "data": data,
+                **rounded(found["same_accuracy"]),
+            },
+            {
+                "protocol": "expected calibration error of the probability of the same expression",
+                "data": data,
+                "value": round(found["same_ece"], 3),
+            },
+        ]
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("encoder")
+    parser.add_argument("train", type=Path)
+    parser.add_argument("valid", type=Path)
+    parser.add_argument("people", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the head")
+    given = parser.parse_args()
+    encoder = load_encoder(given.encoder, "cpu")
+    sets = [EmbeddingSet.open(path) for path in (given.train, given.valid, given.people)]
+    assert {opened.encoder.sha256 for opened in sets} == {encoder.sha256}, "the sets are of another encoder"
+    train, valid, people = sets
+    held_out = labelled(valid, lambda row: int(row["sha256"][-1], 16) % 2 == 0)
+    fitted = fit_head(encoder.sha256, *labelled(train, lambda row: True)[:2])
+    curve = fit_curve(sample_pairs(*held_out))
+    head = replace(calibrated(fitted, held_out.vectors, held_out.labels), same=curve)
+    measured = {
+        "the other half of FER+ valid": measure(head, labelled(valid, lambda row: int(row["sha256"][-1], 16) % 2 == 1)),
+        "lfw-expressions without fear, test people": measure(
+            head,
+            labelled(
+                people, lambda row: row["label"] in set(head.classes) - {"fear"} and is_test_person(row["identity"])
+            ),
+        ),
+    }
+    path = given.out / f"{encoder.name}.head.safetensors"
+    sha256 = head.save(path)
+    block = {
+        "file": path.name,
+        "sha256": sha256,
+        "bytes": path.stat().st_size,
+        "data": DATA,
+        "metrics": metrics(measured),
+    }
+    print(yaml.safe_dump({"head": block}, sort_keys=False, width=200, default_flow_style=None))
+    print(
+        json.dumps(
+            {"temperature": float(fitted.weight[0, 0] / head.weight[0, 0]), "same": curve, **measured}, default=str
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
