@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Progress", "Silent"]
+__all__ = ["Progress", "Silent", "duration"]
 
 
 class Progress(Protocol):
@@ -31,3 +31,12 @@ class Silent:
 
     def say(self, message: str) -> None:
         """Ignore."""
+
+
+def duration(seconds: float) -> str:
+    """Say a time in its two largest units: "45 s", "3 min 20 s", "2 h 5 min", "3 d 4 h"."""
+    whole = round(seconds)
+    for large, size, small, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {large} {whole % size // part} {small}"
+    return f"{whole} s"

@@ -247,3 +247,18 @@ def test_one_setting_of_the_views_leaves_the_others_weak():
     views = ContraWarpingSettings(views={"size": 48}).views
     assert (views.size, views.scale, views.rotation) == (48, (0.85, 1.0), 5.0)
     assert ViewSettings().rotation == 12.0
+
+
+@pytest.mark.parametrize(
+    ("gaps", "settings", "says"),
+    [
+        ([-0.008, 0.002], {}, "--set base=simclr --set negatives=3 --set warps.radius=[0.4,0.6] may open it"),
+        ([0.0], {"base": "simclr", "negatives": 3, "warps": {"radius": (0.4, 0.6)}}, "--epochs N"),
+        ([0.0, 0.09], {}, None),
+        ([0.0], {"role": "positives"}, None),
+    ],
+)
+def test_a_gap_that_stays_at_zero_is_told(gaps, settings, says):
+    method = ContraWarping(Tiny(), 8, ContraWarpingSettings(views=VIEWS, hidden=8, **settings))
+    advice = method.advice([{"loss": 1.0, "gap": gap} for gap in gaps])
+    assert advice is None if says is None else says in advice

@@ -4,7 +4,7 @@ from matplotlib.colors import to_hex
 
 from ferkit.evaluation.classification import classification_of
 from ferkit.evaluation.occlusion import OcclusionMap
-from ferkit.report.charts import Curve, draw_confusion, draw_few_labels, draw_occlusion, draw_projection
+from ferkit.report.charts import Curve, draw_confusion, draw_few_labels, draw_occlusion, draw_projection, draw_training
 
 
 def texts(axes):
@@ -97,3 +97,12 @@ def test_occlusion_maps_share_one_scale(count):
 def test_an_occlusion_that_costs_nothing_is_drawn_too():
     figure = draw_occlusion({"a": OcclusionMap(np.zeros((4, 4)), 0.5, 1)}, {"a": np.zeros((4, 4))}, "")
     assert figure.axes[0].images[1].get_clim() == (-1, 1)
+
+
+def test_training_has_a_panel_a_figure_and_the_loss_first():
+    figure = draw_training(
+        {"gap": [(5, 0.1)], "lr": [(5, 1)], "loss": [(5, 2.0), (10, 1.0)], "knn": [(10, 0.5)]}, "run"
+    )
+    assert [axes.get_title(loc="left") for axes in figure.axes[:4]] == ["loss", "gap", "knn", "lr"]
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[5, 2.0], [10, 1.0]]
+    assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2

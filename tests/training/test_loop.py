@@ -1,5 +1,7 @@
 import csv
 import errno
+import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from ferkit.errors import OutputError, TrainingError
 from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.views import ViewSettings
 from ferkit.progress import Silent
-from ferkit.training import checkpoint, trackers
+from ferkit.training import checkpoint, loop, trackers
 from ferkit.training.loop import check_settings, train
 from ferkit.training.optimizer import make_optimizer
 from ferkit.training.processes import Processes
@@ -214,6 +216,9 @@ class Regression(nn.Module):
     def after_step(self, done):
         self.weights.append(self.backbone.weight.detach().clone())
 
+    def advice(self, rows):
+        return None
+
 
 PLAIN = TrainSettings(
     epochs=4, batch_size=8, optimizer="sgd", lr=0.1, momentum=0, weight_decay=0, warmup=0, log_steps=1, seed=3
@@ -403,3 +408,76 @@ def test_tracker_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(trackers._INSTALLED, "wandb", lambda: False)
     with pytest.raises(TrainingError, match="pip install wandb"):
         check_settings(changed(trackers=("wandb",)), 20, Processes("cpu"))
+
+
+class Signals(Regression):
+    """Raises a signal in its own process during a step, as a user or a scheduler would."""
+
+    def __init__(self, number, at=2):
+        super().__init__()
+        self.at_step = lambda step: signal.raise_signal(number) if step == at else None
+
+
+@pytest.mark.parametrize(("number", "ending"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_ends_the_run_after_its_step_and_keeps_that(tmp_path, number, ending, listener):
+    whole, _ = run(tmp_path / "whole", method=Regression(), settings=PLAIN)
+    before, progress = signal.getsignal(number), listener()
+    with pytest.raises(ending):
+        train(Signals(number), Memory(), PLAIN, tmp_path / "broken", progress, Processes("cpu"))
+    assert signal.getsignal(number) is before
+    assert [path.name for path in (tmp_path / "broken" / "checkpoints").iterdir()] == ["step-00000003"]
+    assert progress.said == [f"stopped: step 3 of 8 is kept in {tmp_path / 'broken'}; --resume goes on from there"]
+    progress = listener()
+    method = Regression()
+    train(method, Memory(), PLAIN, tmp_path / "broken", progress, Processes("cpu"))
+    assert progress.said == ["going on after step 3 of 8"]
+    assert same(method.state_dict(), whole)
+
+
+def test_a_signal_in_the_last_step_lets_the_run_end(tmp_path):
+    _, result = run(tmp_path, method=Signals(signal.SIGTERM, at=7), settings=PLAIN)
+    assert result.steps == 8
+
+
+def test_a_second_interrupt_ends_at_once(tmp_path):
+    method = Signals(signal.SIGINT)
+    after = method.at_step
+    method.at_step = lambda step: [after(step), after(step)]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, method=method, settings=PLAIN)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_minutes_make_checkpoints_too(tmp_path, monkeypatch):
+    now = iter(range(0, 100_000, 90))  # each look at the clock is a minute and a half after the one before
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
+    run(
+        tmp_path,
+        Memory(fail_after=6),
+        method=Regression(),
+        settings=changed(checkpoint_minutes=5, checkpoints=9, epochs=3),
+    )
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept[-1] == "step-00000006"
+    assert len(kept) > 1
+
+
+def test_a_long_run_says_how_long_and_what_would_shorten_it(tmp_path, monkeypatch, listener):
+    now, method, progress = [0.0], Regression(), listener()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    method.at_step = lambda step: now.__setitem__(0, now[0] + (100 if step == 0 else 15))  # the first also warms up
+    train(method, Memory(), PLAIN, tmp_path, progress, Processes("cpu"), shorter="less of it")
+    assert progress.said == ["about 1 min 30 s for the 6 steps that are left; shorter with less of it"]
+
+
+class Advises(Regression):
+    def advice(self, rows):
+        return f"the last of {len(rows)} rows has {rows[-1]['loss']:.0f}" if rows[-1]["loss"] > 0 else None
+
+
+def test_advice_comes_less_and_less_often_and_at_the_end(tmp_path, listener):
+    progress = listener()
+    settings = changed(epochs=25, lr=1e-9)
+    train(Advises(), Memory(), settings, tmp_path, progress, Processes("cpu"))
+    assert [line.split(":")[0] for line in progress.said] == ["step 10", "step 20", "step 40", "step 50"]
+    assert progress.said[0] == "step 10: the last of 10 rows has 0"

@@ -132,8 +132,20 @@ def test_interrupt_is_one_line_and_keeps_the_checkpoint(faces, tmp_path):
         message = process.communicate()[1]
     assert process.returncode == 130
     assert "Traceback" not in message
-    assert "interrupted" in message
-    assert list(run.glob("checkpoints/step-*"))
+    kept = int(sorted(run.glob("checkpoints/step-*"))[-1].name.removeprefix("step-"))
+    assert f"stopped: step {kept} of 36 is kept in {run}; --resume goes on from there\ninterrupted" in message
+    assert (run / "curve.png").exists()
+
+
+def test_resuming_says_where_it_begins(faces, tmp_path, listener):
+    progress = listener()
+    (tmp_path / "run").mkdir()
+    pretrain([faces], tmp_path / "run", **QUICK, resume=True, progress=progress)
+    pretrain([faces], tmp_path / "run", **QUICK, resume=True, progress=progress)
+    assert [said for said in progress.said if "alignment" not in said] == [
+        f"no checkpoint in '{tmp_path / 'run'}' to go on from: beginning at the first step",
+        "going on after step 6 of 6",
+    ]
 
 
 def test_training_path_needs_neither_faiss_nor_detector(faces, tmp_path):

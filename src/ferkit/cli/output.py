@@ -5,16 +5,21 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+
+from ferkit.progress import duration
 
 __all__ = ["ProgressBar", "err", "out", "report", "short_path"]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_SECONDS_A_LINE = 20
 
 
 def report(summary: str, result: Mapping[str, Any], *, json: bool) -> None:
@@ -32,7 +37,10 @@ def short_path(source: str) -> str:
 
 
 class ProgressBar:
-    """Rich bars on standard error; a `ferkit.progress.Progress`, and a context manager that clears up."""
+    """Rich bars on standard error; a `ferkit.progress.Progress`, and a context manager that clears up.
+
+    Where standard error is no terminal, there is a plain line of the same content every 20 s.
+    """
 
     def __init__(self) -> None:
         self._bars = Bars(
@@ -47,7 +55,8 @@ class ProgressBar:
             transient=True,
             disable=not err.is_terminal,
         )
-        self._task: TaskID | None = None
+        self._task: Task | None = None
+        self._line_at = 0.0
 
     def __enter__(self) -> ProgressBar:
         self._bars.start()
@@ -58,17 +67,29 @@ class ProgressBar:
 
     def start(self, task: str, total: float | None, done: float = 0, unit: str = "") -> None:
         """Begin a new bar; the one before it stays as it is."""
-        self._task = self._bars.add_task(task, total=total, completed=int(done), note="", rate="", unit=unit)
+        number = self._bars.add_task(task, total=total, completed=int(done), note="", rate="", unit=unit)
+        self._task = self._bars.tasks[number]
+        self._line_at = monotonic() + _SECONDS_A_LINE
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Move the current bar on."""
-        if self._task is None:
+        if (task := self._task) is None:
             return
-        self._bars.advance(self._task, steps)
-        task = self._bars.tasks[self._task]
+        self._bars.advance(task.id, steps)
         rate = f"{task.speed:.1f}/s" if task.speed else ""
-        self._bars.update(self._task, rate=rate, note=note or task.fields["note"])
+        self._bars.update(task.id, rate=rate, note=note or task.fields["note"])
+        if not err.is_terminal and monotonic() >= self._line_at:
+            self._line_at = monotonic() + _SECONDS_A_LINE
+            self.say(_line(task))
 
     def say(self, message: str) -> None:
         """Print one line above the bars, to the letter: names and paths may look like rich markup."""
         self._bars.console.print(message, markup=False, emoji=False)
+
+
+def _line(task: Task) -> str:
+    """What the bar shows, without the bar: "pre-training: 40 of 100 steps, 1.2/s, 50 s left, loss 1.3"."""
+    total = "" if task.total is None else f" of {task.total:,.0f}"
+    left = "" if task.time_remaining is None else f"{duration(task.time_remaining)} left"
+    parts = (f"{task.completed:,.0f}{total} {task.fields['unit']}".rstrip(), task.fields["rate"], left)
+    return f"{task.description}: {', '.join(filter(None, (*parts, task.fields['note'])))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -136,6 +136,10 @@ class Method(nn.Module, ABC, Generic[S]):
 
     def after_step(self, done: float) -> None:
         """Follow up on an optimiser step; ``done`` is the share of training behind us, in (0, 1]."""
+
+    def advice(self, rows: Collection[Mapping[str, float]]) -> str | None:
+        """Say what is amiss by the last rows of metrics.csv, and which settings mend it; None where nothing is."""
+        return None
 
 
 def mlp(*widths: int, norm: bool = True) -> nn.Sequential:

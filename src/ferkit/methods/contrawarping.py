@@ -11,6 +11,8 @@ outer face, and frames far away are anchors of their own, while its warps stay i
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from statistics import fmean
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -37,6 +39,9 @@ from ferkit.ops.warp_losses import (
 )
 
 __all__ = ["ContraWarping", "ContraWarpingSettings", "ContraWarpingViews"]
+
+_NO_GAP = 0.01
+"""Cosine; runs whose warps were learnt ended at 0.03 and above (contrawarping.md)."""
 
 
 class ContraWarpingViews(ViewSettings):
@@ -170,6 +175,20 @@ class ContraWarping(Method[ContraWarpingSettings]):
         """Update the target network of the BYOL base."""
         if self.settings.base == "byol":
             self.networks.update(self.backbone, done)
+
+    def advice(self, rows: Collection[Mapping[str, float]]) -> str | None:
+        """Warn while positives are no nearer than warps, and name the settings that open the gap."""
+        gap = fmean(row["gap"] for row in rows)
+        s = self.settings
+        if gap >= _NO_GAP or s.role == "positives":
+            return None
+        opening = {
+            "base=simclr": s.base == "byol",
+            "negatives=3": s.negatives < 3,
+            "warps.radius=[0.4,0.6]": s.warps.radius[0] < 0.4,
+        }
+        hint = " ".join(f"--set {setting}" for setting, new in opening.items() if new) or "--epochs N for a longer run"
+        return f"the gap is {gap:.3f}: warped faces teach nothing while it stays at zero; {hint} may open it"
 
 
 def _in_nt_xent(parts: object) -> list[str]:

@@ -21,7 +21,7 @@ DEFAULT_METHOD = "contrawarping"
 DEFAULT_BACKBONE = "resnet18"
 
 _FREE = frozenset(
-    {f"training.{name}" for name in ("checkpoint_steps", "checkpoints", "log_steps", "trackers")}
+    {f"training.{name}" for name in ("checkpoint_steps", "checkpoint_minutes", "checkpoints", "log_steps", "trackers")}
     | {f"training.monitor.{name}" for name in MonitorSettings.model_fields}
 )
 """Settings that change no weight: a run may go on with other ones."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ferkit.evaluation.classification import Classification
 from ferkit.evaluation.occlusion import OcclusionMap
 
-__all__ = ["Curve", "draw_confusion", "draw_few_labels", "draw_occlusion", "draw_projection"]
+__all__ = ["Curve", "draw_confusion", "draw_few_labels", "draw_occlusion", "draw_projection", "draw_training"]
 
 _INK, _SOFT, _EDGE = "#1c1f26", "#6b7480", "#d9dce3"
 
@@ -27,6 +27,7 @@ _COLOURS = ("#332288", "#ddaa33", "#117733", "#cc6677", "#88ccee", "#882255", "#
 _SHAPES = "osD^vPXph"
 _OTHERS = "#c9cdd4"
 _MOST_PEOPLE = 9
+_FEW = 30  # points of a curve that are drawn as such
 _DROP = "RdBu_r"
 
 _DPI, _LEGEND = 120, 36
@@ -148,6 +149,28 @@ def draw_occlusion(maps: Mapping[str, OcclusionMap], faces: Mapping[str, NDArray
     bar.set_label("probability of the true class that is lost\nwhere the face is covered", fontsize=_SMALL, color=_SOFT)
     bar.ax.tick_params(labelsize=_SMALL)
     bar.outline.set_visible(False)
+    return figure
+
+
+def draw_training(figures: Mapping[str, Sequence[tuple[int, float]]], title: str) -> Figure:
+    """Draw what a run of pre-training logged, a panel a figure: (step, value) pairs, the loss first."""
+    names = sorted(figures, key=lambda name: (name != "loss", name in ("lr", "images/s"), name))
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    size = (max(_LEAST_WIDTH, 3.2 * columns), 0.5 + 2.2 * rows)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
+    figure.suptitle(title, fontsize=_TITLE, color=_INK, x=0.02, ha="left")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for name, axes in zip(names, panels, strict=False):
+        steps, values = zip(*figures[name], strict=True)
+        axes.plot(steps, values, color=_COLOURS[0], linewidth=1.4, marker="." if len(steps) < _FEW else None)
+        axes.set_title(name, loc="left", fontsize=_TEXT, color=_INK)
+        axes.set_xlabel("step", fontsize=_SMALL, color=_SOFT)
+        axes.tick_params(labelsize=_SMALL, color=_EDGE)
+        axes.grid(axis="y", color=_EDGE, linewidth=0.6)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    for axes in panels:
+        axes.set_axis_off()
     return figure
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from ferkit.errors import TrainingError
-from ferkit.progress import Progress
+from ferkit.progress import Progress, duration
 from ferkit.training.checkpoint import Learner, best_value, latest, load_checkpoint, save_best, save_checkpoint
 from ferkit.training.metrics import MetricsFile
 from ferkit.training.optimizer import check_optimizer, make_optimizer
@@ -24,6 +25,7 @@ from ferkit.training.processes import Processes
 from ferkit.training.reader import Faces, read_ahead
 from ferkit.training.schedule import batches, learning_rate, pair_generator, step_generator, step_seed
 from ferkit.training.settings import TrainSettings
+from ferkit.training.stop import StopRequest, stop_requests
 from ferkit.training.synced_norm import sync_batch_norms
 from ferkit.training.trackers import check_trackers, start_trackers
 
@@ -33,6 +35,9 @@ BEST_BY = "knn"
 """The monitor's figure by which the best checkpoint is kept, where there is one."""
 
 _SMALLEST_SCALE = 2.0**-14
+_ROWS_OF_ADVICE = 10
+_TIMED_SECONDS = 2.0
+_LONG_SECONDS = 60.0
 
 Monitor = Callable[[nn.Module, int], Mapping[str, float]]
 """Told the encoder, in evaluation mode, and the step, it returns figures about it; called in the first process only."""
@@ -48,6 +53,9 @@ class Trainable(Protocol):
 
     def after_step(self, done: float) -> None:
         """Follow up on an optimiser step."""
+
+    def advice(self, rows: Collection[Mapping[str, float]]) -> str | None:
+        """Say what is amiss by the figures of the last rows of metrics.csv, and what to change; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +114,13 @@ def train(
     progress: Progress,
     processes: Processes,
     monitor: Monitor | None = None,
+    shorter: str = "",
 ) -> Trained:
     """Train ``method`` in place, from the newest checkpoint of ``run`` if there is one.
 
     Every random number is a function of the seed, the step and the process, so a run that was stopped and resumed takes
-    the same steps as an unbroken one.
+    the same steps as an unbroken one. SIGINT and SIGTERM end it after the step that they meet, with a checkpoint; so
+    does a step every ``settings.checkpoint_minutes``.
 
     Args:
         method: module that also is `Trainable`.
@@ -120,14 +130,16 @@ def train(
         progress: told of every step.
         processes: those that train together; all of them call this.
         monitor: looks at the encoder every ``settings.monitor.every`` epochs and at the end.
+        shorter: what would shorten the run; said with the estimate of a long one.
 
     Raises:
+        KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; the step that was reached is kept.
         TrainingError: too few faces for one batch, out of memory, or the loss is not finite; the last good checkpoint
             is kept.
         OutputError: the run folder cannot be written.
     """
     with _explained(settings):
-        return _Run(method, faces, settings, run, progress, processes, monitor).go()
+        return _Run(method, faces, settings, run, progress, processes, monitor, shorter).go()
 
 
 class _Run:
@@ -142,10 +154,11 @@ class _Run:
         progress: Progress,
         processes: Processes,
         monitor: Monitor | None,
+        shorter: str,
     ) -> None:
         check_settings(settings, len(faces), processes)
         self.settings, self.faces, self.progress, self.run, self.monitor = settings, faces, progress, run, monitor
-        self.processes = processes
+        self.processes, self.shorter = processes, shorter
         precision = fast_precision(processes.device) if settings.precision == "auto" else settings.precision
         self.accelerator = processes.accelerator(precision, settings.trackers, run / "tensorboard")
         self.steps = steps_of(settings, len(faces))
@@ -154,6 +167,7 @@ class _Run:
         self.trainable = cast(Trainable, self.learner.method)
         if checkpoint := latest(run / "checkpoints"):
             load_checkpoint(checkpoint, self.learner)
+            progress.say(f"going on after step {self.learner.step:,} of {self.steps:,}")
         if settings.compile:
             self.learner.method.compile()
         # The optimiser's state is where torch wants it. Moved by accelerate, AdamW's step counts would be on the GPU,
@@ -186,28 +200,52 @@ class _Run:
 
     def go(self) -> Trained:
         started = time.monotonic()
-        shown: dict[str, float] = {}
-        self.progress.start("pre-training", self.steps, self.step)
+        self.progress.start("pre-training", self.steps, self.step, "steps")
         self.model.train()
         if self.settings.trackers:
             start_trackers(self.accelerator, self.settings, self.run)
-        clock = _Clock()
+        try:
+            with stop_requests() as stop:
+                last = self._take_steps(stop)
+        finally:
+            for tracker in self.accelerator.trackers:
+                tracker.finish()
+        return Trained(self.steps, time.monotonic() - started, last, self.encoder)
+
+    def _take_steps(self, stop: StopRequest) -> dict[str, float]:
+        """Take the steps that are left; return the figures of the last row."""
+        last: dict[str, float] = {}
+        note: dict[str, float] = {}
+        clock, estimate, advice = _Clock(), _Estimate(self.step, self.steps), _Advice(self.trainable, self.progress)
+        saved = time.monotonic()
         for batch in self._batches():
             figures = self._take_step(batch)
             clock.count(self.settings.batch_size)
-            saving, looking = self._saves(), self._looks()
+            looking, stopping = self._looks(), self._agreed(stop.signal is not None)
+            late = self._agreed(time.monotonic() - saved > 60 * self.settings.checkpoint_minutes)
+            saving = stopping or late or self._saves()
             if saving or looking or self.step % self.settings.log_steps == 0:
-                shown = self._log(figures, clock.rate())
-            self.progress.advance(note=" ".join(f"{name} {value:.3g}" for name, value in shown.items()))
+                note = last = self._log(figures, clock.rate())
+                clock.restart()
+                advice.hear(last, self.step, self.steps)
+            elif self.processes.device.type == "cpu":  # elsewhere, reading the figures of a step would wait for it
+                note = {**{name: float(value) for name, value in figures.items()}, "images/s": clock.rate()}
+            self.progress.advance(note=" ".join(f"{name} {value:.3g}" for name, value in note.items()))
+            if seconds := estimate.seconds(self.step):
+                self.progress.say(_about(seconds, self.steps - self.step, self.shorter))
             if looking:
                 self.processes.on_rank_zero(lambda: self._look(cast(Monitor, self.monitor)))
             if saving:
                 self.processes.on_rank_zero(self._save)
+                saved = time.monotonic()
             if looking or saving:
                 clock.restart()
-        for tracker in self.accelerator.trackers:
-            tracker.finish()
-        return Trained(self.steps, time.monotonic() - started, shown, self.encoder)
+            if stopping and self.step < self.steps:
+                self.progress.say(
+                    f"stopped: step {self.step:,} of {self.steps:,} is kept in {self.run}; --resume goes on from there"
+                )
+                stop.end()
+        return last
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         """Each process reads its share of every batch, and draws the pairs of its own faces."""
@@ -250,6 +288,12 @@ class _Run:
                 self.accelerator.backward(figures["loss"] / passes)
             found.append({name: value.detach() for name, value in figures.items()})
         return {name: torch.stack([figures[name] for figures in found]).mean(0) for name in found[0]}
+
+    def _agreed(self, asked: bool) -> bool:
+        """Whether any process asks, at steps at which several can agree without slowing down."""
+        if self.processes.world == 1:
+            return asked
+        return self.step % self.settings.log_steps == 0 and self.processes.any(asked)
 
     def _saves(self) -> bool:
         return self.step % self.settings.checkpoint_steps == 0 or self.step == self.steps
@@ -334,7 +378,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 class _Clock:
-    """Images a second since it was last asked."""
+    """Images a second since it was last restarted."""
 
     def __init__(self) -> None:
         self.restart()
@@ -346,6 +390,47 @@ class _Clock:
         self.images += images
 
     def rate(self) -> float:
-        rate = self.images / max(time.monotonic() - self.since, 1e-9)
-        self.restart()
-        return rate
+        return self.images / max(time.monotonic() - self.since, 1e-9)
+
+
+class _Estimate:
+    """How long a run will take, by its first steps; the very first is left out, as it also warms up."""
+
+    def __init__(self, step: int, steps: int) -> None:
+        self.first, self.steps = step + 1, steps
+        self.since: float | None = None
+        self.done = False
+
+    def seconds(self, step: int) -> float | None:
+        """Seconds that the steps after ``step`` will take; None where that was said, or cannot be yet."""
+        now = time.monotonic()
+        if self.since is None:
+            self.since = now
+        spent = now - self.since
+        if self.done or step == self.first or spent < _TIMED_SECONDS:
+            return None
+        self.done = True
+        return spent / (step - self.first) * (self.steps - step)
+
+
+class _Advice:
+    """Passes a method's advice on, each time that the run is twice as far as at the time before, and at its end."""
+
+    def __init__(self, method: Trainable, progress: Progress) -> None:
+        self.method, self.progress = method, progress
+        self.rows: deque[Mapping[str, float]] = deque(maxlen=_ROWS_OF_ADVICE)
+        self.silent_until = 0
+
+    def hear(self, row: dict[str, float], step: int, steps: int) -> None:
+        self.rows.append(row)
+        if len(self.rows) < _ROWS_OF_ADVICE or self.silent_until > step != steps:
+            return
+        if words := self.method.advice(self.rows):
+            self.progress.say(f"step {step:,}: {words}")
+            self.silent_until = 2 * step
+
+
+def _about(seconds: float, steps: int, shorter: str) -> str:
+    """The estimate of a run."""
+    hint = f"; shorter with {shorter}" if shorter and seconds > _LONG_SECONDS else ""
+    return f"about {duration(seconds)} for the {steps:,} steps that are left{hint}"

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from ferkit.atomic import atomic_path, output_errors
 
-__all__ = ["MetricsFile"]
+__all__ = ["MetricsFile", "read_figures"]
 
 
 class MetricsFile:
@@ -55,3 +55,15 @@ class MetricsFile:
             return []
         with self.path.open(newline="") as file:
             return [row for row in csv.DictReader(file) if all(value is not None for value in row.values())]
+
+
+def read_figures(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Read each figure of a `MetricsFile` as (step, value) pairs; nothing where there is no file."""
+    figures: dict[str, list[tuple[int, float]]] = {}
+    if path.exists():
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                for name in row.keys() - {"step", "epoch"}:
+                    if row[name]:
+                        figures.setdefault(name, []).append((int(row["step"]), float(row[name])))
+    return figures

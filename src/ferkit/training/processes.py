@@ -101,6 +101,14 @@ class Processes:
             raise TrainingError("stopped because the first process failed; its message says why")
         return result
 
+    def any(self, asked: bool) -> bool:
+        """Whether one of the processes asks; all of them call this."""
+        if self.world == 1:
+            return asked
+        told = torch.tensor(float(asked), device=self.device)
+        distributed.all_reduce(told, distributed.ReduceOp.MAX)
+        return bool(told)
+
     def close(self) -> None:
         """End the process group; after this, `on_rank_zero` waits for nobody."""
         if self.world > 1:

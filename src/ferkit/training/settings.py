@@ -47,6 +47,7 @@ class TrainSettings(BaseModel):
     compile: bool = Field(False, description="torch.compile the method's forward pass")
     seed: int = Field(0, ge=0, description="source of all randomness")
     checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints")
+    checkpoint_minutes: float = Field(5, gt=0, description="minutes after which a checkpoint is made before that")
     checkpoints: int = Field(2, ge=1, description="newest checkpoints that stay")
     log_steps: int = Field(10, ge=1, description="steps between rows of metrics.csv")
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="where figures go beside metrics.csv")

@@ -31,14 +31,17 @@ from ferkit.pretraining.monitor import LabelledFaces, Watch, features_of
 from ferkit.pretraining.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
 from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
 from ferkit.progress import Progress, Silent
-from ferkit.training.checkpoint import BEST, encoder_weights, method_weights
+from ferkit.training.checkpoint import BEST, encoder_weights, latest, method_weights
 from ferkit.training.loop import Trained, check_settings, train
+from ferkit.training.metrics import read_figures
+from ferkit.training.precision import fast_precision
 from ferkit.training.processes import Processes
 from ferkit.training.settings import MonitorSettings, TrainSettings
 
 __all__ = ["PretrainResult", "pretrain"]
 
 CENTER_FACES = 4096
+_SMALL_SIDE = 64  # px that expressions are still told at
 _GRAY_LEVELS = 2  # by which decoded gray pictures may differ between their channels
 
 
@@ -91,8 +94,8 @@ def pretrain(
     Args:
         sources: one face set, or anything that `align` takes; the latter is aligned into ``out/faces`` first.
         out: run folder; ``runs/<method>`` when None. It receives ``recipe.yaml``, ``metrics.csv``, ``monitor.csv``,
-            ``sheets/``, ``checkpoints/``, ``encoder.safetensors`` and ``encoder.yaml``, and ``best/`` with the encoder
-            that told labels best.
+            ``curve.png``, ``sheets/``, ``checkpoints/``, ``encoder.safetensors`` and ``encoder.yaml``, and ``best/``
+            with the encoder that told labels best.
         method: a name of `ferkit.methods.METHODS` or `ferkit.methods.PRESETS`; None takes the recipe's, else
             contrawarping.
         parts: of SSL-FER, for the methods that have them, such as ``"time-aug,hard-neg"``; None takes the method's.
@@ -113,6 +116,7 @@ def pretrain(
             `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
+        KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; the step that was reached is kept for ``resume``.
         InputError: a setting, the backbone, the recipe or the monitor's faces cannot be used.
         OutputError: the run folder exists and ``resume`` is not set, or cannot be written.
         TrainingError: too few faces, another recipe than the stopped run's, out of memory, or the loss is not finite.
@@ -153,6 +157,8 @@ def pretrain(
     )
     if file.content.get("faces_sha256", resolved.faces_sha256) != resolved.faces_sha256:
         progress.say("these are not the faces that the recipe was made with: the weights will be others")
+    if resume and latest(run / "checkpoints") is None:
+        progress.say(f"no checkpoint in {str(run)!r} to go on from: beginning at the first step")
     return _train(resolved, faces, run, processes, progress)
 
 
@@ -170,11 +176,38 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     card = _card(recipe, faces, learner, run.name)
     watch = _watch(recipe, reading, learner, card, run, progress)
     processes.on_rank_zero(lambda: _keep_recipe(recipe, run))
-    trained = train(learner, reading, recipe.training, run, progress, processes, watch)
+    shorter = _shorter(recipe, processes.device)
+    try:
+        trained = train(learner, reading, recipe.training, run, progress, processes, watch, shorter)
+    finally:
+        if processes.first:
+            _draw_curve(run)
     best = run / BEST if (run / "checkpoints" / BEST).exists() else None
     processes.on_rank_zero(lambda: _save_encoders(trained, card, learner, reading, run, best))
     processes.close()
     return PretrainResult(run, recipe.method, len(faces), trained.steps, trained.seconds, trained.last, best)
+
+
+def _shorter(recipe: Recipe, device: torch.device) -> str:
+    """What would make a run shorter, as options of the command line."""
+    side, hints = recipe.settings.views.size, [f"--epochs {recipe.training.epochs / 5:g}"]
+    if side > _SMALL_SIDE:
+        hints.append(f"--set views.size={_SMALL_SIDE} ({(_SMALL_SIDE / side) ** 2:.0%} of the pixels)")
+    if recipe.training.precision == "no" and fast_precision(device) != "no":
+        hints.append("--set precision=auto")
+    if device.type == "cpu":
+        hints.append("a GPU")
+    return ", ".join(hints)
+
+
+def _draw_curve(run: Path) -> None:
+    """Draw metrics.csv, and what the monitor saw, as curve.png."""
+    figures = {**read_figures(run / "metrics.csv"), **read_figures(run / "monitor.csv")}
+    if figures:
+        from ferkit.report.charts import draw_training
+        from ferkit.report.safe_picture import save_picture
+
+        save_picture(draw_training(figures, run.name), run / "curve.png")
 
 
 def _parts(method: str, parts: str | Sequence[str]) -> str | list[str]:
