@@ -21,6 +21,7 @@ from ferkit._version import __version__
 
 if TYPE_CHECKING:
     from ferkit.encoders.encoder import load_encoder
+    from ferkit.search.searcher import Searcher
     from ferkit.workflows.align import align
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.warp_preview import warp_preview
 
 __all__ = [
+    "Searcher",
     "__version__",
     "align",
     "demo",
@@ -61,6 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Searcher": "ferkit.search.searcher",
     "align": "ferkit.workflows.align",
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ferkit.errors import InputError
+from ferkit.errors import InputError, SetError
 from ferkit.search import index as index_module
 from ferkit.search.index import FlatIndex
 
@@ -101,6 +101,25 @@ def test_queries_that_do_not_fit_are_refused(options, words):
         FlatIndex(np.eye(3)).query(**{"vectors": np.ones((1, 3)), **options})
 
 
-def test_faiss_loads_with_the_first_index_only():
+def test_an_index_loads_no_faiss():
     code = "import sys, ferkit.search.index; sys.exit('faiss' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_what_is_not_allowed_is_never_returned_however_few_are(share):
+    random = np.random.default_rng(0)
+    vectors = unit(random.normal(size=(index_module._BLOCK + 3, 4)))
+    allowed = random.random(len(vectors)) < share
+    _, ids = FlatIndex(vectors, unit=True).query(vectors[:2], k=5, allowed=allowed)
+    cosines = np.where(allowed, vectors[:2] @ vectors.T, -2)
+    assert ids.tolist() == np.argsort(-cosines, axis=1)[:, :5].tolist()
+
+
+def test_a_damaged_vector_is_named_by_the_search_that_meets_it():
+    vectors = np.eye(8, dtype=np.float32)
+    vectors[5, 2] = np.nan
+    with pytest.raises(SetError, match="vector 5 of the set"):
+        FlatIndex(vectors, unit=True).query(np.ones((1, 8)), k=2)
+    with pytest.raises(InputError, match="the query is not made of finite"):
+        FlatIndex(np.eye(8)).query(vectors[5:6], k=2)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from numpy.typing import NDArray
 
 from ferkit._version import __version__
 from ferkit.atomic import atomic_paths, output_errors
-from ferkit.data.faces import FACE_SCHEMA, Face, read_table, table_row_to_face, write_table
+from ferkit.data.face_table import FaceTable
+from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 
 __all__ = ["EmbeddingSet", "EncoderStamp", "check_embedding_output", "require_same_encoder"]
@@ -63,7 +66,8 @@ class EmbeddingSet:
 
     Attributes:
         vectors: (N, D) float32; memory-mapped and read-only when opened from disk.
-        table: N rows with the columns of `FACE_SCHEMA`.
+        rows: N rows with the columns of `FACE_SCHEMA`, in memory or, when opened from disk, on it; `table`, `columns`
+            and `faces_of` read them.
         encoder: what made the vectors.
         normalized: whether every vector has unit length.
         faces: path of the face set that holds the crops, if they come from one.
@@ -71,7 +75,7 @@ class EmbeddingSet:
     """
 
     vectors: NDArray[np.float32]
-    table: pa.Table
+    rows: pa.Table | FaceTable
     encoder: EncoderStamp
     normalized: bool = True
     faces: str | None = None
@@ -80,9 +84,57 @@ class EmbeddingSet:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    @cached_property
+    def table(self) -> pa.Table:
+        """All columns; read at the first use. `columns` needs less memory.
+
+        Raises:
+            SetError: the table was removed or damaged since the set was opened.
+        """
+        return self._read(None)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
+        return self.rows.names if isinstance(self.rows, FaceTable) else list(self.rows.column_names)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns; nothing else is read.
+
+        Raises:
+            KeyError: there is no column of such a name.
+            SetError: as `table`.
+        """
+        return self.table.select(names) if "table" in vars(self) else self._read(names)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return one column; raises as `columns`."""
+        return self.columns([name]).column(0)
+
+    def faces_of(self, rows: Sequence[int]) -> list[Face]:
+        """Return what is known of the faces of ``rows``, in that order.
+
+        Raises:
+            IndexError: there is no such row.
+            SetError: as `table`.
+        """
+        for row in rows:
+            if not 0 <= row < len(self):
+                raise IndexError(f"row {row} of a set of {len(self)} faces")
+        if "table" in vars(self) or not isinstance(self.rows, FaceTable):
+            return [table_row_to_face(self.table, int(row)) for row in rows]
+        with _damage_named(self.rows):
+            return self.rows.faces(np.asarray(rows, np.int64))
+
     def face(self, row: int) -> Face:
-        """Return what is known of the face of ``row``; `IndexError` if there is none."""
-        return table_row_to_face(self.table, row)
+        """Return what is known of the face of ``row``; raises as `faces_of`."""
+        return self.faces_of([row])[0]
+
+    def _read(self, names: Sequence[str] | None) -> pa.Table:
+        if isinstance(self.rows, FaceTable):
+            with _damage_named(self.rows):
+                return self.rows.read(names)
+        return self.rows if names is None else self.rows.select(names)
 
     def save(self, path: Path | str) -> None:
         """Write ``x.npy``, ``x.parquet`` and ``x.json``; a set of that name is replaced as a whole.
@@ -96,7 +148,9 @@ class EmbeddingSet:
         """
         path = Path(path)
         check_embedding_output(path)
-        _check_vectors(self.vectors, self.table.num_rows, self.encoder.dim, str(path))
+        _check_shape(self.vectors, len(self.rows), self.encoder.dim, path)
+        for start in range(0, len(self), _SCAN_ROWS):
+            _check_finite(path, start, self.vectors[start : start + _SCAN_ROWS])
         digest = _digest(self.vectors)
         with atomic_paths([path, *_sidecars(path)]) as (vector_file, table_file, json_file):
             with vector_file.open("wb") as file:
@@ -108,6 +162,8 @@ class EmbeddingSet:
     def open(cls, path: Path | str) -> EmbeddingSet:
         """Open the set whose vectors are in the ``.npy`` file ``path``.
 
+        Headers and some vectors are read, so that a million faces take some milliseconds.
+
         Raises:
             SetError: a file of the three is missing, damaged, or belongs to another set.
         """
@@ -118,15 +174,16 @@ class EmbeddingSet:
             if not sidecar.exists():
                 raise _broken(path, f"{sidecar.name} is missing beside it")
         try:
-            table = read_table(table_path)
+            rows = FaceTable(table_path)
         except ValueError as error:
             raise _broken(path, str(error)) from error
         description = _read_description(path, json_path)
-        _check_vectors(vectors, table.num_rows, description["encoder"].dim, str(path))
-        stated = {description.pop("vectors"), (table.schema.metadata or {}).get(_DIGEST_KEY, b"").decode()}
+        _check_shape(vectors, len(rows), description["encoder"].dim, path)
+        stated = {description.pop("vectors"), rows.metadata.get(_DIGEST_KEY, b"").decode()}
         if stated != {_digest(vectors)}:
+            _check_finite(path, 0, vectors[:_SCAN_ROWS])
             raise _broken(path, f"{path.name}, {table_path.name} and {json_path.name} belong to different sets")
-        return cls(vectors, table, **description)
+        return cls(vectors, rows, **description)
 
     def _description(self, digest: str) -> dict[str, Any]:
         return {
@@ -217,17 +274,19 @@ def _digest(vectors: NDArray[np.float32]) -> str:
     return hashlib.sha256(repr(vectors.shape).encode() + vectors[rows].astype("<f4").tobytes()).hexdigest()
 
 
-def _check_vectors(vectors: NDArray[Any], rows: int, dim: int, name: str) -> None:
+def _check_shape(vectors: NDArray[Any], rows: int, dim: int, name: Path) -> None:
     if vectors.ndim != 2 or vectors.dtype != np.float32:
         raise _broken(name, f"it holds {vectors.shape} {vectors.dtype} and not (N, D) float32")
     if len(vectors) != rows:
         raise _broken(name, f"it holds {len(vectors)} vectors for {rows} faces")
     if vectors.shape[1] != dim:
         raise _broken(name, f"its vectors have {vectors.shape[1]} dimensions and its encoder {dim}")
-    for start in range(0, rows, _SCAN_ROWS):
-        bad = ~np.isfinite(vectors[start : start + _SCAN_ROWS]).all(axis=1)
-        if bad.any():
-            raise _broken(name, f"vector {start + int(bad.argmax())} is not made of finite numbers")
+
+
+def _check_finite(name: Path, start: int, vectors: NDArray[np.float32]) -> None:
+    bad = ~np.isfinite(vectors).all(axis=1)
+    if bad.any():
+        raise _broken(name, f"vector {start + int(bad.argmax())} is not made of finite numbers")
 
 
 def _read_vectors(path: Path) -> NDArray[Any]:
@@ -271,3 +330,11 @@ def _called(stamp: EncoderStamp) -> str:
 
 def _broken(path: Path | str, what: str) -> SetError:
     return SetError(f"embedding set {str(path)!r} cannot be used: {what}; run `ferkit embed` again to make it anew")
+
+
+@contextmanager
+def _damage_named(rows: FaceTable) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise _broken(rows.path.with_suffix(".npy"), str(error)) from error

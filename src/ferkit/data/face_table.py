@@ -19,6 +19,11 @@ __all__ = ["FaceTable"]
 class FaceTable:
     """A parquet file of faces.
 
+    Attributes:
+        path: the file.
+        names: its columns, those of `FACE_SCHEMA` that it lacks included.
+        metadata: what its schema carries beside the columns.
+
     Args:
         path: the file; columns of `FACE_SCHEMA` that may be empty need not be there.
 
@@ -27,12 +32,13 @@ class FaceTable:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         with _problems_of(path):
             self._footer = pq.read_metadata(path)
             schema = self._footer.schema.to_arrow_schema()
-        with_all_columns(schema.empty_table(), path.name)
         self._names = schema.names
+        self.names = with_all_columns(schema.empty_table(), path.name).column_names
+        self.metadata: dict[bytes, bytes] = schema.metadata or {}
         groups = (self._footer.row_group(group).num_rows for group in range(self._footer.num_row_groups))
         self._starts = np.cumsum([0, *groups])
         self._last: tuple[int, pa.Table] | None = None
@@ -41,14 +47,15 @@ class FaceTable:
         return int(self._footer.num_rows)
 
     def read(self, names: Sequence[str] | None = None) -> pa.Table:
-        """Read some columns of `FACE_SCHEMA`, or everything that the file holds.
+        """Read some columns, or everything that the file holds.
 
         Raises:
+            KeyError: there is no column of such a name.
             ValueError: the file was removed or damaged since it was opened.
         """
-        with _problems_of(self._path), self._opened() as file:
+        with _problems_of(self.path), self._opened() as file:
             if names is None:
-                return with_all_columns(file.read(), self._path.name)
+                return with_all_columns(file.read(), self.path.name)
             there = file.read(columns=[name for name in names if name in self._names])
         missing = [name for name in names if name not in self._names]
         for name in missing:
@@ -73,14 +80,14 @@ class FaceTable:
     def _group(self, number: int) -> pa.Table:
         last = self._last
         if last is None or last[0] != number:
-            with _problems_of(self._path), self._opened() as file:
-                table = with_all_columns(file.read_row_group(number), self._path.name)
+            with _problems_of(self.path), self._opened() as file:
+                table = with_all_columns(file.read_row_group(number), self.path.name)
             last = self._last = (number, table.select(FACE_SCHEMA.names))
         return last[1]
 
     def _opened(self) -> pq.ParquetFile:
         # Opened anew for every read: threads may share this object, and no handle is kept.
-        return pq.ParquetFile(self._path, metadata=self._footer)
+        return pq.ParquetFile(self.path, metadata=self._footer)
 
 
 @contextmanager

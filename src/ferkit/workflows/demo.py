@@ -233,7 +233,7 @@ def rank_others(embeddings: EmbeddingSet) -> tuple[Ranking, ...]:
     """
     people = np.array(embeddings.table.column("identity").to_pylist())
     labels = embeddings.table.column("label").to_pylist()
-    index = FlatIndex(embeddings.vectors)
+    index = FlatIndex(embeddings.vectors, unit=embeddings.normalized)
     rankings = []
     for row, (person, label) in enumerate(zip(people, labels, strict=True)):
         query = embeddings.vectors[row : row + 1]

@@ -14,11 +14,9 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output
+from ferkit.data.embedding_set import EmbeddingSet, check_embedding_output
 from ferkit.encoders.encoder import Encoder, load_encoder
-from ferkit.encoders.export_module import contract_digest
-from ferkit.encoders.hub import PREFIX
-from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, load_registry
+from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import EncoderMismatchError, SetError
 from ferkit.pipeline import FACES
@@ -38,8 +36,9 @@ from ferkit.pipeline.face_stream import (
 from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
 from ferkit.pipeline.vector_journal import StagedVectors
 from ferkit.progress import Progress, Silent
+from ferkit.search.set_encoder import encoder_stamp
 
-__all__ = ["EmbedResult", "embed", "encoder_stamp"]
+__all__ = ["EmbedResult", "embed"]
 
 
 @dataclass(frozen=True)
@@ -150,30 +149,6 @@ def _tell_what_is_replaced(target: Path, progress: Progress) -> None:
     with suppress(SetError):  # nothing is there, or nothing whole
         there = EmbeddingSet.open(target)
         progress.say(f"{target} holds {len(there.vectors):,} vectors by {there.encoder.name}: they will be replaced")
-
-
-def encoder_stamp(
-    model: Encoder, given: str | Path, precision: str = FLOAT32, calibration: str | None = None
-) -> EncoderStamp:
-    """Return what an embedding set keeps of its encoder.
-
-    Its name is one that `load_encoder` finds again: an encoder outside the zoo goes by its absolute path, or on the
-    hub by its repository and commit.
-
-    Args:
-        model: the loaded encoder.
-        given: the name or path that it was loaded by.
-        precision: in which vectors are computed.
-        calibration: digest of the faces that int8 was calibrated on.
-    """
-    if str(given) in load_registry():
-        name = model.name
-    elif isinstance(model.entry, EncoderEntry) and model.entry.weights.kind == "hub":
-        name = f"{PREFIX}{model.entry.weights.repo}@{model.entry.weights.revision}"
-    else:
-        name = str(Path(given).resolve())
-    contract = contract_digest(model.entry)
-    return EncoderStamp(name, model.sha256, model.dim, model.crop, model.size, precision, calibration, contract)
 
 
 def _require_template(stream: FaceStream, model: Encoder) -> None:

@@ -13,18 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ferkit.data.embedding_set import EmbeddingSet, require_same_encoder
+from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
-from ferkit.encoders.encoder import Encoder, load_encoder
-from ferkit.errors import (
-    InputError,
-    MissingPathError,
-    NoFaceError,
-    OutputError,
-    SetError,
-    UnknownEncoderError,
-    UnreadableImageError,
-)
+from ferkit.errors import InputError, NoFaceError, OutputError, UnreadableImageError
 from ferkit.pipeline.face_finder import NO_FACE, FaceBatch, filter_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
@@ -32,13 +23,17 @@ from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
 from ferkit.report.safe_picture import require_replaceable, save_picture
-from ferkit.search.index import FlatIndex
-from ferkit.workflows.embed import encoder_stamp
+from ferkit.search.searcher import Searcher, open_searcher
 
 __all__ = ["Hit", "RetrieveResult", "retrieve"]
 
+Mask = NDArray[np.bool_]
+
 _SAME_POINT = 0.1
 """Pixels; far more than rounding moves a landmark, far less than any two photos agree on all five."""
+
+_COPIES = 8
+"""How many copies of the query the first search makes room for."""
 
 
 @dataclass(frozen=True)
@@ -129,17 +124,21 @@ def retrieve(
     """
     query, progress, given = Path(query), progress or Silent(), FaceOptions(**options)
     target = None if montage is None else _checked_montage(Path(montage), query)
-    found = EmbeddingSet.open(embeddings)
+    if k < 1:
+        raise InputError(f"{k} results were asked for; ask for 1 or more")
+    searcher = open_searcher(embeddings, encoder, device, progress)
+    allowed = _allowed(searcher.set, given, exclude_identity)
     shown = _query_faces(query, given, device, progress)
     chosen = _choose(shown.faces, face, query, progress)
-    model = _set_encoder(found, Path(embeddings), encoder, device, progress)
-    allowed = _allowed(found.table, shown.faces[chosen], exclude_query, exclude_identity) & _passing(found, given)
-    vector = model.embed(shown.crops[[chosen]])
-    scores, rows = FlatIndex(found.vectors).query(vector, k, allowed=allowed)
-    hits = [_hit(found, rank, *pair) for rank, pair in enumerate(zip(scores[0], rows[0], strict=True), 1)]
+    if searcher.set.encoder.precision == "int8":
+        progress.say("the set was embedded in int8 and the query is in float32: scores are off by up to some 0.02")
+    vector = searcher.encoder.embed(shown.crops[[chosen]])[0]
+    left_out = shown.faces[chosen] if exclude_query else None
+    hits, own = _hits(searcher, vector, k, allowed, left_out)
     if target is not None:
-        _draw(target, shown, chosen, found, hits, Path(embeddings), progress)
-    return RetrieveResult(query, chosen + 1, len(shown.faces), int(allowed.sum()), found.encoder.name, hits, target)
+        _draw(target, shown, chosen, searcher.set, hits, searcher.path, progress)
+    searched = (len(searcher) if allowed is None else int(allowed.sum())) - own
+    return RetrieveResult(query, chosen + 1, len(shown.faces), searched, searcher.set.encoder.name, hits, target)
 
 
 def _checked_montage(path: Path, query: Path) -> Path:
@@ -187,78 +186,59 @@ def _area(face: Face) -> float:
     return (right - left) * (bottom - top)
 
 
-def _set_encoder(
-    found: EmbeddingSet, path: Path, given: str | Path | None, device: str | None, progress: Progress
-) -> Encoder:
-    name = given or found.encoder.name
-    try:
-        model = load_encoder(name, device, progress)
-    except (UnknownEncoderError, MissingPathError) as error:
-        if given is not None:
-            raise
-        raise SetError(
-            f"{str(path)!r} was made with the encoder {name!r}, which is not there any more;"
-            " say where it is with --encoder"
-        ) from error
-    made = found.encoder
-    require_same_encoder(made, encoder_stamp(model, name, made.precision, made.calibration))
-    if made.precision == "int8":
-        progress.say("the set was embedded in int8 and the query is in float32: scores are off by up to some 0.02")
-    return model
+def _hits(
+    searcher: Searcher, vector: NDArray[np.float32], k: int, allowed: Mask | None, query: Face | None
+) -> tuple[list[Hit], int]:
+    """Return the nearest faces that are not the query itself, and how many were met that are."""
+    width = k + _COPIES
+    while True:
+        scores, rows = searcher.query(vector, width, allowed)
+        faces = searcher.set.faces_of(rows.tolist())
+        others = [place for place, face in enumerate(faces) if query is None or not _same_face(face, query)]
+        if len(others) >= k or len(rows) < width:
+            break
+        width *= 4
+    hits = [_hit(rank, float(scores[at]), int(rows[at]), faces[at]) for rank, at in enumerate(others[:k], 1)]
+    return hits, len(faces) - len(others)
 
 
-def _allowed(table: pa.Table, query: Face, exclude_query: bool, exclude_identity: str | None) -> NDArray[np.bool_]:
-    """Say which rows may be found: (N,) booleans."""
-    allowed = np.ones(table.num_rows, np.bool_)
-    if exclude_query:
-        same_place = _equal(table, "source", query.source) & _equal(table, "face", query.face)
-        allowed &= ~(same_place | _equal(table, "sha256", query.sha256) | _same_landmarks(table, query))
+def _same_face(face: Face, query: Face) -> bool:
+    """Say whether a face is the query itself or a copy of it, by its place, its pixels or its landmarks.
+
+    A copy of the photo need not give the same crop: rounding differs with the photos that are searched together.
+    """
+    if (face.source, face.face) == (query.source, query.face) or face.sha256 == query.sha256:
+        return True
+    if face.landmarks is None or query.landmarks is None:
+        return False
+    return bool(np.abs(np.subtract(face.landmarks, query.landmarks)).max() < _SAME_POINT)
+
+
+def _allowed(embeddings: EmbeddingSet, options: FaceOptions, exclude_identity: str | None) -> Mask | None:
+    """Say which rows may be found: (N,) booleans; None for all."""
+    allowed = None
+    if wanted := filter_of(options):
+        allowed = wanted.keep_rows(embeddings.columns(["size", "yaw", "sharpness"]))
+        if not allowed.any():
+            raise InputError(f"none of the set's {len(embeddings):,} faces passes {wanted.describe()}; ask for less")
     if exclude_identity is not None:
-        theirs = _equal(table, "identity", exclude_identity)
+        identities = embeddings.column("identity")
+        theirs = pc.fill_null(pc.equal(identities, exclude_identity), False).to_numpy()
         if not theirs.any():
-            raise InputError(_unknown_identity(table, exclude_identity))
-        allowed &= ~theirs
+            raise InputError(_unknown_identity(identities, exclude_identity))
+        allowed = ~theirs if allowed is None else allowed & ~theirs
     return allowed
 
 
-def _unknown_identity(table: pa.Table, name: str) -> str:
-    known = sorted(pc.unique(table.column("identity").drop_null()).to_pylist())
+def _unknown_identity(identities: pa.ChunkedArray, name: str) -> str:
+    known = sorted(pc.unique(identities.drop_null()).to_pylist())
     near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
     hint = f"did you mean: {', '.join(near)}?" if near else "its faces have no identities, so leave it out"
     return f"no face of the set has the identity {name!r} (--exclude-identity); {hint}"
 
 
-def _passing(found: EmbeddingSet, options: FaceOptions) -> NDArray[np.bool_]:
-    """Say which rows the filters let through: (N,) booleans."""
-    wanted = filter_of(options)
-    passing = wanted.keep_rows(found.table) if wanted else np.ones(len(found), np.bool_)
-    if not passing.any():
-        raise InputError(f"none of the set's {len(found):,} faces passes {wanted.describe()}; ask for less")
-    return passing
-
-
-def _equal(table: pa.Table, column: str, value: str | int) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = pc.fill_null(pc.equal(table.column(column), value), False).to_numpy()
-    return same
-
-
-def _same_landmarks(table: pa.Table, query: Face) -> NDArray[np.bool_]:
-    """Say which faces lie on the very same points of their pictures: (N,) booleans.
-
-    A copy of the photo need not give the same crop: rounding differs with the photos that are searched together.
-    """
-    same = np.zeros(table.num_rows, np.bool_)
-    if query.landmarks is None:
-        return same
-    known = pc.is_valid(table.column("landmarks")).to_numpy()
-    points = pc.list_flatten(table.column("landmarks")).to_numpy().reshape(-1, len(query.landmarks))
-    same[known] = np.abs(points - query.landmarks).max(axis=1) < _SAME_POINT
-    return same
-
-
-def _hit(found: EmbeddingSet, rank: int, score: np.float32, row: np.int64) -> Hit:
-    face = found.face(int(row))
-    return Hit(rank, float(score), face.source, face.face, face.identity, face.label, face.time_s, int(row))
+def _hit(rank: int, score: float, row: int, face: Face) -> Hit:
+    return Hit(rank, score, face.source, face.face, face.identity, face.label, face.time_s, row)
 
 
 def _draw(

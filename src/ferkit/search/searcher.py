@@ -1,0 +1,152 @@
+"""A set that stays open: its vectors, its encoder and a face detector, for one query after the other."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.errors import InputError, NoFaceError
+from ferkit.progress import Progress, Silent
+from ferkit.search.index import FlatIndex
+
+if TYPE_CHECKING:
+    from ferkit.encoders.encoder import Encoder
+    from ferkit.faces.detect import FaceDetector
+
+__all__ = ["Searcher", "open_searcher"]
+
+
+class Searcher:
+    """An embedding set, opened once and asked many times; threads may share it.
+
+    Nothing is loaded before it is needed: a query by vectors needs neither the encoder nor torch.
+
+    Args:
+        embeddings: the ``.npy`` file of an embedding set.
+        encoder: where the set's encoder lies now, if it moved; another one is refused. None takes it by its name.
+        device: ``cpu``, ``cuda``, …; None takes the best one present.
+        progress: told how far an encoder is that must be fetched first.
+
+    Attributes:
+        path: the ``.npy`` file.
+        set: the embedding set.
+
+    Raises:
+        SetError: the set is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        embeddings: str | Path = "emb.npy",
+        encoder: str | Path | None = None,
+        device: str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        self.path = Path(embeddings)
+        self.set = EmbeddingSet.open(self.path)
+        self._named, self._device, self._progress = encoder, device, progress or Silent()
+        self._lock = Lock()
+        self._index = FlatIndex(self.set.vectors, unit=self.set.normalized)
+
+    def __len__(self) -> int:
+        return len(self.set)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The set's encoder, loaded at the first use.
+
+        Raises:
+            SetError, EncoderMismatchError, WeightsError, …: as `ferkit.search.set_encoder.load_set_encoder`.
+        """
+        with self._lock:
+            return self._encoder
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        from ferkit.search.set_encoder import load_set_encoder  # brings torch
+
+        return load_set_encoder(self.set, self.path, self._named, self._device, self._progress)
+
+    @cached_property
+    def _detector(self) -> FaceDetector:
+        from ferkit.faces.detect import FaceDetector
+        from ferkit.ops.device import pick_device
+
+        return FaceDetector(str(pick_device(self._device)))
+
+    def query(
+        self,
+        query: NDArray[Any],
+        k: int = 10,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the most similar faces of the set, best first.
+
+        Args:
+            query: (Q, D) vectors or one (D,) vector of the set's encoder, of any length; or an (H, W, 3) uint8 RGB
+                image, of which the largest face is taken: one of 128 x 128 pixels is an aligned crop already.
+            k: how many to return, at least 1.
+            allowed: (N,) which rows may be returned; None for all.
+
+        Returns:
+            (Q, K) cosines in [-1, 1] and (Q, K) rows of the set, K the smaller of ``k`` and the allowed ones; (K,) of
+            one vector or image.
+
+        Raises:
+            InputError: another shape, not finite, or ``k`` below 1.
+            NoFaceError: the image shows no face.
+            SetError: the set is damaged, or its encoder is not there.
+        """
+        one = query.ndim != 2
+        vectors = self.vector(query) if query.ndim == 3 else query
+        scores, rows = self._index.query(np.atleast_2d(vectors), k, allowed=allowed)
+        return (scores[0], rows[0]) if one else (scores, rows)
+
+    def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the (D,) vector of an image, as `query` takes it."""
+        from ferkit.faces.align import align_faces
+        from ferkit.faces.choose import choose
+        from ferkit.faces.template import CROP_SIZE
+
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise InputError(f"an image is (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
+        encoder = self.encoder
+        if image.shape == (CROP_SIZE, CROP_SIZE, 3):
+            return _first(encoder.embed(image[None]))
+        with self._lock:
+            detector = self._detector
+        faces = detector.detect([image])[0]
+        if not len(faces):
+            raise NoFaceError("no face was found in the image")
+        largest = choose(faces, (image.shape[0], image.shape[1]), "largest")
+        return _first(encoder.embed(align_faces(image, faces.landmarks[largest])))
+
+
+def _first(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    first: NDArray[np.float32] = vectors[0]
+    return first
+
+
+def open_searcher(
+    embeddings: str | Path, encoder: str | Path | None, device: str | None, progress: Progress
+) -> Searcher:
+    """Return a `Searcher`: the one of the last call, if that was for the same and the set's files have not changed."""
+    global _last
+    path = Path(embeddings).resolve()
+    files = [path.with_suffix(suffix) for suffix in (".npy", ".parquet", ".json")]
+    states = [file.stat() for file in files if file.exists()]
+    key = (path, encoder, device, *((state.st_ino, state.st_size, state.st_mtime_ns) for state in states))
+    last = _last
+    if last is None or last[0] != key:
+        last = _last = (key, Searcher(embeddings, encoder, device, progress=progress))
+    return last[1]
+
+
+_last: tuple[tuple[object, ...], Searcher] | None = None
