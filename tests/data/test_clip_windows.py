@@ -187,6 +187,16 @@ def test_clips_do_not_reach_into_the_next_however_many_they_are():
     assert len(windows.draw(windows.anchors, generator()).positive) == 100_000
 
 
+def test_moments_keep_times_within_a_clip_and_clips_apart():
+    clip, time_s = np.array([1, -1, 0, 1, 0, 2]), np.array([7.0, 3, 0, 7.5, 0.5, np.nan])
+    moments = ClipWindows(clip, time_s).moments
+    assert (moments[3] - moments[0], moments[4] - moments[2]) == (500_000, 500_000)
+    person = clip.copy()
+    person[[1, 5]] = [10, 11]  # nobody's frames are near to none
+    apart = np.abs(moments[:, None] - moments)[person[:, None] != person]
+    assert apart.min() > Windows().least_apart == 2_880_000
+
+
 def test_mates_are_all_other_faces_of_the_clip_alike():
     clip = np.array([5, -1, 2, 5, 5, 2, 7, 5])
     mates = ClipMates(clip)

@@ -57,6 +57,7 @@ VARIANTS = {
     "votes": ("votes", {}),
     "votes-classes-alone": ("votes", {"mix": 0, "contrast": 0}),
 }
+MOMENTS = {"moment": 0, "positive_moment": 1, "hard_negative_moment": 4, "hard_positive_moment": 5}
 WORLD = 2
 
 
@@ -95,6 +96,7 @@ def batch_of(count, seed=0):
         "clip": clip,
         "hard_negative_clip": torch.where(torch.arange(count) % 2 == 0, clip, (clip + 1) % (count // 2)),
         "hard_negative_landmarks": landmarks.expand(count, -1, -1).clone(),
+        **{name: 10_000_000 * torch.arange(count) // 3 + seconds * 1_000_000 for name, seconds in MOMENTS.items()},
         "partner": crops.flip(2).bitwise_or(15),
         "label": torch.arange(count) % 3 - 1,
         "votes": torch.rand(count, 3, generator=seeded(seed)),
@@ -136,7 +138,9 @@ def take(views, rows):
             (torch.arange(len(views.a))[rows],), torch.arange(len(context.partner))
         )
         context = replace(context, partner=place[context.partner])
-    known = {name: getattr(views, name)[rows] for name in ("person", "row") if getattr(views, name) is not None}
+    known = {
+        name: getattr(views, name)[rows] for name in ("person", "row", "moments") if getattr(views, name) is not None
+    }
     if views.displacement is not None:
         known["displacement"] = views.displacement[:, rows]
     if views.target is not None:

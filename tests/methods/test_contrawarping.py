@@ -7,6 +7,7 @@ from torch import nn
 from ferkit.faces.template import TEMPLATE
 from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings, ContraWarpingViews
+from ferkit.methods.parts.contrast import near_frames
 from ferkit.methods.views import ViewSettings
 from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
@@ -46,7 +47,13 @@ def batch_of_clips(count=4):
     clip = torch.arange(count) // 2
     others = {name: crops(count, seed) for seed, name in enumerate(("positive", "hard_negative", "hard_positive"), 1)}
     known = {"clip": clip, "hard_negative_clip": clip, "hard_negative_landmarks": batch(count)["landmarks"] + 2}
-    return {**batch(count), **others, **known}
+    return {**batch(count), **others, **known, **moments_of(clip)}
+
+
+def moments_of(clip):
+    """Anchors at 0 s of their clip, hard negatives at 4 s, positives 1 s later; clips 100 s apart."""
+    seconds = {"moment": 0, "positive_moment": 1, "hard_negative_moment": 4, "hard_positive_moment": 5}
+    return {name: (100 * clip + second) * 1_000_000 for name, second in seconds.items()}
 
 
 def build(**settings):
@@ -196,7 +203,7 @@ def test_warps_and_parts_share_one_denominator():
         torch.cat(views.context.features.unbind(1)), group, torch.cat(views.context.legible.unbind(1))
     )
     assert (group[chosen] != group).all()
-    first, second = masked_nt_xent_losses(a, b, chosen, 0.3, torch.cat(warped))
+    first, second = masked_nt_xent_losses(a, b, chosen, 0.3, torch.cat(warped), near_frames(views.moments, 2_880_000))
     found = method(views)
     torch.testing.assert_close(found["loss"], first + 0.8 * second)
     torch.testing.assert_close(found["gap"], warp_gap(a, b, torch.stack(warped)))

@@ -106,6 +106,34 @@ def test_the_classifier_would_find_a_second_resampling():
     assert hits > binom.ppf(0.999, count, 0.5)
 
 
+def test_masks_lie_over_the_mouth_or_an_eye_in_the_views_mean_colour():
+    """Where each of many views is flat: three ellipses, left and right as the picture shows them, by hand."""
+    plain = {"rotation": 0, "jitter": 0, "gray": 0, "blur": 0, "flip": 0, "aspect": (1, 1), "scale": (1, 1)}
+    images = crops(1, cells=32).expand(300, -1, -1, -1)
+    maker = {mask: ViewMaker(ViewSettings(size=128, mask=mask, **plain)) for mask in (0, 0.8)}
+    view, masked = (maker[mask](images, seeded()) for mask in (0, 0.8))
+    hidden = (view != masked).any(1)
+    # Centre (x, y) and half axes of mouth, left and right eye, pixels of the crop, with the authors' 10 px around them.
+    ellipses = [((63.5, 90.5), (26.6, 16.0)), ((43.5, 43.5), (19.5, 13.5)), ((83.5, 43.5), (19.5, 13.5))]
+    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
+    places = torch.stack([((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1 for (cx, cy), (rx, ry) in ellipses])
+    which = [[int(torch.equal(one, place)) for place in places] for one in hidden]
+    assert all(sum(row) == 1 or not one.any() for row, one in zip(which, hidden, strict=True))
+    shares = torch.tensor(which).float().mean(0)
+    torch.testing.assert_close(shares, torch.full((3,), 0.8 / 3), atol=0.08, rtol=0)
+    first = hidden.flatten(1).any(1).nonzero()[0, 0]
+    colour = masked[first].permute(1, 2, 0)[hidden[first]]
+    torch.testing.assert_close(colour, view[first].mean((1, 2)).expand_as(colour))
+
+
+def test_masks_follow_the_crop_and_the_flip():
+    half = {"rotation": 0, "jitter": 0, "gray": 0, "blur": 0, "flip": 1, "aspect": (1, 1), "scale": (0.5, 0.5)}
+    images = crops(1, cells=32).expand(60, -1, -1, -1)
+    view, masked = (ViewMaker(ViewSettings(size=64, mask=mask, **half))(images, seeded()) for mask in (0, 1))
+    assert ((view != masked).any(1).flatten(1).sum(1) > 0).float().mean() > 0.7  # some masks lie beyond the cut
+    assert (view != masked).any(1).flatten(1).sum(1).max() < 2 * 3.1416 * 27 * 16 / 4 * 2
+
+
 def test_erased_rectangles_hold_the_mean_colour():
     """At chance 1 every view has one, of 2 to 25 % of the area less what lies beyond the edge."""
     faces = torch.full((64, 128, 128, 3), 200, dtype=torch.uint8)

@@ -43,6 +43,11 @@ class Windows(BaseModel):
             raise ValueError(f"nearest, farthest and hard must rise, unlike {listed} seconds")
         return self
 
+    @property
+    def least_apart(self) -> int:
+        """``hard`` in whole microseconds: frames of a clip that are nearer are no negatives of each other."""
+        return round(self.hard * _TICKS)
+
     def edges(self) -> Integers:
         """(sub-windows + 1,) microseconds where they begin; the last, where the first beyond them would."""
         edges = np.rint(np.linspace(self.nearest, self.farthest, len(self.weights) + 1) * _TICKS).astype(np.int64)
@@ -106,11 +111,12 @@ class ClipWindows:
     Attributes:
         anchors: (A,) rows that have a positive, clip by clip and in the order of time.
         has_hard_negative: (A,) whether each has a hard negative, itself with a positive.
+        moments: (N,) int64 microseconds of all rows, where different clips are further apart than ``windows.hard``.
         counts: what was left out.
     """
 
     def __init__(self, clip: Integers, time_s: NDArray[np.float64], windows: Windows = WINDOWS) -> None:
-        self._edges, self._hard = windows.edges(), round(windows.hard * _TICKS)
+        self._edges, self._hard = windows.edges(), windows.least_apart
         self._weights = np.array(windows.weights, np.float64)
         timed = np.flatnonzero((clip >= 0) & np.isfinite(time_s))
         timed = timed[np.lexsort((time_s[timed], clip[timed]))]
@@ -118,6 +124,8 @@ class ClipWindows:
         # Distance is mutual: who has no positive is nobody's either, so that without them every face has one still.
         paired = _any_within(time, self._edges[0], self._edges[-1])
         self.anchors, self._time = timed[paired], time[paired]
+        self.moments = (time[-1:].sum() + self._hard) + (self._hard + 1) * np.arange(1, len(clip) + 1)
+        self.moments[timed] = time
         self._place = np.full(len(clip), -1, np.int64)
         self._place[self.anchors] = np.arange(len(self.anchors))
         _, first, sizes = np.unique(clip[self.anchors], return_index=True, return_counts=True)

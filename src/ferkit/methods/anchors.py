@@ -9,7 +9,16 @@ from torch import Tensor
 
 from ferkit.faces.template import CROP_SIZE, TEMPLATE
 
-__all__ = ["ANCHORS", "EYES", "MIRRORED", "MOUTH", "ON_THE_RIGHT", "anchor_points", "carry_anchors"]
+__all__ = [
+    "ANCHORS",
+    "EYES",
+    "MIRRORED",
+    "MOUTH",
+    "ON_THE_RIGHT",
+    "anchor_points",
+    "carry_anchors",
+    "masked_ellipses",
+]
 
 ANCHORS: dict[str, tuple[float, float]] = {
     "left inner brow": (54.5, 34.5),
@@ -38,6 +47,10 @@ ON_THE_RIGHT = tuple(name.startswith("right") for name in ANCHORS)
 """For each anchor, whether it is the right one of a pair."""
 
 EYES = tuple(name for name in ANCHORS if "eye" in name or "brow" in name)
+EYE_HALF, MASK_MARGIN = (9.5, 3.5), 10.0
+"""Half width and height of an open eye on the template, by human proportions to the 40 px between the eyes; and what
+the authors of SSL-FER add around the landmarks that they mask. Pixels of the 128 px crop."""
+
 MOUTH = tuple(name for name in ANCHORS if "mouth" in name or "lip" in name)
 """Names of the anchors around the eyes, brows included, and around the mouth."""
 
@@ -53,6 +66,21 @@ def anchor_points(names: Iterable[str] = tuple(ANCHORS), crop_size: int = CROP_S
         (K, 2) float, x and y in [-1, 1] with -1 and 1 at the crop's outer edges.
     """
     return _face_coordinates(torch.tensor([ANCHORS[name] for name in names]), crop_size)
+
+
+def masked_ellipses() -> Tensor:
+    """Ellipses over the mouth, the left and the right eye of the template, see `EYE_HALF` and `MASK_MARGIN`.
+
+    Returns:
+        (3, 2, 2) centres and half axes, x and y, in face coordinates.
+    """
+    lips = anchor_points(MOUTH)
+    low, high = lips.amin(0), lips.amax(0)
+    scale = 2 / CROP_SIZE
+    eyes = [torch.stack([point, scale * torch.tensor(EYE_HALF)]) for point in anchor_points(("left eye", "right eye"))]
+    boxes = torch.stack([torch.stack([(low + high) / 2, (high - low) / 2]), *eyes])
+    boxes[:, 1] += scale * MASK_MARGIN
+    return boxes
 
 
 def carry_anchors(landmarks: Tensor, crop_size: int = CROP_SIZE) -> Tensor:

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.byol import ByolSettings, SelfTarget
-from ferkit.methods.loss_context import LossContext
 from ferkit.methods.parts.settings import IN_NT_XENT, PartsSettings, needs_of, split_parts
 from ferkit.methods.parts.steps import PairStrategy
 from ferkit.methods.random_ranges import PositiveRange
@@ -130,7 +129,8 @@ class ContraWarping(Method[ContraWarpingSettings]):
         for _ in range(self.settings.negatives):
             warp = draw_warps(len(faces), self.settings.warps, generator, pairs.landmarks, faces.device)
             warped.append(self.make_view(faces, generator, warp))
-        return Views(a, b, torch.stack(warped), context=self.parts.context(pairs))
+        context = self.parts.context(pairs)
+        return Views(a, b, torch.stack(warped), context=context, moments=pairs.moments)
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the base's loss with the warps' part, and "gap": the cosine of positives less that of warps."""
@@ -160,16 +160,26 @@ class ContraWarping(Method[ContraWarpingSettings]):
         projected = self.projector(self.backbone(_together(views))).chunk(2 + len(views.warped))
         a, b, *rest = (gather_rows(rows) for rows in projected)
         warped = torch.stack(rest)
-        return {**self._nt_xent(a, b, warped, views.context), "gap": warp_gap(a, b, warped)}
+        return {**self._nt_xent(a, b, warped, views), "gap": warp_gap(a, b, warped)}
 
-    def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor, context: LossContext) -> dict[str, Tensor]:
+    def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor, views: Views) -> dict[str, Tensor]:
         tau = self.settings.temperature
+
+        def spared(of: tuple[int, int] = (0, 1)) -> Tensor | None:
+            """Of frames; a warp is of the anchor's moment."""
+            return self.parts.spared(None if views.moments is None else views.moments[:, of])
+
         if self.settings.role == "positives":
-            partners = [(a, b), *((view, warp) for warp in warped for view in (a, b))]
-            return {"loss": torch.stack([nt_xent_loss(one, other, tau) for one, other in partners]).mean()}
+            partners = [
+                (a, b, (0, 1)),
+                *((a, warp, (0, 0)) for warp in warped),
+                *((b, warp, (1, 0)) for warp in warped),
+            ]
+            losses = [nt_xent_loss(one, other, tau, spared=spared(times)) for one, other, times in partners]
+            return {"loss": torch.stack(losses).mean()}
         if self.settings.pool == "own":
-            return {"loss": own_warps_nt_xent_loss(a, b, warped, tau)}
-        return self.parts.contrast(a, b, context, tau, warped.flatten(0, 1))
+            return {"loss": own_warps_nt_xent_loss(a, b, warped, tau, spared())}
+        return self.parts.contrast(a, b, views.context, tau, warped.flatten(0, 1), views.moments)
 
     def after_step(self, done: float) -> None:
         """Update the target network of the BYOL base."""

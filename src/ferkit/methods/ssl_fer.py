@@ -17,7 +17,7 @@ from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.parts.settings import Part, PartsField, PartsSettings, needs_of
 from ferkit.methods.parts.steps import PairStrategy
 from ferkit.methods.random_ranges import PositiveRange
-from ferkit.methods.views import Views, ViewSettings
+from ferkit.methods.views import ViewMaker, Views, ViewSettings
 from ferkit.ops.distributed import gather_rows
 
 __all__ = ["ROWS", "SslFer", "SslFerSettings", "SslFerViews"]
@@ -35,12 +35,13 @@ ROWS: dict[str, tuple[Part, ...]] = {
 
 
 class SslFerViews(ViewSettings):
-    """The paper's transforms: a square of 112 out of 128 pixels, flipped or not, and colours."""
+    """The authors' transforms: a square of 112 out of 128 pixels, flipped or not, colours, mouth or an eye masked."""
 
     scale: PositiveRange = Field((0.875, 0.875), description="side of the view as a share of the crop's side")
     aspect: PositiveRange = Field((1.0, 1.0), description="width over height of the area a view shows")
     rotation: float = Field(0.0, ge=0, le=180, description="largest turn either way, degrees")
     hue: float = Field(0.2, ge=0, le=0.5, description="largest turn, in turns of the colour circle")
+    mask: float = Field(0.8, ge=0, le=1, description="chance of an ellipse without content over mouth or eye")
 
 
 class SslFerSettings(PartsSettings):
@@ -48,6 +49,7 @@ class SslFerSettings(PartsSettings):
 
     views: SslFerViews = Field(default_factory=SslFerViews, description="global transforms")
     parts: PartsField = Field(ROWS["g"], description="any of time-aug, hard-neg, face-swap, mask-fn, cutmix")
+    anchor_jitter: float = Field(1.0, ge=0, le=1, description="chance of any colour jitter of anchors")
     projection: int = Field(128, ge=1, description="width of the projection")
     temperature: float = Field(0.07, gt=0, description="softmax temperature")
 
@@ -56,11 +58,12 @@ class SslFer(Method[SslFerSettings]):
     """Find each anchor's positive among all anchors and positives of the batch."""
 
     settings_type = SslFerSettings
-    train_defaults: ClassVar = {"optimizer": "adam", "lr": 3e-4, "weight_decay": 1e-4}
+    train_defaults: ClassVar = {"batch_size": 128, "optimizer": "adam", "lr": 3e-4, "weight_decay": 1e-4}
 
     def __init__(self, backbone: nn.Module, dim: int, settings: SslFerSettings) -> None:
         super().__init__(backbone, dim, settings)
         self.projector = mlp(dim, dim, settings.projection)
+        self.make_anchor = ViewMaker(settings.views.model_copy(update={"jitter": settings.anchor_jitter}))
         self.parts = PairStrategy(settings)
         self.supervision = self.parts.supervision
 
@@ -73,10 +76,12 @@ class SslFer(Method[SslFerSettings]):
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
         """Draw a view of each anchor and one of its positive."""
         pairs = self.parts.pairs(batch, generator)
-        a, b = (self.make_view(faces, generator) for faces in (pairs.anchors, pairs.positives))
-        return Views(a, b, a.new_empty(0, *a.shape), context=self.parts.context(pairs))
+        a, b = self.make_anchor(pairs.anchors, generator), self.make_view(pairs.positives, generator)
+        context = self.parts.context(pairs)
+        return Views(a, b, a.new_empty(0, *a.shape), context=context, moments=pairs.moments)
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return NT-Xent as the parts need it, over all processes' batches together."""
         a, b = self.projector(self.backbone(torch.cat([views.a, views.b]))).chunk(2)
-        return self.parts.contrast(gather_rows(a), gather_rows(b), views.context, self.settings.temperature)
+        a, b = gather_rows(a), gather_rows(b)
+        return self.parts.contrast(a, b, views.context, self.settings.temperature, moments=views.moments)

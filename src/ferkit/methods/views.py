@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from ferkit.methods.anchors import masked_ellipses
 from ferkit.methods.loss_context import LossContext
 from ferkit.methods.random_ranges import PositiveRange, chance, uniform
 from ferkit.ops.blur import gaussian_blur
@@ -21,6 +22,8 @@ from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
 
 __all__ = ["ViewMaker", "ViewSettings", "Views", "as_pictures", "to_float"]
+
+_MASKED = masked_ellipses()
 
 _CHUNK = 16
 """Faces that are worked on at a time: few enough for their pixels to stay in a core's cache between the operations."""
@@ -45,6 +48,7 @@ class ViewSettings(BaseModel):
     blur: float = Field(0.5, ge=0, le=1, description="chance of a Gaussian blur")
     sigma: PositiveRange = Field((0.1, 1.5), description="blur's standard deviation, pixels of a 112 px view")
     erase: float = Field(0.0, ge=0, le=1, description="chance of a rectangle without content (arXiv:1708.04896)")
+    mask: float = Field(0.0, ge=0, le=1, description="chance of an ellipse without content over mouth or eye")
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="channel means of the encoder's input")
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="channel deviations of the same")
 
@@ -54,8 +58,9 @@ class Views:
     """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps (K may be 0).
 
     What else the loss of a method needs of the faces: ``label``, (B,) int64 class numbers, -1 where unknown;
-    ``context``, what the parts of SSL-FER know; ``displacement``, (K, B, M, 2) shifts of M points by the warps, in face
-    coordinates; ``person`` and ``row``, (B,) int64 numbers; ``target``, (2B, C) shares of classes that a and b show.
+    ``context``, what the parts of SSL-FER know, and ``moments``, (B, 2) int64 microseconds of a and b;
+    ``displacement``, (K, B, M, 2) shifts of M points by the warps, in face coordinates; ``person`` and ``row``, (B,)
+    int64 numbers; ``target``, (2B, C) shares of classes that a and b show.
     """
 
     a: Tensor
@@ -64,6 +69,7 @@ class Views:
     label: Tensor | None = None
     context: LossContext = None
     displacement: Tensor | None = None
+    moments: Tensor | None = None
     person: Tensor | None = None
     row: Tensor | None = None
     target: Tensor | None = None
@@ -143,7 +149,9 @@ class ViewMaker:
         else:
             planes = faces if faces.is_floating_point() else to_float(faces)
             view = self._of_planes(planes, drawn.to(faces.device), warp)
-        return self._erase(view, generator) if self.settings.erase else view
+        if self.settings.erase:
+            view = self._erase(view, generator)
+        return self._mask(view, drawn.affine, generator) if self.settings.mask else view
 
     def _erase(self, view: Tensor, generator: torch.Generator) -> Tensor:
         """Set a rectangle of some views to the mean colour: 2 to 25 % of the area, sides of up to 1 : 2."""
@@ -155,6 +163,16 @@ class ViewMaker:
         center = uniform((count, 2), (-1, 1), generator)
         boxes = torch.cat([center - half, center + half], 1)
         return view.masked_fill_(inside_boxes(boxes.to(view.device, non_blocking=True), *view.shape[2:])[:, None], 0)
+
+    def _mask(self, view: Tensor, affine: Tensor, generator: torch.Generator) -> Tensor:
+        """Fill the mouth, the left or the right eye of some views with the view's mean (arXiv:2210.03853's code)."""
+        count = len(view)
+        part = torch.randint(len(_MASKED), (count,), generator=generator)
+        chosen = chance((count,), self.settings.mask, generator).to(view.device, non_blocking=True)
+        center, half = (points[part].to(view.device, non_blocking=True) for points in _MASKED.unbind(1))
+        grid = sampling_grid(affine.to(view.device, non_blocking=True), self.settings.size)
+        inside = ((grid - center[:, None, None]) / half[:, None, None]).square().sum(-1) < 1
+        return torch.where((inside & chosen[:, None, None])[:, None], view.mean((2, 3), keepdim=True), view)
 
     def _of_pictures(self, crops: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
         view = torch.empty(len(crops), 3, self.settings.size, self.settings.size)

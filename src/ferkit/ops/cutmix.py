@@ -14,6 +14,7 @@ against them, from either side.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ferkit.ops.losses import cosine_matrix
@@ -75,7 +76,13 @@ def inside_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def mixed_nt_xent_loss(
-    a: Tensor, b: Tensor, partner: Tensor, share: Tensor, temperature: float, negatives: Tensor | None = None
+    a: Tensor,
+    b: Tensor,
+    partner: Tensor,
+    share: Tensor,
+    temperature: float,
+    negatives: Tensor | None = None,
+    spared: Tensor | None = None,
 ) -> Tensor:
     """NT-Xent (arXiv:2002.05709, eq. 1) where each mixed positive has two anchors.
 
@@ -90,6 +97,7 @@ def mixed_nt_xent_loss(
         temperature: > 0.
         negatives: (M, D) projections that are nobody's positive and no anchors either, such as local warps; they join
             every anchor's negatives.
+        spared: (2N, 2N) bool, which rows are no negatives of which; those that are positives stay.
 
     Returns:
         () mean over the 2N rows of -sum of targets times log softmax; an anchor that no mixed face shows counts 0.
@@ -98,9 +106,13 @@ def mixed_nt_xent_loss(
     anchors = torch.cat([a, b])
     others = anchors if negatives is None else torch.cat([anchors, negatives])
     logits = (cosine_matrix(anchors, others) / temperature).fill_diagonal_(-torch.inf)
-    log_softmax = logits.log_softmax(1)
-    share = share.to(log_softmax)
+    share = share.to(logits)
     of_mixed = torch.diag(share).scatter_add(1, partner[:, None], (1 - share)[:, None])
+    if spared is not None:
+        shown = torch.eye(rows, dtype=torch.bool, device=a.device).scatter(1, partner[:, None], True)
+        positive = F.pad(shown.T, (rows, 0, 0, rows)) | F.pad(shown, (0, rows, rows, 0))
+        logits = logits.masked_fill(F.pad(spared & ~positive, (0, len(others) - len(anchors))), -torch.inf)
+    log_softmax = logits.log_softmax(1).masked_fill(logits.isneginf(), 0)  # whose targets are 0
     of_anchor = of_mixed.T / of_mixed.sum(0).clamp(min=torch.finfo(share.dtype).tiny)[:, None]
     summed = (of_anchor * log_softmax[:rows, rows : 2 * rows]).sum() + (of_mixed * log_softmax[rows:, :rows]).sum()
     return -summed / (2 * rows)

@@ -82,7 +82,12 @@ def false_negatives(descriptors: Tensor, group: Tensor, valid: Tensor) -> Tensor
 
 
 def masked_nt_xent_losses(
-    a: Tensor, b: Tensor, false_negative: Tensor, temperature: float, negatives: Tensor | None = None
+    a: Tensor,
+    b: Tensor,
+    false_negative: Tensor,
+    temperature: float,
+    negatives: Tensor | None = None,
+    spared: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """NT-Xent without each row's false negative, and NT-Xent that takes it for the positive: SSL-FER's L1 and L2.
 
@@ -97,6 +102,7 @@ def masked_nt_xent_losses(
         temperature: tau, > 0.
         negatives: (M, D) projections that are nobody's positive and no anchors either, such as local warps; they join
             every anchor's negatives.
+        spared: (2N, 2N) bool, which rows are no negatives of which, beside the false ones; never partners.
 
     Returns:
         () L1 and () L2, means over the 2N rows; one without false negative has the plain L1 and counts 0 in L2.
@@ -107,6 +113,9 @@ def masked_nt_xent_losses(
     partner, found = row.roll(len(a)), false_negative >= 0
     pulled = torch.where(found, false_negative, partner)
     logits = (cosine_matrix(anchors, others) / temperature).fill_diagonal_(-torch.inf)
+    if spared is not None:
+        spared = spared.scatter(1, pulled[:, None], False)
+        logits = logits.masked_fill(F.pad(spared, (0, len(others) - len(anchors))), -torch.inf)
     column = torch.arange(len(others), device=a.device)
     # A logit of 0 instead would be a negative at a right angle.
     without_false = logits.masked_fill(column == false_negative[:, None], -torch.inf)

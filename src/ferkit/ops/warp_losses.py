@@ -61,7 +61,9 @@ def warp_repel_loss(prediction: Tensor, negatives: Tensor, threshold: float) -> 
     return F.relu(_cosines(prediction, negatives) - threshold).mean()
 
 
-def own_warps_nt_xent_loss(a: Tensor, b: Tensor, warps: Tensor, temperature: float) -> Tensor:
+def own_warps_nt_xent_loss(
+    a: Tensor, b: Tensor, warps: Tensor, temperature: float, spared: Tensor | None = None
+) -> Tensor:
     """NT-Xent (arXiv:2002.05709, eq. 1) in which only an anchor's own warps join its negatives.
 
     Unlike above, gradients reach all three: there is one network and no target.
@@ -71,6 +73,7 @@ def own_warps_nt_xent_loss(a: Tensor, b: Tensor, warps: Tensor, temperature: flo
         b: (B, D) projections of the other view, same rows.
         warps: (K, B, D) projections of K warps of the same faces.
         temperature: > 0.
+        spared: (2B, 2B) bool, which rows are no negatives of which, never their positive.
 
     Returns:
         () mean over the 2B anchors of -log softmax of their positive.
@@ -80,6 +83,8 @@ def own_warps_nt_xent_loss(a: Tensor, b: Tensor, warps: Tensor, temperature: flo
     own = (views * F.normalize(warps.float(), dim=2).repeat(1, 2, 1)).sum(2).T
     with torch.autocast(views.device.type, enabled=False):  # over a small temperature, half precision costs too much
         others = (views @ views.T).fill_diagonal_(-torch.inf)
+    if spared is not None:
+        others = others.masked_fill(spared, -torch.inf)
     partner = torch.arange(2 * rows, device=a.device).roll(rows)
     return F.cross_entropy(torch.cat([others, own], 1) / temperature, partner)
 

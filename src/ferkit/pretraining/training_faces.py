@@ -20,7 +20,7 @@ __all__ = ["TrainingFaces", "usable_faces"]
 
 _WINDOWED = ("positive", "hard_negative", "hard_positive")
 _DRAWN = (*_WINDOWED, "partner")
-_KNOWN = ("label", "votes", "landmarks", "clip", "person", "row")
+_KNOWN = ("label", "votes", "landmarks", "clip", "moment", "person", "row")
 
 
 class TrainingFaces:
@@ -59,6 +59,8 @@ class TrainingFaces:
         if "clip" in asked:
             self._known["clip"] = clip_numbers(faces.column("clip"))
         self._windows = _clip_windows(faces, windows) if _are_windowed(needs) else None
+        if "moment" in asked and self._windows is not None:
+            self._known["moment"] = self._windows.moments
         self._mates = ClipMates(clip_numbers(faces.column("clip"))) if "partner" in needs else None
 
     def __len__(self) -> int:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ferkit.methods.loss_context import Described, Mixed
-from ferkit.methods.parts.contrast import contrast_figures
+from ferkit.methods.parts.contrast import contrast_figures, near_frames
 from ferkit.ops.cutmix import mixed_nt_xent_loss
 from ferkit.ops.losses import nt_xent_loss
 from ferkit.ops.masked_contrast import masked_nt_xent_losses
@@ -56,6 +56,27 @@ def test_faces_without_a_clip_never_choose_their_own_positive():
     chosen = torch.tensor([1, 4, 5, 6, 1, 2, 3, 6])  # 0 (0°) -> 1 (30°); 1 (30°) -> 4 (1°) and 29°, not 2 at 30°; …
     first, second = masked_nt_xent_losses(A, B, chosen, TAU)
     torch.testing.assert_close(contrast_figures(A, B, context, TAU, 0.8)["loss"], first + 0.8 * second)
+
+
+def test_near_frames_by_hand():
+    """Anchors at 0, 2 and 9, positives at 1, 3 and 8; 3 apart is far enough. Never the own positive."""
+    moments = torch.tensor([[0, 1], [2, 3], [9, 8]])
+    expected = {(0, 0), (0, 1), (1, 1), (1, 3), (2, 2), (3, 3), (3, 4), (4, 4), (5, 5)}
+    found = {tuple(place) for place in near_frames(moments, 3).nonzero().tolist()}
+    assert found == expected | {(j, i) for i, j in expected}
+
+
+def test_near_frames_are_spared_by_every_loss_but_positives_stay():
+    """Everything of the same moment: what is left in a denominator is the positive, and its softmax is 1."""
+    spared = near_frames(torch.zeros(4, 2, dtype=torch.int64), 1)
+    assert contrast_figures(A, B, None, TAU, 0.8, spared=spared)["loss"].item() == pytest.approx(0, abs=1e-6)
+    context = described([5, 6, 7, 9], [[0, 10], [2, 90], [40, 95], [180, 13]])
+    found = contrast_figures(A, B, context, TAU, 0.8, spared=spared)
+    assert (found["contrast"].item(), found["pull"].item()) == (pytest.approx(0, abs=1e-6),) * 2
+    partner, share = torch.tensor([2, 3, 0, 0]), torch.tensor([0.9, 0.5, 0.2, 1.0])
+    mixed = contrast_figures(A, B, Mixed(partner, share), TAU, 0.8, spared=spared)["loss"]
+    free = contrast_figures(A, B, Mixed(partner, share), TAU, 0.8)["loss"]
+    assert 0 < mixed < free
 
 
 def test_mixed_positives_have_two_anchors():

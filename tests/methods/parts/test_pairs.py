@@ -26,6 +26,10 @@ def batch():
         "hard_positive": crops(3),
         "clip": CLIP,
         "hard_negative_clip": torch.tensor([0, 0, 0, 2]),
+        **{
+            name: torch.arange(4) + second
+            for second, name in enumerate(("moment", "positive_moment", "hard_negative_moment", "hard_positive_moment"))
+        },
         "landmarks": torch.rand(4, 5, 2),
         "hard_negative_landmarks": torch.rand(4, 5, 2),
     }
@@ -39,7 +43,7 @@ def test_without_parts_each_face_is_its_own_positive_and_nothing_is_drawn():
     faces, generator = {"crops": crops(0)}, seeded()
     pairs = draw_pairs(faces, PartsSettings(), generator)
     assert pairs.anchors is pairs.positives is faces["crops"]
-    assert pairs.clip is pairs.mixed is pairs.landmarks is None
+    assert pairs.clip is pairs.mixed is pairs.landmarks is pairs.moments is None
     assert torch.equal(torch.rand(3, generator=generator), torch.rand(3, generator=seeded()))
 
 
@@ -49,6 +53,7 @@ def test_hard_negatives_are_anchors_behind_the_others_with_their_own_positives()
     assert torch.equal(pairs.anchors, torch.cat([crops(0), crops(2)]))
     assert torch.equal(pairs.positives, torch.cat([crops(1), crops(3)]))
     assert pairs.clip.tolist() == [0, 0, 1, 2, 0, 0, 0, 2]
+    assert pairs.moments.tolist() == [[0, 1], [1, 2], [2, 3], [3, 4], [2, 3], [3, 4], [4, 5], [5, 6]]
     assert torch.equal(pairs.landmarks, torch.cat([faces["landmarks"], faces["hard_negative_landmarks"]]))
 
 
@@ -64,15 +69,19 @@ def wearer(swapped, inner):
     return torch.tensor(rows)
 
 
-def test_a_positive_and_that_of_its_hard_negative_wear_the_same_strangers_face_and_anchors_stay():
+def test_a_positive_and_that_of_its_hard_negative_wear_the_same_strangers_face_if_any_and_anchors_stay():
+    alone = 0
     for seed in range(20):
         pairs = pairs_of("time-aug,hard-neg,face-swap", seed)
         assert torch.equal(pairs.anchors, torch.cat([crops(0), crops(2)]))
         assert torch.equal(pairs.unpainted, torch.cat([crops(1), crops(3)]))
         worn = wearer(pairs.positives, pairs.unpainted)
-        assert torch.equal(worn[:4], worn[4:])
+        both = (worn[:4] >= 0) & (worn[4:] >= 0)
+        assert torch.equal(worn[:4][both], worn[4:][both])
+        alone += ((worn[:4] >= 0) ^ (worn[4:] >= 0)).sum().item()
         swapped = worn[:4] >= 0
         assert (CLIP[worn[:4]][swapped] != CLIP[swapped]).all()
+    assert alone / 80 == pytest.approx(2 * 0.8 * 0.2, abs=0.12)  # each draws for itself
 
 
 def test_positives_are_swapped_with_their_chance_and_by_the_function_that_swaps():

@@ -4,6 +4,8 @@ from pydantic import ValidationError
 from ferkit.methods import METHODS, PRESETS, find_method, find_preset
 from ferkit.methods.parts.settings import PartsSettings, needs_of
 
+MOMENTS = ("moment", "positive_moment", "hard_negative_moment", "hard_positive_moment")
+
 
 def parts(given):
     return PartsSettings(parts=given).parts
@@ -56,17 +58,17 @@ def test_presets_are_the_rows_of_the_paper():
     ("given", "needs"),
     [
         ("", {"landmarks"}),
-        ("time-aug", {"landmarks", "positive"}),
+        ("time-aug", {"landmarks", "positive", "moment", "positive_moment"}),
         ("face-swap", {"landmarks", "clip"}),
         (
             "time-aug,hard-neg",
-            {"landmarks", "positive", "hard_negative", "hard_positive", "hard_negative_landmarks"},
+            {"landmarks", "positive", "hard_negative", "hard_positive", "hard_negative_landmarks", *MOMENTS},
         ),
         (
             "time-aug,hard-neg,mask-fn",
             {
                 *("landmarks", "clip", "positive", "hard_negative", "hard_positive"),
-                *("hard_negative_landmarks", "hard_negative_clip"),
+                *("hard_negative_landmarks", "hard_negative_clip", *MOMENTS),
             },
         ),
     ],

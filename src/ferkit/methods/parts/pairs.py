@@ -34,6 +34,7 @@ class Pairs:
         positives: (N, H, W, 3) uint8 crops, painted or not.
         unpainted: (N, H, W, 3) the positives as they are on disk.
         clip: (N,) int64 number of each anchor's clip, -1 for none; None where no part asks for it.
+        moments: (N, 2) int64 microseconds of each anchor and its positive; None without TimeAug.
         landmarks: (N, 5, 2) of the anchors; None where the method does not ask for them.
         mixed: what CutMix did.
     """
@@ -42,6 +43,7 @@ class Pairs:
     positives: Tensor
     unpainted: Tensor
     clip: Tensor | None = None
+    moments: Tensor | None = None
     landmarks: Tensor | None = None
     mixed: Mixed | None = None
 
@@ -64,26 +66,31 @@ def _take_pairs(batch: Mapping[str, Tensor], settings: PartsSettings) -> Pairs:
     """TimeAug's positives, and HardNeg's anchors behind the others."""
     hard = "hard-neg" in settings.parts
 
-    def anchored(what: str) -> Tensor | None:
-        """What is known of the anchors, where it is asked for."""
-        rows = [batch[name] for name in (what, f"hard_negative_{what}")[: 1 + hard] if name in batch]
-        return torch.cat(rows) if rows else None
+    def both(first: str, second: str) -> Tensor | None:
+        """What there is of the batch's own faces and, with HardNeg, of the others, where it is asked for."""
+        rows = [batch[name] for name in (first, second)[: 1 + hard] if name in batch]
+        if len(rows) > 1:
+            return torch.cat(rows)
+        return rows[0] if rows else None
 
-    anchors = torch.cat([batch["crops"], batch["hard_negative"]]) if hard else batch["crops"]
-    positives = anchors
+    anchors = positives = cast(Tensor, both("crops", "hard_negative"))
+    moments = None
     if "time-aug" in settings.parts:
-        positives = torch.cat([batch["positive"], batch["hard_positive"]]) if hard else batch["positive"]
-    return Pairs(anchors, positives, positives, anchored("clip"), anchored("landmarks"))
+        positives = cast(Tensor, both("positive", "hard_positive"))
+        times = both("moment", "hard_negative_moment"), both("positive_moment", "hard_positive_moment")
+        moments = torch.stack(cast(tuple[Tensor, Tensor], times), 1)
+    clip, landmarks = (both(what, f"hard_negative_{what}") for what in ("clip", "landmarks"))
+    return Pairs(anchors, positives, positives, clip, moments, landmarks)
 
 
 def _swap(pairs: Pairs, outer: Tensor, probability: float, generator: torch.Generator) -> Pairs:
-    """Give positives the outer face of another clip of the batch, a positive and that of its hard negative the same."""
+    """Give positives the outer face of another clip of the batch; that of a hard negative wears the same, if any."""
     count, times = len(outer), len(pairs.anchors) // len(outer)
-    chosen = chance((count,), probability, generator)
+    chosen = chance((times * count,), probability, generator)
     stranger = _strangers(cast(Tensor, pairs.clip)[:count], generator)
     outer = outer[stranger].repeat(times, 1, 1, 1)
     mask = inner_face(outer.shape[1], outer.device)
-    return replace(pairs, positives=swap_faces(pairs.positives, outer, mask, chosen.repeat(times)))
+    return replace(pairs, positives=swap_faces(pairs.positives, outer, mask, chosen))
 
 
 def _mix(pairs: Pairs, generator: torch.Generator) -> Pairs:

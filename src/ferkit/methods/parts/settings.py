@@ -69,7 +69,10 @@ def needs_of(settings: PartsSettings, *of_anchors: str) -> frozenset[str]:
     """
     parts = set(settings.parts)
     known = {*of_anchors, *({"clip"} if parts & {"face-swap", "mask-fn", "cutmix"} else ())}
-    needs = known | ({"positive"} if "time-aug" in parts else set())
+    needs = set(known)
+    if "time-aug" in parts:
+        needs |= {"positive", "moment", "positive_moment"}
     if "hard-neg" in parts:
         needs |= {"hard_negative", "hard_positive", *(f"hard_negative_{what}" for what in known)}
+        needs |= {"hard_negative_moment", "hard_positive_moment"}
     return frozenset(needs)

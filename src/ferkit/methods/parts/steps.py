@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ferkit.methods.base import Batch
 from ferkit.methods.loss_context import LossContext
-from ferkit.methods.parts.contrast import contrast_figures
+from ferkit.methods.parts.contrast import contrast_figures, near_frames
 from ferkit.methods.parts.describer import Describer
 from ferkit.methods.parts.pairs import Pairs, draw_pairs
 from ferkit.methods.parts.settings import PartsSettings
@@ -52,6 +52,11 @@ class PairStrategy:
         context: LossContext,
         temperature: float,
         negatives: Tensor | None = None,
+        moments: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute NT-Xent as the parts need it, see `ferkit.methods.parts.contrast.contrast_figures`."""
-        return contrast_figures(a, b, context, temperature, self.settings.pull, negatives)
+        return contrast_figures(a, b, context, temperature, self.settings.pull, negatives, self.spared(moments))
+
+    def spared(self, moments: Tensor | None) -> Tensor | None:
+        """Say which rows are no negatives of each other, see `ferkit.methods.parts.contrast.near_frames`."""
+        return None if moments is None else near_frames(moments, self.settings.windows.least_apart)
