@@ -96,6 +96,23 @@ RECIPES |= {
     },
     "votes-long": {**SUPERVISED, **LONG, **ROUGH, "mix": 0.4, "views.erase": 0.25, "epochs": 58.67},
 }
+RECIPES["distill-mobile"] = {
+    "faces": "train",
+    "method": "distill",
+    "backbone": "mobilenetv4_conv_small",
+    "views.size": 64,
+    "views.scale": (0.75, 1.0),
+    "views.aspect": (0.9, 1.11),
+    "views.rotation": 10.0,
+    "views.gray": 1.0,
+    **ROUGH,
+    "views.erase": 0.25,
+    "batch_size": 128,
+    "lr": 2e-3,
+    "weight_decay": 0.02,
+    "epochs": 9,
+    "ema": 0.999,
+}
 USUAL = {
     "precision": "bf16",
     "ema": 0.998,

@@ -380,18 +380,19 @@ def test_every_bundled_encoder_keeps_its_promises(name):
     assert encoder.center.any()
 
 
-@pytest.mark.parametrize("flip", [False, True])
-def test_vectors_are_projected_features(tmp_path, flip):
+@pytest.mark.parametrize(("flip", "length"), [(False, 96), (True, 96), (False, 5)])
+def test_vectors_are_projected_features(tmp_path, flip, length):
     """Of a file, of the exported network, and of a probe alike."""
     untrained = random_encoder("test_resnet", 32)
     card = untrained.entry.model_copy(update={"field": 32, "flip": flip})
-    projection = torch.randn(card.dim, card.dim, generator=torch.Generator().manual_seed(0)).half().float()
+    projection = torch.randn(card.dim, length, generator=torch.Generator().manual_seed(0)).half().float()
     center = torch.full((card.dim,), 0.01)
     save_encoder(tmp_path, untrained.backbone.state_dict(), card, center=center, projection=projection)
     encoder = load_encoder(tmp_path, device="cpu")
     pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
     projected = (encoder.features(pictures).astype(np.float64) - 0.01) @ projection.double().numpy()
     wanted = projected / np.linalg.norm(projected, axis=1, keepdims=True)
+    assert (encoder.width, encoder.dim) == (96, length)
     np.testing.assert_allclose(encoder.embed(pictures), wanted, atol=1e-5)
     np.testing.assert_allclose(CropGraph(encoder, 48)(torch.from_numpy(pictures)).detach(), wanted, atol=1e-5)
     np.testing.assert_allclose(NetworkEncoder(encoder, "", 2).unit(encoder.features(pictures)), wanted, atol=1e-5)

@@ -41,6 +41,7 @@ VARIANTS = {
     "crs-cont-warped": ("crs-cont", {**COARSE, "warped": 2}),
     "cycleface": ("cycleface", CYCLE),
     "cycleface-identity": ("cycleface", {**CYCLE, "stage": "identity", "expression": "runs/other"}),
+    "distill": ("distill", {"vector": 4}),
     "mocov2": ("mocov2", {}),
     "mocov2-symmetric": ("mocov2", {"symmetric": True}),
     "simclr": ("simclr", {}),
@@ -118,7 +119,7 @@ def descriptor():
 def settings_of(variant):
     name, more = VARIANTS[variant]
     kind = METHODS[name].settings_type
-    small = {"hidden": 16, "queue": 8, "views": {"size": 24}, "descriptor": descriptor()}
+    small = {"hidden": 16, "queue": 8, "views": {"size": 24}, "descriptor": descriptor(), "teacher": descriptor()}
     settings = kind(**{key: value for key, value in small.items() if key in kind.model_fields}, **more)
     return settings.for_labels([*LABELS, "joy", None])
 

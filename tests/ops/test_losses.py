@@ -12,6 +12,7 @@ from ferkit.ops.losses import (
     info_nce_loss,
     nt_xent_loss,
     regression_loss,
+    relation_loss,
     share_loss,
     supervised_contrastive_loss,
     variance_loss,
@@ -34,6 +35,13 @@ def test_regression_loss_equals_lightly():
     a, b = vectors(8, 16), vectors(8, 16, seed=1)
     expected = 2 + 2 * NegativeCosineSimilarity()(a, b)
     torch.testing.assert_close(regression_loss(a, b), expected)
+
+
+def test_relations_are_the_cosines_of_pairs():
+    """Of the three pairs the target has cosines of 1, 0 and 0, the vectors of 0, 0 and -1."""
+    vectors = torch.tensor([[2.0, 0.0], [0.0, 1.0], [-3.0, 0.0]])
+    target = torch.tensor([[1.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    torch.testing.assert_close(relation_loss(vectors, target), torch.tensor(2 / 3))
 
 
 def test_targets_get_no_gradient():

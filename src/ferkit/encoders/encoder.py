@@ -49,8 +49,8 @@ class Encoder(nn.Module):
         entry: what it is and which images it expects.
         backbone: maps (B, 3, S, S) to (B, D).
         center: (D,) mean of the features over many faces, taken off before normalising; None for zeros.
-        projection: (D, D) map of the centred features, such as one that gives more weight to what tells expressions
-            apart; None leaves them as they are.
+        projection: (D, E) map of the centred features to vectors of ``entry.dim`` E, such as one that gives more weight
+            to what tells expressions apart; None leaves them as they are, and E is D.
         sha256: of the weights file; says which vectors may be compared.
         head: reads classes of expressions off its vectors; None where it has none.
 
@@ -78,7 +78,8 @@ class Encoder(nn.Module):
         self.sha256 = sha256
         self.head = head
         self.backbone = backbone
-        self.register_buffer("center", torch.zeros(entry.dim) if center is None else center.detach().float())
+        width = entry.dim if projection is None else len(projection)
+        self.register_buffer("center", torch.zeros(width) if center is None else center.detach().float())
         self.register_buffer("projection", None if projection is None else projection.detach().float())
         self.register_buffer("mean", torch.tensor(entry.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(entry.std).view(3, 1, 1), persistent=False)
@@ -107,6 +108,11 @@ class Encoder(nn.Module):
     def dim(self) -> int:
         """Length of a vector."""
         return self.entry.dim
+
+    @property
+    def width(self) -> int:
+        """Number of raw features, of which a projection may make fewer."""
+        return len(self.center)
 
     @property
     def crop(self) -> str:
@@ -158,7 +164,7 @@ class Encoder(nn.Module):
         Raises:
             InputError: the crops have another shape or type, or are smaller than the encoder's field.
         """
-        return self._run(self._features, crops, batch_size)
+        return self._run(self._features, crops, batch_size, self.width)
 
     def embed(self, crops: Crops, *, batch_size: int = 64) -> NDArray[np.float32]:
         """Return the vectors of face crops: centred, projected features of length 1.
@@ -167,9 +173,9 @@ class Encoder(nn.Module):
         gives zeros, never NaN.
 
         Returns:
-            (N, D) float32.
+            (N, E) float32.
         """
-        return self._run(lambda batch: self.vectors(self._features(batch)), crops, batch_size)
+        return self._run(lambda batch: self.vectors(self._features(batch)), crops, batch_size, self.dim)
 
     def vectors(self, features: Tensor) -> Tensor:
         """Centre, project and normalise (N, D) float32 features from `forward`, as `embed` does."""
@@ -182,9 +188,11 @@ class Encoder(nn.Module):
             return self.forward(self.prepare(crops)).float()
 
     @torch.inference_mode()
-    def _run(self, compute: Callable[[Crops], Tensor], crops: Crops, batch_size: int) -> NDArray[np.float32]:
+    def _run(
+        self, compute: Callable[[Crops], Tensor], crops: Crops, batch_size: int, width: int
+    ) -> NDArray[np.float32]:
         self.check(crops, batch_size)
-        rows = np.empty((len(crops), self.dim), dtype=np.float32)
+        rows = np.empty((len(crops), width), dtype=np.float32)
         for start in range(0, len(crops), batch_size):
             batch = slice(start, start + batch_size)
             rows[batch] = compute(crops[batch]).cpu().numpy()
@@ -234,9 +242,15 @@ def load_encoder(
     state = load_weights(path, entry.sha256)
     if not any(name.startswith("backbone.") for name in state):  # timm's own
         state = {f"backbone.{name}": tensor for name, tensor in timm_state(state, entry.arch, entry.input_size).items()}
-    projection = torch.empty(entry.dim, entry.dim) if "projection" in state else None
+    network = build_backbone(entry.arch, entry.input_size)
+    width = feature_dim(network)
+    if "projection" not in state and width != entry.dim:
+        raise WeightsError(
+            f"{entry.arch!r} gives vectors of {width}, and the entry of {str(path)!r} says {entry.dim}; correct it"
+        )
+    projection = torch.empty(width, entry.dim) if "projection" in state else None
     head = _head(entry, path, progress)
-    encoder = Encoder(entry, _network(entry, path), projection=projection, sha256=entry.sha256, head=head)
+    encoder = Encoder(entry, network, projection=projection, sha256=entry.sha256, head=head)
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
     return encoder.to(place).to(memory_format=torch.channels_last)
@@ -258,7 +272,7 @@ def save_encoder(
         backbone: the state of a network of `build_backbone`.
         card: what the encoder is and which images it expects.
         center: (D,) mean feature that is taken off before normalising; None for zeros.
-        projection: (D, D) map of the centred features, see `Encoder`; None for none.
+        projection: (D, E) map of the centred features, see `Encoder`; None for none.
         half: store kernels as float16.
 
     Returns:
@@ -272,6 +286,7 @@ def save_encoder(
     state["center"] = torch.zeros(card.dim) if center is None else center.float()
     if projection is not None:
         state["projection"] = projection.float()
+        card = card.model_copy(update={"dim": projection.shape[1]})
     path = folder / WEIGHTS_NAME
     sha256 = save_weights(state, path, half=half)
     weights = WeightsFile(kind="file", file=WEIGHTS_NAME)
@@ -355,15 +370,6 @@ def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> Express
     if entry.weights.kind == "hub":
         file = fetch_head(entry, entry.head, progress)
     return ExpressionHead.load(file, entry.head.sha256, encoder=str(entry.sha256), name=entry.name)
-
-
-def _network(entry: EncoderEntry, path: Path) -> nn.Module:
-    network = build_backbone(entry.arch, entry.input_size)
-    if (dim := feature_dim(network)) != entry.dim:
-        raise WeightsError(
-            f"{entry.arch!r} gives vectors of {dim}, and the entry of {str(path)!r} says {entry.dim}; correct it"
-        )
-    return network
 
 
 def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:

@@ -152,7 +152,7 @@ def _with_classifier(encoder: Encoder, classes: int) -> nn.Module:
     if hasattr(network, "reset_classifier"):
         network.reset_classifier(classes)
     else:  # no network of timm's
-        network = nn.Sequential(network, nn.Linear(encoder.dim, classes))
+        network = nn.Sequential(network, nn.Linear(encoder.width, classes))
     tuned: nn.Module = network.requires_grad_(True).to(encoder.center.device)
     return tuned
 

@@ -10,6 +10,7 @@ from ferkit.methods.byol import Byol
 from ferkit.methods.contrawarping import ContraWarping
 from ferkit.methods.crs_cont import CrsCont
 from ferkit.methods.cycleface import CycleFace
+from ferkit.methods.distill import Distill
 from ferkit.methods.mocov2 import MocoV2
 from ferkit.methods.simclr import SimClr
 from ferkit.methods.ssl_fer import ROWS, SslFer
@@ -24,6 +25,7 @@ METHODS: dict[str, type[Method[Any]]] = {
     "contrawarping": ContraWarping,
     "crs-cont": CrsCont,
     "cycleface": CycleFace,
+    "distill": Distill,
     "mocov2": MocoV2,
     "simclr": SimClr,
     "ssl-fer": SslFer,

@@ -126,7 +126,7 @@ class Method(nn.Module, ABC, Generic[S]):
             batch: what `batch_fields` names of these faces.
 
         Returns:
-            (D, D); None leaves the features as they are.
+            (D, E), E numbers a vector; None leaves the features as they are.
         """
         return None
 

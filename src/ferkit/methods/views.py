@@ -60,7 +60,7 @@ class Views:
     What else the loss of a method needs of the faces: ``label``, (B,) int64 class numbers, -1 where unknown;
     ``context``, what the parts of SSL-FER know, and ``moments``, (B, 2) int64 microseconds of a and b;
     ``displacement``, (K, B, M, 2) shifts of M points by the warps, in face coordinates; ``person`` and ``row``, (B,)
-    int64 numbers; ``target``, (2B, C) shares of classes that a and b show.
+    int64 numbers; ``target``, 2B rows, what a and b are to be told as: shares of classes, or vectors.
     """
 
     a: Tensor

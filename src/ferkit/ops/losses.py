@@ -14,6 +14,7 @@ __all__ = [
     "info_nce_loss",
     "nt_xent_loss",
     "regression_loss",
+    "relation_loss",
     "share_loss",
     "supervised_contrastive_loss",
     "variance_loss",
@@ -31,6 +32,21 @@ def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
         () mean over rows of 2 - 2*cos, in [0, 4].
     """
     return (2 - 2 * F.cosine_similarity(prediction.float(), target.detach().float(), dim=1)).mean()
+
+
+def relation_loss(vectors: Tensor, target: Tensor) -> Tensor:
+    """Squared error of the cosines between all pairs of rows, as in similarity-preserving distillation (1907.09682).
+
+    Args:
+        vectors: (B, D), any norm.
+        target: (B, T), same rows, any norm; no gradient flows here.
+
+    Returns:
+        () mean over the pairs of different rows, in [0, 4].
+    """
+    error = (cosine_matrix(vectors, vectors) - cosine_matrix(target, target).detach()).square()
+    rows = len(error)
+    return (error.sum() - error.diagonal().sum()) / (rows * (rows - 1))
 
 
 def nt_xent_loss(

@@ -74,7 +74,7 @@ class NetworkEncoder:
         self.name = RANDOM if given == RANDOM else network.name
         self.given = given
         self.sha256 = network.sha256 or sha256_of(serialize(network.state_dict()))
-        self.dim = network.dim
+        self.dim = network.width
         self.crop: str | None = network.crop
         self.supervision: str = network.entry.supervision
         self._batch = batch_size

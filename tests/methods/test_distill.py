@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ferkit.methods.distill as module
+from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.errors import UnknownEncoderError
+from ferkit.methods.distill import Distill, DistillSettings
+
+
+class Means(nn.Sequential):
+    """(B, 3, S, S) -> (B, 3)."""
+
+    def __init__(self):
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    encoder = random_encoder("test_resnet", 32)
+    save_encoder(tmp_path, encoder.backbone.state_dict(), encoder.entry.model_copy(update={"field": 32}))
+    return tmp_path
+
+
+def build(teacher):
+    return Distill(Means(), 3, DistillSettings(teacher=str(teacher), vector=2, views={"size": 24}))
+
+
+def batch_of(rows):
+    crops = np.random.default_rng(0).integers(0, 256, (max(rows) + 1, 48, 48, 3), dtype=np.uint8)
+    return {"crops": torch.from_numpy(crops[rows]), "row": torch.tensor(rows)}
+
+
+def test_targets_are_the_vectors_of_the_crops_as_they_are(teacher):
+    method, batch = build(teacher), batch_of([2, 0, 1])
+    target = method.views(batch, torch.Generator().manual_seed(0)).target
+    vectors = torch.from_numpy(load_encoder(teacher, "cpu").embed(batch["crops"]))
+    torch.testing.assert_close(target, vectors.repeat(2, 1))
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_each_face_is_embedded_once_while_there_is_room(teacher, monkeypatch, kept):
+    monkeypatch.setattr(module, "_KEPT", kept)
+    method, embedded = build(teacher), []
+    embed = method._teacher[0].embed
+    monkeypatch.setattr(method._teacher[0], "embed", lambda crops: embedded.append(len(crops)) or embed(crops))
+    first, second = (method.views(batch_of(rows), torch.Generator()).target for rows in ([0, 1], [1, 2]))
+    torch.testing.assert_close(first[1], second[0])
+    assert embedded == ([2, 1] if kept else [2, 2])
+
+
+def test_the_teacher_is_no_part_of_a_checkpoint(teacher):
+    assert set(build(teacher).state_dict()) == {"head.weight", "head.bias"}
+
+
+def test_vectors_of_the_encoder_are_the_head_s_but_for_its_bias(teacher):
+    method, features = build(teacher), torch.randn(4, 3)
+    vectors = (features - features.mean(0)) @ method.projection(features, {})
+    torch.testing.assert_close(vectors, method.head(features) - method.head(features).mean(0))
+
+
+def test_an_unknown_teacher_is_told():
+    with pytest.raises(UnknownEncoderError):
+        build("no-such-encoder")
