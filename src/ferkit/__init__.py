@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.import_encoder import import_encoder
     from ferkit.workflows.licences import list_licences
     from ferkit.workflows.models import encoder_card, list_encoders, show_encoder
+    from ferkit.workflows.moments import moments
     from ferkit.workflows.pretrain import pretrain
     from ferkit.workflows.probe import probe
     from ferkit.workflows.retrieve import retrieve
@@ -52,6 +53,7 @@ __all__ = [
     "list_licences",
     "load_encoder",
     "merge_faces",
+    "moments",
     "pretrain",
     "probe",
     "pull_encoder",
@@ -76,6 +78,7 @@ _HOMES = {
     "list_licences": "ferkit.workflows.licences",
     "load_encoder": "ferkit.encoders.encoder",
     "merge_faces": "ferkit.workflows.faces",
+    "moments": "ferkit.workflows.moments",
     "pretrain": "ferkit.workflows.pretrain",
     "pull_encoder": "ferkit.workflows.hub",
     "push_encoder": "ferkit.workflows.hub",

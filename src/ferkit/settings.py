@@ -6,10 +6,12 @@ This file imports nothing of ferkit, so that the command line can state what the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
-from typing import Any
+from dataclasses import field, fields
+from typing import Any, TypeVar
 
-__all__ = ["setting"]
+__all__ = ["setting", "take_settings"]
+
+Settings = TypeVar("Settings")
 
 
 def setting(default: Any, description: str, **shown: Any) -> Any:  # noqa: ANN401 (as `dataclasses.field`)
@@ -26,3 +28,9 @@ def setting(default: Any, description: str, **shown: Any) -> Any:  # noqa: ANN40
     if isinstance(default, Mapping):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def take_settings(kind: type[Settings], options: dict[str, Any]) -> Settings:
+    """Make a dataclass of settings of those ``options`` that are its fields, and take them out of there."""
+    names = [each.name for each in fields(kind) if each.name in options]  # type: ignore[arg-type]
+    return kind(**{name: options.pop(name) for name in names})

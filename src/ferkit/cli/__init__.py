@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from ferkit._version import __version__
-from ferkit.cli import align, demo, embed, faces, models, pretrain, probe, retrieve, warp_preview
+from ferkit.cli import align, demo, embed, faces, models, moments, pretrain, probe, retrieve, warp_preview
 from ferkit.cli.output import err
 from ferkit.errors import FerkitError, HubError
 
@@ -31,6 +31,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("embed")(embed.embed)
 app.command("probe")(probe.probe)
 app.command("retrieve")(retrieve.retrieve)
+app.command("moments")(moments.moments)
 app.command("warp-preview")(warp_preview.warp_preview)
 app.command("demo")(demo.demo)
 app.add_typer(faces.app, name="faces")

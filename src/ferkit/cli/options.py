@@ -16,7 +16,10 @@ __all__ = [
     "DeviceOpt",
     "EncoderOpt",
     "JsonOpt",
+    "KeepOpt",
     "KnownArg",
+    "LikeFaceOpt",
+    "LikeOpt",
     "OverwriteOpt",
     "SourcesArg",
     "with_face_options",
@@ -49,6 +52,27 @@ KnownArg = Annotated[
 DeviceOpt = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="the best one present")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+LikeOpt = Annotated[
+    str,
+    typer.Option(
+        metavar="PICTURE|CLASS",
+        help="A photo or crop of a face that shows it; or neutral, happiness, sadness, surprise, fear, disgust, anger, "
+        "contempt.",
+        show_default=False,
+    ),
+]
+LikeFaceOpt = Annotated[
+    int | None,
+    typer.Option("--face", help="Which face of that photo, from 1, left to right.", show_default="the largest"),
+]
+KeepOpt = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="EMB.npy",
+        help="Keep the embeddings here: a stopped run goes on, and the next question needs no video.",
+        show_default=False,
+    ),
+]
 
 
 def with_settings(*kinds: type[Any], names: Iterable[str] | None = None) -> Callable[[Command], Command]:

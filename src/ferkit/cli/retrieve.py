@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.words import columns
 from ferkit.pipeline.face_options import FILTERS
 
 if TYPE_CHECKING:
@@ -80,22 +81,11 @@ def _summary(result: RetrieveResult) -> str:
 
 
 def _table(hits: Sequence[Hit]) -> list[str]:
-    """Lay the hits out in columns. The path stands last and is never broken, whatever the terminal's width."""
-    columns = {
+    cells = {
         "rank": [str(hit.rank) for hit in hits],
         "score": [f"{hit.score:.3f}" for hit in hits],
         "face": [str(hit.face) for hit in hits],
         "time": ["" if hit.time_s is None else f"{hit.time_s:.2f} s" for hit in hits],
         "label": [hit.label or "" for hit in hits],
     }
-    widths = {name: max(len(cell) for cell in [name, *cells]) for name, cells in columns.items() if any(cells)}
-    rows = [list(widths), *zip(*(columns[name] for name in widths), strict=True)]
-    pictures = ["picture", *(short_path(hit.source) for hit in hits)]
-    return [
-        "  ".join([*map(_padded, widths, row, widths.values()), picture])
-        for row, picture in zip(rows, pictures, strict=True)
-    ]
-
-
-def _padded(name: str, cell: str, width: int) -> str:
-    return cell.ljust(width) if name == "label" else cell.rjust(width)
+    return columns(cells, "picture", [short_path(hit.source) for hit in hits])

@@ -1,13 +1,17 @@
-"""Numbers and paths as the summaries of the commands say them."""
+"""Numbers, paths and tables as the summaries of the commands say them."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.markup import escape
 
-__all__ = ["counted", "typed"]
+__all__ = ["columns", "counted", "typed"]
+
+_WORDS = ("label", "person")
+"""Columns of words, which begin at one line; numbers end at one."""
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -18,3 +22,23 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 def typed(path: Path | str) -> str:
     """Return a path as one types it into a shell, as rich markup."""
     return escape(shlex.quote(str(path)))
+
+
+def columns(cells: Mapping[str, Sequence[str]], last: str, names: Sequence[str]) -> list[str]:
+    """Lay out a title line and rows; columns without any content are left out.
+
+    Args:
+        cells: by column, one text a row.
+        last: title of the last column.
+        names: its texts: paths, which are never broken or padded, whatever the terminal's width.
+    """
+    widths = {name: max(map(len, [name, *column])) for name, column in cells.items() if any(column)}
+    rows = [list(widths), *zip(*(cells[name] for name in widths), strict=True)] if widths else [[]] * (1 + len(names))
+    return [
+        "  ".join([*map(_padded, widths, row, widths.values()), name])
+        for row, name in zip(rows, [last, *names], strict=True)
+    ]
+
+
+def _padded(name: str, cell: str, width: int) -> str:
+    return cell.ljust(width) if name in _WORDS else cell.rjust(width)

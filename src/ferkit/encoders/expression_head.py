@@ -82,15 +82,19 @@ class ExpressionHead:
         return np.clip(values, -1, 1).astype(np.float32)
 
     def prototype(self, name: str) -> NDArray[np.float32]:
-        """Return the (D,) prototype of a class.
+        """Return the (D,) prototype of a class; `UnknownExpressionError` as `column`."""
+        row: NDArray[np.float32] = self.prototypes[self.column(name)]
+        return row
+
+    def column(self, name: str) -> int:
+        """Return the place of a class among `classes`.
 
         Raises:
             UnknownExpressionError: there is no such class; says the nearest ones.
         """
         if name not in self.classes:
             raise UnknownExpressionError(name, self.classes)
-        row: NDArray[np.float32] = self.prototypes[self.classes.index(name)]
-        return row
+        return self.classes.index(name)
 
     def save(self, path: Path) -> str:
         """Write it as safetensors and return the file's SHA-256.

@@ -48,13 +48,16 @@ class Tile:
     name: str
 
 
-def draw_montage(query: Tile, hits: Sequence[Tile], footer: str = "") -> Image.Image:
+def draw_montage(
+    query: Tile, hits: Sequence[Tile], footer: str = "", heading: str = "closest expressions"
+) -> Image.Image:
     """Draw ``query`` and the ranked ``hits``, five in a row.
 
     Args:
         query: the face that was asked for.
         hits: the answers, best first.
         footer: one soft line at the bottom (set and encoder).
+        heading: soft words above the answers.
 
     Returns:
         An RGB image, about 1,600 px wide.
@@ -68,7 +71,7 @@ def draw_montage(query: Tile, hits: Sequence[Tile], footer: str = "") -> Image.I
     canvas = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(canvas)
     _draw_query(canvas, draw, query)
-    draw.text((grid_left, _HEADER - 12), "closest expressions", fill=_SOFT, font=_font(17), anchor="ls")
+    draw.text((grid_left, _HEADER - 12), heading, fill=_SOFT, font=_font(17), anchor="ls")
     for rank, tile in enumerate(hits):
         row, column = divmod(rank, _COLUMNS)
         left = grid_left + column * (_TILE + _GAP)

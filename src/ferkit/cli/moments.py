@@ -1,0 +1,99 @@
+"""``ferkit moments``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, with_settings
+from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.words import columns, counted
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.search.moment_settings import MomentSettings
+
+if TYPE_CHECKING:
+    from ferkit.workflows.moments import MomentHit, MomentsResult
+
+__all__ = ["moments"]
+
+
+@with_settings(MomentSettings, FaceOptions)
+def moments(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="VIDEO…|EMB.npy", help="Videos, or an embedding set of videos.")
+    ],
+    like: LikeOpt,
+    k: Annotated[int | None, typer.Option("-k", help="How many moments to show.", show_default="all")] = None,
+    face: LikeFaceOpt = None,
+    min_probability: Annotated[float, typer.Option(help="Probability that a moment must reach.")] = 0.5,
+    keep: KeepOpt = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the faces at their apex.", show_default=False)
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the scores over time.", show_default=False)
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="OUT.csv", help="Write the moments as a table.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Save the frames of the apexes.", show_default=False)
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", "-e", help="As `ferkit embed` takes it.", show_default="the set's, or the default"),
+    ] = None,
+    device: DeviceOpt = None,
+    json: JsonOpt = False,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Find when faces in videos show an expression, and for how long."""
+    from ferkit.workflows.moments import moments as run
+
+    with ProgressBar() as progress:
+        result = run(
+            sources,
+            like,
+            k=k,
+            face=face,
+            min_probability=min_probability,
+            keep=keep,
+            sheet=sheet,
+            plot=plot,
+            csv=csv,
+            frames=frames,
+            encoder=encoder,
+            device=device,
+            progress=progress,
+            **options,
+        )
+    report(_summary(result), asdict(result), json=json)
+
+
+def _summary(result: MomentsResult) -> str:
+    found = counted(len(result.moments), "moment")
+    head = (
+        f"{found} like [bold]{escape(result.like)}[/] in {counted(result.frames, 'frame')} of"
+        f" {counted(result.clips, 'clip')}, by {escape(result.encoder)}"
+    )
+    if not result.reached:
+        head = f"no moment reaches {result.least:g} (--min-probability); the nearest of {head}"
+    title, *lines = _table(result.moments, result.measure)
+    drawn = [f"{name}: [bold]{escape(str(path))}[/]" for name, path in result.outputs.items()]
+    return "\n".join([head, f"[dim]{title}[/]", *map(escape, lines), *drawn])
+
+
+def _table(moments: list[MomentHit], measure: str) -> list[str]:
+    cells = {
+        "rank": [str(moment.rank) for moment in moments],
+        measure: [f"{moment.score:.3f}" for moment in moments],
+        "onset": [f"{moment.onset_s:.2f} s" for moment in moments],
+        "apex": [f"{moment.apex_s:.2f} s" for moment in moments],
+        "offset": [f"{moment.offset_s:.2f} s" for moment in moments],
+        "person": [moment.identity or "" for moment in moments],
+    }
+    return columns(cells, "clip", [short_path(moment.clip) for moment in moments])

@@ -1,0 +1,39 @@
+import json
+
+import cv2
+import pytest
+
+
+@pytest.fixture
+def clip(crops, tmp_path):
+    """A lossless video of picture 0, whose nose is another for the 10 frames in the middle, as in nose.png."""
+    writer = cv2.VideoWriter(
+        str(tmp_path / "clip.avi"), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"FFV1"), 25, (128, 128)
+    )
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write FFV1")
+    usual = cv2.resize(cv2.imread(str(crops / "0.png"))[:6, :6], (128, 128), interpolation=cv2.INTER_CUBIC)
+    other = usual.copy()
+    other[48:80, 44:84] //= 3
+    cv2.imwrite(str(tmp_path / "nose.png"), other)
+    for frame in [usual] * 10 + [other] * 10 + [usual] * 10:
+        writer.write(frame)
+    writer.release()
+
+
+def test_moments_of_a_video_as_a_table_and_as_json(ferkit_command, clip):
+    arguments = ["moments", "clip.avi", "--like", "nose.png", "--aligned", "--prominence", 0.1]
+    said = ferkit_command(*arguments)
+    assert said.code == 0
+    head, columns, row = said.out.splitlines()
+    assert head.startswith("1 moment like nose.png in 30 frames of 1 clip")
+    assert columns.split() == ["rank", "cosine", "onset", "apex", "offset", "clip"]
+    assert row.endswith("clip.avi@1")
+    (moment,) = json.loads(ferkit_command(*arguments, "--json").out)["moments"]
+    assert (moment["onset_s"], moment["offset_s"]) == pytest.approx((0.38, 0.78), abs=0.01)
+
+
+def test_what_is_missing_is_one_sentence(ferkit_command):
+    said = ferkit_command("moments", "gone.mp4", "--like", "smile.jpg")
+    assert (said.code, len(said.err.strip().splitlines())) == (2, 1)
+    assert "gone.mp4" in said.err

@@ -1,0 +1,157 @@
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.faces import Face, faces_to_table
+from ferkit.encoders.encoder import load_encoder
+from ferkit.errors import FerkitError, InputError, OutputError, SetError
+from ferkit.workflows.embed import encoder_stamp
+from ferkit.workflows.moments import moments
+
+FPS = 25
+
+
+@pytest.fixture
+def crops(noise_crops, tmp_path):
+    """Two pictures of one "face": the second has another nose, which is no cut to whoever follows the face."""
+    usual = cv2.resize(noise_crops(1)[0, :6, :6], (128, 128), interpolation=cv2.INTER_CUBIC)
+    pair = np.stack([usual, usual])
+    pair[1, 48:80, 44:84] //= 3
+    for name, crop in zip("ab", pair, strict=True):
+        Image.fromarray(crop).save(tmp_path / f"{name}.png")
+    return pair
+
+
+@pytest.fixture
+def save_set(crops, run_folder, tmp_path):
+    """Write a set of clips; each is a row of shares, from 0 (picture b) to 1 (picture a), one a frame."""
+
+    def save(*clips, known=True):
+        encoder = load_encoder(run_folder, "cpu")
+        ends = np.linalg.qr(encoder.embed(crops).astype(np.float64).T)[0].T  # the first as it is, or its opposite
+        ends[0] = encoder.embed(crops[:1])[0]
+        faces, vectors = [], []
+        for number, shares in enumerate(clips, 1):
+            for frame, share in enumerate(shares):
+                source = f"/videos/{number}.mp4"
+                clip, time_s = (f"{source}@1", frame / FPS) if known else (None, None)
+                about = {"identity": f"person {number}", "label": None, "box": None, "landmarks": None, "score": None}
+                faces.append(Face(f"{source}#{frame}", 1, clip, time_s=time_s, sha256="0" * 64, **about))
+                mixed = share * ends[0] + (1 - share) * ends[1]
+                vectors.append(mixed / np.linalg.norm(mixed))
+        stamp = encoder_stamp(encoder, run_folder)
+        EmbeddingSet(np.array(vectors, np.float32), faces_to_table(faces), stamp).save(tmp_path / "emb.npy")
+        return tmp_path / "emb.npy"
+
+    return save
+
+
+@pytest.fixture
+def video(crops, tmp_path):
+    """A lossless video: picture b for 20 frames, a for 15, b for 20."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"FFV1"), FPS, (128, 128))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write FFV1")
+    for share in PULSE:
+        writer.write(cv2.cvtColor(crops[1 - share], cv2.COLOR_RGB2BGR))
+    writer.release()
+    return path
+
+
+PULSE = [0] * 20 + [1] * 15 + [0] * 20
+
+
+def ask(path, like="a.png", **options):
+    return moments(path, path.parent / like, device="cpu", aligned=True, prominence=0.1, **options)
+
+
+def test_moments_are_ranked_over_clips_with_times_and_people(save_set):
+    weaker = [share * 0.6 for share in PULSE]
+    result = ask(save_set(weaker, PULSE))
+    assert [(hit.rank, hit.clip, hit.identity) for hit in result.moments] == [
+        (1, "/videos/2.mp4@1", "person 2"),
+        (2, "/videos/1.mp4@1", "person 1"),
+    ]
+    first = result.moments[0]
+    assert (first.onset_s, first.offset_s) == pytest.approx((19.5 / FPS, 34.5 / FPS), abs=0.2 / FPS)
+    assert first.score > result.moments[1].score
+    assert 20 <= int(first.source.rpartition("#")[2]) < 35
+    assert (result.clips, result.frames, result.reached) == (2, 110, True)
+    assert len(ask(save_set(weaker, PULSE), k=1).moments) == 1
+
+
+def test_a_video_gives_its_moments_sheet_plot_table_and_frames(video, crops, tmp_path):
+    files = {name: tmp_path / "out" / f"m.{end}" for name, end in (("sheet", "png"), ("csv", "csv"))}
+    result = ask(
+        video, **files, plot=tmp_path / "plot.png", frames=tmp_path / "frames", keep=tmp_path / "kept.npy"
+    )  # fmt: skip
+    (moment,) = result.moments
+    assert (moment.onset_s, moment.offset_s) == pytest.approx((19.5 / FPS, 34.5 / FPS), abs=0.2 / FPS)
+    (frame,) = (tmp_path / "frames").iterdir()
+    np.testing.assert_array_equal(np.asarray(Image.open(frame)), crops[0])
+    assert frame.name == f"001 clip {moment.apex_s:.2f} s.png"
+    sheet = np.asarray(Image.open(files["sheet"]).convert("RGB")).astype(int)
+    drawn = np.asarray(Image.fromarray(crops[0]).resize((200, 200), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(sheet[66:246, 550:730] - drawn[10:190, 10:190]).max() <= 1  # the frame of the apex, in its tile
+    assert cv2.imread(str(tmp_path / "plot.png")).shape[1] > 1000
+    (row,) = csv.DictReader(files["csv"].read_text().splitlines())
+    assert (row["clip"], float(row["apex_s"])) == (f"{video}@1", moment.apex_s)
+    assert len(EmbeddingSet.open(tmp_path / "kept.npy")) == len(PULSE)
+    again = ask(tmp_path / "kept.npy", **files, frames=tmp_path / "more")  # what ferkit wrote may be replaced
+    assert [hit.source for hit in again.moments] == [moment.source]
+
+
+def test_where_nothing_is_like_it_the_nearest_are_told_as_such(save_set):
+    path = save_set([1.0] * 30)
+    found = EmbeddingSet.open(path)
+    opposite = EmbeddingSet(-np.asarray(found.vectors), found.table, found.encoder)
+    opposite.save(path)
+    result = ask(path)
+    assert not result.reached
+    assert [hit.score for hit in result.moments] == [pytest.approx(-1, abs=1e-5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "what"),
+    [
+        ({"k": 0}, InputError, "ask for 1 or more"),
+        ({"min_probability": 1.5}, InputError, "between 0 and 1"),
+        ({"smooth": -1}, InputError, "--smooth"),
+        ({"sheet": "x.jpg"}, OutputError, r"ends in \.png"),
+        ({"frames": "."}, OutputError, "new folder"),
+    ],
+)
+def test_bad_options_are_refused_before_any_work(save_set, options, kind, what):
+    with pytest.raises(kind, match=what):
+        ask(save_set(PULSE), **options)
+
+
+def test_files_of_others_are_never_replaced(save_set, tmp_path):
+    path = save_set(PULSE)
+    (tmp_path / "mine.csv").write_text("name,phone\n")
+    with pytest.raises(OutputError, match="holds something else"):
+        ask(path, csv=tmp_path / "mine.csv")
+    assert (tmp_path / "mine.csv").read_text() == "name,phone\n"
+
+
+def test_pictures_have_no_moments(save_set):
+    with pytest.raises(InputError, match=r"no video .* `ferkit retrieve`"):
+        ask(save_set(PULSE, known=False))
+
+
+def test_what_is_no_set_is_said(save_set, tmp_path):
+    with pytest.raises(SetError, match="no embedding set"):
+        ask(tmp_path / "a.npy")
+    with pytest.raises(InputError, match="give it alone"):
+        moments([save_set(PULSE), tmp_path / "x.mp4"], tmp_path / "a.png")
+
+
+def test_an_encoder_without_classes_says_so(save_set):
+    path = save_set(PULSE)
+    with pytest.raises(FerkitError, match="expression head"):
+        moments(path, "happy", device="cpu")
