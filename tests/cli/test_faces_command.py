@@ -60,12 +60,18 @@ def test_info_as_json(ferkit_command, faces):
 
 
 def test_filter_says_what_was_left_out_by_what(ferkit_command, faces):
-    done = ferkit_command("faces", "filter", "faces", "-o", "large", "--min-size", 40, "--exclude-identity", "0|1")
+    done = ferkit_command(
+        "faces", "filter", "faces", "-o", "large", "--min-size", 40, "--where", "identity > 'person 1'"
+    )
     said = [line.strip() for line in done.out.splitlines()]
-    assert said == ["large: 4 of 12 faces", "6 left out by --min-size 40", "2 left out by --exclude-identity 0|1"]
+    assert said == [
+        "large: 4 of 12 faces",
+        "6 left out by --min-size 40",
+        "2 left out by --where identity > 'person 1'",
+    ]
     assert len(FaceSet.open("large")) == 4
-    told = json.loads(ferkit_command("faces", "filter", "faces", "-o", "sad", "--label", "sad", "--json").out)
-    assert told == {"path": "sad", "faces": 6, "total": 12, "dropped": {"--label sad": 6}}
+    told = json.loads(ferkit_command("faces", "filter", "faces", "-o", "sad", "--where", "label = 'sad'", "--json").out)
+    assert told == {"path": "sad", "faces": 6, "total": 12, "dropped": {"--where label = 'sad'": 6}}
 
 
 def test_merge(ferkit_command, faces):

@@ -67,6 +67,13 @@ def test_a_person_can_be_left_out(people):
         ask(people, exclude_identity="ann")
 
 
+def test_a_condition_on_the_columns_decides_who_may_be_found(people):
+    assert {hit.identity for hit in ask(people, where="identity = 'Bob'").hits} == {"Bob"}
+    assert [hit.source for hit in ask(people, where="source like '%/5.jpg' or face = 9").hits] == ["/photos/5.jpg"]
+    with pytest.raises(InputError, match="none of the set's 6 faces meets --where 'face = 9'"):
+        ask(people, where="face = 9")
+
+
 def test_where_nobody_is_named_nobody_is_proposed(crop_folder, run_folder, tmp_path):
     embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
     with pytest.raises(InputError, match=r"'Ann' .*no identities"):

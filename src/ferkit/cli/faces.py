@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ferkit.cli.options import JsonOpt, OverwriteOpt, with_face_options
+from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
@@ -82,19 +82,7 @@ def merge_faces(
 def filter_faces(
     faces: SetArg,
     out: OutOpt,
-    min_score: Annotated[
-        float | None, typer.Option(help="Least confidence of the detector, up to 1.", show_default="none")
-    ] = None,
-    max_clipped: Annotated[
-        float | None, typer.Option(help="Largest share of the crop outside the photo.", show_default="none")
-    ] = None,
-    labels: Annotated[
-        list[str] | None, typer.Option("--label", help="Take this label (may be repeated).", show_default="all")
-    ] = None,
-    identity: Annotated[str | None, typer.Option(metavar="REGEX", help="Take who matches.", show_default="all")] = None,
-    exclude_identity: Annotated[
-        str | None, typer.Option(metavar="REGEX", help="Leave out who matches.", show_default="none")
-    ] = None,
+    where: WhereOpt = None,
     dedupe: DedupeOpt = False,
     per_identity: Annotated[
         int | None, typer.Option(min=1, help="Most faces of one person, spread evenly.", show_default="all")
@@ -110,11 +98,7 @@ def filter_faces(
         result = run(
             faces,
             out,
-            min_score=min_score,
-            max_clipped=max_clipped,
-            labels=labels or (),
-            identity=identity,
-            exclude_identity=exclude_identity,
+            where=where,
             dedupe=dedupe,
             per_identity=per_identity,
             overwrite=overwrite,

@@ -22,6 +22,7 @@ __all__ = [
     "LikeOpt",
     "OverwriteOpt",
     "SourcesArg",
+    "WhereOpt",
     "with_face_options",
     "with_settings",
 ]
@@ -51,6 +52,15 @@ KnownArg = Annotated[
 ]
 DeviceOpt = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="the best one present")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+WhereOpt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Take the faces whose columns meet it, such as \"label = 'happiness' and abs(yaw) < 20 and source like "
+        "'%trip%'\".",
+        show_default="all",
+    ),
+]
 OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 LikeOpt = Annotated[
     str,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, WhereOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.cli.words import columns
 from ferkit.pipeline.face_options import FILTERS
@@ -38,6 +38,7 @@ def retrieve(
     exclude_identity: Annotated[
         str | None, typer.Option(metavar="NAME", help="Leave the faces of this person out.", show_default=False)
     ] = None,
+    where: WhereOpt = None,
     encoder: Annotated[
         str | None,
         typer.Option("--encoder", "-e", help="Where the set's encoder lies now.", show_default="as the set says"),
@@ -61,6 +62,7 @@ def retrieve(
             face=face,
             exclude_query=exclude_query,
             exclude_identity=exclude_identity,
+            where=where,
             encoder=encoder,
             device=device,
             montage=montage,

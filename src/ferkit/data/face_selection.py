@@ -10,9 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ferkit.errors import InputError
-
-__all__ = ["at_most_per_value", "codes", "first_of_each", "matching", "picture_of", "with_label"]
+__all__ = ["at_most_per_value", "codes", "first_of_each", "picture_of"]
 
 Mask = NDArray[np.bool_]
 
@@ -27,34 +25,6 @@ def first_of_each(column: pa.ChunkedArray) -> Mask:
     """(n,) whether no earlier row has the same value."""
     _, first = np.unique(codes(column)[0], return_index=True)
     return _mask(len(column), first)
-
-
-def with_label(column: pa.ChunkedArray, wanted: Iterable[str]) -> Mask:
-    """(n,) whether the label is one of ``wanted``.
-
-    Raises:
-        InputError: no row has one of these labels.
-    """
-    numbers, values = codes(column)
-    for label in wanted:
-        if label not in values:
-            there = f"the labels are {', '.join(sorted(values))}" if values else "no face has any label"
-            raise InputError(f"no face has the label {label!r}; {there}")
-    return np.isin(numbers, [values.index(label) for label in wanted])
-
-
-def matching(column: pa.ChunkedArray, pattern: str, option: str) -> Mask:
-    """(n,) whether the regular expression occurs in the value; a row without one does not match.
-
-    Raises:
-        InputError: the pattern is none; ``option`` says where it was given.
-    """
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        raise InputError(f"{option} {pattern!r} is no regular expression: {error}") from error
-    numbers, values = codes(column)
-    return np.array([*(search(value) is not None for value in values), False])[numbers]
 
 
 def at_most_per_value(column: pa.ChunkedArray, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -118,8 +118,13 @@ class FaceSet:
         """
         return self._read_columns(None)
 
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
+        return self._rows.names
+
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Return some columns of `FACE_SCHEMA`, one row per face; nothing else is read.
+        """Return some columns, one row per face; nothing else is read.
 
         Raises:
             KeyError: there is no column of such a name.

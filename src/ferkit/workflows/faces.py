@@ -15,13 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit._version import __version__
-from ferkit.data.face_selection import (
-    at_most_per_value,
-    first_of_each,
-    matching,
-    picture_of,
-    with_label,
-)
+from ferkit.data.face_selection import at_most_per_value, first_of_each, picture_of
 from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.filters import FaceFilter
 from ferkit.data.sources.video import VIDEO_SUFFIXES
@@ -31,6 +25,7 @@ from ferkit.pipeline.fingerprint import digest, stamp
 from ferkit.progress import Progress, Silent
 from ferkit.report.contact_sheet import draw_contact_sheet
 from ferkit.report.safe_picture import require_replaceable, save_picture
+from ferkit.search.where import rows_where
 
 __all__ = [
     "QUANTILES",
@@ -45,7 +40,6 @@ __all__ = [
 ]
 
 Rows = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Which quantiles `faces_info` tells."""
@@ -196,11 +190,7 @@ def filter_faces(
     min_size: float | None = None,
     max_yaw: float | None = None,
     min_sharpness: float | None = None,
-    min_score: float | None = None,
-    max_clipped: float | None = None,
-    labels: Sequence[str] = (),
-    identity: str | None = None,
-    exclude_identity: str | None = None,
+    where: str | None = None,
     dedupe: bool = False,
     per_identity: int | None = None,
     overwrite: bool = False,
@@ -214,11 +204,8 @@ def filter_faces(
         min_size: least shorter side of the face, in pixels of the photo.
         max_yaw: furthest that the head is turned, in degrees.
         min_sharpness: least sharpness.
-        min_score: least confidence of the detector.
-        max_clipped: largest share of the crop that lies outside the photo.
-        labels: any of these labels.
-        identity: regular expression that occurs in the identity.
-        exclude_identity: regular expression that does not; faces of nobody named stay.
+        where: condition on the columns, such as ``"label = 'fear' and score > .9"``, see
+            `ferkit.search.where.rows_where`.
         dedupe: of faces with the same pixels only the first.
         per_identity: at most so many faces of each identity, spread evenly over those it has; faces of nobody named
             stay.
@@ -243,8 +230,8 @@ def filter_faces(
     for limit in filter(None, limits):
         passed = limit.keep_rows(face_set.columns(["size", "yaw", "sharpness"]))
         rows = keep(limit.describe(), rows[passed[rows]])
-    for option, mask in _conditions(face_set, min_score, max_clipped, labels, identity, exclude_identity):
-        rows = keep(option, rows[mask[rows]])
+    if where is not None:
+        rows = keep(f"--where {where}", rows[rows_where(where, face_set)[rows]])
     if dedupe:
         rows = keep("--dedupe", rows[first_of_each(face_set.column("sha256").take(rows))])
     if per_identity is not None:
@@ -309,27 +296,6 @@ def _require_one_template(sets: Sequence[FaceSet]) -> None:
 
 def _named(face_set: FaceSet) -> str:
     return f"{str(face_set.path)!r} ({face_set.size} px of {face_set.template})"
-
-
-def _conditions(
-    face_set: FaceSet,
-    min_score: float | None,
-    max_clipped: float | None,
-    labels: Sequence[str],
-    identity: str | None,
-    exclude_identity: str | None,
-) -> Iterator[tuple[str, Mask]]:
-    if min_score is not None:
-        yield f"--min-score {min_score:g}", _numbers(face_set, "score") >= min_score
-    if max_clipped is not None:
-        yield f"--max-clipped {max_clipped:g}", _numbers(face_set, "clipped") <= max_clipped
-    if labels:
-        yield " ".join(f"--label {label}" for label in labels), with_label(face_set.column("label"), labels)
-    if identity is not None:
-        yield f"--identity {identity}", matching(face_set.column("identity"), identity, "--identity")
-    if exclude_identity is not None:
-        named = matching(face_set.column("identity"), exclude_identity, "--exclude-identity")
-        yield f"--exclude-identity {exclude_identity}", ~named
 
 
 def _nothing_left(face_set: FaceSet, dropped: Mapping[str, int]) -> str:

@@ -24,6 +24,7 @@ from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
 from ferkit.report.safe_picture import require_replaceable, save_picture
 from ferkit.search.searcher import Searcher, open_searcher
+from ferkit.search.where import rows_where
 
 __all__ = ["Hit", "RetrieveResult", "retrieve"]
 
@@ -92,6 +93,7 @@ def retrieve(
     face: int | None = None,
     exclude_query: bool = True,
     exclude_identity: str | None = None,
+    where: str | None = None,
     encoder: str | Path | None = None,
     device: str | None = None,
     montage: str | Path | None = None,
@@ -107,6 +109,8 @@ def retrieve(
         face: which face of the query to take, from 1, left to right; None takes the largest.
         exclude_query: leave out the query itself, by its place, its pixels or its landmarks; copies of it as well.
         exclude_identity: leave out the faces of this person.
+        where: condition on the set's columns, such as ``"label = 'fear' and yaw < 20"``, see
+            `ferkit.search.where.rows_where`.
         encoder: where the set's encoder lies now, if it moved; another one is refused. None takes it by its name.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         montage: a ``.png`` file to draw the query and the found faces into; nothing but an earlier drawing is
@@ -119,7 +123,7 @@ def retrieve(
         SetError: the set is missing or damaged.
         EncoderMismatchError: ``encoder`` is not the one that made the set, or that one has changed since.
         MissingPathError, UnreadableImageError, NoFaceError: the query is not there, no picture, or shows no face.
-        InputError: ``k``, ``face`` or ``exclude_identity`` match nothing.
+        InputError: ``k``, ``face``, ``exclude_identity`` or ``where`` match nothing, or cannot be understood.
         OutputError: the montage cannot be written, or would replace a picture that ferkit did not draw.
     """
     query, progress, given = Path(query), progress or Silent(), FaceOptions(**options)
@@ -127,7 +131,7 @@ def retrieve(
     if k < 1:
         raise InputError(f"{k} results were asked for; ask for 1 or more")
     searcher = open_searcher(embeddings, encoder, device, progress)
-    allowed = _allowed(searcher.set, given, exclude_identity)
+    allowed = _allowed(searcher.set, given, exclude_identity, where)
     shown = _query_faces(query, given, device, progress)
     chosen = _choose(shown.faces, face, query, progress)
     if searcher.set.encoder.precision == "int8":
@@ -214,7 +218,9 @@ def _same_face(face: Face, query: Face) -> bool:
     return bool(np.abs(np.subtract(face.landmarks, query.landmarks)).max() < _SAME_POINT)
 
 
-def _allowed(embeddings: EmbeddingSet, options: FaceOptions, exclude_identity: str | None) -> Mask | None:
+def _allowed(
+    embeddings: EmbeddingSet, options: FaceOptions, exclude_identity: str | None, where: str | None
+) -> Mask | None:
     """Say which rows may be found: (N,) booleans; None for all."""
     allowed = None
     if wanted := filter_of(options):
@@ -227,6 +233,11 @@ def _allowed(embeddings: EmbeddingSet, options: FaceOptions, exclude_identity: s
         if not theirs.any():
             raise InputError(_unknown_identity(identities, exclude_identity))
         allowed = ~theirs if allowed is None else allowed & ~theirs
+    if where is not None:
+        met = rows_where(where, embeddings)
+        if not met.any():
+            raise InputError(f"none of the set's {len(embeddings):,} faces meets --where {where!r}; ask for less")
+        allowed = met if allowed is None else allowed & met
     return allowed
 
 
