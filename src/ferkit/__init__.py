@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.export import export_encoder
     from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
     from ferkit.workflows.faces_split import split_faces
+    from ferkit.workflows.find_faces import find_faces
     from ferkit.workflows.hub import pull_encoder, push_encoder
     from ferkit.workflows.import_encoder import import_encoder
     from ferkit.workflows.licences import list_licences
@@ -48,6 +49,7 @@ __all__ = [
     "export_encoder",
     "faces_info",
     "filter_faces",
+    "find_faces",
     "import_encoder",
     "list_encoders",
     "list_licences",
@@ -73,6 +75,7 @@ _HOMES = {
     "export_encoder": "ferkit.workflows.export",
     "faces_info": "ferkit.workflows.faces",
     "filter_faces": "ferkit.workflows.faces",
+    "find_faces": "ferkit.workflows.find_faces",
     "import_encoder": "ferkit.workflows.import_encoder",
     "list_encoders": "ferkit.workflows.models",
     "list_licences": "ferkit.workflows.licences",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 __all__ = ["Progress", "Silent", "duration"]
+
+_LOGGER = logging.getLogger("ferkit")
 
 
 class Progress(Protocol):
@@ -21,16 +24,18 @@ class Progress(Protocol):
 
 
 class Silent:
-    """The listener that ignores everything."""
+    """The listener of programs that name none: nothing is printed, and what is said goes to the logger ``ferkit``."""
 
     def start(self, task: str, total: float | None, done: float = 0, unit: str = "") -> None:
-        """Ignore."""
+        """Log the task at level DEBUG."""
+        _LOGGER.debug("%s: %s %s", task, "?" if total is None else f"{total:g}", unit)
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Ignore."""
 
     def say(self, message: str) -> None:
-        """Ignore."""
+        """Log the sentence at level INFO."""
+        _LOGGER.info(message)
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,9 @@
+from typing import get_type_hints
+
 import pytest
 
 import ferkit
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import FaceOptions, FaceSettings
 
 
 def test_a_name_that_no_verb_knows_gets_the_nearest_options(tmp_path):
@@ -11,3 +13,7 @@ def test_a_name_that_no_verb_knows_gets_the_nearest_options(tmp_path):
 
 def test_settings_are_taken_by_name_and_by_place():
     assert FaceOptions(True, "rafdb") == FaceOptions(aligned=True, layout="rafdb")
+
+
+def test_keyword_arguments_of_verbs_are_the_settings():
+    assert get_type_hints(FaceSettings) == get_type_hints(FaceOptions)

@@ -43,7 +43,7 @@ def test_of_a_photo_the_largest_face_asks(portraits, run_folder, tmp_path):
     assert scores == pytest.approx([1], abs=1e-4)
     with pytest.raises(NoFaceError):
         searcher.query(np.zeros((200, 200, 3), np.uint8))
-    with pytest.raises(InputError, match="uint8 RGB"):
+    with pytest.raises(InputError, match="RGB"):
         searcher.query(np.zeros((200, 200, 4), np.uint8))
 
 

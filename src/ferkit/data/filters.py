@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ferkit.data.faces import Face
 from ferkit.errors import InputError
 
 __all__ = ["FaceFilter"]
@@ -44,8 +43,8 @@ class FaceFilter:
     def __bool__(self) -> bool:
         return bool(self._limits())
 
-    def keep(self, faces: Sequence[Face]) -> NDArray[np.bool_]:
-        """Return (n,) whether each face passes."""
+    def keep(self, faces: Sequence[object]) -> NDArray[np.bool_]:
+        """Return (n,) whether each face passes; a face has the attributes size, yaw and sharpness, as `Face` has."""
         return self._passed(
             *(
                 np.array([getattr(face, name) for face in faces], dtype=np.float64)  # None becomes NaN

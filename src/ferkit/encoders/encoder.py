@@ -19,6 +19,7 @@ from ferkit.encoders.hub import PREFIX, parse_repo
 from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry, fetch_head
 from ferkit.encoders.registry import (
     CROP,
+    CROP_SIDE,
     DEFAULT_ENCODER,
     ENTRY_NAME,
     EncoderCard,
@@ -33,6 +34,7 @@ from ferkit.encoders.weights import PICKLED, check_format, load_weights, misfits
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.ops.colour import LUMA
 from ferkit.ops.device import pick_device
+from ferkit.ops.rgb import AnyImages, rgb_arrays
 from ferkit.progress import Progress
 
 __all__ = ["ENTRY_NAME", "WEIGHTS_NAME", "Encoder", "load_encoder", "locate_encoder", "random_encoder", "save_encoder"]
@@ -54,7 +56,7 @@ class Encoder(nn.Module):
         sha256: of the weights file; says which vectors may be compared.
         head: reads classes of expressions off its vectors; None where it has none.
 
-    It stands in evaluation mode: batch norms use their running statistics.
+    It stands in evaluation mode: batch norms use their running statistics. Threads may share it.
     """
 
     center: Tensor
@@ -151,22 +153,23 @@ class Encoder(nn.Module):
             images = F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def features(self, crops: Crops, *, batch_size: int = 64) -> NDArray[np.float32]:
+    def features(self, faces: AnyImages, *, batch_size: int = 64) -> NDArray[np.float32]:
         """Return the raw features of face crops: neither centred nor normalised.
 
         Args:
-            crops: (N, H, W, 3) uint8 RGB; memory-mapped arrays are read batch by batch.
+            faces: faces of `ferkit.find_faces`; or aligned crops as images, at most 128 px a side: (N, H, W, 3) uint8
+                RGB, of which memory-mapped arrays are read batch by batch, or what `ferkit.ops.rgb` takes.
             batch_size: crops per pass through the network, at least 1.
 
         Returns:
             (N, D) float32.
 
         Raises:
-            InputError: the crops have another shape or type, or are smaller than the encoder's field.
+            InputError: they are no crops: of another shape or type, smaller than the encoder's field, or whole photos.
         """
-        return self._run(self._features, crops, batch_size, self.width)
+        return self._run(self._features, _crops(faces), batch_size, self.width)
 
-    def embed(self, crops: Crops, *, batch_size: int = 64) -> NDArray[np.float32]:
+    def embed(self, faces: AnyImages, *, batch_size: int = 64) -> NDArray[np.float32]:
         """Return the vectors of face crops: centred, projected features of length 1.
 
         Arguments and errors as in `features`. Rows have the Euclidean norm 1; a feature that equals the centre
@@ -175,7 +178,7 @@ class Encoder(nn.Module):
         Returns:
             (N, E) float32.
         """
-        return self._run(lambda batch: self.vectors(self._features(batch)), crops, batch_size, self.dim)
+        return self._run(lambda batch: self.vectors(self._features(batch)), _crops(faces), batch_size, self.dim)
 
     def vectors(self, features: Tensor) -> Tensor:
         """Centre, project and normalise (N, D) float32 features from `forward`, as `embed` does."""
@@ -212,6 +215,11 @@ class Encoder(nn.Module):
             raise InputError(
                 f"crops of {crops.shape[1]}×{crops.shape[2]} px are smaller than the {self.entry.field} px that "
                 f"{self.name!r} looks at; align the faces to {self.crop!r} first"
+            )
+        if max(crops.shape[1:3]) > CROP_SIDE:
+            raise InputError(
+                f"images of {crops.shape[2]}×{crops.shape[1]} px are no aligned crops of {CROP_SIDE} px; "
+                "embed the faces of `ferkit.find_faces(images)`"
             )
 
 
@@ -338,6 +346,16 @@ def locate_encoder(name_or_path: str | Path, progress: Progress | None = None) -
         names = "a name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME"
         raise MissingPathError(path, f"give {names}")
     raise UnknownEncoderError(str(name_or_path), registry)
+
+
+def _crops(faces: AnyImages) -> Crops:
+    """The crops of faces or images as one array; arrays of crops stay as they are."""
+    if isinstance(faces, np.ndarray | Tensor) and faces.ndim == 4 and faces.shape[3] == 3:
+        return faces  # type: ignore[return-value]  # `check` looks at the type
+    crops = rgb_arrays(faces)
+    if len({crop.shape for crop in crops}) > 1:
+        raise InputError("images of several sizes are no aligned crops; embed the faces of `ferkit.find_faces(images)`")
+    return np.stack(crops) if crops else np.empty((0, CROP_SIDE, CROP_SIDE, 3), np.uint8)
 
 
 def _looks_like_path(name: str | Path) -> bool:

@@ -15,6 +15,7 @@ from ferkit.errors import InputError
 
 __all__ = [
     "CROP",
+    "CROP_SIDE",
     "DEFAULT_ENCODER",
     "ENTRY_NAME",
     "IMAGENET_MEAN",
@@ -44,6 +45,9 @@ OWN_MODELS = "FERKIT_MODELS"
 
 CROP = "ferkit-128"
 """The template of every encoder's crops, that of `ferkit.faces`; there is no other."""
+
+CROP_SIDE = 128
+"""Its side in pixels."""
 
 _PACKAGE = Path(__file__).parents[1]
 

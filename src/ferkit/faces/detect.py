@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +17,9 @@ from ferkit.errors import InputError
 from ferkit.faces.cascade import Cascade, Faces
 from ferkit.faces.packed_pyramid import CELL
 from ferkit.faces.parallel import map_in_threads
+from ferkit.ops.device import pick_device
 
-__all__ = ["Detections", "FaceDetector"]
+__all__ = ["Detections", "FaceDetector", "shared_detector"]
 
 Pixels = NDArray[np.uint8]
 
@@ -113,6 +117,29 @@ class FaceDetector:
         """Side of the smallest wanted face in the copy whose pixels are ``step`` pixels of the image."""
         wanted = self.min_face if self.min_face >= 1 else self.min_face * min(image.shape[:2])
         return max(wanted / step, CELL)
+
+
+def shared_detector(device: str | None, **settings: Any) -> FaceDetector:  # noqa: ANN401 (as FaceDetector's)
+    """Return the one detector with these settings, which threads may share: it is loaded at the first call.
+
+    Args:
+        device: where the networks run; None takes the best one present.
+        settings: as of `FaceDetector`.
+
+    Raises:
+        InputError, WeightsError: as `FaceDetector`.
+    """
+    place = str(pick_device(device))
+    with _loading:
+        return _detector(place, tuple(sorted(settings.items())))
+
+
+@lru_cache(maxsize=4)
+def _detector(device: str, settings: tuple[tuple[str, Any], ...]) -> FaceDetector:
+    return FaceDetector(device, **dict(settings))
+
+
+_loading = Lock()
 
 
 def _check(valid: bool, message: str) -> None:

@@ -24,8 +24,19 @@ from ferkit.pipeline.face_options import FaceOptions
 
 if TYPE_CHECKING:
     from ferkit.faces.detect import Detections, FaceDetector
+    from ferkit.faces.image_faces import ImageFace
 
-__all__ = ["FILTERED", "NO_FACE", "FaceBatch", "Finder", "Found", "Problem", "batch_of", "filter_of", "finder_of"]
+__all__ = [
+    "FILTERED",
+    "NO_FACE",
+    "FaceBatch",
+    "Finder",
+    "Found",
+    "Problem",
+    "batch_of",
+    "filter_of",
+    "finder_of",
+]
 
 Pixels = NDArray[np.uint8]
 
@@ -86,11 +97,10 @@ def finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Finder
     """Return what finds the faces of pictures, or takes the pictures as they are; the detector is loaded here."""
     if aligned:
         return take_crops
-    from ferkit.faces.detect import FaceDetector
-    from ferkit.ops.device import pick_device
+    from ferkit.faces.detect import shared_detector
 
-    detector = FaceDetector(
-        str(pick_device(device)),
+    detector = shared_detector(
+        device,
         min_face=options.min_face,
         max_side=options.max_side,
         thresholds=options.thresholds,
@@ -153,27 +163,17 @@ def _as_it_is(item: Decoded) -> Found:
 
 
 def _faces_of(item: Decoded, found: Detections, which: str) -> Found:
-    from ferkit.faces.align import align_faces
     from ferkit.faces.choose import choose
+    from ferkit.faces.image_faces import cut_faces
 
     if not len(found):
         return Found(_NO_CROPS, [], Problem(item.picture.source, NO_FACE))
-    order = np.argsort(found.boxes[:, 0] + found.boxes[:, 2], kind="stable")  # left to right
-    height, width = item.image.shape[:2]
-    if item.picture.box is None:
-        taken = np.isin(order, choose(found, (height, width), which))
-    else:
-        taken = order == _meant(found.boxes, item)
-    rows, numbers = order[taken], np.flatnonzero(taken) + 1
-    if not len(rows):
+    stated = item.picture.box is not None
+    rows = np.array([_meant(found.boxes, item)]) if stated else choose(found, item.image.shape[:2], which)
+    faces = cut_faces(item.image, found, rows)
+    if not faces:
         return Found(_NO_CROPS, [], Problem(item.picture.source, f"{NO_FACE} where the source says"))
-    crops = align_faces(item.image, found.landmarks[rows])
-    quality = face_quality(crops, found.boxes[rows], found.landmarks[rows], (width, height))
-    faces = [
-        _measured(_face(item.picture, int(number), crop), found, int(row), item.scale, quality.row(place))
-        for place, (row, number, crop) in enumerate(zip(rows, numbers, crops, strict=True))
-    ]
-    return Found(crops, faces)
+    return Found(np.stack([face.crop for face in faces]), [_measured(item.picture, face, item.scale) for face in faces])
 
 
 def _meant(boxes: NDArray[np.float32], item: Decoded) -> int:
@@ -206,16 +206,17 @@ def _face(picture: Picture, number: int, crop: Pixels) -> Face:
     )
 
 
-def _measured(face: Face, found: Detections, row: int, scale: float, measures: dict[str, Any]) -> Face:
-    """Add what was measured, in pixels of the original."""
-    left, top, right, bottom = (_original(value, scale) for value in found.boxes[row].tolist())
-    landmarks = tuple(_original(value, scale) for value in found.landmarks[row].ravel().tolist())
+def _measured(picture: Picture, found: ImageFace, scale: float) -> Face:
+    """A face with what was measured of it, in pixels of the original."""
+    assert found.box is not None  # noqa: S101 (a detector always gives one)
+    left, top, right, bottom = (_original(value, scale) for value in found.box.tolist())
+    measures: dict[str, Any] = {**found.quality, "size": min(right - left, bottom - top)}
     return replace(
-        face,
+        _face(picture, found.face, found.crop),
         box=(left, top, right, bottom),
-        landmarks=landmarks,
-        score=float(found.scores[row]),
-        **{**measures, "size": min(right - left, bottom - top)},
+        landmarks=tuple(_original(value, scale) for value in found.landmarks.ravel().tolist()),
+        score=found.score,
+        **measures,
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Self
+from typing import Self, TypedDict
 
 from ferkit.settings import setting
 
-__all__ = ["FILTERS", "FaceOptions"]
+__all__ = ["FILTERS", "FaceOptions", "FaceSettings", "FilterSettings", "FindingSettings"]
 
 _READING, _FINDING, _CHOOSING = "Reading sources", "Finding faces", "Leaving faces out"
 
@@ -123,3 +123,32 @@ class FaceOptions:
                     f"reads faces the nearest are {near}"
                 )
         return super().__new__(cls)
+
+
+class FilterSettings(TypedDict, total=False):
+    """Keyword arguments of `FaceOptions` that leave faces out."""
+
+    min_size: float | None
+    max_yaw: float | None
+    min_sharpness: float | None
+
+
+class FindingSettings(FilterSettings, total=False):
+    """Keyword arguments of `FaceOptions` that say how the faces of images are found, and which are taken."""
+
+    min_face: float
+    max_side: int | None
+    thresholds: tuple[float, float, float]
+    faces: str
+    workers: int | None
+
+
+class FaceSettings(FindingSettings, total=False):
+    """All keyword arguments of `FaceOptions`, for the signatures of the verbs that pass them on."""
+
+    aligned: bool | None
+    layout: str | None
+    label_from: str | None
+    identity_from: str | None
+    columns: Mapping[str, str]
+    fps: float | None

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.errors import InputError, NoFaceError
+from ferkit.errors import NoFaceError
 from ferkit.progress import Progress, Silent
 from ferkit.search.index import FlatIndex
 
 if TYPE_CHECKING:
     from ferkit.encoders.encoder import Encoder
-    from ferkit.faces.detect import FaceDetector
+    from ferkit.ops.rgb import AnyImage
 
 __all__ = ["Searcher", "open_searcher"]
 
@@ -74,24 +74,17 @@ class Searcher:
 
         return load_set_encoder(self.set, self.path, self._named, self._device, self._progress)
 
-    @cached_property
-    def _detector(self) -> FaceDetector:
-        from ferkit.faces.detect import FaceDetector
-        from ferkit.ops.device import pick_device
-
-        return FaceDetector(str(pick_device(self._device)))
-
     def query(
         self,
-        query: NDArray[Any],
+        query: NDArray[Any] | AnyImage,
         k: int = 10,
         allowed: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the most similar faces of the set, best first.
 
         Args:
-            query: (Q, D) vectors or one (D,) vector of the set's encoder, of any length; or an (H, W, 3) uint8 RGB
-                image, of which the largest face is taken: one of 128 x 128 pixels is an aligned crop already.
+            query: (Q, D) vectors or one (D,) vector of the set's encoder, of any length; a face of `ferkit.find_faces`;
+                or an image as that takes it, of three dimensions: its largest face, or, of 128 x 128 pixels, itself.
             k: how many to return, at least 1.
             allowed: (N,) which rows may be returned; None for all.
 
@@ -104,29 +97,27 @@ class Searcher:
             NoFaceError: the image shows no face.
             SetError: the set is damaged, or its encoder is not there.
         """
-        one = query.ndim != 2
-        vectors = self.vector(query) if query.ndim == 3 else query
+        is_vectors = isinstance(query, np.ndarray) and query.ndim < 3
+        vectors = np.asarray(query) if is_vectors else self.vector(query)
+        one = vectors.ndim != 2
         scores, rows = self._index.query(np.atleast_2d(vectors), k, allowed=allowed)
         return (scores[0], rows[0]) if one else (scores, rows)
 
-    def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the (D,) vector of an image, as `query` takes it."""
-        from ferkit.faces.align import align_faces
+    def vector(self, image: AnyImage) -> NDArray[np.float32]:
+        """Return the (D,) vector of an image or face, as `query` takes it."""
         from ferkit.faces.choose import choose
+        from ferkit.faces.detect import shared_detector
+        from ferkit.faces.image_faces import cut_faces
         from ferkit.faces.template import CROP_SIZE
+        from ferkit.ops.rgb import rgb_arrays
 
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise InputError(f"an image is (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
-        encoder = self.encoder
-        if image.shape == (CROP_SIZE, CROP_SIZE, 3):
-            return _first(encoder.embed(image[None]))
-        with self._lock:
-            detector = self._detector
-        faces = detector.detect([image])[0]
-        if not len(faces):
+        (picture,) = rgb_arrays([image])
+        if picture.shape[:2] == (CROP_SIZE, CROP_SIZE):
+            return _first(self.encoder.embed(picture))
+        found = shared_detector(self._device).detect([picture])[0]
+        if not len(found):
             raise NoFaceError("no face was found in the image")
-        largest = choose(faces, (image.shape[0], image.shape[1]), "largest")
-        return _first(encoder.embed(align_faces(image, faces.landmarks[largest])))
+        return _first(self.encoder.embed(cut_faces(picture, found, choose(found, picture.shape[:2], "largest"))))
 
 
 def _first(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

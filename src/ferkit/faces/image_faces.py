@@ -1,0 +1,77 @@
+"""The faces of an image in memory: where each is, how well it is seen, and its crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.faces.align import align_faces
+from ferkit.faces.detect import Detections
+from ferkit.faces.quality import face_quality
+
+__all__ = ["ImageFace", "cut_at", "cut_faces"]
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFace:
+    """One face of an image.
+
+    Attributes:
+        image: number of the image among those that were searched, from 0.
+        face: number of the face within it, from 1, left to right.
+        crop: (128, 128, 3) uint8 RGB, aligned to the template ``ferkit-128``.
+        landmarks: (5, 2) pixels (x, y) of the image, the centre of its first pixel being (0, 0): eye on the image's
+            left, eye on its right, tip of the nose, corner of the mouth on the left, on the right.
+        box: (4,) left, top, right, bottom in the same pixels; None where another detector gave the landmarks.
+        score: the detector's confidence in [0, 1]; None likewise.
+        quality: "size", the shorter side of the box in pixels, "sharpness" and "clipped" in [0, 1], and "yaw", "pitch"
+            and "roll" in degrees, see `ferkit.faces.quality`; None where not known.
+    """
+
+    image: int
+    face: int
+    crop: Pixels
+    landmarks: NDArray[np.float32]
+    box: NDArray[np.float32] | None
+    score: float | None
+    quality: dict[str, float | None]
+
+
+def cut_faces(picture: Pixels, found: Detections, rows: NDArray[np.intp], image: int = 0) -> list[ImageFace]:
+    """Bring detected faces of one image onto the template and measure them.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        found: all faces that it shows, which are numbered by the middles of their boxes.
+        rows: which of them to take.
+        image: number of the image.
+
+    Returns:
+        The faces of ``rows``, left to right.
+    """
+    order = np.argsort(found.boxes[:, 0] + found.boxes[:, 2], kind="stable")
+    numbers = np.flatnonzero(np.isin(order, rows))
+    taken = order[numbers]
+    boxes, scores = found.boxes[taken], found.scores[taken].tolist()
+    faces = cut_at(picture, found.landmarks[taken], boxes, image)
+    return [
+        replace(face, face=number + 1, box=box, score=score)
+        for face, number, box, score in zip(faces, numbers.tolist(), boxes, scores, strict=True)
+    ]
+
+
+def cut_at(
+    picture: Pixels, landmarks: NDArray[np.float32], boxes: NDArray[np.float32] | None = None, image: int = 0
+) -> list[ImageFace]:
+    """Bring the faces at given (n, 5, 2) points onto the template and measure them, numbered as they come."""
+    crops = align_faces(picture, landmarks)
+    quality = face_quality(crops, boxes, landmarks, (picture.shape[1], picture.shape[0]))
+    unknown = {"size": None} if boxes is None else {}
+    return [
+        ImageFace(image, row + 1, crop, points, None, None, {**quality.row(row), **unknown})
+        for row, (crop, points) in enumerate(zip(crops, landmarks, strict=True))
+    ]
