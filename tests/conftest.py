@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import resource
+import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,26 @@ def run_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "untrained"
     folder.mkdir()
     save_encoder(folder, encoder.backbone.state_dict(), encoder.entry)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def headed_run(run_folder, tmp_path_factory) -> Path:
+    """The run folder of `run_folder`, with a head of three classes and a curve that crosses .5 at the cosine .5."""
+    import yaml
+
+    from ferkit.encoders.expression_head import ExpressionHead
+
+    folder = shutil.copytree(run_folder, tmp_path_factory.mktemp("runs") / "headed")
+    entry = yaml.safe_load((folder / "encoder.yaml").read_text())
+    prototypes = np.linalg.qr(np.random.default_rng(0).normal(size=(512, 3)))[0].T.astype(np.float32)
+    head = ExpressionHead(
+        entry["sha256"], ("neutral", "happiness", "surprise"), prototypes, 9 * prototypes, np.zeros(3), (10.0, -5.0)
+    )
+    sha256 = head.save(folder / "head.safetensors")
+    size = (folder / "head.safetensors").stat().st_size
+    entry["head"] = {"file": "head.safetensors", "sha256": sha256, "bytes": size, "data": "none: random directions"}
+    (folder / "encoder.yaml").write_text(yaml.safe_dump(entry))
     return folder
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.moments import moments
     from ferkit.workflows.pretrain import pretrain
     from ferkit.workflows.probe import probe
+    from ferkit.workflows.recognise import recognise
     from ferkit.workflows.retrieve import retrieve
     from ferkit.workflows.warp_preview import warp_preview
 
@@ -60,6 +61,7 @@ __all__ = [
     "probe",
     "pull_encoder",
     "push_encoder",
+    "recognise",
     "retrieve",
     "show_encoder",
     "split_faces",
@@ -86,6 +88,7 @@ _HOMES = {
     "pull_encoder": "ferkit.workflows.hub",
     "push_encoder": "ferkit.workflows.hub",
     "probe": "ferkit.workflows.probe",
+    "recognise": "ferkit.workflows.recognise",
     "retrieve": "ferkit.workflows.retrieve",
     "show_encoder": "ferkit.workflows.models",
     "split_faces": "ferkit.workflows.faces_split",

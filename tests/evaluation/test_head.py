@@ -17,7 +17,8 @@ def test_a_head_reads_classes_it_was_not_shown():
     vectors, labels = clouds(1)
     answers = np.array(head.classes)[head.probabilities(vectors).argmax(axis=1)]
     assert np.mean(answers == np.array(labels)) > 0.6
-    assert head.prototypes.argmax(axis=1).tolist() == [0, 1, 2]
+    assert head.classes == ("happiness", "fear", "anger")
+    assert head.prototypes.argmax(axis=1).tolist() == [2, 1, 0]
 
 
 def test_calibration_changes_no_answer_and_lowers_the_cross_entropy():

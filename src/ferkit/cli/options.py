@@ -15,6 +15,7 @@ from ferkit.pipeline.face_options import FaceOptions
 __all__ = [
     "DeviceOpt",
     "EncoderOpt",
+    "HeadOpt",
     "JsonOpt",
     "KeepOpt",
     "KnownArg",
@@ -45,6 +46,10 @@ EncoderOpt = Annotated[
         "-e",
         help="A name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME.",
     ),
+]
+HeadOpt = Annotated[
+    Path | None,
+    typer.Option(metavar="HEAD", help="Classes of `ferkit probe … --save-head HEAD`.", show_default="the encoder's"),
 ]
 KnownArg = Annotated[
     str,

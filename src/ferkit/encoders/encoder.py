@@ -37,7 +37,16 @@ from ferkit.ops.device import pick_device
 from ferkit.ops.rgb import AnyImages, rgb_arrays
 from ferkit.progress import Progress
 
-__all__ = ["ENTRY_NAME", "WEIGHTS_NAME", "Encoder", "load_encoder", "locate_encoder", "random_encoder", "save_encoder"]
+__all__ = [
+    "ENTRY_NAME",
+    "WEIGHTS_NAME",
+    "Encoder",
+    "load_encoder",
+    "load_head",
+    "locate_encoder",
+    "random_encoder",
+    "save_encoder",
+]
 
 WEIGHTS_NAME = "encoder.safetensors"
 
@@ -100,10 +109,7 @@ class Encoder(nn.Module):
             WeightsError: the encoder has none.
         """
         if self.head is None:
-            raise WeightsError(
-                f"{self.name!r} has no expression head, so its vectors have no classes; give --prototypes SET (for a "
-                f"class to search by), or --head HEAD of `ferkit probe {self.name} --save-head HEAD`"
-            )
+            raise _headless(self.name)
         return self.head
 
     @property
@@ -257,11 +263,31 @@ def load_encoder(
             f"{entry.arch!r} gives vectors of {width}, and the entry of {str(path)!r} says {entry.dim}; correct it"
         )
     projection = torch.empty(width, entry.dim) if "projection" in state else None
-    head = _head(entry, path, progress)
+    head = None if entry.head is None else _head(entry, path, progress)
     encoder = Encoder(entry, network, projection=projection, sha256=entry.sha256, head=head)
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
     return encoder.to(place).to(memory_format=torch.channels_last)
+
+
+def load_head(
+    encoder: str | Path = DEFAULT_ENCODER, head: str | Path | None = None, progress: Progress | None = None
+) -> ExpressionHead:
+    """Load what reads expressions off an encoder's vectors, without its network.
+
+    Args:
+        encoder: as `load_encoder`.
+        head: a file of `ferkit probe … --save-head`; None takes the encoder's own.
+        progress: told how far weights are that must be fetched from the hub first.
+
+    Raises:
+        WeightsError: the encoder has none, or it is missing, damaged or of another encoder.
+        FerkitError: as `load_encoder`.
+    """
+    entry, path = locate_encoder(encoder, progress)
+    if head is not None:
+        return ExpressionHead.load(Path(head), encoder=str(entry.sha256), name=str(encoder))
+    return _head(entry, path, progress)
 
 
 def save_encoder(
@@ -381,13 +407,20 @@ def _beside(weights: Path) -> tuple[EncoderEntry, Path]:
     return entry, weights
 
 
-def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> ExpressionHead | None:
+def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> ExpressionHead:
     if entry.head is None:
-        return None
+        raise _headless(entry.name)
     file = path.with_name(entry.head.file)
     if entry.weights.kind == "hub":
         file = fetch_head(entry, entry.head, progress)
     return ExpressionHead.load(file, entry.head.sha256, encoder=str(entry.sha256), name=entry.name)
+
+
+def _headless(name: str) -> WeightsError:
+    return WeightsError(
+        f"{name!r} has no expression head, so its vectors have no classes; give --head HEAD of "
+        f"`ferkit probe {name} --save-head HEAD`, or for a class to search by --prototypes SET"
+    )
 
 
 def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:

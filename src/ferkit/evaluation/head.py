@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ferkit.data.expressions import EXPRESSIONS
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.errors import InputError
 from ferkit.evaluation.calibration import fit_temperature
@@ -25,21 +26,26 @@ def fit_head(
     Args:
         encoder: sha256 of the encoder's weights.
         vectors: (N, D) of length 1.
-        labels: N classes, at least two.
+        labels: N classes, at least two; the head's are in the order of `EXPRESSIONS`.
         people: who they are, see `linear_answers`.
 
     Raises:
         InputError: as `linear_answers`, or the faces of a class have the mean zero.
     """
     model = linear_answers(vectors, labels, vectors[:1], train_identities=people).model
-    names = np.asarray(labels)
-    means = np.stack([vectors[names == name].mean(axis=0, dtype=np.float64) for name in model.classes])
+    order = sorted(range(len(model.classes)), key=lambda number: _place(model.classes[number]))
+    classes, names = tuple(model.classes[number] for number in order), np.asarray(labels)
+    means = np.stack([vectors[names == name].mean(axis=0, dtype=np.float64) for name in classes])
     if not means.any(axis=1).all():
         raise InputError("the vectors of a class cancel out, so it has no prototype; give more faces")
     prototypes = unit_rows(means).astype(np.float32)
-    return ExpressionHead(
-        encoder, model.classes, prototypes, model.weights.astype(np.float32), model.bias.astype(np.float32)
-    )
+    weight, bias = model.weights[order].astype(np.float32), model.bias[order].astype(np.float32)
+    return ExpressionHead(encoder, classes, prototypes, weight, bias)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Where a class stands: those of `EXPRESSIONS` as there, then others by name."""
+    return (EXPRESSIONS.index(name) if name in EXPRESSIONS else len(EXPRESSIONS)), name
 
 
 def calibrated(head: ExpressionHead, vectors: Rows, labels: Sequence[str]) -> ExpressionHead:
