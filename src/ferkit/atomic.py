@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from ferkit.errors import OutputError
+from ferkit.locks import output_lock
 
-__all__ = ["atomic_path", "atomic_paths", "flush_to_disk", "output_errors", "put_in_place", "remove"]
+__all__ = ["atomic_path", "flush_to_disk", "output_errors", "put_back", "put_in_place", "remove"]
 
 
 @contextmanager
@@ -20,36 +21,24 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` to write a file or folder to; it becomes ``target`` on leaving.
 
     If the block raises, the temporary path is removed and ``target`` stays as it was. Missing parent folders are made.
+    The temporary path's name is always the same, so that the next writer removes what a killed one left; two that
+    write at once take turns.
 
     Raises:
         OutputError: the block or the renaming met an `OSError`, such as a full disk, or ``target`` is a device.
     """
-    with atomic_paths([target]) as (temporary,):
-        yield temporary
-
-
-@contextmanager
-def atomic_paths(targets: Sequence[Path]) -> Iterator[list[Path]]:
-    """Do as `atomic_path` for outputs that belong together: none is renamed before all are safely on disk.
-
-    The renames follow the order of ``targets``; only a crash between two of them can leave a mixture, so one of the
-    outputs should carry a digest of the others.
-    """
-    for target in targets:
-        _refuse_special(target)
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise OutputError(f"{str(target)!r} is a device and would be replaced by a file; choose another output")
     # The suffix stays last because some writers add theirs to a name that lacks it.
-    temporaries = [target.with_name(f".{target.stem}.{uuid4().hex[:8]}{target.suffix}") for target in targets]
-    try:
-        with output_errors(targets[0]):
-            for target in targets:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            yield temporaries
-            for temporary in temporaries:
-                flush_to_disk(temporary)
-            for temporary, target in zip(temporaries, targets, strict=True):
-                put_in_place(temporary, target)
-    finally:
-        for temporary in temporaries:
+    temporary = target.with_name(f".{target.stem}.partial{target.suffix}")
+    with output_errors(target), output_lock(temporary, wait=True):
+        put_back(target)
+        remove(temporary)
+        try:
+            yield temporary
+            flush_to_disk(temporary)
+            put_in_place(temporary, target)
+        finally:
             remove(temporary)
 
 
@@ -68,12 +57,31 @@ def output_errors(target: Path) -> Iterator[None]:
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
-    """Rename ``temporary`` to ``target``, replacing what is there; both are files, or both are folders."""
+    """Rename ``temporary`` to ``target``; both are files, or both are folders.
+
+    A folder that was there has the name ``temporary`` afterwards. Where the system can exchange two names in one step,
+    ``target`` always exists; elsewhere a kill may leave the old folder aside, until `put_back`.
+    """
     if not (target.is_dir() and temporary.is_dir()):
         temporary.replace(target)
-    else:
-        _swap_folders(temporary, target)
+    elif not _exchanged(temporary, target):
+        aside = _aside(target)
+        target.rename(aside)
+        try:
+            temporary.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
+        aside.rename(temporary)
     _flush_entry(target.parent)
+
+
+def put_back(target: Path) -> None:
+    """Undo, or finish, the replacement of a folder that was killed halfway through; call it under the lock."""
+    aside = _aside(target)
+    if aside.is_dir() and not target.exists():
+        aside.rename(target)
+    remove(aside)
 
 
 def flush_to_disk(path: Path) -> None:
@@ -85,28 +93,26 @@ def flush_to_disk(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder that is ours, if it is there; what cannot be removed is left."""
-    if path.is_dir():
+    """Remove a file, a link or a folder that is ours, if it is there; what cannot be removed is left."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    elif path.exists():
-        path.unlink()
+    else:
+        path.unlink(missing_ok=True)
 
 
-def _swap_folders(temporary: Path, target: Path) -> None:
-    # A folder that holds something cannot be replaced in one step: the old one steps aside and comes back on failure.
-    aside = target.with_name(f".{target.name}.{uuid4().hex[:8]}.old")
-    target.rename(aside)
-    try:
-        temporary.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-    remove(aside)
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.replaced-by-ferkit")
 
 
-def _refuse_special(target: Path) -> None:
-    if target.exists() and not (target.is_file() or target.is_dir()):
-        raise OutputError(f"{str(target)!r} is a device and would be replaced by a file; choose another output")
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system cannot."""
+    if os.name != "posix":
+        return False
+    libc, (first, second) = ctypes.CDLL(None), (os.fsencode(one.absolute()), os.fsencode(other.absolute()))
+    here, exchange = -100, 2  # AT_FDCWD; RENAME_EXCHANGE, and RENAME_SWAP of macOS
+    if hasattr(libc, "renameat2"):
+        return bool(libc.renameat2(here, first, here, second, exchange) == 0)
+    return bool(hasattr(libc, "renamex_np") and libc.renamex_np(first, second, exchange) == 0)
 
 
 def _flush_entry(path: Path) -> None:

@@ -17,6 +17,7 @@
     ├── SetError                5   a face set or embedding set that is incomplete or damaged
     │   └── EncoderMismatchError
     ├── OutputError             6   the result cannot be written; nothing was changed
+    │   └── BusyError
     ├── TrainingError           7   pre-training cannot start or go on
     └── HubError                8   the Hugging Face Hub cannot be reached, refuses, or lacks what was asked for
 
@@ -31,6 +32,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 __all__ = [
+    "BusyError",
     "EncoderMismatchError",
     "FerkitError",
     "HubError",
@@ -163,6 +165,16 @@ class OutputError(FerkitError):
     """The result cannot be written; nothing that was there has changed."""
 
     exit_code = 6
+
+
+class BusyError(OutputError):
+    """Another run is writing the same output; ``holder`` says which."""
+
+    def __init__(self, target: Path | str, holder: str) -> None:
+        who = f" ({holder})" if holder else ""
+        super().__init__(
+            f"another run{who} is writing {str(target)!r}; wait until it has ended, or choose another output"
+        )
 
 
 class TrainingError(FerkitError):

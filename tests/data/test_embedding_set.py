@@ -288,3 +288,22 @@ def test_a_set_of_an_older_version_is_read(tmp_path):
         del told["encoder"][name]
     (tmp_path / "emb.json").write_text(json.dumps(told))
     assert EmbeddingSet.open(tmp_path / "emb.npy").encoder == replace(STAMP, contract=None)
+
+
+@pytest.mark.parametrize("name", ["emb.npy", "emb.parquet"])
+def test_a_single_changed_vector_or_row_is_found(tmp_path, name):
+    make(600).save(tmp_path / "emb.npy")
+    opened = EmbeddingSet.open(tmp_path / "emb.npy")
+    opened.verify()
+    make(1).verify()  # in memory
+    if name == "emb.npy":
+        vectors = np.load(tmp_path / name)
+        vectors[[1, 3]] = vectors[[3, 1]]  # none of those that are looked at on opening
+        np.save(tmp_path / name, vectors)
+    else:
+        table = pq.read_table(tmp_path / name)
+        changed = table.take([0, 2, 1, *range(3, 600)])
+        pq.write_table(changed.replace_schema_metadata(table.schema.metadata), tmp_path / name)
+    changed = EmbeddingSet.open(tmp_path / "emb.npy")
+    with pytest.raises(SetError, match=rf"{name} has changed since it was written"):
+        changed.verify()

@@ -11,9 +11,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.data.journal import shard_name
+__all__ = ["CropShards", "shard_name"]
 
-__all__ = ["CropShards"]
+
+def shard_name(number: int) -> str:
+    """Return the file name of shard ``number``, counted from 0."""
+    return f"faces-{number:05d}.npy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,17 +23,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ferkit._version import __version__
-from ferkit.atomic import atomic_paths, output_errors
+from ferkit.atomic import output_errors
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
+from ferkit.staging import JOURNAL, StagedOutput
 
-__all__ = ["EmbeddingSet", "EncoderStamp", "check_embedding_output", "require_same_encoder"]
+__all__ = ["EmbeddingSet", "EncoderStamp", "check_embedding_output", "require_same_encoder", "staged_set"]
 
 _FORMAT = 1
 _DIGEST_KEY = b"ferkit.vectors"
 _DIGEST_ROWS = 256  # enough to tell two sets apart, few enough to check on every opening
 _SCAN_ROWS = 16384
+_HASHED_BYTES = 1 << 26
+_VERIFIED: set[tuple[object, ...]] = set()
+"""Files whose digests were found right, by place, size and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,9 @@ class EmbeddingSet:
         normalized: whether every vector has unit length.
         faces: path of the face set that holds the crops, if they come from one.
         version: the ferkit that made the set.
+        job: digest of all that decided it, by which a run sees that nothing is left to do; None where nobody asks.
+        pictures: how many were looked at for it.
+        sha256: digests of all vectors and of the table's file, see `verify`; none of a set that is not from disk.
     """
 
     vectors: NDArray[np.float32]
@@ -80,6 +89,9 @@ class EmbeddingSet:
     normalized: bool = True
     faces: str | None = None
     version: str = __version__
+    job: str | None = None
+    pictures: int | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -148,15 +160,62 @@ class EmbeddingSet:
         """
         path = Path(path)
         check_embedding_output(path)
+        with staged_set(path, {}) as output, output_errors(path):
+            output.begin()
+            try:
+                with (output.folder / path.name).open("wb") as file:
+                    np.save(file, self.vectors, allow_pickle=False)
+                self.commit(output)
+            finally:
+                output.discard()
+
+    def commit(self, output: StagedOutput) -> None:
+        """Put the sidecars beside the vectors, which are in the output's folder, and let all three take their names.
+
+        Args:
+            output: entered.
+
+        Raises:
+            SetError, OutputError: as `save`.
+        """
+        path = output.target
         _check_shape(self.vectors, len(self.rows), self.encoder.dim, path)
         for start in range(0, len(self), _SCAN_ROWS):
             _check_finite(path, start, self.vectors[start : start + _SCAN_ROWS])
         digest = _digest(self.vectors)
-        with atomic_paths([path, *_sidecars(path)]) as (vector_file, table_file, json_file):
-            with vector_file.open("wb") as file:
-                np.save(file, self.vectors, allow_pickle=False)
+        table_file, json_file = _sidecars(output.folder / path.name)
+        with output_errors(path):
             write_table(_stamped(self.table, digest), table_file)
-            json_file.write_text(json.dumps(self._description(digest), indent=2) + "\n", encoding="utf-8")
+            sha256 = {"vectors": _full_digest(self.vectors), "table": _file_digest(table_file)}
+            description = {**self._description(digest), "sha256": sha256}
+            json_file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            check_embedding_output(path)  # hours may have passed
+            output.commit()
+
+    def verify(self) -> None:
+        """Read everything once and compare it with the digests that were written with it; a set in memory is right.
+
+        `open` looks at some vectors only. Whoever reads all of them calls this first; what was found right is not read
+        again in this process, as long as the files' size and time stay.
+
+        Raises:
+            SetError: the vectors or the table have changed since they were written.
+        """
+        if not isinstance(self.vectors, np.memmap) or not isinstance(self.rows, FaceTable):
+            return
+        files = {"vectors": Path(str(self.vectors.filename)), "table": self.rows.path}
+        for name, stated in self.sha256.items():
+            try:
+                state = files[name].stat()
+                key = (str(files[name]), state.st_ino, state.st_size, state.st_mtime_ns, stated)
+                if key in _VERIFIED:
+                    continue
+                found = _file_digest(files[name]) if name == "table" else _full_digest(self.vectors)
+            except (OSError, KeyError) as error:
+                raise _broken(files["vectors"], f"its {name} cannot be read") from error
+            if found != stated:
+                raise _broken(files["vectors"], f"{files[name].name} has changed since it was written")
+            _VERIFIED.add(key)
 
     @classmethod
     def open(cls, path: Path | str) -> EmbeddingSet:
@@ -192,6 +251,8 @@ class EmbeddingSet:
             "encoder": asdict(self.encoder),
             "normalized": self.normalized,
             "faces": self.faces,
+            "pictures": self.pictures,
+            "job": self.job,
             "vectors": digest,
             "ferkit": self.version,
         }
@@ -242,6 +303,18 @@ def check_embedding_output(path: Path) -> None:
             )
 
 
+def staged_set(path: Path, job: Mapping[str, Any]) -> StagedOutput:
+    """An embedding set on its way to the ``.npy`` file ``path``; the vectors take their name last."""
+    names = [sidecar.name for sidecar in _sidecars(path)] + [path.name]
+    known = {*names, JOURNAL}
+
+    def refuse_foreign(folder: Path) -> None:
+        if not (folder.is_dir() and {child.name for child in folder.iterdir()} <= known):
+            raise OutputError(f"{str(folder)!r} is in the way and not ferkit's; move it or choose another output")
+
+    return StagedOutput(path, job, refuse_foreign, names)
+
+
 def _sidecars(path: Path) -> tuple[Path, Path]:
     return path.with_suffix(".parquet"), path.with_suffix(".json")
 
@@ -272,6 +345,20 @@ def _digest(vectors: NDArray[np.float32]) -> str:
     """Digest the shape and evenly spaced rows, first and last included; the whole would take minutes when large."""
     rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _DIGEST_ROWS)).astype(np.int64)
     return hashlib.sha256(repr(vectors.shape).encode() + vectors[rows].astype("<f4").tobytes()).hexdigest()
+
+
+def _full_digest(vectors: NDArray[np.float32]) -> str:
+    """Digest the shape and all vectors: the SHA-256 of those of blocks, which several cores share."""
+    step = max(1, _HASHED_BYTES // max(1, vectors.shape[1] * 4))
+    blocks = (np.ascontiguousarray(vectors[start : start + step], "<f4") for start in range(0, len(vectors), step))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        digests = threads.map(lambda block: hashlib.sha256(block).digest(), blocks)
+        return hashlib.sha256(repr(vectors.shape).encode() + b"".join(digests)).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_shape(vectors: NDArray[Any], rows: int, dim: int, name: Path) -> None:
@@ -307,6 +394,8 @@ def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
         told = json.loads(json_path.read_text(encoding="utf-8"))
         newer = int(told["format"]) > _FORMAT
         description = {name: told[name] for name in ("normalized", "faces", "vectors")}
+        description |= {name: told.get(name) for name in ("job", "pictures")}
+        description["sha256"] = {str(name): str(stated) for name, stated in dict(told.get("sha256") or {}).items()}
         description |= {"encoder": _read_stamp(told["encoder"]), "version": str(told["ferkit"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, f"{json_path.name} cannot be understood") from error

@@ -13,9 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -24,24 +22,24 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from ferkit._version import __version__
-from ferkit.atomic import flush_to_disk, output_errors, put_in_place, remove
-from ferkit.data.crop_shards import CropShards
+from ferkit.atomic import output_errors
+from ferkit.data.crop_shards import CropShards, shard_name
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import (
     FACE_SCHEMA,
     PARQUET_OPTIONS,
     ROW_GROUP,
     Face,
-    faces_to_table,
 )
-from ferkit.data.journal import Journal, ShardFiles, shard_name
+from ferkit.data.staged_rows import GrowingArray, StagedRows
 from ferkit.errors import OutputError, SetError
+from ferkit.staging import JOURNAL, StagedOutput
 
 __all__ = ["FaceSet", "FaceSetWriter", "is_face_set", "refuse_foreign", "sets_below"]
 
 _FORMAT = 2  # 1 had no columns of affect and quality, and is read as if they were empty
-_META, _TABLE, _PROBLEMS, _JOURNAL = "meta.json", "faces.parquet", "problems.csv", "journal.jsonl"
-_OURS = re.compile(r"faces-\d{5,}\.npy|faces\.parquet|problems\.csv|meta\.json|journal\.jsonl")
+_META, _TABLE, _PROBLEMS = "meta.json", "faces.parquet", "problems.csv"
+_OURS = re.compile(rf"faces-\d{{5,}}\.npy|faces\.parquet|problems\.csv|meta\.json|{re.escape(JOURNAL)}")
 
 
 def is_face_set(path: Path) -> bool:
@@ -190,7 +188,7 @@ def _reopened(path: Path, taken: NDArray[np.int64] | None) -> FaceSet:
     return opened if taken is None else opened.subset(taken)
 
 
-class FaceSetWriter:
+class FaceSetWriter(StagedRows):
     """Writes a face set that appears whole at the end, and goes on where a killed run of the same job stopped.
 
     Until then it grows in ``<path>.partial/``. Use it as a context manager; inside, skip the first `pictures_done`
@@ -199,6 +197,7 @@ class FaceSetWriter:
 
     Attributes:
         path: absolute path of the face set to be.
+        complete: inside the block, whether the same job had made this face set already; nothing is left to do then.
     """
 
     def __init__(
@@ -222,42 +221,17 @@ class FaceSetWriter:
             overwrite: replace a face set that is there; anything else is never replaced.
 
         Raises:
-            OutputError: ``path`` is taken.
+            OutputError: ``path`` is taken; on entering, that another run is writing it.
         """
         self.path = Path(path).resolve()
-        with output_errors(self.path):
-            _refuse_taken(self.path, overwrite)
         self._size = size
         self._overwrite = overwrite
         self._meta = {"format": _FORMAT, "template": template, "size": size}
-        self._staging = self.path.with_name(f"{self.path.name}.partial")
         job = {**self._meta, "fingerprint": fingerprint, "shard": shard}
-        self._journal = Journal(self._staging / _JOURNAL, job)
-        self._shards = ShardFiles(self._staging, size, shard)
-
-    @property
-    def pictures_done(self) -> int:
-        """How many pictures of the source list are behind us, in this run and those before it."""
-        return self._journal.pictures_done
-
-    @property
-    def problems(self) -> list[tuple[str, str]]:
-        """(source, problem) of every picture that gave no face so far, earlier runs included."""
-        return list(self._journal.problems)
-
-    @property
-    def state(self) -> Any:  # noqa: ANN401 (any JSON value)
-        """The bookmark that came with the last batch, of this run or of those before it; None at the beginning."""
-        return self._journal.state
-
-    def __len__(self) -> int:
-        return self._journal.rows
-
-    def __enter__(self) -> FaceSetWriter:
+        output = StagedOutput(self.path, job, refuse_foreign)
+        super().__init__(output, GrowingArray(output.folder, (size, size, 3), np.uint8, shard_name, shard))
         with output_errors(self.path):
-            if not (self._journal.resume() and self._shards.resume(len(self))):
-                self._begin()
-        return self
+            self._refuse_taken()
 
     def append(
         self,
@@ -285,54 +259,38 @@ class FaceSetWriter:
         expected = (len(faces), self._size, self._size, 3)
         if crops.shape != expected or crops.dtype != np.uint8:
             raise ValueError(f"crops must be {expected} uint8, not {crops.shape} {crops.dtype}")
-        with output_errors(self.path):
-            self._shards.append(crops)
-            self._journal.add(faces, problems, pictures_done, state)
+        self._add(crops, faces, problems, pictures_done, state)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                with output_errors(self.path):
-                    self._finish()
-        finally:
-            self._shards.close()
-            self._journal.close()
-            if not len(self):
-                remove(self._staging)
+    def _is_complete(self) -> bool:
+        if self._overwrite or not is_face_set(self.path):
+            return False
+        meta = _read_json(self.path / _META)
+        if meta.get("job") != self._output.digest:
+            return False
+        self.rows, self.pictures_done = len(FaceSet.open(self.path)), int(meta["pictures"])
+        self.problems = _read_problems(self.path / _PROBLEMS)
+        return True
 
-    def _begin(self) -> None:
-        refuse_foreign(self._staging)
-        self._journal.close()
-        remove(self._staging)
-        try:
-            self._staging.mkdir(parents=True)
-            self._journal.begin()
-        except OSError:
-            self._journal.close()
-            remove(self._staging)
-            raise
+    def _commit(self) -> None:
+        self._array.finish()
+        self._array.close()
+        folder = self._output.folder
+        with pq.ParquetWriter(folder / _TABLE, FACE_SCHEMA, **PARQUET_OPTIONS) as writer:
+            for table in self._tables():
+                writer.write_table(table, row_group_size=ROW_GROUP)
+        _write_problems(self.problems, folder / _PROBLEMS)
+        counts = {"count": len(self), "pictures": self.pictures_done}
+        meta = {**self._meta, **counts, "job": self._output.digest, "ferkit": __version__}
+        (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+        self._refuse_taken()  # hours may have passed
+        self._output.commit()
 
-    def _finish(self) -> None:
-        self._shards.finish()
-        _write_rows(self._journal.faces(), self._staging / _TABLE)
-        _write_problems(self._journal.problems, self._staging / _PROBLEMS)
-        meta = {**self._meta, "count": len(self), "ferkit": __version__}
-        (self._staging / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-        self._journal.close()
-        flush_to_disk(self._staging)
-        _refuse_taken(self.path, self._overwrite)  # hours may have passed
-        self._journal.path.unlink()
-        put_in_place(self._staging, self.path)
-
-
-def _refuse_taken(path: Path, overwrite: bool) -> None:
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    refuse_foreign(path)
-    if not overwrite:
-        raise OutputError(f"{str(path)!r} already holds a face set; choose another output or add --overwrite")
+    def _refuse_taken(self) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        refuse_foreign(self.path)
+        if not self._overwrite and _read_json(self.path / _META).get("job") != self._output.digest:
+            raise OutputError(f"{str(self.path)!r} already holds a face set; choose another output or add --overwrite")
 
 
 def refuse_foreign(path: Path) -> None:
@@ -350,18 +308,25 @@ def refuse_foreign(path: Path) -> None:
         raise OutputError(f"{str(path)!r} holds {foreign!r}, which is no part of a face set; choose another output")
 
 
-def _write_rows(faces: Iterator[Face], path: Path) -> None:
-    """Write the table a row group at a time, so that memory does not grow with the set."""
-    with pq.ParquetWriter(path, FACE_SCHEMA, **PARQUET_OPTIONS) as writer:
-        while group := list(islice(faces, ROW_GROUP)):
-            writer.write_table(faces_to_table(group), row_group_size=ROW_GROUP)
-
-
 def _write_problems(problems: Sequence[tuple[str, str]], path: Path) -> None:
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["source", "problem"])
         writer.writerows(problems)
+
+
+def _read_problems(path: Path) -> list[tuple[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(row["source"], row["problem"]) for row in csv.DictReader(file)]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A file's JSON object; an empty one where there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

@@ -48,8 +48,11 @@ def build_face_set(
     stream = open_pictures(sources, options, device, progress)
     writer = FaceSetWriter(out, TEMPLATE_NAME, CROP_SIZE, fingerprint=stream.fingerprint, overwrite=overwrite)
     with writer:
-        _append_all(stream, writer, progress)
-        require_faces(len(writer), writer.problems, sources)
+        if writer.complete:
+            progress.say(f"{out} is complete already")
+        else:
+            _append_all(stream, writer, progress)
+            require_faces(len(writer), writer.problems, sources)
     return writer
 
 

@@ -95,11 +95,12 @@ class Searcher:
         Raises:
             InputError: another shape, not finite, or ``k`` below 1.
             NoFaceError: the image shows no face.
-            SetError: the set is damaged, or its encoder is not there.
+            SetError: the set is damaged or has changed since it was written, or its encoder is not there.
         """
         is_vectors = isinstance(query, np.ndarray) and query.ndim < 3
         vectors = np.asarray(query) if is_vectors else self.vector(query)
         one = vectors.ndim != 2
+        self.set.verify()
         scores, rows = self._index.query(np.atleast_2d(vectors), k, allowed=allowed)
         return (scores[0], rows[0]) if one else (scores, rows)
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet, check_embedding_output
+from ferkit.data.embedding_writer import EmbeddingSetWriter
 from ferkit.encoders.encoder import Encoder, load_encoder
 from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
@@ -34,7 +35,6 @@ from ferkit.pipeline.face_stream import (
     split_problems,
 )
 from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
-from ferkit.pipeline.vector_journal import StagedVectors
 from ferkit.progress import Progress, Silent
 from ferkit.search.set_encoder import encoder_stamp
 
@@ -122,15 +122,17 @@ def embed(
     stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
     job = {"fingerprint": stream.fingerprint, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
     job |= {"precision": stamp.precision, "calibration": stamp.calibration, "contract": stamp.contract}
-    _tell_what_is_replaced(target, progress)
     started = time.monotonic()
     face_set = stream.face_set if isinstance(stream, SetStream) else None
-    with StagedVectors(target, model.dim, job, rows=None if face_set is None else face_set.table) as staged:
+    known = {} if face_set is None else {"faces": str(face_set.path), "table": face_set.table}
+    with EmbeddingSetWriter(target, stamp, job, **known) as staged:
         before = len(staged)
-        _embed_all(_VectorStream(stream, ready, batch_size), staged, progress)
-        require_faces(len(staged), staged.problems, paths)
-        faces = None if face_set is None else str(face_set.path)
-        EmbeddingSet(staged.vectors(), staged.table(), stamp, faces=faces).save(target)
+        if staged.complete:
+            progress.say(f"{target} is complete already")
+        else:
+            _tell_what_is_replaced(target, progress)
+            _embed_all(_VectorStream(stream, ready, batch_size), staged, progress)
+            require_faces(len(staged), staged.problems, paths)
     seconds = time.monotonic() - started
     return EmbedResult(
         target,
@@ -165,10 +167,12 @@ def _pictures(stream: FaceStream, done: int) -> int:
     return done
 
 
-def _embed_all(stream: _VectorStream, staged: StagedVectors, progress: Progress) -> None:
-    for batch in followed("embedding", stream, staged.pictures_done, staged.state, len(staged), progress):
+def _embed_all(stream: _VectorStream, staged: EmbeddingSetWriter, progress: Progress) -> None:
+    done = staged.pictures_done
+    for batch in followed("embedding", stream, done, staged.state, len(staged), progress):
         assert isinstance(batch, _VectorBatch)  # noqa: S101 (what this stream gives)
-        staged.append(batch.vectors, batch)
+        done += batch.pictures
+        staged.append(batch.vectors, batch.faces, pictures_done=done, problems=batch.problems, state=batch.state)
 
 
 @dataclass(frozen=True)

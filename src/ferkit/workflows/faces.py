@@ -260,6 +260,8 @@ def copy_faces(sets: Sequence[FaceSet], out: Path, task: str, overwrite: bool, p
     first = sets[0]
     writer = FaceSetWriter(out, first.template, first.size, fingerprint=fingerprint(sets), overwrite=overwrite)
     with writer:
+        if writer.complete:
+            progress.say(f"{out} is complete already")
         done = writer.pictures_done
         progress.start(task, total, done, "faces")
         for face_set, rows in _batches(sets, done):

@@ -14,13 +14,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ferkit._version import __version__
-from ferkit.atomic import flush_to_disk, output_errors, put_in_place, remove
+from ferkit.atomic import output_errors
 from ferkit.data.face_groups import GROUPINGS, groups_of
 from ferkit.data.face_selection import codes
-from ferkit.data.face_set import FaceSet, is_face_set, refuse_foreign
+from ferkit.data.face_set import FaceSet, refuse_foreign
 from ferkit.errors import InputError, OutputError
 from ferkit.ops.stratified_groups import stratified_group_split
 from ferkit.progress import Progress, Silent
+from ferkit.staging import JOURNAL, StagedOutput
 from ferkit.workflows import PARTS
 from ferkit.workflows.faces import copy_faces, fingerprint
 
@@ -90,8 +91,6 @@ def split_faces(
     """
     _check_parts(parts, by)
     face_set, out, progress = FaceSet.open(faces), Path(out).resolve(), progress or Silent()
-    with output_errors(out):
-        _refuse_taken(out, face_set.path, overwrite)
     groups, ungrouped = groups_of(face_set.columns(["source", "clip", "identity"]), by)
     _require_groups(face_set, groups, parts, by)
     labels, _ = codes(face_set.column("label"))
@@ -138,27 +137,22 @@ def _write(
     taken: Mapping[str, FaceSet], out: Path, record: Mapping[str, Any], overwrite: bool, progress: Progress
 ) -> None:
     """Write the parts into ``<out>.partial``, which becomes ``out`` when all are complete."""
-    staging, source = out.with_name(f"{out.name}.partial"), Path(record["faces"])
     with output_errors(out):
-        _begin(staging, record)
-    for name, part in taken.items():
-        if not is_face_set(staging / name):
-            copy_faces([part], staging / name, f"writing {name}", overwrite=False, progress=progress)
-    with output_errors(out):
-        _refuse_taken(out, source, overwrite)  # hours may have passed
-        flush_to_disk(staging / _RECORD)
-        put_in_place(staging, out)
-
-
-def _begin(staging: Path, record: Mapping[str, Any]) -> None:
-    """Go on with the folder of the same split; empty that of another one."""
-    if staging.exists():
-        _refuse_foreign(staging)
-        if _read_record(staging) == record:
+        _refuse_taken(out, record, overwrite)
+    with StagedOutput(out, record, _refuse_foreign) as output:
+        if not overwrite and _read_record(out) == record:
+            progress.say(f"{out} is complete already")
+            output.discard()
             return
-        remove(staging)
-    staging.mkdir(parents=True)
-    (staging / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        with output_errors(out):
+            if output.resume() is None:
+                output.begin()
+            (output.folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        for name, part in taken.items():
+            copy_faces([part], output.folder / name, f"writing {name}", overwrite=False, progress=progress)
+        with output_errors(out):
+            _refuse_taken(out, record, overwrite)  # hours may have passed
+            output.commit()
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -169,13 +163,13 @@ def _read_record(folder: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _refuse_taken(out: Path, faces: Path, overwrite: bool) -> None:
-    if faces.is_relative_to(out):
+def _refuse_taken(out: Path, record: Mapping[str, Any], overwrite: bool) -> None:
+    if Path(record["faces"]).is_relative_to(out):
         raise OutputError(f"{str(out)!r} holds the face set that is to be split; choose another output")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     _refuse_foreign(out)
-    if not overwrite:
+    if not overwrite and _read_record(out) != record:
         raise OutputError(f"{str(out)!r} already holds a split; choose another output or add --overwrite")
 
 
@@ -184,7 +178,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         raise OutputError(f"{str(folder)!r} is a file, and a split is a folder; choose another output")
     names = _read_record(folder).get("parts", ())
-    ours = {_RECORD, *names, *(f"{name}.partial" for name in names)}
+    ours = {_RECORD, JOURNAL, *(own for name in names for own in (name, f"{name}.partial", f".{name}.lock"))}
     for child in folder.iterdir():
         if child.name not in ours:
             where = f"{str(folder)!r} holds {child.name!r}"

@@ -1,0 +1,153 @@
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
+from ferkit.data.embedding_writer import EmbeddingSetWriter
+from ferkit.data.faces import Face, faces_to_table
+from ferkit.errors import OutputError
+from ferkit.staging import JOURNAL
+
+JOB = {"fingerprint": "a"}
+STAMP = EncoderStamp("e", "0" * 64, 3, "ferkit-128", 112)
+
+
+def faces(*names):
+    return [Face(name, 1, None, None, None, None, None, None, None, "0" * 64) for name in names]
+
+
+def vectors(*firsts):
+    return np.array([[first, 1, 2] for first in firsts], np.float32).reshape(-1, 3)
+
+
+def writer(folder, job=JOB, **known):
+    return EmbeddingSetWriter(folder / "x.npy", STAMP, job, **known)
+
+
+def stop_after_two(folder):
+    with suppress(KeyboardInterrupt), writer(folder) as staged:
+        staged.append(vectors(1), faces("a"), pictures_done=2, problems=[("tree", "no face")])
+        staged.append(vectors(2), faces("b"), pictures_done=3, state={"frame": 7})
+        raise KeyboardInterrupt
+
+
+def sources(folder):
+    return EmbeddingSet.open(folder / "x.npy").table.column("source").to_pylist()
+
+
+def test_a_stopped_job_finds_its_vectors_faces_and_problems_again(tmp_path):
+    stop_after_two(tmp_path)
+    with writer(tmp_path) as staged:
+        assert (len(staged), staged.pictures_done, staged.state) == (2, 3, {"frame": 7})
+        assert staged.problems == [("tree", "no face")]
+        staged.append(vectors(3), faces("c"), pictures_done=4)
+    np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "x.npy").vectors, vectors(1, 2, 3))
+    assert sources(tmp_path) == ["a", "b", "c"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.npy", "x.parquet"]
+
+
+def test_the_same_job_has_nothing_left_to_do_and_another_begins(tmp_path):
+    for job, complete in ((JOB, False), (JOB, True), ({"fingerprint": "b"}, False)):
+        with writer(tmp_path, job) as staged:
+            assert staged.complete is complete
+            assert (len(staged), staged.pictures_done) == ((1, 2) if complete else (0, 0))
+            if not complete:
+                staged.append(vectors(1), faces("a"), pictures_done=2)
+
+
+def test_vectors_that_the_journal_does_not_count_are_cut_off(tmp_path):
+    stop_after_two(tmp_path)
+    with (tmp_path / "x.npy.partial" / "x.npy").open("ab") as file:
+        file.write(b"half a vec")
+    with writer(tmp_path) as staged:
+        staged.append(vectors(3), faces("c"), pictures_done=4)
+    np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "x.npy").vectors, vectors(1, 2, 3))
+
+
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("place", "kept"), [(-1, 1), (-13, 0)])
+def test_a_batch_that_has_changed_is_done_again_with_all_behind_it(tmp_path, place, kept):
+    stop_after_two(tmp_path)
+    flip(tmp_path / "x.npy.partial" / "x.npy", place)
+    with writer(tmp_path) as staged:
+        assert (len(staged), staged.pictures_done) == (kept, 2 * kept)
+        staged.append(vectors(*range(kept, 3)), faces(*"abc"[kept:]), pictures_done=4)
+    assert sources(tmp_path) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+@pytest.mark.parametrize("damage", [lambda line: line.replace(b'"', b"'"), lambda line: b"[" * 10000, lambda line: b""])
+def test_a_damaged_line_of_the_journal_counts_no_more_than_what_stands_before(tmp_path, line, damage):
+    stop_after_two(tmp_path)
+    journal = tmp_path / "x.npy.partial" / JOURNAL
+    lines = journal.read_bytes().splitlines()
+    lines[line] = damage(lines[line])
+    journal.write_bytes(b"\n".join(lines) + b"\n")
+    with writer(tmp_path) as staged:
+        assert len(staged) == max(0, line - 1)
+        staged.append(vectors(9), faces("z"), pictures_done=4)
+    assert sources(tmp_path)[-1] == "z"
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_missing_vectors_start_the_job_afresh(tmp_path, content):
+    stop_after_two(tmp_path)
+    path = tmp_path / "x.npy.partial" / "x.npy"
+    path.unlink() if content is None else path.write_bytes(content)
+    with suppress(KeyboardInterrupt), writer(tmp_path) as staged:
+        assert (len(staged), staged.pictures_done, staged.problems) == (0, 0, [])
+        raise KeyboardInterrupt
+
+
+def test_another_job_starts_afresh(tmp_path):
+    stop_after_two(tmp_path)
+    with writer(tmp_path, {"fingerprint": "b"}) as staged:
+        assert len(staged) == 0
+        staged.append(vectors(9), faces("z"), pictures_done=1)
+    assert sources(tmp_path) == ["z"]
+
+
+def test_nothing_is_kept_of_a_job_that_failed_before_its_first_vector(tmp_path):
+    with pytest.raises(ValueError, match="early"), writer(tmp_path):
+        raise ValueError("early")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    foreign = tmp_path / "x.npy.partial" / "thesis.txt"
+    foreign.parent.mkdir()
+    foreign.write_text("years of work")
+    with pytest.raises(OutputError, match="not ferkit's"), writer(tmp_path):
+        pass
+    assert foreign.read_text() == "years of work"
+
+
+def test_a_full_disk_keeps_the_batches_before(tmp_path, file_size_limit):
+    many, names = vectors(*range(1000)), faces(*map(str, range(1000)))
+    with suppress(RuntimeError), writer(tmp_path) as staged:
+        staged.append(vectors(1), faces("a"), pictures_done=1)
+        with file_size_limit(4096), pytest.raises(OutputError, match=r"x\.npy"):
+            staged.append(many, names, pictures_done=1001)
+        raise RuntimeError("as if the error had left the block")
+    with writer(tmp_path) as staged:
+        assert len(staged) == 1
+
+
+def test_rows_that_are_known_beforehand_are_not_kept_again(tmp_path):
+    table = faces_to_table(faces("a", "b", "c"))
+    with suppress(KeyboardInterrupt), writer(tmp_path, table=table) as staged:
+        staged.append(vectors(1, 2), faces("a", "b"), pictures_done=2)
+        raise KeyboardInterrupt
+    assert "sha256" not in (tmp_path / "x.npy.partial" / JOURNAL).read_text()
+    with writer(tmp_path, table=table, faces="/sets/faces") as staged:
+        assert (len(staged), staged.pictures_done) == (2, 2)
+        staged.append(vectors(3), faces("c"), pictures_done=3)
+    assert sources(tmp_path) == ["a", "b", "c"]
+    assert json.loads((tmp_path / "x.json").read_text())["faces"] == "/sets/faces"

@@ -1,0 +1,253 @@
+"""Whatever rename or flush a writer dies behind, the same command gives the same bytes and leaves nothing else."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferkit import atomic
+from ferkit.atomic import atomic_path
+from ferkit.data.embedding_set import EncoderStamp
+from ferkit.data.embedding_writer import EmbeddingSetWriter
+from ferkit.data.face_set import FaceSet, FaceSetWriter
+from ferkit.data.faces import Face
+from ferkit.errors import BusyError, OutputError
+from ferkit.locks import output_lock
+from ferkit.workflows.faces_split import split_faces
+
+STAMP = EncoderStamp("e", "0" * 64, 3, "ferkit-128", 112)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: from here on this process changes nothing on disk."""
+
+
+def rows(seed, count=6):
+    random = np.random.default_rng(seed)
+    crops = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    named = [Face(f"/p{seed}/{n}", 1, None, f"i{n}", None, "happy", None, None, 0.5, f"{n}") for n in range(count)]
+    return crops, named
+
+
+def write_faces(folder, seed, overwrite=True):
+    crops, faces = rows(seed)
+    with FaceSetWriter(folder / "faces", "t", 8, fingerprint=f"{seed}", shard=4, overwrite=overwrite) as writer:
+        for start in range(writer.pictures_done, 6, 3):
+            writer.append(crops[start : start + 3], faces[start : start + 3], pictures_done=start + 3)
+
+
+def write_vectors(folder, seed):
+    _, faces = rows(seed)
+    with EmbeddingSetWriter(folder / "emb.npy", STAMP, {"seed": seed}) as writer:
+        for start in range(writer.pictures_done, 6, 3):
+            vectors = np.full((3, 3), seed + start, np.float32)
+            writer.append(vectors, faces[start : start + 3], pictures_done=start + 3)
+
+
+def write_split(folder, seed):
+    source = folder.parent / f"source{seed}"
+    split_faces(source / "faces", folder / "split", {"a": 0.5, "b": 0.5}, overwrite=True)
+
+
+def write_file(folder, seed):
+    with atomic_path(folder / "x.txt") as partial:
+        partial.write_text(f"{seed}")
+
+
+def write_folder(folder, seed):
+    with atomic_path(folder / "run") as partial:
+        partial.mkdir()
+        (partial / f"of {seed}").write_text(f"{seed}")
+
+
+WRITERS = [write_faces, write_vectors, write_split, write_file, write_folder]
+
+
+def contents(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+class Killer:
+    """Ends the writer behind change number ``stop`` of the disk; what it does to clean up has no effect then."""
+
+    def __init__(self, monkeypatch, stop, flushes):
+        self.calls, self.stop = 0, stop
+        monkeypatch.setattr(os, "fsync", self.wrapped(os.fsync, kills=flushes))
+        for module, name in [(module, name) for module in (os, Path) for name in ("replace", "rename", "unlink")]:
+            monkeypatch.setattr(module, name, self.wrapped(getattr(module, name), kills=name != "unlink"))
+        monkeypatch.setattr(atomic, "_exchanged", self.wrapped(atomic._exchanged))
+        monkeypatch.setattr(shutil, "rmtree", self.wrapped(shutil.rmtree, kills=False))
+
+    def wrapped(self, function, kills=True):
+        def call(*args, **kwargs):
+            if self.stop is not None and self.calls >= self.stop:
+                raise Killed
+            result = function(*args, **kwargs)
+            self.calls += kills
+            if self.calls == self.stop:
+                raise Killed
+            return result
+
+        return call
+
+
+def killed_everywhere(tmp_path, monkeypatch, write, exchange, before):
+    """Yield the folder that each kill has left, and count them; ``before``: an older output is in the way."""
+    for seed in (1, 2):
+        if write is write_split:
+            write_faces((tmp_path / f"source{seed}"), seed)
+    if not exchange:
+        monkeypatch.setattr(atomic, "_exchanged", lambda one, other: False)
+    stop = 1
+    while True:
+        folder = tmp_path / f"{stop}"
+        folder.mkdir()
+        if before:
+            write(folder, 2)
+        with monkeypatch.context() as patch:
+            Killer(patch, stop, flushes=write is not write_split)  # that would be hundreds
+            try:
+                write(folder, 1)
+            except Killed:
+                pass
+            else:
+                return
+        yield folder
+        stop += 1
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("exchange", [False, True])
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_kill_behind_any_change_is_recovered(tmp_path, monkeypatch, write, exchange, before):
+    kills = 0
+    for folder in killed_everywhere(tmp_path, monkeypatch, write, exchange, before):
+        if before and (exchange or write in (write_vectors, write_file)):  # something always bears the name
+            assert contents(folder).keys() >= {"faces/meta.json"} or write is not write_faces
+        write(folder, 1)
+        kills += 1
+        left = contents(folder)
+        assert left == whole(tmp_path, write), folder
+    assert kills > 1
+
+
+def whole(tmp_path, write):
+    """The bytes of an unbroken run."""
+    folder = tmp_path / "unbroken"
+    if not folder.exists():
+        folder.mkdir()
+        write(folder, 1)
+    return contents(folder)
+
+
+@pytest.mark.parametrize("write", [write_faces, write_vectors, write_split])
+def test_another_job_after_a_kill_leaves_no_trace_of_the_first(tmp_path, monkeypatch, write):
+    for folder in killed_everywhere(tmp_path, monkeypatch, write, True, True):
+        write(folder, 2)
+        (tmp_path / "other").mkdir(exist_ok=True)
+        write(tmp_path / "other", 2)
+        assert contents(folder) == contents(tmp_path / "other")
+
+
+def test_a_complete_job_is_told_from_another(tmp_path):
+    write_faces(tmp_path, 1)
+    before = contents(tmp_path)
+    write_faces(tmp_path, 1, overwrite=False)
+    assert contents(tmp_path) == before
+    with pytest.raises(OutputError, match="already holds a face set"):
+        write_faces(tmp_path, 2, overwrite=False)
+
+
+def test_whoever_comes_second_is_told_who_is_at_work(tmp_path):
+    crops, faces = rows(1)
+    with FaceSetWriter(tmp_path / "faces", "t", 8, fingerprint="1") as writer:
+        writer.append(crops, faces, pictures_done=6)
+        for seed in (1, 2):
+            with pytest.raises(BusyError, match=rf"process {os.getpid()} on .* is writing .*faces'; wait until"):
+                write_faces(tmp_path, seed)
+    assert len(FaceSet.open(tmp_path / "faces")) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+
+
+@pytest.mark.parametrize("write", [write_faces, write_vectors])
+def test_two_jobs_at_once_never_mix(tmp_path, monkeypatch, write):
+    """Delayed at every step on disk, the output is one job's, that of a run that reported success."""
+    flush, delays = os.fsync, np.random.default_rng(0)
+
+    def slow(handle):
+        threading.Event().wait(delays.uniform(0, 0.004))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    for seed in (1, 2):
+        (tmp_path / f"alone{seed}").mkdir()
+        write(tmp_path / f"alone{seed}", seed)
+    alone = {seed: contents(tmp_path / f"alone{seed}") for seed in (1, 2)}
+    for attempt in range(12):
+        folder, ended = tmp_path / f"both{attempt}", {}
+        folder.mkdir()
+
+        def job(seed, folder=folder, ended=ended):
+            try:
+                write(folder, seed)
+                ended[seed] = "done"
+            except BusyError:
+                ended[seed] = "busy"
+
+        threads = [threading.Thread(target=job, args=(seed,)) for seed in (1, 2)]
+        for number, thread in enumerate(threads):
+            threading.Event().wait(number * delays.uniform(0, 0.02))
+            thread.start()
+        for thread in threads:
+            thread.join()
+        done = [seed for seed, end in ended.items() if end == "done"]
+        assert len(ended) == 2
+        assert done
+        assert contents(folder) in [alone[seed] for seed in done]
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    program = "import os, sys; from ferkit.locks import output_lock; from pathlib import Path\n"
+    program += "with output_lock(Path(sys.argv[1])): print('held', flush=True); os._exit(9)"
+    run = subprocess.run([sys.executable, "-c", program, tmp_path / "x"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (9, "held\n")
+    assert (tmp_path / ".x.lock").exists()
+    with output_lock(tmp_path / "x"):
+        assert f"process {os.getpid()} " in (tmp_path / ".x.lock").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writers_of_one_file_take_turns(tmp_path):
+    def write(number):
+        with atomic_path(tmp_path / "x.json") as partial:
+            assert not partial.exists()
+            partial.write_text(json.dumps(number))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert json.loads((tmp_path / "x.json").read_text()) in range(8)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_lock_is_never_written_through_a_link(tmp_path):
+    (tmp_path / "photo.jpg").write_text("mine")
+    (tmp_path / ".x.lock").symlink_to(tmp_path / "photo.jpg")
+    target = tmp_path / "x"
+    with pytest.raises(OutputError, match="cannot write"), atomic.output_errors(target), output_lock(target):
+        pass
+    assert (tmp_path / "photo.jpg").read_text() == "mine"
