@@ -21,17 +21,18 @@ from ferkit._version import __version__
 
 if TYPE_CHECKING:
     from ferkit.encoders.encoder import load_encoder
+    from ferkit.encoders.export import export_encoder
+    from ferkit.encoders.hub_push import push_encoder
+    from ferkit.encoders.hub_repo import pull_encoder
+    from ferkit.encoders.importing.import_encoder import import_encoder
+    from ferkit.encoders.licences import list_licences
     from ferkit.search.searcher import Searcher
     from ferkit.workflows.align import align
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
-    from ferkit.workflows.export import export_encoder
     from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
     from ferkit.workflows.faces_split import split_faces
     from ferkit.workflows.find_faces import find_faces
-    from ferkit.workflows.hub import pull_encoder, push_encoder
-    from ferkit.workflows.import_encoder import import_encoder
-    from ferkit.workflows.licences import list_licences
     from ferkit.workflows.models import encoder_card, list_encoders, show_encoder
     from ferkit.workflows.moments import moments
     from ferkit.workflows.pretrain import pretrain
@@ -74,19 +75,19 @@ _HOMES = {
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",
     "encoder_card": "ferkit.workflows.models",
-    "export_encoder": "ferkit.workflows.export",
+    "export_encoder": "ferkit.encoders.export",
     "faces_info": "ferkit.workflows.faces",
     "filter_faces": "ferkit.workflows.faces",
     "find_faces": "ferkit.workflows.find_faces",
-    "import_encoder": "ferkit.workflows.import_encoder",
+    "import_encoder": "ferkit.encoders.importing.import_encoder",
     "list_encoders": "ferkit.workflows.models",
-    "list_licences": "ferkit.workflows.licences",
+    "list_licences": "ferkit.encoders.licences",
     "load_encoder": "ferkit.encoders.encoder",
     "merge_faces": "ferkit.workflows.faces",
     "moments": "ferkit.workflows.moments",
     "pretrain": "ferkit.workflows.pretrain",
-    "pull_encoder": "ferkit.workflows.hub",
-    "push_encoder": "ferkit.workflows.hub",
+    "pull_encoder": "ferkit.encoders.hub_repo",
+    "push_encoder": "ferkit.encoders.hub_push",
     "probe": "ferkit.workflows.probe",
     "recognise": "ferkit.workflows.recognise",
     "retrieve": "ferkit.workflows.retrieve",

@@ -4,7 +4,7 @@ import pytest
 
 from ferkit.encoders import export
 from ferkit.encoders.encoder import load_encoder, random_encoder
-from ferkit.encoders.export import FORMATS, UnknownFormatError, export_encoder
+from ferkit.encoders.export import FORMATS, UnknownFormatError, write_export
 from ferkit.encoders.runtimes import ConversionError, is_installed
 
 
@@ -18,7 +18,7 @@ def test_every_format_gives_the_encoders_vectors(encoder, name, tmp_path):
     if not is_installed(FORMATS[name].runtime):
         pytest.skip(f"{FORMATS[name].runtime} is not installed")
     path = tmp_path / f"x{FORMATS[name].suffix}"
-    parity = export_encoder(encoder, path, name, 128)
+    parity = write_export(encoder, path, name, 128)
     assert path.exists()
     assert parity.crops == 32
     assert parity.difference < 1e-5
@@ -31,22 +31,22 @@ def test_nothing_is_left_of_a_file_that_gives_other_vectors(encoder, tmp_path, m
     wrong = FORMATS["safetensors"]._replace(write=write_another)
     monkeypatch.setattr(export, "FORMATS", {"wrong": wrong})
     with pytest.raises(ConversionError, match="other vectors"):
-        export_encoder(encoder, tmp_path / "x", "wrong", 128)
+        write_export(encoder, tmp_path / "x", "wrong", 128)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_safetensors_of_a_run_are_the_same_bytes(run_folder, tmp_path):
-    export_encoder(load_encoder(run_folder, "cpu"), tmp_path / "x", "safetensors", 128)
+    write_export(load_encoder(run_folder, "cpu"), tmp_path / "x", "safetensors", 128)
     for name in ("encoder.safetensors", "encoder.yaml"):
         assert (tmp_path / "x" / name).read_bytes() == (run_folder / name).read_bytes()
 
 
 def test_a_folder_may_be_called_like_a_repository(run_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    export_encoder(load_encoder(run_folder, "cpu"), Path("hf-hub:a/b"), "safetensors", 128)
+    write_export(load_encoder(run_folder, "cpu"), Path("hf-hub:a/b"), "safetensors", 128)
     assert (tmp_path / "hf-hub:a" / "b" / "encoder.safetensors").is_file()
 
 
 def test_an_unknown_format_says_which_there_are(encoder, tmp_path):
     with pytest.raises(UnknownFormatError, match="onnx"):
-        export_encoder(encoder, tmp_path / "x", "onxx", 128)
+        write_export(encoder, tmp_path / "x", "onxx", 128)

@@ -1,23 +1,27 @@
-"""ferkit models: what is in the zoo."""
+"""ferkit models: the zoo."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ferkit.cli import cards, hub, import_encoder, models_export
 from ferkit.cli.options import JsonOpt, KnownArg
-from ferkit.cli.output import out, report
+from ferkit.cli.output import ProgressBar, out, report, short_path
+from ferkit.cli.words import typed
 from ferkit.encoders import DEFAULT_ENCODER
+from ferkit.encoders.importing.origins import ORIGINS, Supervision
 
 if TYPE_CHECKING:
+    from ferkit.encoders.export import ExportResult
     from ferkit.encoders.registry import EncoderEntry
 
-__all__ = ["app", "list_encoders", "show_encoder"]
+__all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="The zoo: the encoders that ferkit knows.")
 
@@ -54,12 +58,194 @@ def show_encoder(name: KnownArg, json: JsonOpt = False) -> None:
     report("\n".join([f"[bold]{escape(entry.name)}[/]", *lines]), entry.model_dump(mode="json"), json=json)
 
 
-app.command("pull")(hub.pull)
-app.command("push")(hub.push)
-app.command("import")(import_encoder.import_encoder)
-app.command("export")(models_export.export)
-app.command("card")(cards.card)
-app.command("license")(cards.licences)
+@app.command("pull")
+def pull(
+    name: Annotated[str, typer.Argument(help="A name of `ferkit models list`, or USER/NAME of the hub.")],
+    update: Annotated[
+        bool, typer.Option("--update", help="Take what the hub has now, not what it had at the first pull.")
+    ] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Fetch an encoder from the Hugging Face Hub into its cache, and check it.
+
+    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are heeded; a lost connection is taken up again.
+    """
+    from ferkit.encoders.hub_repo import pull_encoder as run
+
+    with ProgressBar() as progress:
+        result = run(name, update=update, progress=progress)
+    entry, weights = result.entry, result.entry.weights
+    size = f"{(entry.bytes or 0) / 1e6:.1f} MB"
+    where = f"{weights.repo} at {weights.revision}" if weights.kind == "hub" else f"{weights.kind}, nothing to fetch"
+    lines = [
+        f"[bold]{escape(entry.name)}[/]: {size} {'fetched' if result.fetched else 'there already'} ({escape(where)})",
+        f"sha256 {entry.sha256}",
+        escape(str(result.path)),
+        f"next: ferkit embed faces/ -e {typed(result.source)}",
+    ]
+    fields = {"path": result.path, "fetched": result.fetched, "source": result.source}
+    report("\n".join(lines), {**fields, "entry": entry.model_dump(mode="json")}, json=json)
+
+
+@app.command("push")
+def push(
+    run_folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, a .safetensors file or a name of `ferkit models list`.")
+    ],
+    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The repository; made where there is none.")],
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", help="What one may do with the weights.", show_default="what encoder.yaml says"),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="The training pictures and their licence.", show_default="what encoder.yaml says"),
+    ] = None,
+    private: Annotated[
+        bool | None,
+        typer.Option(
+            "--private/--public",
+            help="Who sees it.",
+            show_default="a new repository is private, an old one stays as it is",
+        ),
+    ] = None,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Of the commit.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Push over another encoder; the repository's history keeps it.")
+    ] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Put an encoder on the Hugging Face Hub: weights, config.json and a model card.
+
+    Needs a token that may write: log in with `hf auth login`, or set HF_TOKEN.
+    """
+    from ferkit.encoders.hub_push import push_encoder as run
+
+    with ProgressBar() as progress:
+        result = run(
+            str(run_folder),
+            repo,
+            licence=licence,
+            data=data,
+            private=private,
+            message=message,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    done = "pushed" if result.changed else "nothing to push, all of it is there"
+    lines = [
+        f"{escape(short_path(str(run_folder)))}: {done} ({'private' if result.private else 'public'}, {result.commit})",
+        escape(result.url),
+        f"next: ferkit embed faces/ -e {typed(f'hf-hub:{repo}')}",
+    ]
+    report("\n".join(lines), vars(result), json=json)
+
+
+@app.command("import")
+def import_encoder(
+    file: Annotated[Path, typer.Argument(help="A .safetensors file, or a checkpoint that torch.save wrote.")],
+    origin: Annotated[
+        str, typer.Option("--from", metavar="ORIGIN", help=f"The code that wrote it: {', '.join(ORIGINS)}.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="encoders/NAME")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="The network's name in timm.", show_default="found by the shapes")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the encoder.", show_default="ORIGIN-ARCH")] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(min=8, help="Side of the network's images in pixels.", show_default="what it was trained with"),
+    ] = None,
+    supervision: Annotated[
+        Supervision | None,
+        typer.Option(help="What it learnt from.", show_default="what the method of --from does"),
+    ] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Add it to your own models file, the first of FERKIT_MODELS.")
+    ] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Make an encoder of weights that others published; no code in the file is ever run."""
+    from ferkit.encoders.importing.import_encoder import import_encoder as run
+
+    result = run(
+        file, origin, out, arch=arch, name=name, input_size=input_size, supervision=supervision, register=register
+    )
+    entry = result.entry
+    dropped = ", ".join(f"{count} of {part}" for part, count in result.dropped.items())
+    entries = result.registered or result.folder / "encoder.yaml"
+    lines = [
+        f"[bold]{escape(entry.name)}[/]: {entry.arch}, vectors of {entry.dim}, {entry.input_size} px",
+        f"left out: {escape(dropped)}" if dropped else "",
+        f"written: {escape(str(result.folder))}",
+        f"its licences and training faces are not in the file: state them in {escape(str(entries))}",
+        f"next: ferkit embed faces/ -e {typed(entry.name if result.registered else result.folder)}",
+    ]
+    fields = {"folder": result.folder, "dropped": result.dropped, "registered": result.registered}
+    report("\n".join(filter(None, lines)), {**fields, "entry": entry.model_dump(mode="json")}, json=json)
+
+
+@app.command("export")
+def export(
+    name: Annotated[
+        str,
+        typer.Argument(help="A name of `ferkit models list`, a run folder, a .safetensors file or hf-hub:USER/NAME."),
+    ],
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="onnx|openvino|torchscript|safetensors", help="What to write.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The file; for openvino and safetensors a folder.", show_default="named after NAME"
+        ),
+    ] = None,
+    json: JsonOpt = False,
+) -> None:
+    """Write an encoder for other programs: face crops in, vectors out; checked against PyTorch."""
+    from ferkit.encoders.export import export_encoder as run
+
+    with ProgressBar() as progress:
+        result = run(name, format, out, progress=progress)
+    report(_export_summary(result), asdict(result), json=json)
+
+
+def _export_summary(result: ExportResult) -> str:
+    return "\n".join(
+        [
+            f"[bold]{escape(str(result.path))}[/]: {escape(result.encoder)} as {result.format},"
+            f" {result.bytes / 1e6:.1f} MB",
+            f"parity with torch on {result.crops} crops: largest difference {result.difference:.1e},"
+            f" least cosine {result.cosine:.6f}",
+            f"takes {escape(result.input)}",
+            f"gives {escape(result.output)}",
+        ]
+    )
+
+
+@app.command("card")
+def card(name: KnownArg) -> None:
+    """Print an encoder's model card in Markdown, as `ferkit models push` puts it on the hub."""
+    from ferkit.workflows.models import encoder_card as run
+
+    typer.echo(run(name), nl=False)
+
+
+@app.command("license")
+def licences(json: JsonOpt = False) -> None:
+    """List every licence: of ferkit, the encoders' code, weights and training data, and the packages below."""
+    from ferkit.encoders.licences import list_licences as run
+
+    lines = run()
+    if json:
+        report("", {"licences": [vars(line) for line in lines]}, json=True)
+        return
+    table = Table(box=None)
+    for title in ("part", "what", "licence"):
+        table.add_column(title, no_wrap=title != "licence")
+    for line in lines:
+        table.add_row(*(escape(cell) for cell in vars(line).values()))
+    out.print(table)
 
 
 def _table(entries: list[EncoderEntry]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,12 +22,13 @@ from ferkit.encoders.runtimes import Runtime, require_installed
 from ferkit.encoders.runtimes.engines import Compute, open_onnx, open_openvino, write_onnx, write_openvino
 from ferkit.encoders.runtimes.onnx_model import export_onnx
 from ferkit.encoders.runtimes.parity import Parity, parity_of, require_parity, sample_crops
-from ferkit.errors import UnknownNameError
+from ferkit.errors import OutputError, UnknownNameError
+from ferkit.progress import Progress
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["FORMATS", "UnknownFormatError", "described", "export_encoder", "onnx_of"]
+__all__ = ["FORMATS", "ExportResult", "UnknownFormatError", "described", "export_encoder", "onnx_of", "write_export"]
 
 _COMPARED = 32
 
@@ -53,7 +55,83 @@ class Format(NamedTuple):
     open: Callable[[Path], Compute]
 
 
-def export_encoder(encoder: Encoder, path: Path, format: str, side: int) -> Parity:
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written, and how near its vectors are to the encoder's own.
+
+    Attributes:
+        path: the file or folder.
+        format: its format.
+        encoder: name of the encoder.
+        bytes: size of all that was written.
+        input: what it takes.
+        output: what it gives.
+        crops: how many crops were compared with PyTorch, noise and smooth ones.
+        difference: largest absolute difference of a component.
+        cosine: least cosine between the two vectors of a crop.
+    """
+
+    path: Path
+    format: str
+    encoder: str
+    bytes: int
+    input: str
+    output: str
+    crops: int
+    difference: float
+    cosine: float
+
+
+def export_encoder(
+    encoder: str | Path,
+    format: str = "onnx",
+    out: str | Path | None = None,
+    *,
+    side: int = 128,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Write an encoder with its whole input contract: face crops in, vectors of length 1 out.
+
+    What was written is read again and must give the same vectors, or nothing is left.
+
+    Args:
+        encoder: a name of models.yaml, a run folder, a ``.safetensors`` file, or ``hf-hub:user/name[@revision]``.
+        format: ``onnx``, ``openvino``, ``torchscript`` or ``safetensors``.
+        out: the file, or for ``openvino`` and ``safetensors`` the folder; None names it after the encoder.
+        side: of the crops that it will be given, in pixels.
+        progress: told how far weights are that must be fetched first.
+
+    Raises:
+        UnknownFormatError, UnknownEncoderError: no such format, no such encoder.
+        InputError: what the format needs is not installed.
+        WeightsError, HubError: the encoder cannot be loaded.
+        ConversionError: the network cannot be converted, or gives other vectors then.
+        OutputError: ``out`` is there, of the wrong ending, or cannot be written.
+    """
+    if format not in FORMATS:
+        raise UnknownFormatError(format, FORMATS)
+    suffix = FORMATS[format].suffix
+    model = load_encoder(encoder, "cpu", progress)
+    usual = f"{Path(model.name).name}{suffix or '-' + format}"
+    path = Path(usual if out is None else out)
+    _check_output(path, suffix, format, usual)
+    parity = write_export(model, path, format, side)
+    contract = described(model, side)
+    size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+    return ExportResult(
+        path,
+        format,
+        model.name,
+        size,
+        contract["input"],
+        contract["output"],
+        parity.crops,
+        parity.difference,
+        parity.cosine,
+    )
+
+
+def write_export(encoder: Encoder, path: Path, format: str, side: int) -> Parity:
     """Write an encoder in another format; nothing is left where it does not give the same vectors.
 
     Args:
@@ -106,6 +184,14 @@ def described(encoder: Encoder, side: int) -> dict[str, str]:
         "licences": "not stated" if licences is None else json.dumps(licences.model_dump()),
         "ferkit": __version__,
     }
+
+
+def _check_output(path: Path, suffix: str, format: str, usual: str) -> None:
+    if suffix and path.suffix != suffix:
+        better = usual if path.name == suffix else path.name + suffix
+        raise OutputError(f"a file of {format} is called NAME{suffix}, and {str(path)!r} is not; try {better!r}")
+    if path.exists():
+        raise OutputError(f"{str(path)!r} is there already; remove it or choose another output")
 
 
 def _write_onnx(encoder: Encoder, side: int, path: Path) -> None:

@@ -13,19 +13,22 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from ferkit._version import __version__
 from ferkit.encoders.card import model_card
-from ferkit.encoders.hub import PREFIX, HubRepo
+from ferkit.encoders.hub import PREFIX, HubRepo, parse_repo
 from ferkit.encoders.hub_errors import endpoint, hub_errors, words
 from ferkit.encoders.hub_repo import CONFIG, LIBRARY, WEIGHTS, config_of, read_config
-from ferkit.encoders.registry import EncoderEntry, WeightsFile
+from ferkit.encoders.registry import EncoderEntry, Licences, TrainedOn, WeightsFile, load_registry
 from ferkit.errors import HubError, InputError, OutputError
+from ferkit.progress import Progress
 
-__all__ = ["Pushed", "push"]
+__all__ = ["PushResult", "push", "push_encoder"]
 
 CARD = "README.md"
+_CODE_LICENCE = "Apache-2.0"
+"""Of timm's and ferkit's code, which build and train every network that ferkit pushes."""
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushResult:
     """What the hub holds now.
 
     Attributes:
@@ -43,6 +46,48 @@ class Pushed:
     changed: bool
 
 
+def push_encoder(
+    run: str | Path,
+    repo: str,
+    *,
+    licence: str | None = None,
+    data: str | None = None,
+    private: bool | None = None,
+    message: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> PushResult:
+    """Put an encoder into a repository of the hub: ``model.safetensors``, ``config.json`` and a model card, one commit.
+
+    Args:
+        run: a run folder, a ``.safetensors`` file with its entry beside it, or a name of models.yaml.
+        repo: ``user/name``; made where there is none.
+        licence: what one may do with the weights, where the entry does not say.
+        data: what the training pictures are and what their licence is, where the entry does not say.
+        private: whether only its owners see it; None makes a new one private and leaves an old one as it is.
+        message: of the commit.
+        overwrite: push over another encoder as well; the repository's history keeps it.
+        progress: told what happens.
+
+    Raises:
+        MissingPathError, UnknownEncoderError, WeightsError: there is no such encoder, or its weights are damaged.
+        InputError: nobody says what one may do with it, or what it learnt from.
+        HubError: there is no token, or the hub cannot be reached or refuses.
+        OutputError: the repository holds something else; nothing was changed.
+    """
+    from ferkit.encoders.encoder import locate_encoder  # torch loads only here
+    from ferkit.encoders.weights import load_weights
+
+    if parse_repo(repo).id != repo:
+        raise InputError(f"{repo!r} is not USER/NAME; give --repo without {PREFIX} and without a revision")
+    if _is_on_hub(str(run)):
+        raise InputError(f"{str(run)!r} is on the hub already; give a run folder")
+    entry, path = locate_encoder(run, progress)
+    load_weights(path, entry.sha256)  # damaged ones are not passed on
+    stated = _stated(entry, licence, data)
+    return push(stated, path, repo, private=private, message=message, overwrite=overwrite)
+
+
 def push(
     entry: EncoderEntry,
     weights: Path,
@@ -51,7 +96,7 @@ def push(
     private: bool | None = None,
     message: str | None = None,
     overwrite: bool = False,
-) -> Pushed:
+) -> PushResult:
     """Put an encoder into a repository, which is made where there is none.
 
     A repository that holds this encoder already gets a new commit; one that holds something else is left alone.
@@ -78,7 +123,7 @@ def push(
         else:
             _require_same(there, repo, entry, private, overwrite)
         commit = _commit(api, there, repo, entry, weights, message or f"Push {entry.name} with ferkit {__version__}")
-    return Pushed(repo, commit.oid, f"{endpoint()}/{repo}", bool(there.private), commit.oid != there.sha)
+    return PushResult(repo, commit.oid, f"{endpoint()}/{repo}", bool(there.private), commit.oid != there.sha)
 
 
 def _commit(api: HfApi, there: ModelInfo, repo: str, entry: EncoderEntry, weights: Path, message: str) -> CommitInfo:
@@ -146,3 +191,24 @@ def _push_errors(repo: str) -> Iterator[None]:
         except (RuntimeError, ValueError) as error:  # so the client calls a failed upload and a card that is refused
             why = words(error) if error.__cause__ is None else f"{words(error)} {words(error.__cause__)}"
             raise HubError(f"the hub did not take the push to {repo!r} ({why}); push again") from error
+
+
+def _is_on_hub(name: str) -> bool:
+    entry = load_registry().get(name)
+    return name.startswith(PREFIX) if entry is None else entry.weights.kind == "hub"
+
+
+def _stated(entry: EncoderEntry, licence: str | None, data: str | None) -> EncoderEntry:
+    """The entry with what its file leaves open."""
+    trained = entry.trained_on
+    said = entry.licences
+    weights, pictures = licence or (said and said.weights), data or (said and said.data)
+    if not weights or not pictures:
+        missing = " and ".join(option for option, value in (("--license", weights), ("--data", pictures)) if not value)
+        raise InputError(
+            f"{entry.name!r} does not say what one may do with its weights or what they learnt from; add {missing}"
+        )
+    licences = Licences(code=said.code if said else _CODE_LICENCE, weights=weights, data=pictures)
+    if trained is not None and (data or not trained.data):
+        trained = TrainedOn(**{**dict(trained), "data": pictures})
+    return entry.model_copy(update={"licences": licences, "trained_on": trained})

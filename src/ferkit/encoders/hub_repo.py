@@ -6,6 +6,7 @@ Two kinds of repositories are read: ferkit's own (`config_of` writes their confi
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,21 +15,31 @@ from huggingface_hub.errors import RemoteEntryNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferkit.atomic import atomic_path
-from ferkit.encoders.hashes import sha256_of
-from ferkit.encoders.hub import HubFile, HubRepo, fetch, intact_sha256, is_commit
+from ferkit.encoders.hashes import check_sha256, sha256_of
+from ferkit.encoders.hub import PREFIX, HubFile, HubRepo, fetch, intact_sha256, is_commit, parse_repo
 from ferkit.encoders.hub_errors import hub_errors
-from ferkit.encoders.registry import EncoderCard, EncoderEntry, HeadFile, Licences, WeightsFile
-from ferkit.errors import HubError, InputError, OutputError, WeightsError
+from ferkit.encoders.registry import (
+    EncoderCard,
+    EncoderEntry,
+    HeadFile,
+    Licences,
+    WeightsFile,
+    load_registry,
+    registered_weights,
+)
+from ferkit.errors import HubError, InputError, OutputError, UnknownEncoderError, WeightsError
 from ferkit.progress import Progress, Silent
 
 __all__ = [
     "CONFIG",
     "LIBRARY",
     "WEIGHTS",
+    "PullResult",
     "config_of",
     "fetch_encoder",
     "fetch_entry",
     "fetch_head",
+    "pull_encoder",
     "read_config",
     "recorded",
 ]
@@ -62,6 +73,55 @@ class _Record(BaseModel):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     sha256: _Sha256
     bytes: int
+
+
+@dataclass(frozen=True)
+class PullResult:
+    """An encoder whose weights lie on this machine and are the right ones.
+
+    Attributes:
+        entry: with the commit, hash and size of its weights.
+        path: of the weights.
+        fetched: whether they were fetched just now.
+        source: what to give to ``--encoder``.
+    """
+
+    entry: EncoderEntry
+    path: Path
+    fetched: bool
+    source: str
+
+
+def pull_encoder(name: str, *, update: bool = False, progress: Progress | None = None) -> PullResult:
+    """Fetch an encoder's weights from the hub into the hub's cache, if they are not there, and check their hash.
+
+    Args:
+        name: of models.yaml, or ``hf-hub:user/name[@revision]``; ``hf-hub:`` may be left out.
+        update: where models.yaml names a branch, take what it is now and not what it was at the first pull.
+        progress: told of every chunk, in megabytes.
+
+    Raises:
+        UnknownEncoderError: there is no such name; says the nearest ones.
+        HubError: the hub cannot be reached, refuses, or has no such encoder.
+        WeightsError: the weights are not those of the entry, damaged, or a pickle; only what was damaged in the cache
+            is removed.
+        InputError: models.yaml is not valid, or the repository holds no encoder that ferkit can build.
+    """
+    registry = load_registry()
+    source = name
+    if (entry := registry.get(name)) is None:
+        if not name.startswith(PREFIX) and "/" not in name:
+            raise UnknownEncoderError(name, registry)
+        entry, file = fetch_encoder(parse_repo(name), progress)
+        source = name if name.startswith(PREFIX) else f"{PREFIX}{name}"
+    elif entry.weights.kind == "hub":
+        entry, file = fetch_entry(entry, progress, update=update)
+    else:
+        path = registered_weights(entry)
+        check_sha256(path, sha256_of(path), entry.sha256)
+        return PullResult(entry, path, fetched=False, source=source)
+    check_sha256(file.path, intact_sha256(file), entry.sha256)
+    return PullResult(entry, file.path, file.fetched, source)
 
 
 def fetch_encoder(repo: HubRepo, progress: Progress | None = None) -> Fetched:

@@ -10,10 +10,11 @@ from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import locate_encoder
+from ferkit.encoders.hub_push import push_encoder
+from ferkit.encoders.hub_repo import pull_encoder
 from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, WeightsFile, load_registry
 from ferkit.errors import HubError, InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.workflows.embed import embed
-from ferkit.workflows.hub import pull_encoder, push_encoder
 from ferkit.workflows.models import show_encoder
 from ferkit.workflows.retrieve import retrieve
 
@@ -36,7 +37,8 @@ def registered(pushed, run_folder, monkeypatch):
     known = locate_encoder(run_folder)[0]
     entry = known.model_copy(update={"name": "toy", "weights": weights, "sha256": None, "bytes": None})
     zoo = {**load_registry(), "toy": entry}
-    for module in ("encoders.encoder", "workflows.hub", "workflows.embed", "workflows.models"):
+    homes = ("encoders.encoder", "encoders.hub_push", "encoders.hub_repo", "search.set_encoder", "workflows.models")
+    for module in homes:
         monkeypatch.setattr(f"ferkit.{module}.load_registry", lambda: zoo)
     return entry
 
@@ -93,7 +95,7 @@ def test_a_wrong_hash_in_an_entry_costs_no_good_file(registered, pushed, monkeyp
     path = pull_encoder("toy").path
     place = registered.weights.model_copy(update={"revision": pushed})
     wrong = registered.model_copy(update={"weights": place, "sha256": "ab" * 32, "bytes": 1})
-    monkeypatch.setattr("ferkit.workflows.hub.load_registry", lambda: {"toy": wrong})
+    monkeypatch.setattr("ferkit.encoders.hub_repo.load_registry", lambda: {"toy": wrong})
     with pytest.raises(WeightsError, match="of its entry, so it is not used"):
         pull_encoder("toy")
     assert path.is_file()
@@ -223,7 +225,7 @@ def test_home_endpoint_token_and_offline_mode_are_heeded(pushed, hub, tmp_path):
 
 
 def test_pulling_loads_no_torch():
-    pull = f"from ferkit.workflows.hub import pull_encoder; pull_encoder({DEFAULT_ENCODER!r})"
+    pull = f"from ferkit.encoders.hub_repo import pull_encoder; pull_encoder({DEFAULT_ENCODER!r})"
     code = f"import sys; {pull}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ferkit.encoders import licences as module
+from ferkit.encoders.licences import LicenceLine, list_licences
 from ferkit.encoders.registry import load_registry
-from ferkit.workflows import licences as module
-from ferkit.workflows.licences import LicenceLine, list_licences
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
