@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from ferkit.data.clip_windows import ClipMates, ClipWindows, Windows, clip_numbers
+from ferkit.data.clip_windows import ClipMates, ClipWindows, Strangers, Windows, clip_numbers
 
 
 def generator(seed=0):
@@ -195,6 +195,17 @@ def test_moments_keep_times_within_a_clip_and_clips_apart():
     person[[1, 5]] = [10, 11]  # nobody's frames are near to none
     apart = np.abs(moments[:, None] - moments)[person[:, None] != person]
     assert apart.min() > Windows().least_apart == 2_880_000
+
+
+def test_strangers_are_all_faces_of_others_alike():
+    person = np.array([3, 1, 3, 7, 1, 3])
+    strangers, rows = Strangers(person), np.repeat(np.arange(6), 3000)
+    drawn = strangers.draw(rows, generator())
+    assert (person[drawn] != person[rows]).all()
+    shares = [np.bincount(drawn[rows == row], minlength=6) / 3000 for row in range(6)]
+    for row, share in enumerate(shares):
+        others = person != person[row]
+        np.testing.assert_allclose(share[others], 1 / others.sum(), atol=0.04)
 
 
 def test_mates_are_all_other_faces_of_the_clip_alike():

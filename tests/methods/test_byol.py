@@ -28,6 +28,25 @@ def build(**settings):
     return Byol(Tiny(), 8, ByolSettings(hidden=16, projection=6, **settings))
 
 
+def test_second_views_may_have_a_distribution_of_their_own():
+    """Gray noise: views that are only blurred lose their contrast, those that are only solarised their bright half."""
+    still = {"scale": (1, 1), "aspect": (1, 1), "rotation": 0, "flip": 0, "jitter": 0, "gray": 0, "blur": 0}
+    crops = torch.randint(0, 256, (6, 32, 32, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    batch = {"crops": crops.expand(-1, -1, -1, 3).contiguous()}
+    bare = {"size": 32, "mean": (0, 0, 0), "std": (1, 1, 1), "sigma": (112, 112)}
+
+    def drawn(**second):
+        method = build(views={**still, **bare}, **second)
+        return method.views(batch, torch.Generator().manual_seed(0))
+
+    alike, blurred, turned = drawn(), drawn(second_blur=1), drawn(second_solarise=1)
+    assert torch.equal(alike.a, alike.b)
+    assert torch.equal(blurred.a, alike.a)
+    assert blurred.b.std() < 0.3 * alike.b.std()
+    assert turned.a.max() > 0.9
+    assert turned.b.max() <= 0.5
+
+
 def sgd(module):
     return torch.optim.SGD([weight for weight in module.parameters() if weight.requires_grad], lr=0.1)
 

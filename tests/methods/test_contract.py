@@ -25,7 +25,7 @@ COARSE = {
 }
 CYCLE = {"stem": "learned", "channels": 8, "blocks": 1, "identity_blocks": 1, "perceptual": 0, "noise": 0}
 VARIANTS = {
-    "byol": ("byol", {}),
+    "byol": ("byol", {"second_blur": 0.1, "second_solarise": 0.2}),
     "contrawarping": ("contrawarping", {}),
     "contrawarping-infonce": ("contrawarping", {"term": "infonce", "negatives": 2}),
     "contrawarping-repel": ("contrawarping", {"term": "repel"}),
@@ -33,7 +33,7 @@ VARIANTS = {
     "contrawarping-simclr": ("contrawarping", {"base": "simclr", "negatives": 2}),
     "contrawarping-simclr-own": ("contrawarping", {"base": "simclr", "pool": "own"}),
     "contrawarping-simclr-positives": ("contrawarping", {"base": "simclr", "role": "positives"}),
-    "contrawarping-parts": ("contrawarping", PRESETS["ssl-fer-g"][1]),
+    "contrawarping-parts": ("contrawarping", PRESETS["ssl-fer-g"].settings),
     "contrawarping-cutmix": ("contrawarping", {"parts": ["time-aug", "cutmix"], "negatives": 2}),
     "contrawarping-byol-swapped": ("contrawarping", {"parts": ["time-aug", "face-swap"]}),
     "crs-cont": ("crs-cont", COARSE),
@@ -46,9 +46,9 @@ VARIANTS = {
     "mocov2-symmetric": ("mocov2", {"symmetric": True}),
     "simclr": ("simclr", {}),
     "ssl-fer-none": ("ssl-fer", {"parts": ()}),
-    "ssl-fer-c": ("ssl-fer", PRESETS["ssl-fer-c"][1]),
-    "ssl-fer-e": ("ssl-fer", PRESETS["ssl-fer-e"][1]),
-    "ssl-fer-g": ("ssl-fer", PRESETS["ssl-fer-g"][1]),
+    "ssl-fer-c": ("ssl-fer", PRESETS["ssl-fer-c"].settings),
+    "ssl-fer-e": ("ssl-fer", PRESETS["ssl-fer-e"].settings),
+    "ssl-fer-g": ("ssl-fer", PRESETS["ssl-fer-g"].settings),
     "supervised": ("supervised", {"smoothing": 0.1}),
     "supervised-balanced": ("supervised", {"balance": "softmax", "copies": 2}),
     "unwarp": ("unwarp", {"negatives": 2}),
@@ -99,6 +99,7 @@ def batch_of(count, seed=0):
         "hard_negative_landmarks": landmarks.expand(count, -1, -1).clone(),
         **{name: 10_000_000 * torch.arange(count) // 3 + seconds * 1_000_000 for name, seconds in MOMENTS.items()},
         "partner": crops.flip(2).bitwise_or(15),
+        "stranger": crops.roll(1, 0).bitwise_or(15),
         "label": torch.arange(count) % 3 - 1,
         "votes": torch.rand(count, 3, generator=seeded(seed)),
         "row": torch.arange(count),

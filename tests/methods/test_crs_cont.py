@@ -9,8 +9,10 @@ from torch import nn
 
 from ferkit.errors import TrainingError
 from ferkit.methods.crs_cont import CoarseClass, CrsCont, CrsContSettings
-from ferkit.methods.views import Views, ViewSettings
+from ferkit.methods.views import Views
 from ferkit.ops.losses import nt_xent_loss, supervised_contrastive_loss
+from ferkit.pretraining.recipe import resolve_recipe
+from ferkit.training.schedule import learning_rate
 
 FINE = ["happiness", "anger", "sadness", "neutral", "surprise", "fear", None, "boredom"]
 NUMBERS = torch.tensor([2, 0, 4, 3, 5, 1, -1, 2])
@@ -32,7 +34,7 @@ def pictures(count, seed=0):
 
 def build(**settings):
     torch.manual_seed(0)
-    return CrsCont(Flat(), 12, CrsContSettings(views=ViewSettings(size=16), **settings).for_labels(FINE))
+    return CrsCont(Flat(), 12, CrsContSettings(views={"size": 16}, **settings).for_labels(FINE))
 
 
 def views_of(label=NUMBERS, warped=0, seed=0):
@@ -173,13 +175,13 @@ def test_warps_join_every_denominator():
 
 def test_further_terms_equal_independent_implementations():
     method, views = build(), views_of()
-    with torch.no_grad():  # the classifier sees z as it is, the contrast its direction
-        logits = method.classifier(method.projector(method.backbone(torch.cat([views.a, views.b]))))
-    coarse, figures = method.coarse_label(NUMBERS).repeat(2), method(views)
-    known, shares = coarse >= 0, logits.double().softmax(1)
+    z = projections(method, views).double()
+    weight, bias = (part.detach().double() for part in (method.classifier.weight, method.classifier.bias))
+    coarse, figures = method.coarse_label(NUMBERS), method(views)
+    known, (shares, others) = coarse >= 0, (z @ weight.T + bias).softmax(2)
     of_classes = log_loss(coarse[known].numpy(), shares[known].numpy(), labels=range(4))
     assert figures["classify"].item() == pytest.approx(of_classes, rel=1e-5)
-    torch.testing.assert_close(figures["agree"], NTXentLoss(temperature=0.07)(*shares.float().chunk(2)))
+    torch.testing.assert_close(figures["agree"], NTXentLoss(temperature=0.07)(shares.float(), others.float()))
 
 
 @pytest.mark.parametrize(("classify", "agree"), [(1.0, 0.4), (0.3, 0.0), (0.0, 2.0), (0.0, 0.0)])
@@ -200,12 +202,29 @@ def test_faces_of_unknown_label_count_in_the_agreement_alone():
     assert figures["agree"] > without["agree"]
 
 
+def test_the_defaults_are_the_papers_and_its_codes():
+    recipe = resolve_recipe("crs-cont", {}, {}, faces=0, faces_sha256="")
+    settings, training = recipe.settings, recipe.training
+    assert (settings.balance, settings.classify, settings.agree, settings.projection) == ("none", 1, 0.4, 128)
+    views = settings.views
+    assert (views.size, views.scale[0] ** 2, views.scale[1]) == (224, pytest.approx(0.5, abs=1e-3), 1)
+    assert (views.jitter, views.brightness, views.contrast, views.saturation, views.hue) == (0.8, 0.4, 0.4, 0.4, 0.1)
+    assert (views.flip, views.gray, views.blur, views.rotation) == (0.5, 0.2, 0, 0)
+    assert (training.epochs, training.batch_size, training.lr, training.momentum) == (100, 128, 0.5, 0.9)
+    step_lr = torch.optim.lr_scheduler.StepLR(torch.optim.SGD([torch.zeros(1)], lr=0.5), 20, 0.5)
+    for epoch in range(100):
+        found = learning_rate(7 * epoch, 700, training.lr, training.warmup, training.milestones)
+        assert found == pytest.approx(step_lr.get_last_lr()[0])
+        step_lr.optimizer.step()
+        step_lr.step()
+
+
 def test_views_of_a_face_and_of_its_warps():
     crops = torch.randint(0, 256, (3, 128, 128, 3), dtype=torch.uint8)
     landmarks = torch.tensor([[43.5, 43.5], [83.5, 43.5], [63.5, 66.0], [46.9, 89.7], [80.1, 89.7]]).expand(3, -1, -1)
     batch = {"crops": crops, "label": NUMBERS[:3], "landmarks": landmarks}
     still = {"scale": (1, 1), "aspect": (1, 1), "rotation": 0, "flip": 0, "jitter": 0, "gray": 0, "blur": 0}
-    settings = CrsContSettings(warped=2, views=ViewSettings(size=16, **still)).for_labels(FINE)
+    settings = CrsContSettings(warped=2, views={"size": 16, **still}).for_labels(FINE)
     views = CrsCont(Flat(), 12, settings).views(batch, torch.Generator().manual_seed(0))
     assert torch.equal(views.a, views.b)
     assert views.warped.shape == (2, 3, 3, 16, 16)
@@ -217,10 +236,10 @@ def test_views_of_a_face_and_of_its_warps():
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, [2, 1, 1, 2 / 3, 2 / 3, 2 / 3, 1, 1]),
-        ({"agree": 0}, [2, 1, 1, 2 / 3, 2 / 3, 2 / 3, 0, 0]),
-        ({"balance": "none"}, [1] * 8),
-        ({"balance": "none", "agree": 0}, [1, 1, 1, 1, 1, 1, 0, 0]),
+        ({"balance": "coarse"}, [2, 1, 1, 2 / 3, 2 / 3, 2 / 3, 1, 1]),
+        ({"balance": "coarse", "agree": 0}, [2, 1, 1, 2 / 3, 2 / 3, 2 / 3, 0, 0]),
+        ({}, [1] * 8),
+        ({"agree": 0}, [1, 1, 1, 1, 1, 1, 0, 0]),
     ],
 )
 def test_how_often_faces_are_drawn_by_hand(settings, expected):

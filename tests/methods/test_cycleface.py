@@ -7,10 +7,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ferkit.errors import TrainingError
-from ferkit.methods import cycleface
+from ferkit.methods import cycleface, find_preset
 from ferkit.methods.cycle_networks import FlowDecoder, Generator, Renormaliser, make_stem
 from ferkit.methods.cycleface import CycleFace, CycleFaceSettings
 from ferkit.methods.views import Views, ViewSettings
+from ferkit.pretraining.recipe import resolve_recipe
+from ferkit.training.schedule import learning_rate
 
 PLAIN = ViewSettings(size=24, mean=(0, 0, 0), std=(1, 1, 1))
 SMALL = {"stem": "learned", "channels": 16, "blocks": 1, "identity_blocks": 1, "perceptual": 0, "views": PLAIN}
@@ -177,6 +179,31 @@ def test_settings_that_do_not_go_together(wrong, says):
 
 def crops(seed):
     return torch.randint(0, 256, (4, 128, 128, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def test_partners_of_the_identity_stage_are_other_people_and_never_mirrored():
+    method = identity(mirror=1)
+    assert method.batch_fields_with(method.settings) == {"stranger"}
+    assert build().batch_fields_with(build().settings) == {"partner"}
+    dark, bright = (torch.full_like(crops(0), level) for level in (20, 220))
+    views = method.views({"crops": dark, "stranger": bright}, torch.Generator().manual_seed(0))
+    assert views.a.max() < 0.2 < 0.7 < views.b.min()
+
+
+def test_the_rates_are_those_of_the_authors():
+    """By epochs: 1e-5, then 5e-5, from the 20th of 40 1e-5; of the other stage 5e-5, 1e-4, from the 10th of 20 1e-5."""
+    for name, epochs, expected in (
+        ("cycleface", 40, [1e-5] + [5e-5] * 19 + [1e-5] * 20),
+        ("cycleface-identity", 20, [5e-5] + [1e-4] * 9 + [1e-5] * 10),
+    ):
+        settings = {**find_preset(name).settings, "expression": "runs/first"}
+        training = resolve_recipe("cycleface", settings, {}, faces=0, faces_sha256="").training
+        assert training.epochs == epochs
+        rates = [
+            learning_rate(9 * epoch, 9 * epochs, training.lr, training.warmup, training.milestones)
+            for epoch in range(epochs)
+        ]
+        assert rates == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("mirror", "same"), [(1.0, True), (0.0, False)])

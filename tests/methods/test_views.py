@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
+from torchvision.transforms.functional import solarize
 
 from ferkit.methods.views import ViewMaker, ViewSettings, to_float
 from ferkit.methods.warps import WarpSettings, draw_warps
@@ -132,6 +133,20 @@ def test_masks_follow_the_crop_and_the_flip():
     view, masked = (ViewMaker(ViewSettings(size=64, mask=mask, **half))(images, seeded()) for mask in (0, 1))
     assert ((view != masked).any(1).flatten(1).sum(1) > 0).float().mean() > 0.7  # some masks lie beyond the cut
     assert (view != masked).any(1).flatten(1).sum(1).max() < 2 * 3.1416 * 27 * 16 / 4 * 2
+
+
+def test_solarised_views_are_negatives_where_they_are_bright_by_hand():
+    """Levels 51, 102, 153 and 204 of 255: .2 and .4 stay, .6 and .8 become .4 and .2, as torchvision has it."""
+    levels = torch.tensor([51, 102, 153, 204], dtype=torch.uint8).repeat_interleave(32)
+    images = levels[None, :, None, None].expand(40, -1, 128, 3).contiguous()
+    bare = PLAIN.model_copy(update={"solarise": 0.25, "mean": (0, 0, 0), "std": (1, 1, 1)})
+    view = ViewMaker(bare)(images, seeded())[:, :, 16::32, 5]
+    turned = (view - torch.tensor([0.2, 0.4, 0.4, 0.2])).abs().amax((1, 2)) < 1e-5
+    kept = (view - torch.tensor([0.2, 0.4, 0.6, 0.8])).abs().amax((1, 2)) < 1e-5
+    assert (turned ^ kept).all()
+    assert 3 <= turned.sum() <= 18  # of 40, 10 expected
+    picture = solarize(images[0].movedim(-1, 0), 128)[:, 16::32, 5] / 255
+    torch.testing.assert_close(view[turned][0], picture, atol=1e-5, rtol=0)
 
 
 def test_erased_rectangles_hold_the_mean_colour():

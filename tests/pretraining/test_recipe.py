@@ -39,6 +39,21 @@ def test_unknown_setting_names_the_nearest(key, near):
         resolve_recipe("simclr", {key: 1}, {}, **REST)
 
 
+def test_a_preset_lies_between_the_file_and_what_is_said(tmp_path):
+    file = written(tmp_path, "settings: {views: {size: 48, rotation: 5}}\ntraining: {lr: 0.02, epochs: 3}")
+    preset = {"views.size": 64, "lr": 0.3, "epochs": 9, "batch_size": 8}
+    recipe = resolve_recipe("simclr", {"lr": 0.5}, {"epochs": 4}, file, preset=preset, **REST)
+    assert (recipe.settings.views.size, recipe.settings.views.rotation) == (64, 5)
+    assert (recipe.training.lr, recipe.training.epochs, recipe.training.batch_size) == (0.5, 4, 8)
+
+
+def test_the_preset_that_a_file_names_lies_below_its_settings(tmp_path):
+    file = written(tmp_path, "method: crs-cont-fast\ntraining: {lr: 0.02}\nsettings: {views: {rotation: 3}}")
+    recipe = resolve_recipe("crs-cont", {}, {}, file, **REST)
+    assert (recipe.training.lr, recipe.training.ema, recipe.training.milestones) == (0.02, 0.999, None)
+    assert (recipe.settings.views.size, recipe.settings.views.rotation) == (96, 3)
+
+
 def test_setting_of_another_method_is_refused():
     with pytest.raises(UnknownSettingError):
         resolve_recipe("byol", {"margin": 0.1}, {}, **REST)

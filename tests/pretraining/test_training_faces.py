@@ -127,6 +127,16 @@ def test_partners_are_other_faces_of_the_clip(tmp_path, listener):
     assert (shown(batch["crops"]) != shown(batch["partner"])).all()
 
 
+def test_strangers_are_faces_of_other_people(tmp_path, listener):
+    faces, progress = clips(tmp_path), listener()
+    assert usable_faces(faces, {"stranger"}, Windows(), progress) is faces
+    batch = TrainingFaces(faces, {"stranger"}).batch(np.arange(17), np.random.default_rng(0))
+    clip = np.array([moment[0] or "alone" for moment in MOMENTS])
+    assert (clip[shown(batch["stranger"])] != clip[shown(batch["crops"])]).all()
+    with pytest.raises(TrainingError, match="all 10 faces are of one person"):
+        usable_faces(clips(tmp_path / "one", MOMENTS[:10]), {"stranger"}, Windows(), progress)
+
+
 def test_methods_without_pairs_keep_all_faces(tmp_path, listener):
     faces, progress = clips(tmp_path), listener()
     assert usable_faces(faces, {"landmarks"}, Windows(), progress) is faces

@@ -19,6 +19,15 @@ def test_rate_without_warmup_starts_at_the_peak():
     assert learning_rate(0, 10, peak=0.5, warmup=0) == pytest.approx(0.5)
 
 
+def test_rates_of_milestones_by_hand():
+    """Half the peak in the first of 20 epochs of 10 steps, then the peak, from the tenth on a tenth of it."""
+    milestones = ((0.0, 0.5), (0.05, 1.0), (0.5, 0.1))
+    rates = [learning_rate(step, 200, 2.0, 0, milestones) for step in range(200)]
+    assert rates == pytest.approx([1.0] * 10 + [2.0] * 90 + [0.2] * 100)
+    risen = [learning_rate(step, 200, 2.0, 0.02, ((0.5, 0.1),)) for step in (0, 3, 4, 99, 100)]
+    assert risen == pytest.approx([0.5, 2.0, 2.0, 2.0, 0.2])
+
+
 def test_an_epoch_shows_each_face_at_most_once_and_epochs_differ():
     order = list(batches(count=23, batch_size=5, seed=0, first=0, last=8))
     epochs = [np.concatenate(order[:4]), np.concatenate(order[4:])]

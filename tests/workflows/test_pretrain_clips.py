@@ -86,9 +86,9 @@ def test_resumed_within_an_epoch_it_draws_the_same_pairs(clips, tmp_path, listen
 def test_a_preset_names_its_run_and_may_stand_in_a_recipe(clips, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.yaml").write_text("method: ssl-fer-a\nsettings: {temperature: 0.5}\n")
-    assert str(pretrain(clips, recipe="a.yaml", settings=SMALL, **QUICK).run) == "runs/ssl-fer"
+    assert str(pretrain(clips, recipe="a.yaml", settings=SMALL, **QUICK).run) == "runs/ssl-fer-a"
     assert str(pretrain(clips, method="ssl-fer-b", settings=SMALL, **QUICK).run) == "runs/ssl-fer-b"
-    saved = yaml.safe_load((tmp_path / "runs/ssl-fer/recipe.yaml").read_text())
+    saved = yaml.safe_load((tmp_path / "runs/ssl-fer-a/recipe.yaml").read_text())
     assert (saved["method"], saved["settings"]["parts"], saved["settings"]["temperature"]) == (
         "ssl-fer",
         ["time-aug"],

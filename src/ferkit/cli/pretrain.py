@@ -35,9 +35,17 @@ def pretrain(
         typer.Option(
             "--method",
             "-m",
-            help="contrawarping, ssl-fer (or a row of its paper, ssl-fer-a to ssl-fer-g), cycleface, crs-cont, byol, "
-            "mocov2, simclr or supervised.",
+            help="contrawarping, ssl-fer (or a row of its paper, ssl-fer-a to ssl-fer-g), cycleface, "
+            "cycleface-identity, crs-cont, crs-cont-fast, byol, byol-paper, mocov2, simclr or supervised.",
             show_default="the recipe's, else contrawarping",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="cpu|paper",
+            help="Settings of the method that a laptop can do, or those of its paper.",
+            show_default="the method's defaults",
         ),
     ] = None,
     parts: Annotated[
@@ -103,6 +111,7 @@ def pretrain(
             sources,
             out,
             method=method,
+            preset=preset,
             parts=parts,
             backbone=backbone,
             epochs=epochs,

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["WINDOWS", "ClipMates", "ClipPairs", "ClipWindows", "WindowCounts", "Windows", "clip_numbers"]
+__all__ = ["WINDOWS", "ClipMates", "ClipPairs", "ClipWindows", "Strangers", "WindowCounts", "Windows", "clip_numbers"]
 
 Integers = NDArray[np.int64]
 
@@ -232,6 +232,25 @@ class ClipMates:
         further = 1 + (generator.random(len(rows)) * (size - 1)).astype(np.int64)
         mates: Integers = self._rows[begin + (self._place[rows] - begin + further) % size]
         return mates
+
+
+class Strangers:
+    """Draws a face of another person, anew at each call.
+
+    Args:
+        person: (N,) number of each face's person, in any order; two at least.
+    """
+
+    def __init__(self, person: Integers) -> None:
+        self._person, self._rows = person, np.argsort(person, kind="stable")
+        self._ordered = person[self._rows]
+
+    def draw(self, rows: Integers, generator: np.random.Generator) -> Integers:
+        """Draw one of the faces of others for each of (n,) rows, all of them alike."""
+        begin, end = (np.searchsorted(self._ordered, self._person[rows], side=side) for side in ("left", "right"))
+        nth = (generator.random(len(rows)) * (len(self._rows) - (end - begin))).astype(np.int64)
+        strangers: Integers = self._rows[(end + nth) % len(self._rows)]
+        return strangers
 
 
 def _one_after_another(clip: Integers, time_s: NDArray[np.float64], gap: int) -> Integers:

@@ -12,13 +12,24 @@ from ferkit.methods.crs_cont import CrsCont
 from ferkit.methods.cycleface import CycleFace
 from ferkit.methods.distill import Distill
 from ferkit.methods.mocov2 import MocoV2
+from ferkit.methods.presets import PRESETS, SCALES, Preset, find_preset, scaled
 from ferkit.methods.simclr import SimClr
-from ferkit.methods.ssl_fer import ROWS, SslFer
+from ferkit.methods.ssl_fer import SslFer
 from ferkit.methods.supervised import Supervised
 from ferkit.methods.unwarp import Unwarp
 from ferkit.methods.votes import Votes
 
-__all__ = ["METHODS", "PRESETS", "Method", "MethodSettings", "find_method", "find_preset"]
+__all__ = [
+    "METHODS",
+    "PRESETS",
+    "SCALES",
+    "Method",
+    "MethodSettings",
+    "Preset",
+    "find_method",
+    "find_preset",
+    "scaled",
+]
 
 METHODS: dict[str, type[Method[Any]]] = {
     "byol": Byol,
@@ -35,20 +46,9 @@ METHODS: dict[str, type[Method[Any]]] = {
 }
 
 
-PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
-    f"ssl-fer-{row}": ("ssl-fer", {"parts": list(parts)}) for row, parts in ROWS.items()
-}
-"""Methods with some settings, under a name of their own."""
-
-
 def find_method(name: str) -> type[Method[Any]]:
     """Look a method up; raises `UnknownMethodError` with the nearest names."""
     try:
         return METHODS[name]
     except KeyError:
         raise UnknownMethodError(name, [*METHODS, *PRESETS]) from None
-
-
-def find_preset(name: str) -> tuple[str, dict[str, Any]]:
-    """The method that a name of `PRESETS` stands for, and its settings; any other name stands for itself."""
-    return PRESETS.get(name, (name, {}))

@@ -53,9 +53,10 @@ class Method(nn.Module, ABC, Generic[S]):
     unknown; "votes", (C,) float32 share of each class; "row", int64 number of the face; "person", int64, equal for
     faces of one person; "landmarks", (5, 2) float32 pixels of the crop, the template's points where the face set has
     none; "clip", int64 number. Other faces, drawn anew each time, as crops: "partner", any other face of the clip;
-    "positive", another frame of the clip within `Windows`; "hard_negative", a frame of the clip far away, or where
-    there is none a face of another clip; "hard_positive", the positive of that. Of these the same is known, such as
-    "hard_negative_clip", and with them "moment": int64 microseconds, clips lying further apart than ``windows.hard``.
+    "stranger", any face of another person; "positive", another frame of the clip within `Windows`; "hard_negative", a
+    frame of the clip far away, or where there is none a face of another clip; "hard_positive", the positive of that. Of
+    these the same is known, such as "hard_negative_clip", and with them "moment": int64 microseconds, clips lying
+    further apart than ``windows.hard``.
     """
     network: ClassVar[str | None] = None
     """The one backbone that it learns; None for any."""

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ferkit.methods.base import Method, MethodSettings, mlp
+from ferkit.methods.base import Batch, Method, MethodSettings, mlp
 from ferkit.methods.momentum import MomentumEncoder, rising_momentum
-from ferkit.methods.views import Views
+from ferkit.methods.views import ViewMaker, Views
 from ferkit.ops.losses import regression_loss
 
 __all__ = ["Byol", "ByolSettings", "SelfTarget"]
 
 
 class ByolSettings(MethodSettings):
-    """The paper's heads, and its momentum for runs of some hundred epochs (0.996 is that of its 1000)."""
+    """The paper's heads, and its momentum for runs of some hundred epochs (0.996 is that of its 1000).
+
+    Its two views differ in blur (1 and 0.1) and solarisation (0 and 0.2): the preset byol-paper has that.
+    """
 
     hidden: int = Field(4096, ge=1, description="width of the hidden layer of both heads")
     projection: int = Field(256, ge=1, description="width of the projection")
     momentum: float = Field(0.99, ge=0, le=1, description="target's momentum at the start; rises to 1 by a cosine")
+    second_blur: float | None = Field(None, ge=0, le=1, description="blur of second views; None: as views.blur")
+    second_solarise: float | None = Field(None, ge=0, le=1, description="solarise of second views; None: as of views")
 
 
 class SelfTarget(nn.Module):
@@ -56,7 +62,16 @@ class Byol(Method[ByolSettings]):
 
     def __init__(self, backbone: nn.Module, dim: int, settings: ByolSettings) -> None:
         super().__init__(backbone, dim, settings)
+        second = {"blur": settings.second_blur, "solarise": settings.second_solarise}
+        others = {name: chance for name, chance in second.items() if chance is not None}
+        self.make_second = ViewMaker(settings.views.model_copy(update=others))
         self.networks = SelfTarget(backbone, dim, settings)
+
+    @torch.no_grad()
+    def views(self, batch: Batch, generator: torch.Generator) -> Views:
+        """Draw two views of each face, the second from a distribution of its own."""
+        a, b = self.make_view(batch["crops"], generator), self.make_second(batch["crops"], generator)
+        return Views(a, b, a.new_empty(0, *a.shape))
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the regression loss of both views, added up (eq. 2 symmetrised)."""

@@ -2,25 +2,27 @@
 
 Coarse labels say little more than whether a face is glad, unhappy, surprised or calm, and leave the network to find
 what tells faces within a class apart: the supervision is weak. Of the paper are the loss over coarse classes, its
-weights, the temperature and the head's widths; of the authors' code the two further terms and the balanced batches.
-ferkit's own are the views, the head's batch norm, how unknown labels are met, the optimiser and its schedule (the code
-has SGD at 0.5, halved every 20 of 100 epochs), and local warps as further negatives, which join it with ContraWarping.
+weights, the temperature and the head's widths; of the authors' code the two further terms, the views, the optimiser
+and its schedule. ferkit's own are the head's batch norm, how unknown labels are met, classes that are drawn equally
+often (``balance``), and local warps as further negatives, which join it with ContraWarping.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, Self, cast
+from typing import ClassVar, Literal, Self, cast
 
 import torch
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from ferkit.data.expressions import expression
 from ferkit.errors import TrainingError
 from ferkit.methods.base import Batch, Method, MethodSettings, mlp
-from ferkit.methods.views import Views
+from ferkit.methods.random_ranges import PositiveRange
+from ferkit.methods.views import Views, ViewSettings
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import class_loss, nt_xent_loss, supervised_contrastive_loss
@@ -48,18 +50,29 @@ _COARSE = (
 """The paper's four classes; which labels the positive and the neutral one hold is inferred."""
 
 
-class CrsContSettings(MethodSettings):
-    """The paper's numbers, and those of its code for the two further terms."""
+class CrsContViews(ViewSettings):
+    """The authors' transforms: crops of half to all of the area (here sides are drawn evenly), mirrored, recoloured."""
 
+    size: int = Field(224, ge=16, le=1024, description="pixels a side of a view")
+    scale: PositiveRange = Field((0.707, 1.0), description="side of the view as a share of the crop's side")
+    aspect: PositiveRange = Field((0.75, 1.333), description="width over height of the area a view shows")
+    rotation: float = Field(0.0, ge=0, le=180, description="largest turn either way, degrees")
+    blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
+
+
+class CrsContSettings(MethodSettings):
+    """The paper's numbers, and those of its code for views and the two further terms."""
+
+    views: CrsContViews = Field(default_factory=CrsContViews, description="global transforms")
     coarse: tuple[CoarseClass, ...] = Field(_COARSE, min_length=2, description="classes, each with labels and weight")
     classes: tuple[str, ...] = Field(
         (), description="labels of the face set that are used; none takes all with a class"
     )
-    balance: Literal["none", "coarse"] = Field("coarse", description="coarse: draw all classes equally often")
+    balance: Literal["none", "coarse"] = Field("none", description="coarse: draw all classes equally often")
     projection: int = Field(128, ge=1, description="width of the projection z")
     temperature: float = Field(0.07, gt=0, description="softmax temperature")
-    classify: float = Field(1.0, ge=0, description="weight of the cross entropy of W z, z as it is; 0 leaves it out")
-    agree: float = Field(0.4, ge=0, description="weight of NT-Xent between the views' softmax(W z); 0 leaves it out")
+    classify: float = Field(1.0, ge=0, description="weight of the first view's cross entropy; 0 leaves it out")
+    agree: float = Field(0.4, ge=0, description="weight of NT-Xent between the views' class shares; 0 leaves it out")
     warped: int = Field(0, ge=0, description="local warps of each face, as further negatives (ferkit's own)")
     warps: WarpSettings = Field(default_factory=WarpSettings, description="local warps")
 
@@ -99,6 +112,10 @@ class CrsCont(Method[CrsContSettings]):
     settings_type = CrsContSettings
     supervision = "weak"
     batch_fields = frozenset({"label", "landmarks"})
+    train_defaults: ClassVar = {
+        **{"epochs": 100, "batch_size": 128, "optimizer": "momentum", "lr": 0.5, "warmup": 0},
+        "milestones": ((0.2, 0.5), (0.4, 0.25), (0.6, 0.125), (0.8, 0.0625)),
+    }
     coarse_of: Tensor
     weights: Tensor
 
@@ -113,7 +130,7 @@ class CrsCont(Method[CrsContSettings]):
             raise TrainingError("crs-cont learns from coarse labels; set classes to the labels of the faces")
         self.projector = mlp(dim, dim, settings.projection)
         if settings.classify or settings.agree:
-            self.classifier = nn.Linear(settings.projection, len(settings.coarse), bias=False)
+            self.classifier = nn.Linear(settings.projection, len(settings.coarse))
         numbers = [settings.coarse_number(label) for label in settings.classes]
         self.register_buffer("coarse_of", torch.tensor([*numbers, -1]), persistent=False)
         self.register_buffer("weights", torch.tensor([c.weight for c in settings.coarse]), persistent=False)
@@ -162,7 +179,7 @@ class CrsCont(Method[CrsContSettings]):
         coarse = self.coarse_label(gather_rows(cast(Tensor, views.label))).repeat(2)
         anchors, negatives = torch.cat([a, b]), torch.cat(warped) if warped else None
         contrast = supervised_contrastive_loss(anchors, coarse, self.weights, s.temperature, negatives)
-        figures = {"contrast": contrast, **self._further_terms(anchors, coarse)}
+        figures = {"contrast": contrast, **self._further_terms(a, b, coarse[: len(a)])}
         if negatives is not None:
             figures["gap"] = warp_gap(a, b, torch.stack(warped))
         loss = contrast + s.classify * figures.get("classify", 0) + s.agree * figures.get("agree", 0)
@@ -173,13 +190,15 @@ class CrsCont(Method[CrsContSettings]):
         projection: Tensor = self.projector(self.backbone(views))
         return projection.float()
 
-    def _further_terms(self, anchors: Tensor, coarse: Tensor) -> dict[str, Tensor]:
+    def _further_terms(self, a: Tensor, b: Tensor, coarse: Tensor) -> dict[str, Tensor]:
+        """The cross entropy of W z + b, of first views alone, and the views' agreement; z is of length 1."""
         terms = {}
+        if self.settings.classify or self.settings.agree:
+            logits, others = (self.classifier(F.normalize(z, dim=1)) for z in (a, b))
         if self.settings.classify:
-            terms["classify"] = class_loss(self.classifier(anchors), coarse)
+            terms["classify"] = class_loss(logits, coarse)
         if self.settings.agree:
-            a, b = self.classifier(anchors).softmax(1).chunk(2)
-            terms["agree"] = nt_xent_loss(a, b, self.settings.temperature)
+            terms["agree"] = nt_xent_loss(logits.softmax(1), others.softmax(1), self.settings.temperature)
         return terms
 
 

@@ -53,7 +53,9 @@ class CycleFaceSettings(MethodSettings):
         "expression", description="expression: to the neutral face and back; identity: from there to the mean face"
     )
     expression: str | None = Field(None, description="folder of the run that the identity stage builds upon")
-    mirror: float = Field(0.5, ge=0, le=1, description="chance that a face's partner is its own mirror image")
+    mirror: float = Field(
+        0.5, ge=0, le=1, description="expression stage: chance that a face's partner is its own mirror image"
+    )
     stem: Literal["vgg19", "learned"] = Field(
         "vgg19", description="generator's first layers: ImageNet's, frozen; or of the same form, learnt (ferkit's own)"
     )
@@ -81,12 +83,14 @@ class CycleFaceSettings(MethodSettings):
         return self
 
 
+_PARTNERS = {"expression": "partner", "identity": "stranger"}
+
 _NAMES = {"backbone": "expression", "flow": "flow", "generator": "generator"}
 """What the identity stage calls the parts of the expression stage."""
 
 
 class _Cycle(NamedTuple):
-    """2 B faces, those of a clip B rows apart, on their way to their neutral faces and back."""
+    """2 B faces, partners B rows apart, on their way to their neutral faces and back."""
 
     faces: Tensor
     flow: Tensor
@@ -103,11 +107,11 @@ class CycleFace(Method[CycleFaceSettings]):
     """
 
     settings_type = CycleFaceSettings
-    batch_fields = frozenset({"partner"})
+    batch_fields = frozenset({"partner", "stranger"})
     network: ClassVar[str | None] = "cycleface"
     train_defaults: ClassVar[Mapping[str, Any]] = {
         **{"epochs": 40, "batch_size": 16, "optimizer": "adam", "betas": (0.5, 0.999), "weight_decay": 0},
-        **{"lr": 5e-5, "warmup": 0.025},
+        **{"lr": 5e-5, "warmup": 0, "milestones": ((0.0, 0.2), (0.025, 1.0), (0.5, 0.2))},
     }
     mean: Tensor
     std: Tensor
@@ -132,6 +136,11 @@ class CycleFace(Method[CycleFaceSettings]):
             self.perceptual = load_imagenet(VggLayers(max(_TAPS), _TAPS))
         self.register_buffer("mean", torch.tensor(settings.views.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(settings.views.std).view(3, 1, 1), persistent=False)
+
+    @classmethod
+    def batch_fields_with(cls, settings: CycleFaceSettings) -> frozenset[str]:
+        """Another face of the clip, which has the same neutral face; for identities, a face of another person."""
+        return frozenset({_PARTNERS[settings.stage]})
 
     @property
     def parent_run(self) -> str | None:
@@ -159,8 +168,14 @@ class CycleFace(Method[CycleFaceSettings]):
 
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
-        """Draw a view of each face, and one of its partner: another face of its clip, or its own mirror image."""
-        face, partner = (self.make_view(_field(batch[name]), generator) for name in ("crops", "partner"))
+        """Draw a view of each face, and one of its partner.
+
+        That is another face of its clip or its own mirror image; in the identity stage, somebody else's face.
+        """
+        names = ("crops", _PARTNERS[self.settings.stage])
+        face, partner = (self.make_view(_field(batch[name]), generator) for name in names)
+        if self.settings.stage == "identity":
+            return Views(face, partner, face.new_empty(0, *face.shape))
         mirrored = chance((len(face),), self.settings.mirror, generator).to(face.device)
         partner = torch.where(mirrored[:, None, None, None], face.flip(3), partner)
         return Views(face, partner, face.new_empty(0, *face.shape))

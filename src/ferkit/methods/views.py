@@ -47,6 +47,7 @@ class ViewSettings(BaseModel):
     gray: float = Field(0.2, ge=0, le=1, description="chance of dropping colour")
     blur: float = Field(0.5, ge=0, le=1, description="chance of a Gaussian blur")
     sigma: PositiveRange = Field((0.1, 1.5), description="blur's standard deviation, pixels of a 112 px view")
+    solarise: float = Field(0.0, ge=0, le=1, description="chance of a negative of all that is brighter than a half")
     erase: float = Field(0.0, ge=0, le=1, description="chance of a rectangle without content (arXiv:1708.04896)")
     mask: float = Field(0.0, ge=0, le=1, description="chance of an ellipse without content over mouth or eye")
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="channel means of the encoder's input")
@@ -149,6 +150,8 @@ class ViewMaker:
         else:
             planes = faces if faces.is_floating_point() else to_float(faces)
             view = self._of_planes(planes, drawn.to(faces.device), warp)
+        if self.settings.solarise:
+            view = self._solarise(view, generator)
         if self.settings.erase:
             view = self._erase(view, generator)
         return self._mask(view, drawn.affine, generator) if self.settings.mask else view
@@ -163,6 +166,14 @@ class ViewMaker:
         center = uniform((count, 2), (-1, 1), generator)
         boxes = torch.cat([center - half, center + half], 1)
         return view.masked_fill_(inside_boxes(boxes.to(view.device, non_blocking=True), *view.shape[2:])[:, None], 0)
+
+    def _solarise(self, view: Tensor, generator: torch.Generator) -> Tensor:
+        """Turn the bright parts of some views into their negative, as BYOL does at last (arXiv:2006.07733)."""
+        chosen = chance((len(view),), self.settings.solarise, generator).to(view.device, non_blocking=True)
+        mean, std = (view.new_tensor(values)[:, None, None] for values in (self.settings.mean, self.settings.std))
+        pixels = (view * std + mean).clamp(0, 1)
+        turned = (torch.where(pixels < 0.5, pixels, 1 - pixels) - mean) / std
+        return torch.where(chosen[:, None, None, None], turned, view)
 
     def _mask(self, view: Tensor, affine: Tensor, generator: torch.Generator) -> Tensor:
         """Fill the mouth, the left or the right eye of some views with the view's mean (arXiv:2210.03853's code)."""

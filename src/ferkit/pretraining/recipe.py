@@ -81,8 +81,7 @@ class RecipeFile:
     """A recipe as written, whole or in part: a run's ``recipe.yaml``, or a few settings of one.
 
     Attributes:
-        content: what the file says, all of it checked but the values of settings; of a preset, the method and settings
-            that it stands for.
+        content: what the file says, all of it checked but the values of settings.
         path: where it lies; None for no file.
     """
 
@@ -111,7 +110,7 @@ class RecipeFile:
         for name in content.get("options", {}):
             if name not in options:
                 raise UnknownSettingError(name, options)
-        return cls(_without_preset(content), path)
+        return cls(content, path)
 
     def choice(self, name: str, given: str | None) -> str | None:
         """``method``, ``backbone`` or ``init``: as given, else what the file says."""
@@ -125,9 +124,9 @@ class RecipeFile:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Dotted settings of the method and the loop, with ``settings.`` or ``training.`` in front."""
+        """Dotted settings of the method and the loop: of the preset that the file names, then its own."""
         parts = {name: self.content.get(name) or {} for name in ("settings", "training")}
-        return _flatten(parts)
+        return {**find_preset(self.content.get("method", "")).settings, **_flatten(parts)}
 
 
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
@@ -166,11 +165,13 @@ def resolve_recipe(
     training: Mapping[str, Any],
     file: RecipeFile | None = None,
     labels: Collection[str | None] | None = None,
+    preset: Mapping[str, Any] | None = None,
     **rest: Any,  # noqa: ANN401
 ) -> Recipe:
     """Check all settings against the method's and the loop's tables and fill in the defaults.
 
-    Layers, the later ones winning: the loop's defaults, the method's, ``file``, ``training``, ``overrides``.
+    Layers, the later ones winning: the loop's defaults, the method's, ``file``, ``preset``, ``training``,
+    ``overrides``.
 
     Args:
         method: a name of METHODS.
@@ -179,6 +180,7 @@ def resolve_recipe(
         training: settings of the loop that were given by name.
         file: a recipe to start from.
         labels: of the faces, for the methods that complete their settings from them; None leaves them as they are.
+        preset: dotted settings of `ferkit.methods.presets`.
         rest: the other fields of `Recipe`.
 
     Raises:
@@ -187,14 +189,14 @@ def resolve_recipe(
         TrainingError: the method cannot learn from these labels.
     """
     kind, usual, file = find_method(method).settings_type, find_method(method).train_defaults, file or RecipeFile()
-    if (theirs := file.content.get("method", method)) != method:
+    if (theirs := find_preset(file.content.get("method", method)).method) != method:
         raise InputError(
             f"the recipe {str(file.path)!r} is of the method {theirs!r}, not {method!r}; leave --method out"
         )
     known = {"settings": _dotted(kind), "training": _dotted(TrainSettings)}
     tree: dict[str, Any] = {"settings": {}, "training": {}}
     methods, named = ({f"training.{key}": value for key, value in layer.items()} for layer in (usual, training))
-    for layer in (methods, file.settings, named, overrides):
+    for layer in (methods, file.settings, preset or {}, named, overrides):
         for key, value in layer.items():
             _place(tree, _find(key, known).split("."), value)
     try:
@@ -214,13 +216,6 @@ def _check_entry(path: Path, key: str, value: object) -> None:
         raise UnknownSettingError(key, _KINDS)
     if not isinstance(value, _KINDS[key]):
         raise InputError(f"in the recipe {str(path)!r}, {key} cannot be {value!r}; see a run's recipe.yaml")
-
-
-def _without_preset(content: dict[str, Any]) -> dict[str, Any]:
-    if "method" not in content:
-        return content
-    method, preset = find_preset(content["method"])
-    return {**content, "method": method, "settings": {**preset, **(content.get("settings") or {})}}
 
 
 def _find(key: str, known: Mapping[str, set[str]]) -> str:

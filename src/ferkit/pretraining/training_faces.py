@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ferkit.data.clip_windows import WINDOWS, ClipMates, ClipWindows, Windows, clip_numbers
+from ferkit.data.clip_windows import WINDOWS, ClipMates, ClipWindows, Strangers, Windows, clip_numbers
 from ferkit.data.face_set import FaceSet
 from ferkit.errors import TrainingError
 from ferkit.progress import Progress
@@ -19,7 +19,7 @@ from ferkit.progress import Progress
 __all__ = ["TrainingFaces", "usable_faces"]
 
 _WINDOWED = ("positive", "hard_negative", "hard_positive")
-_DRAWN = (*_WINDOWED, "partner")
+_DRAWN = (*_WINDOWED, "partner", "stranger")
 _KNOWN = ("label", "votes", "landmarks", "clip", "moment", "person", "row")
 
 
@@ -62,6 +62,7 @@ class TrainingFaces:
         if "moment" in asked and self._windows is not None:
             self._known["moment"] = self._windows.moments
         self._mates = ClipMates(clip_numbers(faces.column("clip"))) if "partner" in needs else None
+        self._strangers = Strangers(_person_numbers(faces)) if "stranger" in needs else None
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -91,6 +92,8 @@ class TrainingFaces:
             found = {name: getattr(pairs, name) for name in self._drawn if name in _WINDOWED}
         if self._mates is not None:
             found["partner"] = self._mates.draw(indices, generator)
+        if self._strangers is not None:
+            found["stranger"] = self._strangers.draw(indices, generator)
         return found
 
 
@@ -98,8 +101,11 @@ def usable_faces(faces: FaceSet, needs: Collection[str], windows: Windows, progr
     """Leave out the faces whose clip has no other face for them, where a method needs one, and say how many.
 
     Raises:
-        TrainingError: there is no such clip, only one, or none that has hard negatives for a method that needs them.
+        TrainingError: there is no such clip, only one, or none that has hard negatives for a method that needs them;
+            or all faces are of one person and the method needs two.
     """
+    if "stranger" in needs and len(np.unique(_person_numbers(faces))) < 2:
+        raise TrainingError(f"all {len(faces)} faces are of one person; give faces of several")
     if not _are_windowed(needs):
         return _faces_with_mates(faces, progress) if "partner" in needs else faces
     found = _clip_windows(faces, windows)

@@ -259,7 +259,7 @@ class _Run:
 
     def _take_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         s = self.settings
-        rate = learning_rate(self.step, self.steps, s.lr, s.warmup)
+        rate = learning_rate(self.step, self.steps, s.lr, s.warmup, s.milestones)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         figures = self._gradients(batch)

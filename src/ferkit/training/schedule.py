@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,16 +14,23 @@ from ferkit.ops.schedules import warmup_cosine
 __all__ = ["batches", "learning_rate", "pair_generator", "step_generator", "step_seed"]
 
 
-def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Linear warm-up, then half a cosine to zero.
+def learning_rate(
+    step: int, steps: int, peak: float, warmup: float, milestones: Sequence[tuple[float, float]] | None = None
+) -> float:
+    """Linear warm-up, then half a cosine to zero, or one level after the other.
 
     Args:
         step: 0 for the first.
         steps: of the whole run.
         peak: highest rate.
         warmup: share of the steps that rise.
+        milestones: (share of the steps, factor of the peak from there on), rising; the peak itself before the first.
     """
-    return peak * warmup_cosine(step, steps, warmup)
+    if milestones is None:
+        return peak * warmup_cosine(step, steps, warmup)
+    passed = [factor for share, factor in milestones if step >= round(share * steps)]
+    rising = round(warmup * steps)
+    return peak * (passed[-1] if passed else 1) * min(1, (step + 1) / max(1, rising))
 
 
 def batches(

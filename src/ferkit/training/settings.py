@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["MonitorSettings", "TrainSettings"]
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class MonitorSettings(BaseModel):
@@ -37,6 +40,10 @@ class TrainSettings(BaseModel):
     weight_decay: float = Field(1e-4, ge=0, description="on weights only, not on biases and norms")
     momentum: float = Field(0.9, ge=0, lt=1, description="of optimisers that have one")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate rises linearly")
+    milestones: tuple[tuple[Share, Positive], ...] | None = Field(
+        None,
+        description="in place of the cosine: [share of the steps, factor of lr] from there on, such as [[0.5, 0.1]]",
+    )
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient, to which a longer one shrinks")
     ema: float = Field(0, ge=0, lt=1, description="decay of the average of weights that becomes the encoder; 0: none")
     precision: Literal["no", "auto", "bf16", "fp16"] = Field(

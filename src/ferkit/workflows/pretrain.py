@@ -22,7 +22,7 @@ from ferkit.encoders.backbones import COMPANIONS, build_backbone, feature_dim
 from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
 from ferkit.encoders.registry import EncoderCard, TrainedOn
 from ferkit.errors import InputError, OutputError, TrainingError
-from ferkit.methods import METHODS, Method, MethodSettings, find_method, find_preset
+from ferkit.methods import METHODS, Method, MethodSettings, Preset, find_method, find_preset, scaled
 from ferkit.methods.parts.settings import PartsSettings
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FaceOptions
@@ -36,7 +36,7 @@ from ferkit.training.loop import Trained, check_settings, train
 from ferkit.training.metrics import read_figures
 from ferkit.training.precision import fast_precision
 from ferkit.training.processes import Processes
-from ferkit.training.settings import MonitorSettings, TrainSettings
+from ferkit.training.settings import MonitorSettings
 
 __all__ = ["PretrainResult", "pretrain"]
 
@@ -73,6 +73,7 @@ def pretrain(
     out: str | Path | None = None,
     *,
     method: str | None = None,
+    preset: str | None = None,
     parts: str | Sequence[str] | None = None,
     backbone: str | None = None,
     epochs: float | None = None,
@@ -98,6 +99,8 @@ def pretrain(
             with the encoder that told labels best.
         method: a name of `ferkit.methods.METHODS` or `ferkit.methods.PRESETS`; None takes the recipe's, else
             contrawarping.
+        preset: a name of `ferkit.methods.SCALES`: ``cpu``, settings that a laptop can do, or ``paper``, the paper's;
+            they win over those of a recipe.
         parts: of SSL-FER, for the methods that have them, such as ``"time-aug,hard-neg"``; None takes the method's.
         backbone: a timm model; None takes the recipe's, else the one of a method that has its own, else resnet18.
         epochs: passes over the faces.
@@ -123,15 +126,14 @@ def pretrain(
     """
     file = RecipeFile.read(Path(recipe)) if recipe is not None else RecipeFile()
     name = file.choice("method", method) or DEFAULT_METHOD
-    method, preset = find_preset(name)
-    if parts is not None:
-        preset = {"parts": _parts(method, parts)}
+    chosen = scaled(find_preset(name) if method is not None else Preset(find_preset(name).method), preset)
+    method = chosen.method
+    settings = {**({} if parts is None else {"parts": _parts(method, parts)}), **(settings or {})}
     by_name = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "monitor.data": monitor and str(monitor)}
     given = {name: value for name, value in by_name.items() if value is not None}
-    settings = {**preset, **(settings or {})}
     # A wrong setting is told before any work.
-    asked = resolve_recipe(method, settings, given, file, faces=0, faces_sha256="").settings
-    backbone = _backbone(method, file.choice("backbone", backbone))
+    asked = resolve_recipe(method, settings, given, file, preset=chosen.settings, faces=0, faces_sha256="")
+    backbone = _backbone(method, backbone or chosen.backbone or file.choice("backbone", None))
 
     run = Path(out) if out is not None else Path("runs") / name
     processes = Processes(device)
@@ -139,16 +141,19 @@ def pretrain(
     processes.on_rank_zero(lambda: _check_run_folder(run, resume))
     options = _options(file, options)
     faces = _face_set(source_paths(sources), run, options, processes, progress)
-    faces = usable_faces(faces, find_method(method).batch_fields_with(asked), _windows(asked), progress)
+    faces = usable_faces(
+        faces, find_method(method).batch_fields_with(asked.settings), _windows(asked.settings), progress
+    )
 
     if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
-        given["batch_size"] = _fitting_batch(method, len(faces), progress)
+        given["batch_size"] = _fitting_batch(asked.training.batch_size, len(faces), progress)
     resolved = resolve_recipe(
         method,
         settings,
         given,
         file,
         labels=faces.column("label").to_pylist() if "label" in find_method(method).batch_fields else None,
+        preset=chosen.settings,
         backbone=backbone,
         init=file.choice("init", init),
         options=_deciding(options),
@@ -272,9 +277,8 @@ def _windows(settings: MethodSettings) -> Windows:
     return windows
 
 
-def _fitting_batch(method: str, faces: int, progress: Progress) -> int:
-    """The method's default batch size, or, for fewer faces than that, the largest power of two that they fill."""
-    usual: int = TrainSettings(**find_method(method).train_defaults).batch_size
+def _fitting_batch(usual: int, faces: int, progress: Progress) -> int:
+    """The usual batch size, or, for fewer faces than that, the largest power of two that they fill."""
     if not 2 <= faces < usual:
         return usual
     fitting = 1 << (faces.bit_length() - 1)

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from ferkit.methods import METHODS, PRESETS, find_method, find_preset
+from ferkit.methods import METHODS, PRESETS, Preset, find_method, find_preset
 from ferkit.methods.parts.settings import PartsSettings, needs_of
 
 MOMENTS = ("moment", "positive_moment", "hard_negative_moment", "hard_positive_moment")
@@ -38,7 +38,8 @@ def test_presets_are_the_rows_of_the_paper():
     initials = {"time-aug": "T", "hard-neg": "H", "face-swap": "F", "mask-fn": "M", "cutmix": "C"}
     rows = {
         name: "".join(initials[part] for part in find_method(method).settings_type(**settings).parts)
-        for name, (method, settings) in PRESETS.items()
+        for name, (method, settings, _) in PRESETS.items()
+        if method == "ssl-fer"
     }
     assert rows == {
         "ssl-fer-a": "T",
@@ -50,7 +51,7 @@ def test_presets_are_the_rows_of_the_paper():
         "ssl-fer-g": "THFM",
     }
     assert find_preset("ssl-fer-b") == PRESETS["ssl-fer-b"]
-    assert find_preset("simclr") == ("simclr", {})
+    assert find_preset("simclr") == Preset("simclr")
     assert not PRESETS.keys() & METHODS.keys()
 
 
