@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.probe import probe
     from ferkit.workflows.recognise import recognise
     from ferkit.workflows.retrieve import retrieve
+    from ferkit.workflows.timeline import timeline
     from ferkit.workflows.warp_preview import warp_preview
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "retrieve",
     "show_encoder",
     "split_faces",
+    "timeline",
     "warp_preview",
 ]
 
@@ -93,6 +95,7 @@ _HOMES = {
     "retrieve": "ferkit.workflows.retrieve",
     "show_encoder": "ferkit.workflows.models",
     "split_faces": "ferkit.workflows.faces_split",
+    "timeline": "ferkit.workflows.timeline",
     "warp_preview": "ferkit.workflows.warp_preview",
 }
 

@@ -123,20 +123,13 @@ def test_where_nothing_is_like_it_the_nearest_are_told_as_such(save_set):
         ({"min_probability": 1.5}, InputError, "between 0 and 1"),
         ({"smooth": -1}, InputError, "--smooth"),
         ({"sheet": "x.jpg"}, OutputError, r"ends in \.png"),
+        ({"csv": "x.xlsx"}, OutputError, r"ends in \.csv"),
         ({"frames": "."}, OutputError, "new folder"),
     ],
 )
 def test_bad_options_are_refused_before_any_work(save_set, options, kind, what):
     with pytest.raises(kind, match=what):
         ask(save_set(PULSE), **options)
-
-
-def test_files_of_others_are_never_replaced(save_set, tmp_path):
-    path = save_set(PULSE)
-    (tmp_path / "mine.csv").write_text("name,phone\n")
-    with pytest.raises(OutputError, match="holds something else"):
-        ask(path, csv=tmp_path / "mine.csv")
-    assert (tmp_path / "mine.csv").read_text() == "name,phone\n"
 
 
 def test_pictures_have_no_moments(save_set):
@@ -155,3 +148,22 @@ def test_an_encoder_without_classes_says_so(save_set):
     path = save_set(PULSE)
     with pytest.raises(FerkitError, match="expression head"):
         moments(path, "happy", device="cpu")
+
+
+def test_a_smile_that_is_planted_between_two_portraits_is_found_to_the_frame(data_dir, tmp_path):
+    people = data_dir / "studio-smiles"
+    name = sorted(path.name.partition("_")[0] for path in (people / "smiling").glob("*.jpg"))
+    calm, smile = (
+        cv2.resize(
+            cv2.imread(str(next((people / look).glob(f"{name[0]}_*")))), (192, 192), interpolation=cv2.INTER_AREA
+        )
+        for look in ("neutral", "smiling")
+    )
+    writer = cv2.VideoWriter(str(tmp_path / "planted.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (192, 192))
+    fade = [step / 6 for step in range(1, 6)]
+    for share in [0] * 12 + fade + [1] * 12 + fade[::-1] + [0] * 8:  # half way at the frames 14 and 31
+        writer.write(cv2.addWeighted(smile, share, calm, 1 - share, 0))
+    writer.release()
+    result = moments(tmp_path / "planted.mp4", next((people / "smiling").glob(f"{name[1]}_*")), min_face=60)
+    (moment,) = result.moments
+    assert (moment.onset_s * FPS, moment.offset_s * FPS) == pytest.approx((14, 31), abs=3)

@@ -10,7 +10,20 @@ from urllib.parse import urlsplit
 import typer
 
 from ferkit._version import __version__
-from ferkit.cli import align, demo, embed, faces, models, moments, pretrain, probe, recognise, retrieve, warp_preview
+from ferkit.cli import (
+    align,
+    demo,
+    embed,
+    faces,
+    models,
+    moments,
+    pretrain,
+    probe,
+    recognise,
+    retrieve,
+    timeline,
+    warp_preview,
+)
 from ferkit.cli.output import err
 from ferkit.errors import FerkitError, HubError
 
@@ -32,6 +45,7 @@ app.command("embed")(embed.embed)
 app.command("probe")(probe.probe)
 app.command("retrieve")(retrieve.retrieve)
 app.command("moments")(moments.moments)
+app.command("timeline")(timeline.timeline)
 app.command("recognise")(recognise.recognise)
 app.command("recognize", hidden=True)(recognise.recognise)
 app.command("warp-preview")(warp_preview.warp_preview)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["at_most_per_value", "codes", "first_of_each", "picture_of"]
+__all__ = ["Clip", "at_most_per_value", "clips_of", "codes", "first_of_each", "picture_of"]
 
 Mask = NDArray[np.bool_]
 
@@ -19,6 +20,34 @@ def codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     """Number the values of a text column: (n,) numbers, -1 where there is none, and the values that they stand for."""
     encoded = pa.chunked_array([column.combine_chunks()]).combine_chunks().dictionary_encode()
     return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One face that was followed through a video.
+
+    Attributes:
+        name: of the column ``clip``.
+        rows: (n,) of the table, by time.
+        times: (n,) seconds, rising.
+    """
+
+    name: str
+    rows: NDArray[np.int64]
+    times: NDArray[np.float64]
+
+
+def clips_of(table: pa.Table) -> list[Clip]:
+    """Return the clips of a table with the columns ``clip`` and ``time_s``, in the order of their first rows.
+
+    Rows that belong to none, such as photos, are left out.
+    """
+    numbers, names = codes(table.column("clip"))
+    times = pc.fill_null(table.column("time_s"), np.nan).to_numpy()
+    rows = np.flatnonzero((numbers >= 0) & np.isfinite(times))
+    rows = rows[np.lexsort((times[rows], numbers[rows]))]
+    parts = np.split(rows, np.flatnonzero(np.diff(numbers[rows])) + 1) if len(rows) else []
+    return [Clip(names[numbers[part[0]]], part, times[part]) for part in parts]
 
 
 def first_of_each(column: pa.ChunkedArray) -> Mask:

@@ -14,7 +14,7 @@ from ferkit.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["require_replaceable", "save_picture"]
+__all__ = ["check_picture_output", "require_replaceable", "save_picture"]
 
 _SIGNATURE = b"drawn by ferkit"
 
@@ -39,6 +39,13 @@ def require_replaceable(path: Path, given: Iterable[Path] = ()) -> None:
         raise OutputError(
             f"{str(path)!r} is there already and was not drawn by ferkit; choose another output, or remove it first"
         )
+
+
+def check_picture_output(path: Path, given: Iterable[Path] = ()) -> None:
+    """Do as `require_replaceable`, and refuse a name that does not end in ``.png``."""
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"a picture's name ends in .png, and {str(path)!r} does not; try {path.name + '.png'!r}")
+    require_replaceable(path, given)
 
 
 def save_picture(picture: Image.Image | Figure, path: Path, **options: Any) -> None:  # noqa: ANN401

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from ferkit.search.moments import stretches
+from ferkit.search.moment_settings import MomentSettings
+from ferkit.search.moments import smoothed, stretches
 
-__all__ = ["Mark", "ScoreCurve", "draw_moments"]
+__all__ = ["Lane", "Mark", "ScoreCurve", "Stretch", "draw_moments", "draw_timeline"]
 
 _INK, _SOFT, _EDGE, _DOT = "#1c1f26", "#6b7480", "#d9dce3", "#9aa3b5"
 _ACCENT, _CURVE = "#cc6677", "#332288"
 _DPI, _TITLE, _TEXT, _SMALL = 120, 11, 9, 8
+# Tol's "muted" scheme, as in `ferkit.report.charts`; neutral is pale, so that what is not stands out.
+_COLOURS = {
+    "neutral": "#dddddd",
+    "happiness": "#ddaa33",
+    "sadness": "#332288",
+    "surprise": "#88ccee",
+    "fear": "#117733",
+    "disgust": "#999933",
+    "anger": "#cc6677",
+    "contempt": "#882255",
+}
+_DARK = ("sadness", "fear", "contempt")
+_NAMED_FROM = 0.5
+_NAMED_SHARE = 0.05  # of the time that a face must be seen for its name to have room
 _WIDTH, _PANEL_HEIGHT, _HEAD_HEIGHT = 11.0, 1.5, 0.9
 
 
@@ -98,3 +115,95 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(int(minutes), 60)
     text = f"{rest:04.1f}".removesuffix(".0")
     return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The classes of one followed face.
+
+    Attributes:
+        name: written above it.
+        times: (N,) seconds, rising.
+        shares: (N, C) probabilities; rows sum to 1.
+    """
+
+    name: str
+    times: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Faces in one panel, of which no two are seen at the same time: one person, or a video's one after the other."""
+
+    title: str
+    stretches: Sequence[Stretch]
+
+    @property
+    def frames(self) -> int:
+        """How many frames show a face."""
+        return sum(len(face.times) for face in self.stretches)
+
+
+def draw_timeline(lanes: Sequence[Lane], classes: Sequence[str], title: str, settings: MomentSettings) -> Figure:
+    """Draw the probabilities of the classes over time, stacked, one panel a lane; white where no face was seen.
+
+    A class is named in the panel where it is at its highest, if that is above a half, so that no colour need be known.
+
+    Args:
+        lanes: at least one, with at least one frame each.
+        classes: C names, from the bottom up.
+        title: one line at the top.
+        settings: how the probabilities are smoothed, and what is a gap.
+    """
+    height = 1.2 + 1.7 * len(lanes)
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained", facecolor="white")
+    figure.suptitle(title, fontsize=_TITLE, color=_INK, x=0.01, ha="left")
+    panels = figure.subplots(len(lanes), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, lane in zip(panels, lanes, strict=True):
+        highest: dict[str, tuple[float, float, float]] = {}
+        end = max(face.times[-1] for face in lane.stretches)
+        for face in lane.stretches:
+            for place in stretches(face.times, settings.gap):
+                _stack(axes, face.times[place], face.shares[place], classes, settings, highest)
+            if face.times[-1] - face.times[0] < _NAMED_SHARE * end:
+                continue
+            note = axes.annotate(face.name, (face.times[0], 1), (0, 3), xycoords=("data", "axes fraction"))
+            note.set(fontsize=_SMALL, color=_SOFT, anncoords="offset points")
+        for name, (share, time, middle) in highest.items():
+            if share > _NAMED_FROM:
+                ink = "white" if name in _DARK else _INK
+                axes.text(time, middle, name, ha="center", va="center", fontsize=_SMALL, color=ink, clip_on=True)
+        _over_time(axes, lane.title, np.array([0.0, end]))
+        axes.set_ylim(0, 1)
+        axes.grid(visible=False)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    handles = [Patch(color=colour, label=name) for name, colour in zip(classes, _stack_colours(classes), strict=True)]
+    figure.legend(handles=handles[::-1], loc="outside right upper", fontsize=_SMALL, frameon=False)
+    panels[-1].set_xlabel("time", fontsize=_TEXT, color=_SOFT)
+    return figure
+
+
+def _stack(
+    axes: Axes,
+    times: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    classes: Sequence[str],
+    settings: MomentSettings,
+    highest: dict[str, tuple[float, float, float]],
+) -> None:
+    """Draw one stretch without a gap, and note where each class is at its highest: share, time, middle of its band."""
+    smooth = np.stack([smoothed(times, column, settings) for column in shares.T])
+    if len(times) == 1:  # a frame alone is drawn as long as it may have been shown
+        times, smooth = times + np.array([-0.02, 0.02]), smooth.repeat(2, axis=1)
+    tops = smooth.cumsum(axis=0)
+    axes.stackplot(times, smooth, colors=_stack_colours(classes), edgecolor="white", linewidth=0.4)
+    for name, band, top in zip(classes, smooth, tops, strict=True):
+        best = int(band.argmax())
+        if band[best] > highest.get(name, (0.0,))[0]:
+            highest[name] = float(band[best]), float(times[best]), float(top[best] - band[best] / 2)
+
+
+def _stack_colours(classes: Sequence[str]) -> list[str]:
+    others = cycle(_COLOURS.values())
+    return [_COLOURS.get(name) or next(others) for name in classes]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.face_selection import codes
+from ferkit.data.face_selection import Clip, clips_of
 from ferkit.data.sources.video import frame_pictures
 from ferkit.errors import InputError, OutputError
 from ferkit.pipeline.face_options import FaceOptions
@@ -21,14 +21,14 @@ from ferkit.pipeline.face_stream import source_paths
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.rows_csv import require_own_csv, save_csv
-from ferkit.report.safe_picture import require_replaceable, save_picture
+from ferkit.report.safe_picture import check_picture_output, save_picture
+from ferkit.report.table_file import check_table_output, write_table_file
 from ferkit.search.moment_settings import MomentSettings
 from ferkit.search.moments import Moment, find_moments, smoothed
 from ferkit.settings import take_settings
 from ferkit.workflows.likeness import Likeness, faces_like, opened_set
 
-__all__ = ["MomentHit", "MomentsResult", "clips_of", "moments"]
+__all__ = ["MomentHit", "MomentsResult", "moments"]
 
 _NEAREST = 5
 _MOST_PANELS = 12
@@ -119,7 +119,7 @@ def moments(
         keep: ``.npy`` file in which the embeddings of the videos stay, to be asked again at once.
         sheet: ``.png`` file for the faces at their apex.
         plot: ``.png`` file for the scores over time.
-        csv: file for a table of the moments.
+        csv: ``.csv``, ``.tsv`` or ``.parquet`` file for a table of the moments.
         frames: new folder for the frames of the apexes.
         encoder: of the videos; None takes the default one, or where there is a set, the set's.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
@@ -145,7 +145,7 @@ def moments(
     _check_outputs(outputs, paths)
     with opened_set(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set
-        clips = clips_of(found)
+        clips = clips_of(found.columns(["clip", "time_s"]))
         if not clips:
             raise InputError("there is no video among the sources, only pictures; `ferkit retrieve` searches these")
         liked = faces_like(searcher, like, face, given, device, progress)
@@ -159,32 +159,13 @@ def moments(
             title = f"like {liked.tile.name} · {Path(found.encoder.name).name}"
             save_picture(_plot(clips, liked, hits, settings, least, title), outputs["plot"])
     if "csv" in outputs:
-        save_csv(hits, MomentHit, outputs["csv"])
+        write_table_file(_table(hits), outputs["csv"])
     if "frames" in outputs:
         _save_frames(hits, outputs["frames"])
     counted = sum(len(clip.rows) for clip in clips)
     return MomentsResult(
         str(like), liked.measure, least, reached, len(clips), counted, found.encoder.name, hits, outputs
     )
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One face that was followed through a video: its name, and its rows by time."""
-
-    name: str
-    rows: NDArray[np.int64]
-    times: NDArray[np.float64]
-
-
-def clips_of(found: EmbeddingSet) -> list[Clip]:
-    """Return the clips of a set, in the order of their first rows; rows that belong to none are left out."""
-    numbers, names = codes(found.column("clip"))
-    times = pc.fill_null(found.column("time_s"), np.nan).to_numpy()
-    rows = np.flatnonzero((numbers >= 0) & np.isfinite(times))
-    rows = rows[np.lexsort((times[rows], numbers[rows]))]
-    parts = np.split(rows, np.flatnonzero(np.diff(numbers[rows])) + 1) if len(rows) else []
-    return [Clip(names[numbers[part[0]]], part, times[part]) for part in parts]
 
 
 def _check(k: int | None, min_probability: float) -> None:
@@ -197,11 +178,9 @@ def _check(k: int | None, min_probability: float) -> None:
 def _check_outputs(outputs: Mapping[str, Path], sources: Sequence[Path]) -> None:
     for name, path in outputs.items():
         if name in ("sheet", "plot"):
-            if path.suffix.lower() != ".png":
-                raise OutputError(f"a picture's name ends in .png, and {str(path)!r} does not; try '{path}.png'")
-            require_replaceable(path, sources)
+            check_picture_output(path, sources)
         elif name == "csv":
-            require_own_csv(path, MomentHit)
+            check_table_output(path)
         elif path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise OutputError(f"{str(path)!r} is there already; give --frames a new folder")
 
@@ -224,6 +203,10 @@ def _hit(found: EmbeddingSet, rank: int, clip: Clip, moment: Moment) -> MomentHi
     onset, apex, offset = (round(seconds, 3) for seconds in (moment.onset_s, moment.apex_s, moment.offset_s))
     score = round(moment.score, 6)
     return MomentHit(rank, score, clip.name, face.identity, onset, apex, offset, face.source, face.face, row)
+
+
+def _table(hits: Sequence[MomentHit]) -> pa.Table:
+    return pa.table({field.name: [getattr(hit, field.name) for hit in hits] for field in fields(MomentHit)})
 
 
 def _sheet(found: EmbeddingSet, hits: Sequence[MomentHit], liked: Likeness) -> Any:  # noqa: ANN401 (a picture)

@@ -1,0 +1,60 @@
+"""``ferkit timeline``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options, with_settings
+from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.words import counted
+from ferkit.encoders import DEFAULT_ENCODER
+from ferkit.search.moment_settings import MomentSettings
+
+if TYPE_CHECKING:
+    from ferkit.workflows.timeline import TimelineResult
+
+__all__ = ["timeline"]
+
+
+@with_face_options()
+@with_settings(MomentSettings, names=["smooth", "gap"])
+def timeline(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="VIDEO…|EMB.npy", help="Videos, or an embedding set of videos.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture, .png.")] = Path("timeline.png"),
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.csv", help="Write every face of every frame, as `ferkit recognise` does.", show_default=False
+        ),
+    ] = None,
+    encoder: EncoderOpt = DEFAULT_ENCODER,
+    head: Annotated[
+        Path | None, typer.Option(help="Of `ferkit probe … --save-head`.", show_default="the encoder's own")
+    ] = None,
+    device: DeviceOpt = None,
+    json: JsonOpt = False,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Draw what faces in videos show over time."""
+    from ferkit.workflows.timeline import timeline as run
+
+    with ProgressBar() as progress:
+        result = run(sources, out, csv=csv, encoder=encoder, head=head, device=device, progress=progress, **options)
+    report(_summary(result), asdict(result), json=json)
+
+
+def _summary(result: TimelineResult) -> str:
+    drawn = (
+        f"[bold]{escape(str(result.path))}[/]: {counted(result.frames, 'frame')} of {counted(result.clips, 'clip')}"
+        f" in {counted(result.lanes, 'panel')}, by {escape(result.encoder)}"
+    )
+    table = [f"table: [bold]{escape(str(result.csv))}[/]"] if result.csv else []
+    problems = [f"  {escape(short_path(source))}: {escape(why)}" for source, why in result.problems]
+    return "\n".join([drawn, *table, *problems])

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+
+from ferkit.data.expressions import EXPRESSIONS
+from ferkit.report.time_charts import Lane, Mark, ScoreCurve, Stretch, clock, draw_moments, draw_timeline
+from ferkit.search.moment_settings import MomentSettings
+
+UNSMOOTHED = MomentSettings(smooth=0)
+
+
+def timeline(*stretches, classes=("neutral", "happiness")):
+    figure = draw_timeline([Lane("a.mp4", stretches)], classes, "a", UNSMOOTHED)
+    figure.draw_without_rendering()
+    return figure
+
+
+def bands(figure):
+    return [each for each in figure.axes[0].collections if isinstance(each, PolyCollection)]
+
+
+def test_bands_are_as_high_as_the_probabilities():
+    times = np.arange(5) / 5
+    shares = np.column_stack([[0.9, 0.8, 0.5, 0.2, 0.1], [0.1, 0.2, 0.5, 0.8, 0.9]])
+    lower, upper = bands(timeline(Stretch("face 1", times, shares)))
+    tops = lower.get_paths()[0].vertices
+    for time, share in zip(times, shares[:, 0], strict=True):
+        assert tops[np.isclose(tops[:, 0], time), 1].max() == pytest.approx(share)
+    assert upper.get_paths()[0].vertices[:, 1].max() == pytest.approx(1)
+
+
+def test_where_no_face_was_seen_nothing_is_drawn():
+    times = np.concatenate([np.arange(10), 30 + np.arange(10)]) / 10
+    found = bands(timeline(Stretch("face 1", times, np.full((20, 2), 0.5))))
+    assert len(found) == 4  # two classes, before and after the gap
+    ends = sorted({tuple(each.get_paths()[0].vertices[:, 0][[0]]) for each in found})
+    assert ends == [(0.0,), (3.0,)]
+
+
+def test_a_class_is_named_where_it_is_highest_and_a_weak_one_is_not():
+    times = np.arange(6) / 5
+    shares = np.zeros((6, 3))
+    shares[:, 0], shares[4, :] = 1, (0.1, 0.5, 0.4)
+    shares[2, :] = (0.2, 0.8, 0)
+    figure = timeline(Stretch("", times, shares), classes=("neutral", "surprise", "fear"))
+    named = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts if text.get_text()}
+    assert named == {"neutral": 0.0, "surprise": 0.4}
+
+
+def test_every_expression_has_a_colour_of_its_own():
+    classes = [*EXPRESSIONS, "boredom", "doubt"]
+    figure = timeline(Stretch("face 1", np.arange(3) / 5, np.full((3, 10), 0.1)), classes=classes)
+    colours = [tuple(patch.get_facecolor()) for patch in figure.legends[0].get_patches()]
+    assert len(colours) == 10
+    assert len(set(colours[2:])) == 8  # the eight expressions, below what is none
+
+
+def test_a_face_that_is_seen_once_is_drawn():
+    (lower, _) = bands(timeline(Stretch("face 1", np.array([2.0]), np.array([[0.3, 0.7]]))))
+    assert np.ptp(lower.get_paths()[0].vertices[:, 0]) > 0
+
+
+def test_curves_show_gaps_and_moments():
+    times = np.concatenate([np.arange(10), 30 + np.arange(10)]) / 10
+    curve = ScoreCurve("a.mp4@1", times, np.ones(20), np.ones(20), [Mark(3, 0.2, 0.5, 0.7)])
+    figure = draw_moments([curve], "like a.jpg", "probability", 0.5, 0.5)
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 10]
+    assert [line.get_xdata()[0] for line in lines] == [0, 3]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (2.5, "2.5 s"), (60, "1:00"), (62.5, "1:02.5"), (3723, "1:02:03")]
+)
+def test_times_read_as_on_a_player(seconds, text):
+    assert clock(seconds) == text
