@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,10 @@ from pathlib import Path
 from ferkit.errors import OutputError
 from ferkit.locks import output_lock
 
-__all__ = ["atomic_path", "flush_to_disk", "output_errors", "put_back", "put_in_place", "remove"]
+__all__ = ["atomic_path", "flush_to_disk", "is_temporary", "output_errors", "put_back", "put_in_place", "remove"]
+
+_ASIDE = ".replaced-by-ferkit"
+_TEMPORARY = re.compile(rf"\..+(\.partial(\.[^.]*)?(\.lock)?|\.lock|{re.escape(_ASIDE)})")
 
 
 @contextmanager
@@ -100,8 +104,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder has a name that `atomic_path` or a lock gives, and so may be left of a killed run."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.replaced-by-ferkit")
+    return target.with_name(f".{target.name}{_ASIDE}")
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -40,18 +40,17 @@ class StagedOutput:
         target: file or folder to be.
         job: JSON object of all that decides the result; the unfinished output of another job is swept away.
         refuse_foreign: raises `OutputError` for a folder that holds what this kind of output does not.
-        files: names of the files that the output consists of, beside each other, in the order in which they take their
-            names; none if ``target`` is a folder.
+        files: the output is some files beside each other, of which ``target`` is one, and no folder.
     """
 
     def __init__(
-        self, target: Path, job: Mapping[str, Any], refuse_foreign: Callable[[Path], None], files: Sequence[str] = ()
+        self, target: Path, job: Mapping[str, Any], refuse_foreign: Callable[[Path], None], *, files: bool = False
     ) -> None:
         self.target = target
         self.folder = target.with_name(f"{target.name}.partial")
         self.job = dict(job)
         self._refuse_foreign = refuse_foreign
-        self._files = tuple(files)
+        self._files = files
         self._journal: FileIO | None = None
         self._lock = ExitStack()
 
@@ -114,17 +113,20 @@ class StagedOutput:
             if number:
                 yield entry
 
-    def commit(self) -> None:
+    def commit(self, names: Sequence[str] = ()) -> None:
         """Give the complete output its name, in the place of what has it.
+
+        Args:
+            names: of the files of an output that is no folder, in the order in which they take their names.
 
         Raises:
             OutputError: ``target`` is, or holds, what is not ours.
         """
         flush_to_disk(self.folder)
         if self._files:
-            self.add({"commit": list(self._files)})
+            self.add({"commit": list(names)})
             self._close()
-            self._rename_files(self._files)
+            self._rename_files(names)
         else:
             self._close()
             replacing = _is_filled(self.target)
@@ -147,8 +149,9 @@ class StagedOutput:
         put_back(self.target)
         if self._files:
             [(_, last)] = deque(self._entries(), maxlen=1) or [(0, None)]
-            if isinstance(last, dict) and last.get("commit") == list(self._files):
-                self._rename_files(self._files)
+            if isinstance(last, dict) and "commit" in last:
+                self._refuse_foreign(self.folder)
+                self._rename_files(last["commit"])
                 self._sweep()
         elif (self.target / JOURNAL).is_file():
             self._refuse_foreign(self.target)
@@ -162,7 +165,7 @@ class StagedOutput:
     def _rename_files(self, names: Sequence[str]) -> None:
         for name in names:
             with suppress(FileNotFoundError):  # renamed before the kill
-                put_in_place(self.folder / name, self.target.with_name(name))
+                put_in_place(self.folder / Path(name).name, self.target.with_name(Path(name).name))
 
     def _sweep(self) -> None:
         if self.folder.exists():

@@ -16,6 +16,7 @@ from ferkit.data.face_set import FaceSetWriter
 from ferkit.data.faces import Face
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import (
+    BusyError,
     InputError,
     MissingPathError,
     OutputError,
@@ -24,6 +25,7 @@ from ferkit.errors import (
     UnknownEncoderError,
     UnknownNameError,
 )
+from ferkit.locks import output_lock
 from ferkit.workflows.pretrain import pretrain
 
 SMALL = {"views.size": 32, "hidden": 32, "log_steps": 1, "checkpoint_steps": 2}
@@ -239,6 +241,23 @@ def test_existing_run_is_left_alone_without_resume(faces, tmp_path):
     with pytest.raises(OutputError, match="--resume"):
         pretrain([faces], tmp_path / "run", **QUICK)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_was_killed_before_its_recipe_was_there_starts(faces, tmp_path):
+    for name in (".recipe.partial.yaml", ".recipe.partial.yaml.lock"):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / name).write_text("half")
+    pretrain([faces], tmp_path / "run", **QUICK, resume=True)
+    left = tmp_path / "run" / "checkpoints" / ".step-00000001.partial"
+    left.mkdir()
+    pretrain([faces], tmp_path / "run", **QUICK, resume=True)
+    assert not list((tmp_path / "run").rglob(".*"))
+
+
+def test_only_one_trains_into_a_run(faces, tmp_path):
+    with output_lock(tmp_path / "run"), pytest.raises(BusyError, match="is writing"):
+        pretrain([faces], tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
 
 
 def test_foreign_folder_is_left_alone(faces, tmp_path):

@@ -94,6 +94,25 @@ def test_a_report_replaces_the_pictures_of_an_earlier_one_and_touches_no_other_f
         ask(run, out=out)
 
 
+def test_a_report_that_cannot_be_drawn_leaves_the_earlier_one(people, run, tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError(28, "No space left on device")
+
+    ask, out = (
+        partial(ferkit.probe, run, people(), protocol="knn", out=tmp_path / "out", pictures=False),
+        tmp_path / "out",
+    )
+    for before in (False, True):
+        if before:
+            ask()
+        left = {path.name: path.read_bytes() for path in out.iterdir()} if before else {}
+        with monkeypatch.context() as patch:
+            patch.setattr("ferkit.report.probe_page.page_of", broken)
+            with pytest.raises(OutputError, match="nothing was changed"):
+                ask()
+        assert ({path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}) == left
+
+
 def test_the_faces_that_were_asked_go_with_the_answers(people, run):
     report = ferkit.probe(run, people(), protocol="linear")
     asked, section = report.encoders[0].asked, report.encoders[0].sections["linear"]

@@ -190,7 +190,7 @@ class EmbeddingSet:
             description = {**self._description(digest), "sha256": sha256}
             json_file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
             check_embedding_output(path)  # hours may have passed
-            output.commit()
+            output.commit([table_file.name, json_file.name, path.name])
 
     def verify(self) -> None:
         """Read everything once and compare it with the digests that were written with it; a set in memory is right.
@@ -305,14 +305,13 @@ def check_embedding_output(path: Path) -> None:
 
 def staged_set(path: Path, job: Mapping[str, Any]) -> StagedOutput:
     """An embedding set on its way to the ``.npy`` file ``path``; the vectors take their name last."""
-    names = [sidecar.name for sidecar in _sidecars(path)] + [path.name]
-    known = {*names, JOURNAL}
+    known = {path.name, JOURNAL, *(sidecar.name for sidecar in _sidecars(path))}
 
     def refuse_foreign(folder: Path) -> None:
         if not (folder.is_dir() and {child.name for child in folder.iterdir()} <= known):
             raise OutputError(f"{str(folder)!r} is in the way and not ferkit's; move it or choose another output")
 
-    return StagedOutput(path, job, refuse_foreign, names)
+    return StagedOutput(path, job, refuse_foreign, files=True)
 
 
 def _sidecars(path: Path) -> tuple[Path, Path]:

@@ -165,8 +165,6 @@ def _write(final: Path, learner: Learner, more: Mapping[str, object]) -> None:
     method = _contiguous(learner.method.state_dict())
     _require_finite(method, learner.step)
     scaler = {} if learner.scaler is None else {"scaler": learner.scaler.state_dict()}
-    for unfinished in final.parent.glob(f".{final.name.partition('-')[0]}*"):  # of a run that was killed as it wrote
-        shutil.rmtree(unfinished)
     with atomic_path(final) as partial:
         partial.mkdir()
         (partial / _METHOD).write_bytes(to_safetensors(method))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferkit.atomic import atomic_path
+from ferkit.atomic import atomic_path, is_temporary, output_errors
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.faces import Face, crop_sha256
@@ -26,6 +26,7 @@ from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError
 from ferkit.faces.template import CROP_SIZE, TEMPLATE_NAME
+from ferkit.locks import output_lock
 from ferkit.methods.expression_warps import EXPRESSIONS, with_expression
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
@@ -131,6 +132,11 @@ def demo(
     out, progress = Path(out), progress or Silent()
     _refuse_foreign(out)
     load_encoder(encoder, device, progress)  # what cannot be loaded shall replace nothing
+    with output_errors(out), output_lock(out):
+        return _demo(out, encoder, device, progress)
+
+
+def _demo(out: Path, encoder: str, device: str | None, progress: Progress) -> DemoResult:
     pictures = _portraits()
     with atomic_path(out / _MARKER) as partial:
         partial.write_text("ferkit demo may replace what lies beside this file\n", encoding="utf-8")
@@ -150,7 +156,7 @@ def demo(
 
 
 def _refuse_foreign(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / _MARKER).exists():
+    if out.is_dir() and not (out / _MARKER).exists() and any(not is_temporary(child) for child in out.iterdir()):
         raise OutputError(f"{str(out)!r} holds files that are not of a demo; choose a new folder with -o")
 
 

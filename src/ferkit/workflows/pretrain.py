@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ferkit._version import __version__
-from ferkit.atomic import atomic_path
+from ferkit.atomic import atomic_path, is_temporary, output_errors, remove
 from ferkit.data.clip_windows import Windows
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.encoders.backbones import COMPANIONS, build_backbone, feature_dim
 from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
 from ferkit.encoders.registry import EncoderCard, TrainedOn
 from ferkit.errors import InputError, OutputError, TrainingError
+from ferkit.locks import output_lock
 from ferkit.methods import METHODS, Method, MethodSettings, Preset, find_method, find_preset, scaled
 from ferkit.methods.parts.settings import PartsSettings
 from ferkit.pipeline import FACES
@@ -138,33 +140,34 @@ def pretrain(
     run = Path(out) if out is not None else Path("runs") / name
     processes = Processes(device)
     progress = progress if progress is not None and processes.first else Silent()
-    processes.on_rank_zero(lambda: _check_run_folder(run, resume))
-    options = _options(file, options)
-    faces = _face_set(source_paths(sources), run, options, processes, progress)
-    faces = usable_faces(
-        faces, find_method(method).batch_fields_with(asked.settings), _windows(asked.settings), progress
-    )
+    with ExitStack() as held:
+        processes.on_rank_zero(lambda: _claim(run, resume, held))
+        options = _options(file, options)
+        faces = _face_set(source_paths(sources), run, options, processes, progress)
+        faces = usable_faces(
+            faces, find_method(method).batch_fields_with(asked.settings), _windows(asked.settings), progress
+        )
 
-    if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
-        given["batch_size"] = _fitting_batch(asked.training.batch_size, len(faces), progress)
-    resolved = resolve_recipe(
-        method,
-        settings,
-        given,
-        file,
-        labels=faces.column("label").to_pylist() if "label" in find_method(method).batch_fields else None,
-        preset=chosen.settings,
-        backbone=backbone,
-        init=file.choice("init", init),
-        options=_deciding(options),
-        faces=len(faces),
-        faces_sha256=_digest(faces),
-    )
-    if file.content.get("faces_sha256", resolved.faces_sha256) != resolved.faces_sha256:
-        progress.say("these are not the faces that the recipe was made with: the weights will be others")
-    if resume and latest(run / "checkpoints") is None:
-        progress.say(f"no checkpoint in {str(run)!r} to go on from: beginning at the first step")
-    return _train(resolved, faces, run, processes, progress)
+        if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
+            given["batch_size"] = _fitting_batch(asked.training.batch_size, len(faces), progress)
+        resolved = resolve_recipe(
+            method,
+            settings,
+            given,
+            file,
+            labels=faces.column("label").to_pylist() if "label" in find_method(method).batch_fields else None,
+            preset=chosen.settings,
+            backbone=backbone,
+            init=file.choice("init", init),
+            options=_deciding(options),
+            faces=len(faces),
+            faces_sha256=_digest(faces),
+        )
+        if file.content.get("faces_sha256", resolved.faces_sha256) != resolved.faces_sha256:
+            progress.say("these are not the faces that the recipe was made with: the weights will be others")
+        if resume and latest(run / "checkpoints") is None:
+            progress.say(f"no checkpoint in {str(run)!r} to go on from: beginning at the first step")
+        return _train(resolved, faces, run, processes, progress)
 
 
 def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, progress: Progress) -> PretrainResult:
@@ -231,13 +234,18 @@ def _backbone(method: str, asked: str | None) -> str:
     return own or asked or DEFAULT_BACKBONE
 
 
-def _check_run_folder(run: Path, resume: bool) -> None:
-    if not run.exists() or (run.is_dir() and not any(run.iterdir())):
+def _claim(run: Path, resume: bool, held: ExitStack) -> None:
+    """Hold the lock of a run folder that is new or, to resume it, a run's; sweep what a kill left of its writes."""
+    with output_errors(run):
+        held.enter_context(output_lock(run))
+    if not run.exists() or (run.is_dir() and all(map(is_temporary, run.iterdir()))):
         return
     if not any((run / name).exists() for name in ("recipe.yaml", "faces", "faces.partial")):
         raise OutputError(f"{str(run)!r} exists and is no run of ferkit; choose another -o")
     if not resume:
         raise OutputError(f"the run folder {str(run)!r} exists; add --resume to go on with it, or choose another -o")
+    for left in filter(is_temporary, [*run.iterdir(), *run.glob("*/.*")]):
+        remove(left)
 
 
 def _options(file: RecipeFile, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ferkit._version import __version__
-from ferkit.atomic import atomic_path, output_errors
+from ferkit.atomic import output_errors
 from ferkit.errors import InputError, OutputError
 from ferkit.evaluation.intervals import paired_interval
 from ferkit.evaluation.rows import coverage
@@ -30,6 +30,7 @@ from ferkit.probing.publish import entry_file, publish_report
 from ferkit.probing.report import Comparison, EncoderReport, MetricValue, ProbeReport, Section, as_json
 from ferkit.probing.settings import ALL, ProbeSettings
 from ferkit.progress import Progress, Silent
+from ferkit.staging import StagedOutput
 
 __all__ = ["PAGE", "REPORT", "probe"]
 
@@ -321,15 +322,28 @@ def _versions() -> dict[str, str]:
 
 
 def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictures: bool, progress: Progress) -> None:
-    """Write a report, and remove the pictures of the earlier one, by its encoders and their protocols."""
+    """Write a report whole or not at all, and remove the pictures of the earlier one, by its encoders' protocols."""
     from ferkit.report.probe_figures import draw_figures, picture_paths  # matplotlib loads only here
     from ferkit.report.probe_page import write_page
+    from ferkit.report.safe_picture import require_replaceable
 
-    with atomic_path(out / REPORT) as partial:
-        partial.write_text(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    if earlier:
-        with output_errors(out):
-            for picture in picture_paths(out, earlier):
-                picture.unlink(missing_ok=True)
-    drawn = draw_figures(report, out, progress=progress) if pictures else []
-    write_page(report, drawn, out / PAGE)
+    with StagedOutput(out / REPORT, {}, _refuse_foreign, files=True) as output, output_errors(out):
+        output.begin()
+        try:
+            drawn = draw_figures(report, output.folder, progress=progress) if pictures else []
+            write_page(report, drawn, output.folder / PAGE)
+            text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
+            (output.folder / REPORT).write_text(text, encoding="utf-8")
+            names = [figure.path.name for figure in drawn]
+            for name in names:
+                require_replaceable(out / name)
+            output.commit([*names, PAGE, REPORT])
+        finally:
+            output.discard()
+        for picture in picture_paths(out, earlier) - {out / name for name in names}:
+            picture.unlink(missing_ok=True)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not all(child.suffix in (".png", ".html", ".json", ".jsonl", ".lock") for child in folder.iterdir()):
+        raise OutputError(f"{str(folder)!r} is in the way and not ferkit's; move it or choose another -o")

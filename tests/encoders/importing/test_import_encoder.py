@@ -1,5 +1,7 @@
 """Weights of others as an encoder of ferkit: the folder, the entry, and the user's own models file."""
 
+import sys
+
 import numpy as np
 import pytest
 import timm
@@ -144,6 +146,24 @@ def test_a_folder_that_holds_something_is_left_alone(checkpoint, here):
     with pytest.raises(InputError, match="exists already"):
         import_encoder(checkpoint, "moco", "out")
     assert [path.name for path in (here / "out").iterdir()] == ["thesis.tex"]
+
+
+def test_an_import_that_was_killed_before_it_was_registered_goes_on(checkpoint, own, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["ferkit.workflows.import_encoder"], "_register", killed)
+        with pytest.raises(KeyboardInterrupt):
+            import_encoder(checkpoint, "moco", register=True)
+    assert (own.parent / "moco-resnet10t").is_dir()
+    assert "moco-resnet10t" not in load_registry(own=[own] if own.exists() else [])
+    for _ in range(2):  # the second time it is complete already
+        result = import_encoder(checkpoint, "moco", register=True)
+        assert load_registry()["moco-resnet10t"].sha256 == result.entry.sha256
+    assert own.read_text().count("name: moco-resnet10t") == 1
+    with pytest.raises(InputError, match="'moco-resnet10t' already"):
+        import_encoder(checkpoint, "moco", register=True, input_size=96)
 
 
 def test_images_too_large_to_be_meant(checkpoint, here):

@@ -12,8 +12,9 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from ferkit.atomic import atomic_path
-from ferkit.encoders.encoder import WEIGHTS_NAME, save_encoder
+from ferkit.atomic import atomic_path, output_errors
+from ferkit.encoders.encoder import ENTRY_NAME, WEIGHTS_NAME, save_encoder
+from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.checkpoint import read_checkpoint
 from ferkit.encoders.importing.mapping import Fitted, fit_network, networks_to_try, take_encoder
 from ferkit.encoders.importing.origins import Supervision, pick_origin
@@ -27,8 +28,10 @@ from ferkit.encoders.registry import (
     first_problem,
     load_registry,
     own_files,
+    read_entry,
 )
 from ferkit.errors import InputError
+from ferkit.locks import output_lock
 
 __all__ = ["ImportResult", "import_encoder"]
 
@@ -89,18 +92,22 @@ def import_encoder(
     state, dropped = take_encoder(checkpoint.tensors, source)
     fitted = fit_network(state, source, networks_to_try(state, source, arch, checkpoint.arch), input_size)
     name = _checked_name(name or f"{origin}-{fitted.arch}")
-    own = _own_file(name) if register else None
-    folder = _new_folder(out, name, own)
     provenance = f"not stated; imported from {path.name} (SHA-256 {checkpoint.sha256})"
     try:
         card = _card(name, origin, fitted, provenance, supervision)
     except ValidationError as error:
         raise InputError(f"{str(path)!r} cannot be an encoder: {first_problem(error)}") from error
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        entry = save_encoder(temporary, fitted.state, card, half=False)
-    if own is not None:
-        _register(entry, folder, own)
+    own = _own_file(card) if register else None
+    folder = _folder(out, name, own)
+    with output_errors(folder), output_lock(folder):
+        entry = _earlier_import(folder, card)
+        if entry is None:
+            with atomic_path(folder) as temporary:
+                temporary.mkdir()
+                entry = save_encoder(temporary, fitted.state, card, half=False)
+        if own is not None:
+            with output_lock(own, wait=True):
+                _register(entry, folder, own)
     return ImportResult(folder, entry, dict(Counter(dropped) + Counter(fitted.dropped)), own)
 
 
@@ -110,20 +117,34 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _own_file(name: str) -> Path:
-    """The user's models file to write to, which may not exist yet, and in which the name is free."""
+def _own_file(card: EncoderCard) -> Path:
+    """The user's models file to write to, which may not exist yet, and in which the name is free or the card's own."""
     files = own_files()
     if not files:
-        raise InputError(f"there is no models file of yours to register {name!r} in; set {OWN_MODELS} to its path")
-    if name in load_registry(own=[file for file in files if file != files[0] or file.is_file()]):
-        raise InputError(f"there is an encoder {name!r} already; choose another --name")
+        raise InputError(f"there is no models file of yours to register {card.name!r} in; set {OWN_MODELS} to its path")
+    there = load_registry(own=[file for file in files if file != files[0] or file.is_file()]).get(card.name)
+    if there is not None and not _says(there, card):
+        raise InputError(f"there is an encoder {card.name!r} already; choose another --name")
     return files[0]
 
 
-def _new_folder(out: str | Path | None, name: str, own: Path | None) -> Path:
+def _says(entry: EncoderEntry, card: EncoderCard) -> bool:
+    return {name: getattr(entry, name) for name in dict(card)} == dict(card)
+
+
+def _earlier_import(folder: Path, card: EncoderCard) -> EncoderEntry | None:
+    """The entry in a folder that the same import has made; None where the folder is free."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if (folder / ENTRY_NAME).is_file() and (folder / WEIGHTS_NAME).is_file():
+        entry = read_entry(folder / ENTRY_NAME)
+        if _says(entry, card) and entry.sha256 == sha256_of(folder / WEIGHTS_NAME):
+            return entry
+    raise InputError(f"{str(folder)!r} exists already; choose another --out or remove it")
+
+
+def _folder(out: str | Path | None, name: str, own: Path | None) -> Path:
     folder = Path(out) if out is not None else (Path("encoders") if own is None else own.parent) / name
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"{str(folder)!r} exists already; choose another --out or remove it")
     if own is not None:
         _weights_below(folder, own)
     return folder
@@ -155,7 +176,9 @@ def _card(name: str, origin: str, fitted: Fitted, provenance: str, supervision: 
 
 
 def _register(entry: EncoderEntry, folder: Path, own: Path) -> None:
-    """Add the entry at the end of the models file; all that stands there stays as it is."""
+    """Add the entry at the end of the models file, unless it is there; all that stands there stays as it is."""
+    if own.is_file() and entry.name in load_registry(own=[own]):
+        return
     added = entry.model_copy(update={"weights": _weights_below(folder, own)})
     before = own.read_text(encoding="utf-8").rstrip("\n") if own.is_file() else ""
     if not _items(before):  # comments, which stay, or nothing at all
