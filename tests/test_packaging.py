@@ -59,7 +59,9 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
 
     assert {name for name in packed if name.endswith(".py")} == expected
     others = {name for name in packed - expected if not re.fullmatch(r"ferkit/weights/[\w.-]+\.safetensors", name)}
-    assert others == {"ferkit/models.yaml", "ferkit/py.typed"}
+    page = {f"ferkit/web/{path.relative_to(SOURCE / 'web').as_posix()}" for path in (SOURCE / "web").glob("*/*.*")}
+    assert {name for name in page if name.endswith((".html", ".js", ".css", ".svg"))} <= others
+    assert others - page == {"ferkit/models.yaml", "ferkit/py.typed"}
 
 
 def test_wheel_holds_the_bundled_weights(wheel):

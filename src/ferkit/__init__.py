@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ferkit.encoders.importing.import_encoder import import_encoder
     from ferkit.encoders.licences import list_licences
     from ferkit.search.searcher import Searcher
+    from ferkit.web.server import serve
     from ferkit.workflows.align import align
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
@@ -65,6 +66,7 @@ __all__ = [
     "push_encoder",
     "recognise",
     "retrieve",
+    "serve",
     "show_encoder",
     "split_faces",
     "timeline",
@@ -93,6 +95,7 @@ _HOMES = {
     "probe": "ferkit.workflows.probe",
     "recognise": "ferkit.workflows.recognise",
     "retrieve": "ferkit.workflows.retrieve",
+    "serve": "ferkit.web.server",
     "show_encoder": "ferkit.workflows.models",
     "split_faces": "ferkit.workflows.faces_split",
     "timeline": "ferkit.workflows.timeline",

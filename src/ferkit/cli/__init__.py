@@ -21,6 +21,7 @@ from ferkit.cli import (
     probe,
     recognise,
     retrieve,
+    serve,
     timeline,
     warp_preview,
 )
@@ -48,6 +49,7 @@ app.command("moments")(moments.moments)
 app.command("timeline")(timeline.timeline)
 app.command("recognise")(recognise.recognise)
 app.command("recognize", hidden=True)(recognise.recognise)
+app.command("serve")(serve.serve)
 app.command("warp-preview")(warp_preview.warp_preview)
 app.command("demo")(demo.demo)
 app.add_typer(faces.app, name="faces")

@@ -1,0 +1,71 @@
+"""A question as the page's address holds it, so that an answer can be bookmarked and sent to somebody.
+
+A face of the set is its row number, ``like=12``. One of a photo, which is kept nowhere, is its vector in 8 bits a
+component, ``like=v…`` in base64: the cosines are right to three places.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.datastructures import QueryParams
+
+from ferkit.errors import InputError
+from ferkit.workflows.serve import Example, Question
+
+__all__ = ["example_of", "question_of", "vector_text"]
+
+_MOST_EXAMPLES = 64
+_MOST_AT_ONCE = 500
+
+
+def question_of(query: QueryParams) -> Question:
+    """Read the question of an address.
+
+    Raises:
+        InputError: a value is none that the page writes.
+    """
+    like = query.getlist("like")
+    if len(like) > _MOST_EXAMPLES:
+        raise InputError(f"{len(like)} examples are more than {_MOST_EXAMPLES}; take some away")
+    return Question(
+        [example_of(text) for text in like],
+        start=_number(query, "start", 0, 0, 2**31),
+        count=_number(query, "count", 60, 1, _MOST_AT_ONCE),
+    )
+
+
+def example_of(text: str) -> Example:
+    """Read a row number or a vector.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        return Example(row=int(text))
+    try:
+        content = base64.b64decode(text.removeprefix("v").encode("ascii"), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        content = b""
+    levels = np.frombuffer(content, np.int8).astype(np.float32)
+    length = float(np.linalg.norm(levels))
+    if not text.startswith("v") or not length:
+        raise InputError(f"{text[:20]!r} is no face that can be asked with; start from a photo again")
+    return Example(vector=levels / np.float32(length))
+
+
+def vector_text(vector: NDArray[np.float32]) -> str:
+    """Write a (D,) vector for an address; `example_of` reads it."""
+    peak = float(np.abs(vector).max()) or 1.0
+    levels = np.round(vector * (127 / peak)).astype(np.int8)
+    return "v" + base64.b64encode(levels.tobytes(), altchars=b"-_").decode("ascii")
+
+
+def _number(query: QueryParams, name: str, default: int, least: int, most: int) -> int:
+    text = query.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 11 and least <= int(text) <= most):
+        raise InputError(f"{name} is a number from {least} to {most:,}, not {text[:20]!r}")
+    return int(text)
