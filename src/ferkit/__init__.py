@@ -9,7 +9,9 @@ Every command of ``ferkit`` is a function here; ``help(ferkit.retrieve)`` tells 
     for hit in ferkit.retrieve("query.jpg", "emb.npy").hits:
         print(hit.score, hit.source)
 
-Importing ferkit loads nothing heavy; torch and the rest come with the first function that needs them.
+What a user can mend is a `FerkitError`, whose text is one sentence. Nothing is printed; what the command line would say
+goes to the logger ``ferkit``. Importing ferkit loads nothing heavy; torch and the rest come with the first function
+that needs them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ferkit._version import __version__
+from ferkit.errors import FerkitError
 
 if TYPE_CHECKING:
     from ferkit.encoders.encoder import load_encoder
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.warp_preview import warp_preview
 
 __all__ = [
+    "FerkitError",
     "Searcher",
     "__version__",
     "align",

@@ -22,11 +22,13 @@
     └── HubError                8   the Hugging Face Hub cannot be reached, refuses, or lacks what was asked for
 
 The number is the command's exit status. A message is one sentence that carries the offending value and the next thing
-to try; the command line prints it without a traceback.
+to try; the command line prints it without a traceback. It is written in the command line's words, ``--overwrite``;
+``str()`` of an error has Python's, ``overwrite=True``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -52,6 +54,7 @@ __all__ = [
     "UnreadableImageError",
     "UnreadableVideoError",
     "WeightsError",
+    "in_python",
 ]
 
 
@@ -59,6 +62,49 @@ class FerkitError(Exception):
     """Base of all errors that a user can mend; ``str()`` is one clear sentence."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return in_python(self.command_line_text)
+
+    @property
+    def command_line_text(self) -> str:
+        """The sentence with the options as they are typed."""
+        return super().__str__()
+
+
+_SWITCHES = {
+    *("aligned", "compare", "dedupe", "face-swap", "overwrite", "private", "public", "publish", "pictures", "register"),
+    *("resume", "update"),
+}
+_PARAMETERS = {"from": "origin", "license": "licence", "set": "settings", "label": "labels"}
+"""Options whose parameter in Python has another name than they."""
+
+_OPTION = re.compile(
+    r"(?P<command>`ferkit [^`]*`)"
+    r"|(?<![\w-])(?:--(?P<name>[a-z][a-z0-9-]*)"
+    r"(?: (?P<value>[\w.]+=[\w.\[\],]*\w\]?|\d[\d.]*\b|[A-Z]{2,}\b))?|(?P<out>-o)\b)"
+)
+
+
+def in_python(words: str) -> str:
+    """Say ``--min-size 40`` as ``min_size=40``; whole commands in backquotes stay as they are."""
+    return _OPTION.sub(_as_argument, words)
+
+
+def _as_argument(match: re.Match[str]) -> str:
+    name, value = match["name"], match["value"]
+    if match["command"] or match["out"]:
+        return match["command"] or "out"
+    argument = _PARAMETERS.get(name, name.replace("-", "_"))
+    if name == "detect":
+        return "aligned=False"
+    if name in _SWITCHES:
+        return f"{argument}=True" + (f" {value}" if value else "")
+    if value and "=" in value:
+        key, _, content = value.partition("=")
+        known = content if re.fullmatch(r"[\d.\[\],]+", content) else repr(content)
+        return f"{argument}={{{key!r}: {known}}}"
+    return f"{argument}={value}" if value else argument
 
 
 class InputError(FerkitError):

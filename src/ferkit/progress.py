@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+from ferkit.errors import in_python
+
 __all__ = ["Progress", "Silent", "duration"]
 
 _LOGGER = logging.getLogger("ferkit")
@@ -35,7 +37,7 @@ class Silent:
 
     def say(self, message: str) -> None:
         """Log the sentence at level INFO."""
-        _LOGGER.info(message)
+        _LOGGER.info(in_python(message))
 
 
 def duration(seconds: float) -> str:

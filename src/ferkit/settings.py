@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
-__all__ = ["setting", "take_settings"]
+__all__ = ["part_settings", "setting"]
 
-Settings = TypeVar("Settings")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def setting(default: Any, description: str, **shown: Any) -> Any:  # noqa: ANN401 (as `dataclasses.field`)
@@ -30,7 +31,9 @@ def setting(default: Any, description: str, **shown: Any) -> Any:  # noqa: ANN40
     return field(default=default, metadata=metadata)
 
 
-def take_settings(kind: type[Settings], options: dict[str, Any]) -> Settings:
-    """Make a dataclass of settings of those ``options`` that are its fields, and take them out of there."""
-    names = [each.name for each in fields(kind) if each.name in options]  # type: ignore[arg-type]
-    return kind(**{name: options.pop(name) for name in names})
+def part_settings(options: Mapping[str, Any], own: type[A], rest: type[B]) -> tuple[A, B]:
+    """Make a dataclass of settings of those ``options`` that are its fields, and another one of all others."""
+    names = {each.name for each in fields(own)}  # type: ignore[arg-type]
+    return own(**{name: options[name] for name in options if name in names}), rest(
+        **{name: options[name] for name in options if name not in names}
+    )

@@ -410,7 +410,7 @@ def test_an_error_before_any_face_leaves_nothing(tmp_path):
 def test_an_existing_face_set_is_kept_unless_told_otherwise(tmp_path, unbroken):
     run(tmp_path / "faces", shard=7)
     before = contents(tmp_path / "faces")
-    with pytest.raises(OutputError, match=r"already holds a face set; .*--overwrite"):
+    with pytest.raises(OutputError, match=r"already holds a face set; .*overwrite=True"):
         run(tmp_path / "faces")
     assert contents(tmp_path / "faces") == before
     run(tmp_path / "faces", overwrite=True)

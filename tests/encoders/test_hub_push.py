@@ -145,7 +145,7 @@ def test_new_weights_of_the_same_encoder_are_a_new_commit(hub, pushed, tmp_path)
 def test_another_encoder_is_not_pushed_over(hub, pushed, tmp_path):
     first = pushed()
     other = save(tmp_path, "frowns", seed=1)
-    with pytest.raises(OutputError, match=r"holds the encoder 'smiles'; add --overwrite to put 'frowns'"):
+    with pytest.raises(OutputError, match=r"holds the encoder 'smiles'; add overwrite=True to put 'frowns'"):
         pushed(other)
     assert hub.repos["ann/smiles"].commits[-1][0] == first.commit
     assert pushed(other, overwrite=True).changed
@@ -163,7 +163,7 @@ def test_another_encoder_is_not_pushed_over(hub, pushed, tmp_path):
 )
 def test_what_is_not_ours_is_left_alone(hub, pushed, there):
     before = hub.add("ann/smiles", there)
-    with pytest.raises(OutputError, match=r"holds something else \(.*--overwrite"):
+    with pytest.raises(OutputError, match=r"holds something else \(.*overwrite=True"):
         pushed()
     assert hub.repos["ann/smiles"].commits[-1][0] == before
 

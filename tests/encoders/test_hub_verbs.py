@@ -110,9 +110,9 @@ def test_unknown_names_get_the_nearest():
 
 
 def test_what_a_run_leaves_open_must_be_said(run_folder):
-    with pytest.raises(InputError, match="add --license and --data"):
+    with pytest.raises(InputError, match="add licence and data"):
         push_encoder(run_folder, "ann/toy")
-    with pytest.raises(InputError, match="add --data"):
+    with pytest.raises(InputError, match="add data"):
         push_encoder(run_folder, "ann/toy", licence="MIT")
 
 

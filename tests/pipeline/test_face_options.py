@@ -3,7 +3,9 @@ from typing import get_type_hints
 import pytest
 
 import ferkit
-from ferkit.pipeline.face_options import FaceOptions, FaceSettings
+from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
+from ferkit.probing.settings import ProbeKeywords, ProbeSettings
+from ferkit.search.moment_settings import MomentKeywords, MomentSettings
 
 
 def test_a_name_that_no_verb_knows_gets_the_nearest_options(tmp_path):
@@ -15,5 +17,10 @@ def test_settings_are_taken_by_name_and_by_place():
     assert FaceOptions(True, "rafdb") == FaceOptions(aligned=True, layout="rafdb")
 
 
-def test_keyword_arguments_of_verbs_are_the_settings():
-    assert get_type_hints(FaceSettings) == get_type_hints(FaceOptions)
+@pytest.mark.parametrize(
+    ("keywords", "settings"),
+    [(FaceKeywords, [FaceOptions]), (ProbeKeywords, [ProbeSettings, FaceOptions]), (MomentKeywords, [MomentSettings])],
+)
+def test_keyword_arguments_that_mypy_knows_are_the_settings(keywords, settings):
+    known = {name: kind for each in settings for name, kind in get_type_hints(each).items()}
+    assert get_type_hints(keywords) == known

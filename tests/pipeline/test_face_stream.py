@@ -114,7 +114,7 @@ def test_an_absent_device_is_an_input_error(portraits, device):
 
 def test_only_a_job_without_any_face_fails(tmp_path):
     require_faces(1, [("a", NO_FACE)], [tmp_path])
-    with pytest.raises(NoFaceError, match="--aligned"):
+    with pytest.raises(NoFaceError, match="aligned=True"):
         require_faces(0, [("a", "cut short"), ("b", NO_FACE)], [tmp_path])
     with pytest.raises(NoImagesError, match="a: cut short"):
         require_faces(0, [("a", "cut short")], [tmp_path])
@@ -140,7 +140,7 @@ def test_a_set_may_be_filtered(make_face_set, noise_crops, listener):
     np.testing.assert_array_equal(next(stream.batches()).crops, noise_crops(5)[[1, 3, 4]])
     assert told.said == ["3 of 5 faces pass --min-size 40"]
     assert stream.fingerprint != set_stream(faces.path).fingerprint
-    with pytest.raises(InputError, match=r"none of the 5 faces.*--min-size 100"):
+    with pytest.raises(InputError, match=r"none of the 5 faces.*min_size=100"):
         set_stream(faces.path, min_size=100)
 
 

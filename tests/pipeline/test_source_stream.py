@@ -140,7 +140,7 @@ def test_filters_do_not_break_clips(write_video, still, nobody):
 
 def test_a_video_whose_faces_are_all_left_out_says_by_what(write_video, still, portraits, tmp_path):
     path = write_video([still] * 3)
-    with pytest.raises(NoFaceError, match="--min-size 1000 leaves out every face"):
+    with pytest.raises(NoFaceError, match="min_size=1000 leaves out every face"):
         align(path, tmp_path / "faces", min_face=60, min_size=1000)
     Image.fromarray(still).resize((1024, 1280)).save(tmp_path / "large.png")
     (size,) = [face.size for batch in stream_of(tmp_path / "large.png").batches() for face in batch.faces]

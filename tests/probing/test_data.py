@@ -86,7 +86,7 @@ def test_labelled_pictures_without_a_face_are_rows_and_photos_are_aligned_once(p
 
 def test_sources_that_do_not_go(make_face_set, noise_crops, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingPathError, match="--data FACES"):
+    with pytest.raises(MissingPathError, match="data=FACES"):
         opened("faces")
     one, two = (make_face_set(noise_crops(2), name) for name in "ab")
     with pytest.raises(InputError, match="merge the sets first"):

@@ -112,7 +112,7 @@ def test_what_is_no_series_is_refused(times, scores):
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_settings_out_of_range_are_refused(value):
-    with pytest.raises(InputError, match="--smooth must be a number of 0 or more"):
+    with pytest.raises(InputError, match="smooth must be a number of 0 or more"):
         MomentSettings(smooth=value)
 
 

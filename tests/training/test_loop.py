@@ -154,7 +154,7 @@ def test_only_safetensors_and_json_are_written_and_two_checkpoints_stay(tmp_path
 
 
 def test_too_few_faces_says_which_batch_size_fits(tmp_path):
-    with pytest.raises(TrainingError, match=r"5 faces do not fill one batch of 8.*--batch-size 2"):
+    with pytest.raises(TrainingError, match=r"5 faces do not fill one batch of 8.*batch_size=2"):
         run(tmp_path, Memory(5))
 
 

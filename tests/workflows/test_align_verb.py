@@ -66,7 +66,7 @@ def test_an_existing_face_set_is_replaced_only_when_told(crop_folder, tmp_path):
     align(crop_folder(2), tmp_path / "faces")
     before = files(tmp_path / "faces")
     other = crop_folder(3, "other")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         align(other, tmp_path / "faces")
     assert files(tmp_path / "faces") == before
     assert align(other, tmp_path / "faces", overwrite=True).faces == 3

@@ -213,6 +213,6 @@ def test_a_set_of_int8_says_so_and_can_be_asked(
 
 
 def test_nothing_is_begun_for_a_runtime_that_is_not_there(crop_folder, run_folder, tmp_path):
-    with pytest.raises(InputError, match="--runtime openvino or onnx"):
+    with pytest.raises(InputError, match="runtime openvino or onnx"):
         embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, runtime="torch", precision="int8")
     assert {path.name for path in tmp_path.iterdir()} == {"crops"}

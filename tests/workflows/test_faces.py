@@ -252,7 +252,7 @@ def test_filters_that_leave_nothing_or_mean_nothing(crowd, tmp_path, wanted, why
 
 
 def test_a_set_may_be_filtered_onto_itself(crowd):
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         filter_faces(crowd, crowd, min_size=30)
     filter_faces(crowd, crowd, min_size=30, overwrite=True)
     assert sources(crowd) == ["1", "2", "3", "4", "6", "7", "8", "9"]

@@ -93,7 +93,7 @@ def test_identity_needs_the_other_run(clips, tmp_path):
 
 
 def test_another_backbone_is_refused_before_anything_is_written(clips, tmp_path):
-    with pytest.raises(InputError, match="a network of its own, cycleface, and no resnet18; leave --backbone out"):
+    with pytest.raises(InputError, match="a network of its own, cycleface, and no resnet18; leave backbone out"):
         pretrain([clips], tmp_path / "run", backbone="resnet18", settings=SMALL, **QUICK)
     assert not (tmp_path / "run").exists()
 

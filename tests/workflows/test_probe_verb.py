@@ -147,7 +147,7 @@ def test_train_on_one_set_and_test_on_another_with_other_names(people, run):
     assert report.split == "train and test as given"
     assert value_of(report, "linear", "accuracy") > 0.9
     assert report.encoders[0].sections["linear"].result.count == 12
-    with pytest.raises(InputError, match="--label-map"):
+    with pytest.raises(InputError, match="label_map"):
         ferkit.probe(run, train, test=test, protocol="linear")
 
 

@@ -77,7 +77,7 @@ def main() -> None:
     try:
         app()
     except FerkitError as error:
-        err.print(f"[bold red]error:[/] {_escape(str(error))}")
+        err.print(f"[bold red]error:[/] {_escape(error.command_line_text)}")
         sys.exit(error.exit_code)
     except ImportError as error:
         if not str(error).startswith(_OF_OPENCV):

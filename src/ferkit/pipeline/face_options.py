@@ -13,7 +13,15 @@ from typing import Self, TypedDict
 
 from ferkit.settings import setting
 
-__all__ = ["FILTERS", "FaceOptions", "FaceSettings", "FilterSettings", "FindingSettings"]
+__all__ = [
+    "FILTERS",
+    "DetectionKeywords",
+    "FaceKeywords",
+    "FaceOptions",
+    "FilterKeywords",
+    "FindingKeywords",
+    "QueryKeywords",
+]
 
 _READING, _FINDING, _CHOOSING = "Reading sources", "Finding faces", "Leaving faces out"
 
@@ -125,26 +133,37 @@ class FaceOptions:
         return super().__new__(cls)
 
 
-class FilterSettings(TypedDict, total=False):
-    """Keyword arguments of `FaceOptions` that leave faces out."""
+class DetectionKeywords(TypedDict, total=False):
+    """Keyword arguments of `FaceOptions` that say how faces are searched."""
+
+    min_face: float
+    max_side: int | None
+    thresholds: tuple[float, float, float]
+
+
+class FilterKeywords(TypedDict, total=False):
+    """Those that leave faces out."""
 
     min_size: float | None
     max_yaw: float | None
     min_sharpness: float | None
 
 
-class FindingSettings(FilterSettings, total=False):
-    """Keyword arguments of `FaceOptions` that say how the faces of images are found, and which are taken."""
+class QueryKeywords(DetectionKeywords, FilterKeywords, total=False):
+    """Those of a query: how its faces are found, and which answers are left out."""
 
-    min_face: float
-    max_side: int | None
-    thresholds: tuple[float, float, float]
+    aligned: bool | None
+
+
+class FindingKeywords(DetectionKeywords, FilterKeywords, total=False):
+    """Those of images in memory."""
+
     faces: str
     workers: int | None
 
 
-class FaceSettings(FindingSettings, total=False):
-    """All keyword arguments of `FaceOptions`, for the signatures of the verbs that pass them on."""
+class FaceKeywords(FindingKeywords, total=False):
+    """All of them, for the signatures of the verbs that read sources."""
 
     aligned: bool | None
     layout: str | None

@@ -159,7 +159,7 @@ def open_runtime(chosen: Chosen, encoder: Encoder, stream: FaceStream, progress:
     except ConversionError as error:
         if chosen.asked:
             raise
-        progress.say(f"computing with torch: {error}")
+        progress.say(f"computing with torch: {error.command_line_text}")
         return _by_torch(encoder)
     other = "" if chosen.asked else " (--runtime torch for PyTorch)"
     progress.say(f"computing with {chosen.runtime} in {chosen.precision}{other}")

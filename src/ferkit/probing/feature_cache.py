@@ -45,7 +45,7 @@ def cached_features(encoder: FaceEncoder, faces: FaceSet, progress: Progress) ->
         with atomic_path(path) as partial, partial.open("wb") as file:
             np.save(file, features, allow_pickle=False)
     except OutputError as error:  # the figures do not depend on it
-        progress.say(f"features are not kept: {error}")
+        progress.say(f"features are not kept: {error.command_line_text}")
     return features
 
 

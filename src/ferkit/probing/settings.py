@@ -1,7 +1,6 @@
 """What a probe can be told: the settings that decide its figures.
 
-This file imports nothing of ferkit but `setting`, so that the command line can state the defaults without loading
-anything else.
+This file imports nothing heavy, so that the command line can state the defaults at once.
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ferkit.pipeline.face_options import FaceKeywords
 from ferkit.settings import setting
 
-__all__ = ["ALL", "PROTOCOLS", "ProbeSettings", "Solver"]
+__all__ = ["ALL", "PROTOCOLS", "ProbeKeywords", "ProbeSettings", "Solver"]
 
 PROTOCOLS = ("linear", "knn", "few-labels", "finetune", "affect", "retrieval", "triplets", "leakage")
 """What a probe can do, in the order in which it is shown: the names of the files of `ferkit.probing.protocols`."""
@@ -79,3 +79,22 @@ class ProbeSettings:
         default_text=False,
         group=_ASKING,
     )
+
+
+class ProbeKeywords(FaceKeywords, total=False):
+    """Keyword arguments of `ProbeSettings` and of `ferkit.pipeline.face_options.FaceOptions`."""
+
+    seeds: int
+    seed: int
+    folds: int | None
+    solver: Solver
+    lr: float
+    epochs: int
+    finetune_epochs: int
+    balance: bool
+    neighbours: int
+    k: int
+    pair: tuple[str, str] | None
+    fec: str | None
+    fec_images: str | None
+    leak: Sequence[str]

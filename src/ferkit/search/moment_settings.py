@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import TypedDict
 
 from ferkit.errors import InputError
 from ferkit.settings import setting
 
-__all__ = ["MomentSettings"]
+__all__ = ["MomentKeywords", "MomentSettings"]
 
 _GROUP = "Moments"
 
@@ -37,3 +38,12 @@ class MomentSettings:
             value = getattr(self, field.name)
             if not 0 <= value < math.inf:
                 raise InputError(f"--{field.name} must be a number of 0 or more, not {value}")
+
+
+class MomentKeywords(TypedDict, total=False):
+    """Keyword arguments of `MomentSettings`."""
+
+    prominence: float
+    shortest: float
+    smooth: float
+    gap: float

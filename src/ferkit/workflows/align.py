@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_set_builder import build_face_set
 from ferkit.pipeline.face_stream import source_paths, split_problems
 from ferkit.progress import Progress, Silent
@@ -46,7 +46,7 @@ def align(
     device: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[FaceKeywords],
 ) -> AlignResult:
     """Make a face set of photos and videos, or of pictures that are face crops already.
 

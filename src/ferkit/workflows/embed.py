@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow.compute as pc
@@ -23,7 +23,7 @@ from ferkit.errors import EncoderMismatchError, SetError
 from ferkit.pipeline import FACES
 from ferkit.pipeline.decoding import prefetched
 from ferkit.pipeline.face_finder import FaceBatch
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import (
     FaceStream,
     SetStream,
@@ -82,7 +82,7 @@ def embed(
     runtime: str | None = None,
     precision: str = FLOAT32,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[FaceKeywords],
 ) -> EmbedResult:
     """Embed every face of a face set, of photos, or of pictures that are face crops already.
 

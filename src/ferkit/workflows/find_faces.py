@@ -15,7 +15,7 @@ from ferkit.faces.detect import shared_detector
 from ferkit.faces.image_faces import ImageFace, cut_at, cut_faces
 from ferkit.ops.rgb import AnyImages, is_one_image, rgb_arrays
 from ferkit.pipeline.face_finder import filter_of
-from ferkit.pipeline.face_options import FaceOptions, FindingSettings
+from ferkit.pipeline.face_options import FaceOptions, FindingKeywords
 
 __all__ = ["find_faces"]
 
@@ -27,7 +27,7 @@ def find_faces(
     *,
     landmarks: Sequence[ArrayLike] | ArrayLike | None = None,
     device: str | None = None,
-    **options: Unpack[FindingSettings],
+    **options: Unpack[FindingKeywords],
 ) -> list[ImageFace]:
     """Find, align and measure the faces of images in memory.
 

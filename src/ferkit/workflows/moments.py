@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +16,16 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import Clip, clips_of
 from ferkit.data.sources.video import frame_pictures
 from ferkit.errors import InputError, OutputError
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
 from ferkit.report.safe_picture import check_picture_output, save_picture
 from ferkit.report.table_file import check_table_output, write_table_file
-from ferkit.search.moment_settings import MomentSettings
+from ferkit.search.moment_settings import MomentKeywords, MomentSettings
 from ferkit.search.moments import Moment, find_moments, smoothed
-from ferkit.settings import take_settings
+from ferkit.settings import part_settings
 from ferkit.workflows.likeness import Likeness, faces_like, opened_set
 
 __all__ = ["MomentHit", "MomentsResult", "moments"]
@@ -91,6 +91,10 @@ class MomentsResult:
     outputs: dict[str, Path]
 
 
+class MomentsKeywords(MomentKeywords, FaceKeywords, total=False):
+    """What counts as a moment, and how faces are found."""
+
+
 def moments(
     sources: str | Path | Sequence[str | Path],
     like: str | Path,
@@ -106,7 +110,7 @@ def moments(
     encoder: str | Path | None = None,
     device: str | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[MomentsKeywords],
 ) -> MomentsResult:
     """Find the moments at which faces in videos show an expression: one for each rise and fall, the clearest first.
 
@@ -134,8 +138,7 @@ def moments(
         OutputError: something cannot be written; nothing that was there has changed.
     """
     paths, progress = source_paths(sources), progress or Silent()
-    settings = take_settings(MomentSettings, options)
-    given = FaceOptions(**options)
+    settings, given = part_settings(options, MomentSettings, FaceOptions)
     _check(k, min_probability)
     outputs = {
         name: Path(path)

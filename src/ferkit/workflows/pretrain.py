@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from ferkit.locks import output_lock
 from ferkit.methods import METHODS, Method, MethodSettings, Preset, find_method, find_preset, scaled
 from ferkit.methods.parts.settings import PartsSettings
 from ferkit.pipeline import FACES
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import filtered_set, require_default_faces, source_paths
 from ferkit.pretraining.monitor import LabelledFaces, Watch, features_of
 from ferkit.pretraining.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
@@ -88,7 +88,7 @@ def pretrain(
     resume: bool = False,
     device: str | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[FaceKeywords],
 ) -> PretrainResult:
     """Pre-train an encoder on faces and leave it in a run folder that `load_encoder` takes.
 
@@ -142,8 +142,8 @@ def pretrain(
     progress = progress if progress is not None and processes.first else Silent()
     with ExitStack() as held:
         processes.on_rank_zero(lambda: _claim(run, resume, held))
-        options = _options(file, options)
-        faces = _face_set(source_paths(sources), run, options, processes, progress)
+        reading = _options(file, options)
+        faces = _face_set(source_paths(sources), run, reading, processes, progress)
         faces = usable_faces(
             faces, find_method(method).batch_fields_with(asked.settings), _windows(asked.settings), progress
         )
@@ -159,7 +159,7 @@ def pretrain(
             preset=chosen.settings,
             backbone=backbone,
             init=file.choice("init", init),
-            options=_deciding(options),
+            options=_deciding(reading),
             faces=len(faces),
             faces_sha256=_digest(faces),
         )

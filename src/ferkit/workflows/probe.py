@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -28,8 +28,9 @@ from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_e
 from ferkit.probing.protocols import RUNNERS, Task
 from ferkit.probing.publish import entry_file, publish_report
 from ferkit.probing.report import Comparison, EncoderReport, MetricValue, ProbeReport, Section, as_json
-from ferkit.probing.settings import ALL, ProbeSettings
+from ferkit.probing.settings import ALL, ProbeKeywords, ProbeSettings
 from ferkit.progress import Progress, Silent
+from ferkit.settings import part_settings
 from ferkit.staging import StagedOutput
 
 __all__ = ["PAGE", "REPORT", "probe"]
@@ -53,7 +54,7 @@ def probe(
     batch_size: int = 64,
     device: str | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[ProbeKeywords],
 ) -> ProbeReport:
     """Measure frozen encoders on labelled faces.
 
@@ -129,13 +130,11 @@ def _listed(given: Sources) -> list[str]:
     return [str(given)] if isinstance(given, str | Path) else [str(each) for each in given]
 
 
-def _parted(options: dict[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
-    """Tell settings of the probe from options of reading."""
-    own = {field.name for field in fields(ProbeSettings)}
-    reading = {name: value for name, value in options.items() if name not in own}
-    usual = FaceOptions(**reading)  # an unknown name is a TypeError here
-    different = {name: value for name, value in asdict(usual).items() if value != getattr(FaceOptions(), name)}
-    return ProbeSettings(**{name: value for name, value in options.items() if name in own}), different
+def _parted(options: Mapping[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
+    """Tell settings of the probe from options of reading, of which those that have their default are left out."""
+    settings, reading = part_settings(options, ProbeSettings, FaceOptions)
+    usual = asdict(FaceOptions())
+    return settings, {name: value for name, value in asdict(reading).items() if value != usual[name]}
 
 
 def _split(protocol: str | Sequence[str]) -> list[str]:
@@ -267,7 +266,9 @@ def _run(
             except InputError as error:
                 if not lenient:
                     raise
-                skipped[name] = f"{subject.name}: {error}" if len(subjects) > 1 else str(error)
+                skipped[name] = (
+                    f"{subject.name}: {error.command_line_text}" if len(subjects) > 1 else error.command_line_text
+                )
     if not any(found):
         raise InputError(f"no protocol could run: {next(iter(skipped.values()))}")
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from ferkit.encoders.expression_head import DIMENSIONS, ExpressionHead
 from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.errors import OutputError
 from ferkit.pipeline import FACES
+from ferkit.pipeline.face_options import FaceKeywords
 from ferkit.pipeline.face_stream import Problems, source_paths
 from ferkit.progress import Progress
 from ferkit.report.table_file import check_table_output, flat_points, write_table_file
@@ -63,6 +64,15 @@ class RecogniseResult:
     table: pa.Table = field(repr=False)
 
 
+class RecogniseKeywords(FaceKeywords, total=False):
+    """Keyword arguments of `embed`."""
+
+    batch_size: int
+    device: str | None
+    runtime: str | None
+    precision: str
+
+
 def recognise(
     sources: str | Path | Sequence[str | Path] = FACES,
     out: str | Path | None = None,
@@ -70,7 +80,7 @@ def recognise(
     encoder: str | Path = DEFAULT_ENCODER,
     head: str | Path | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[RecogniseKeywords],
 ) -> RecogniseResult:
     """Say what every face shows.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
 from ferkit.errors import InputError, NoFaceError, OutputError, UnreadableImageError
 from ferkit.pipeline.face_finder import NO_FACE, FaceBatch, filter_of
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import FaceOptions, QueryKeywords
 from ferkit.pipeline.face_stream import open_pictures
 from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.progress import Progress, Silent
@@ -98,7 +98,7 @@ def retrieve(
     device: str | None = None,
     montage: str | Path | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[QueryKeywords],
 ) -> RetrieveResult:
     """Find the ``k`` faces of an embedding set that look most like the query to the set's encoder.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,8 @@ from ferkit.pipeline.face_stream import source_paths
 from ferkit.progress import Progress, Silent
 from ferkit.report.safe_picture import check_picture_output, save_picture
 from ferkit.search.moment_settings import MomentSettings
-from ferkit.settings import take_settings
-from ferkit.workflows.recognise import recognise
+from ferkit.settings import part_settings
+from ferkit.workflows.recognise import RecogniseKeywords, recognise
 
 __all__ = ["TimelineResult", "timeline"]
 
@@ -50,6 +50,13 @@ class TimelineResult:
     problems: list[tuple[str, str]]
 
 
+class TimelineKeywords(RecogniseKeywords, total=False):
+    """How the lines are smoothed, and the keyword arguments of `recognise`."""
+
+    smooth: float
+    gap: float
+
+
 def timeline(
     sources: str | Path | Sequence[str | Path],
     out: str | Path = "timeline.png",
@@ -58,7 +65,7 @@ def timeline(
     encoder: str | Path = DEFAULT_ENCODER,
     head: str | Path | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[TimelineKeywords],
 ) -> TimelineResult:
     """Draw the probabilities of the expressions over the time of videos, stacked, one panel a person.
 
@@ -79,9 +86,9 @@ def timeline(
         FerkitError: as `ferkit.recognise`.
     """
     paths, target, progress = source_paths(sources), Path(out), progress or Silent()
-    settings = take_settings(MomentSettings, options)
+    settings, reading = part_settings(options, MomentSettings, dict)
     check_picture_output(target, paths)
-    read = recognise(paths, csv, encoder=encoder, head=head, progress=progress, **options)
+    read = recognise(paths, csv, encoder=encoder, head=head, progress=progress, **reading)
     clips = clips_of(read.table)
     if not clips:
         raise InputError("there is no video among the sources, only pictures; `ferkit recognise` reads these")

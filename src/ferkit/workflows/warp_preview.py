@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from ferkit.methods.warps import KINDS, Kind, Placement, WarpSettings, draw_warp
 from ferkit.ops.grids import sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import DetectionKeywords, FaceOptions
 from ferkit.pipeline.face_stream import open_pictures, source_paths
 from ferkit.progress import Progress, Silent
 from ferkit.report.safe_picture import require_replaceable, save_picture
@@ -53,8 +53,9 @@ def warp_preview(
     seed: int = 0,
     views: ViewSettings | None = None,
     warps: WarpSettings | None = None,
+    aligned: bool | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[DetectionKeywords],
 ) -> WarpPreview:
     """Draw a face, its positives, its warps of every kind with arrows, and the negatives as training sees them.
 
@@ -72,7 +73,8 @@ def warp_preview(
         warps: local warps; the defaults of pre-training when None. Their kind and placement concern the negatives,
             and the animation's placement; the rows of warps show all of them.
         progress: told what the image was taken for.
-        options: how its face is found: fields of `ferkit.pipeline.face_options.FaceOptions`, such as ``aligned=True``.
+        aligned: whether it is a face crop already; None looks at it.
+        options: how its face is found, as `ferkit.pipeline.face_options.FaceOptions` has it, such as ``min_face=40``.
 
     Raises:
         InputError: the image is missing, unreadable or shows no face, too few people or too many images; or ``out`` is
@@ -86,7 +88,7 @@ def warp_preview(
         raise InputError(
             f"a preview is a .png sheet or a .gif animation, not {path.name!r}; choose one of these with -o"
         )
-    paths, found, progress = source_paths(images), FaceOptions(**options), progress or Silent()
+    paths, found, progress = source_paths(images), FaceOptions(aligned, **options), progress or Silent()
     require_replaceable(path, paths)
     if face_swap:
         return _swap_preview(paths, path, columns, seed, found, progress)

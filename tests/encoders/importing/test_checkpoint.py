@@ -127,7 +127,7 @@ def test_what_has_no_names(tmp_path, content):
 
 @pytest.mark.parametrize("content", [{}, {"weights": TENSORS, "epoch": 1}, {"state_dict": {}}])
 def test_what_holds_its_tensors_elsewhere(tmp_path, content):
-    with pytest.raises(WeightsError, match=r"no tensors under 'state_dict', but .*--from"):
+    with pytest.raises(WeightsError, match=r"no tensors under 'state_dict', but .*origin"):
         read_checkpoint(saved(tmp_path / "x.pt", content))
 
 

@@ -122,14 +122,14 @@ def test_registering_needs_a_file_of_ones_own(checkpoint, here):
 
 
 def test_a_name_that_is_taken(checkpoint, own):
-    with pytest.raises(InputError, match=r"'votes-r18' already; choose another --name"):
+    with pytest.raises(InputError, match=r"'votes-r18' already; choose another name"):
         import_encoder(checkpoint, "moco", register=True, name="votes-r18")
     assert list(own.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("out", ["elsewhere", "zoo/has space"])
 def test_weights_that_the_models_file_could_not_name(checkpoint, own, out):
-    with pytest.raises(InputError, match="choose another --out"):
+    with pytest.raises(InputError, match="choose another out"):
         import_encoder(checkpoint, "moco", out, register=True)
     assert list(own.parent.iterdir()) == []
 

@@ -243,7 +243,7 @@ def test_the_first_misfits_are_named(resnet):
 
 
 def test_a_layer_too_many_does_not_fit(resnet):
-    with pytest.raises(WeightsError, match=r"'extra.weight' should be absent and is \(1,\); check --from"):
+    with pytest.raises(WeightsError, match=r"'extra.weight' should be absent and is \(1,\); check origin"):
         imported(resnet.state_dict() | {"extra.weight": torch.ones(1)}, "timm", arch="resnet18")
 
 
@@ -267,7 +267,7 @@ def test_moco_v3s_small_transformer_has_timms_shapes_and_other_heads(position):
 
 
 def test_the_wrong_origin_says_how_names_begin(resnet):
-    with pytest.raises(WeightsError, match=r"begins with 'backbone\.'; they begin with 'bn1', 'conv1'.*--from"):
+    with pytest.raises(WeightsError, match=r"begins with 'backbone\.'; they begin with 'bn1', 'conv1'.*origin"):
         imported(resnet.state_dict(), "ssl-fer")
 
 
@@ -280,7 +280,7 @@ def test_what_the_file_states_is_tried_first(resnet):
 
 
 def test_names_of_no_known_family_want_the_network_named():
-    with pytest.raises(WeightsError, match=r"'stage1\.0\.weight' are of no network that is recognised.*--arch"):
+    with pytest.raises(WeightsError, match=r"'stage1\.0\.weight' are of no network that is recognised.*arch"):
         networks_to_try({"stage1.0.weight": torch.ones(1)}, ORIGINS["timm"])
 
 
