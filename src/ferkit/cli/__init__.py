@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -25,8 +28,8 @@ from ferkit.cli import (
     timeline,
     warp_preview,
 )
-from ferkit.cli.output import err
-from ferkit.errors import FerkitError, HubError
+from ferkit.cli.output import err, escape
+from ferkit.errors import FerkitError, HubError, OutputError
 
 __all__ = ["app", "main"]
 
@@ -74,16 +77,35 @@ def root(
 
 def main() -> None:
     """Run the command line; a `FerkitError` becomes one sentence and its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        _run()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # What is left in the buffers would fail once more, with a traceback, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        err.print(f"[bold red]error:[/] the output cannot be written: {error.strerror}; send it elsewhere")
+        sys.exit(OutputError.exit_code)
+
+
+def _run() -> None:
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except FerkitError as error:
-        err.print(f"[bold red]error:[/] {_escape(error.command_line_text)}")
+        err.print(f"[bold red]error:[/] {escape(error.command_line_text)}")
         sys.exit(error.exit_code)
     except ImportError as error:
         if not str(error).startswith(_OF_OPENCV):
             raise
         err.print(
-            f"[bold red]error:[/] OpenCV cannot be loaded: {_escape(str(error))}; on Debian and Ubuntu install what it "
+            f"[bold red]error:[/] OpenCV cannot be loaded: {escape(str(error))}; on Debian and Ubuntu install what it "
             "needs by `apt-get install libgl1 libglib2.0-0`"
         )
         sys.exit(FerkitError.exit_code)
@@ -99,9 +121,3 @@ def _require_address() -> None:
         _ = urlsplit(os.environ.get("HF_ENDPOINT", "")).port
     except ValueError as error:
         raise HubError("HF_ENDPOINT is no address of a hub; correct or unset it") from error
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

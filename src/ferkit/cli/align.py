@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, SourcesArg, with_face_options
-from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.problems import problem_lines
 from ferkit.cli.words import counted, typed
 

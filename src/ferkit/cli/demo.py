@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt
-from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.words import typed
 from ferkit.encoders import DEFAULT_ENCODER
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, with_face_options
-from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
 from ferkit.pipeline import FACES

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from ferkit.cli.options import JsonOpt, KnownArg
-from ferkit.cli.output import ProgressBar, out, report, short_path
+from ferkit.cli.output import ProgressBar, escape, out, report, short_path
 from ferkit.cli.words import typed
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.importing.origins import ORIGINS, Supervision

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, with_settings
-from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import columns, counted
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.search.moment_settings import MomentSettings

@@ -9,17 +9,33 @@ from time import monotonic
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape as _rich_escape
 from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
+from ferkit.printable import printable
 from ferkit.progress import duration
 
-__all__ = ["ProgressBar", "err", "out", "report", "short_path"]
+__all__ = ["ProgressBar", "err", "escape", "out", "report", "short_path"]
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Terminal(Console):
+    """Whatever is printed, nothing of it but rich's own styles reaches the terminal as a control character."""
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401
+        return super().render_str(printable(text, keep="\n"), **options)
+
+
+out = _Terminal(highlight=False, soft_wrap=True)
+err = _Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 _SECONDS_A_LINE = 20
+
+
+def escape(text: str) -> str:
+    """A name or message of others as rich markup that shows it to the letter, on one line."""
+    return _rich_escape(printable(text))
 
 
 def report(summary: str, result: Mapping[str, Any], *, json: bool) -> None:
@@ -84,7 +100,7 @@ class ProgressBar:
 
     def say(self, message: str) -> None:
         """Print one line above the bars, to the letter: names and paths may look like rich markup."""
-        self._bars.console.print(message, markup=False, emoji=False)
+        self._bars.console.print(printable(message), markup=False, emoji=False)
 
 
 def _line(task: Task) -> str:

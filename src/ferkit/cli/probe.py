@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from ferkit.cli.options import DeviceOpt, JsonOpt, with_settings
-from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
 from ferkit.pipeline.face_options import FaceOptions

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from rich.markup import escape
-
-from ferkit.cli.output import short_path
+from ferkit.cli.output import escape, short_path
 
 __all__ = ["problem_lines"]
 

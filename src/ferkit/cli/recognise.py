@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, with_face_options
-from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.problems import problem_lines
 from ferkit.cli.words import counted
 from ferkit.encoders import DEFAULT_ENCODER

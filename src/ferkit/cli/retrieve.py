@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.options import DeviceOpt, JsonOpt, WhereOpt, with_face_options
-from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import columns
 from ferkit.pipeline.face_options import FILTERS
 

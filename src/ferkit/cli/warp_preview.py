@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.options import JsonOpt, with_face_options
-from ferkit.cli.output import ProgressBar, report
+from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.words import counted
 
 __all__ = ["warp_preview"]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.markup import escape
+from ferkit.cli.output import escape
 
 __all__ = ["columns", "counted", "typed"]
 

@@ -7,6 +7,7 @@ deleted at any time.
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 __all__ = ["CACHE_VARIABLE", "cache_folder"]
@@ -18,4 +19,7 @@ def cache_folder() -> Path:
     """Return the folder; it need not exist."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferkit"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferkit"
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / "ferkit"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ferkit.printable import printable
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -71,12 +73,12 @@ def draw_montage(
     canvas = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(canvas)
     _draw_query(canvas, draw, query)
-    draw.text((grid_left, _HEADER - 12), heading, fill=_SOFT, font=_font(17), anchor="ls")
+    draw.text((grid_left, _HEADER - 12), printable(heading), fill=_SOFT, font=_font(17), anchor="ls")
     for rank, tile in enumerate(hits):
         row, column = divmod(rank, _COLUMNS)
         left = grid_left + column * (_TILE + _GAP)
         _draw_hit(canvas, draw, tile, rank + 1, (left, _HEADER + row * (_TILE + _CAPTION + _GAP)))
-    draw.text((_MARGIN, height - _MARGIN // 2), footer, fill=_SOFT, font=_font(14), anchor="ls")
+    draw.text((_MARGIN, height - _MARGIN // 2), printable(footer), fill=_SOFT, font=_font(14), anchor="ls")
     return canvas
 
 
@@ -113,6 +115,7 @@ def _paste(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: t
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """``text``, with as much of its middle left out as it takes to be at most ``width`` pixels wide."""
+    text = printable(text)
     if font.getlength(text) <= width:
         return text
     for kept in range(len(text) - 1, 1, -1):

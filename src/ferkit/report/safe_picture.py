@@ -67,5 +67,15 @@ def save_picture(picture: Image.Image | Figure, path: Path, **options: Any) -> N
         if isinstance(picture, Image.Image):
             picture.save(partial, exif=exif, comment=_SIGNATURE, **options)  # a GIF has comments only
         else:
-            # Without matplotlib's version in the file, so that equal pictures are equal bytes.
-            picture.savefig(partial, format="png", metadata={"Software": None}, pil_kwargs={"exif": exif})
+            _save_figure(picture, partial, exif)
+
+
+def _save_figure(figure: Figure, path: Path, exif: Image.Exif) -> None:
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    with rc_context({"text.parse_math": False}):  # a label that holds a $ is no formula
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)
+        # Without matplotlib's version in the file, so that equal pictures are equal bytes.
+        figure.savefig(path, format="png", metadata={"Software": None}, pil_kwargs={"exif": exif})
