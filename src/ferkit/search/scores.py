@@ -1,0 +1,54 @@
+"""What a score means: the probability of the same expression, and where it stands within the set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.search.queries import Query
+
+if TYPE_CHECKING:
+    from ferkit.encoders.expression_head import ExpressionHead
+
+__all__ = ["GOOD", "percentiles", "same_probabilities"]
+
+GOOD = 0.5
+"""Least probability of a good match."""
+
+_SAMPLE = 65_536
+
+Rows = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
+
+
+def same_probabilities(head: ExpressionHead | None, examples: Rows, vectors: Rows) -> Floats | None:
+    """Return the probabilities that faces show the expression of the examples: the mean over them.
+
+    Args:
+        head: of the vectors' encoder; None, or one without a curve, gives None.
+        examples: (P, D) of length 1.
+        vectors: (N, D) of length 1.
+
+    Returns:
+        (N,) in [0, 1].
+    """
+    if head is None or head.same is None:
+        return None
+    cosines = vectors.astype(np.float64) @ examples.T.astype(np.float64)
+    return np.asarray(head.same_probability(cosines).mean(axis=1), np.float64)
+
+
+def percentiles(query: Query, scores: Floats, vectors: Rows) -> Floats:
+    """Return the (K,) shares in percent of a set's faces that score lower; of a large set, of 65,536 spread evenly.
+
+    Args:
+        query: what was asked.
+        scores: (K,) of the hits.
+        vectors: (N, D) of length 1, all of the set, N at least 1.
+    """
+    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _SAMPLE)).astype(np.int64)
+    all_scores = np.sort(query.scores(vectors if len(rows) == len(vectors) else vectors[rows]))
+    # float32 sums differ by the order of their terms; a hit is not below itself.
+    return 100 * np.searchsorted(all_scores, scores - 1e-6) / len(rows)
