@@ -220,7 +220,7 @@ def crop_folder(tmp_path, noise_crops):
 
 @pytest.fixture
 def make_face_set(tmp_path):
-    """Write crops as a face set; ``known`` may give identities, labels and sources."""
+    """Write crops as a face set; ``known`` may give identities, labels, values and sources."""
 
     def make(crops, name="faces", template="ferkit-128", **known):
         from ferkit.data.face_set import FaceSet, FaceSetWriter
@@ -239,7 +239,7 @@ def make_face_set(tmp_path):
                 landmarks=None,
                 score=None,
                 sha256=crop_sha256(crops[row]),
-                size=known.get("size", lambda row: None)(row),
+                **{name: known[name](row) for name in ("size", "valence", "arousal") if name in known},
             )
             for row in rows
         ]

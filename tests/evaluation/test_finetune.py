@@ -10,8 +10,16 @@ from ferkit.encoders.backbones import feature_dim
 from ferkit.encoders.encoder import Encoder, random_encoder
 from ferkit.encoders.registry import EncoderCard
 from ferkit.errors import InputError
+from ferkit.evaluation.affect import concordance
 from ferkit.evaluation.classification import classification_of
-from ferkit.evaluation.finetune import FineTuneSettings, finetune_answers, layered_optimizer
+from ferkit.evaluation.finetune import (
+    FINETUNES,
+    FineTuneSettings,
+    finetune_answers,
+    finetune_values,
+    layered_optimizer,
+)
+from ferkit.probing import settings as probe_settings
 
 QUICK = {"batch_size": 16, "lr": 1e-2, "warmup": 0.0}
 STILL = {"flip": 0.0, "least_scale": 1.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}
@@ -119,6 +127,48 @@ def test_rates_fall_by_the_layer():
     decays = {name: group_of[id(weight)]["weight_decay"] for name, weight in weights.items()}
     assert {name for name, decay in decays.items() if decay} == {n for n, w in weights.items() if w.ndim > 1}
     assert set(decays.values()) == {0, 0.1}
+
+
+def test_values_are_learnt_by_their_concordance(encoder):
+    """How high the square stands, and how far to the left."""
+    (train, _), (test, _) = squares(96, 0), squares(40, 1)
+
+    def places(crops):
+        bright = np.stack([crop.mean(2) > 120 for crop in crops])
+        return np.stack([[np.argwhere(each).mean(0) / 16 - 1] for each in bright])[:, 0]
+
+    settings = FineTuneSettings(epochs=12, **QUICK, **STILL)
+    found = finetune_values(encoder, train, places(train), test, settings=settings)
+    assert found.predicted.shape == (40, 2)
+    assert concordance(places(test), found.predicted).min() > 0.5
+    assert found.losses[-1] < found.losses[0] / 2
+
+
+def test_ways_to_train_have_the_names_that_the_command_line_knows():
+    assert tuple(FINETUNES) == probe_settings.FINETUNES
+    assert FINETUNES["ferkit"] == FineTuneSettings()
+    theirs = FINETUNES["ssl-fer"]
+    assert (theirs.optimizer, theirs.lr, theirs.weight_decay, theirs.epochs) == ("adam", 1e-4, 5e-4, 20)
+    assert (theirs.batch_size, theirs.head, theirs.balance, theirs.layer_decay) == (64, "mlp", "softmax", 1)
+
+
+@pytest.mark.parametrize("arch", ["test_resnet", "test_vit"])
+def test_a_head_of_two_layers_learns_at_the_full_rate(arch):
+    from ferkit.evaluation.finetune import _with_head
+
+    settings = FineTuneSettings(head="mlp", optimizer="adam", lr=0.8, layer_decay=0.5)
+    network = _with_head(small(arch), 3, settings)
+    head = network.get_submodule(network.pretrained_cfg["classifier"])
+    width = head[0].in_features
+    assert [(type(layer).__name__, getattr(layer, "out_features", None)) for layer in head] == [
+        *[("Linear", width), ("ReLU", None)],
+        *[("Dropout", None), ("Linear", 3)],
+    ]
+    optimizer = layered_optimizer(network, settings)
+    assert type(optimizer) is torch.optim.Adam
+    rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    assert {rates[id(weight)] for weight in head.parameters()} == {0.8}
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
 def test_a_transformers_position_embedding_does_not_decay():

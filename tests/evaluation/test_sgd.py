@@ -4,7 +4,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from ferkit.errors import InputError
-from ferkit.evaluation.sgd import SgdSchedule, sgd_answers
+from ferkit.evaluation.sgd import SCHEDULES, SgdSchedule, sgd_answers
+from ferkit.probing.settings import LINEAR
 
 QUICK = SgdSchedule(lr=0.5, epochs=5, milestones=(3, 4), batch=32)
 
@@ -36,6 +37,35 @@ def test_the_defaults_are_mocos():
     schedule = SgdSchedule()
     assert (schedule.lr, schedule.epochs, schedule.milestones, schedule.batch) == (30, 100, (60, 80), 256)
     assert (schedule.momentum, schedule.weight_decay) == (0.9, 0)
+
+
+def test_the_papers_schedules():
+    """FaceCycle's and CRS-CONT's are facts of their code, see docs/papers.md."""
+    assert ("lbfgs", *SCHEDULES) == LINEAR
+    facecycle, crs_cont = SCHEDULES["facecycle"], SCHEDULES["crs-cont"]
+    assert (facecycle.lr, facecycle.epochs, facecycle.milestones) == (30, 300, (80, 160, 240))
+    assert (facecycle.factor, facecycle.weight_decay, facecycle.least_area) == (0.1, 1e-4, 1)
+    assert (crs_cont.lr, crs_cont.epochs, crs_cont.milestones, crs_cont.factor) == (4, 100, (60, 75, 90), 0.2)
+    assert crs_cont.least_area < 1
+
+
+def test_fewer_epochs_keep_the_milestones_shares():
+    assert SCHEDULES["facecycle"].lasting(30).milestones == (8, 16, 24)
+    assert SCHEDULES["facecycle"].lasting(None) is SCHEDULES["facecycle"]
+
+
+def test_each_epoch_may_see_other_features():
+    """The second of two epochs shows the classes exchanged, and undoes the first."""
+    train, labels = np.array([[1.0, 0.0], [0.0, 1.0]]), ["a", "b"]
+    schedule = SgdSchedule(lr=1.0, epochs=2, milestones=(), batch=2, momentum=0.0)
+    seen = []
+
+    def redraw(epoch):
+        seen.append(epoch)
+        return train[::-1] * (1 if epoch else 0.25)
+
+    assert sgd_answers(train, labels, train, schedule=schedule, redraw=redraw).tolist() == ["b", "a"]
+    assert seen == [0, 1]
 
 
 def test_the_rate_falls_tenfold_at_each_milestone(monkeypatch):

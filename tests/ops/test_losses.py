@@ -1,13 +1,16 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 
+from ferkit.evaluation.affect import concordance
 from ferkit.ops.losses import (
     agreement_contrast_loss,
     class_loss,
+    concordance_loss,
     covariance_loss,
     info_nce_loss,
     nt_xent_loss,
@@ -185,3 +188,30 @@ def test_variance_loss_by_hand():
 def test_covariance_loss_by_hand():
     """Covariance matrix [[2, 4], [4, 8]] of two rows: 2 x 16 over 2 dimensions."""
     assert covariance_loss(torch.tensor([[1.0, 2.0], [-1.0, -2.0]])).item() == pytest.approx(16)
+
+
+def test_concordance_loss_by_hand():
+    """Of (0, 1, 2) against itself 0; against itself moved by 1: cov 2/3, 1 - (4/3) / (4/3 + 1); turned round: 2."""
+    true = torch.tensor([0.0, 1.0, 2.0])
+    predicted = torch.stack([true, true + 1, 2 - true], 1)
+    losses = [concordance_loss(column[:, None], true[:, None]).item() for column in predicted.T]
+    assert losses == pytest.approx([0, 3 / 7, 2])
+    together = concordance_loss(predicted, true[:, None].expand(-1, 3))
+    assert together.item() == pytest.approx(sum(losses) / 3)
+
+
+def test_concordance_loss_is_one_less_the_coefficient_far_from_zero_too():
+    """A large common offset costs no digits: moments are taken about the means."""
+    random = np.random.default_rng(0)
+    true, predicted = 1000 + random.normal(size=(2, 50, 2))
+    expected = 1 - concordance(true, predicted).mean()
+    found = concordance_loss(torch.tensor(predicted, dtype=torch.float32), torch.tensor(true, dtype=torch.float32))
+    assert found.item() == pytest.approx(expected, abs=1e-3)  # values of float32 near 1000 have steps of 6e-5
+
+
+def test_concordance_loss_without_any_spread_has_a_gradient():
+    predicted = torch.zeros(4, 1, requires_grad=True)
+    loss = concordance_loss(predicted, torch.zeros(4, 1))
+    loss.backward()
+    assert loss.item() == 1
+    assert predicted.grad.isfinite().all()

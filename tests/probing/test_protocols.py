@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from ferkit.errors import InputError
@@ -15,7 +16,7 @@ from ferkit.probing.protocols.base import Fitted, classifier_section
 from ferkit.probing.protocols.few_labels import few_label_section
 from ferkit.probing.protocols.knn import knn_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
-from ferkit.probing.protocols.linear import linear_section
+from ferkit.probing.protocols.linear import linear_section, random_crops
 from ferkit.probing.protocols.retrieval import retrieval_section
 from ferkit.probing.protocols.triplets import comparison_section, triplet_section
 
@@ -52,6 +53,38 @@ def test_planted_expressions_are_told_and_noise_is_not(planted_rows, section):
     pure, noise = planted_rows(), planted_rows("noise")
     assert value_of(section(pure, pure, folds_of(pure)), "accuracy") == 1
     assert 0.1 < value_of(section(noise, noise, folds_of(noise)), "accuracy") < 0.6
+
+
+def test_random_crops_are_torchvisions():
+    """Sizes and aspects by their distribution, measured on a picture whose colours are its coordinates."""
+    ramp = np.linspace(0, 255, 64).round().astype(np.uint8)
+    picture = np.stack([*np.broadcast_arrays(ramp[None], ramp[:, None]), np.zeros((64, 64), np.uint8)], 2)
+    crops = random_crops(np.tile(picture, (400, 1, 1, 1)), 0.25, torch.Generator().manual_seed(0)).astype(float)
+    assert crops.shape == (400, 64, 64, 3)
+    across, down = (np.abs(crops[:, -1, -1, axis] - crops[:, 0, 0, axis]) / 255 for axis in (0, 1))
+    area, aspect = across * down, across / down
+    assert 0.24 < area.min() < 0.3
+    assert area.max() <= 1
+    assert 0.5 < area.mean() < 0.65  # 0.625, less what aspects cut off
+    assert (aspect.min(), aspect.max()) == (pytest.approx(3 / 4, abs=0.03), pytest.approx(4 / 3, abs=0.03))
+    mirrored = (crops[:, 0, -1, 0] < crops[:, 0, 0, 0]).mean()
+    assert mirrored == pytest.approx(0.5, abs=0.08)
+
+
+def test_the_linear_probe_sees_other_crops_each_epoch(planted_rows):
+    rows, asked = planted_rows(), []
+
+    def augmented(some, generator):
+        asked.append((some.tolist(), torch.rand(1, generator=generator).item()))
+        return rows.features[some]
+
+    split = folds_of(rows, folds=2)
+    schedule = SgdSchedule(lr=0.1, epochs=3, least_area=0.2)
+    section = linear_section(rows, rows, split, schedule, augmented)
+    assert value_of(section, "accuracy") == 1
+    assert "other crops of 20% of the area or more each epoch" in section.protocol
+    assert [some for some, _ in asked] == [fold.train.tolist() for fold in split.folds[0] for _ in range(3)]
+    assert len({drawn for _, drawn in asked}) == 3  # the same in each fold, another in each epoch
 
 
 def test_figures_are_scikit_learns_with_two_seeds_pooled():

@@ -67,7 +67,7 @@ def test_all_that_the_data_permit(people, run, tmp_path):
     report = ferkit.probe(run, people(), out=tmp_path / "report", device="cpu", k=5, pictures=False)
     (encoder,) = report.encoders
     assert list(encoder.sections) == ["linear", "knn", "few-labels", "retrieval", "triplets", "leakage"]
-    assert set(report.skipped) == {"affect", "finetune"}
+    assert set(report.skipped) == {"affect", "finetune", "finetune-affect"}
     assert value_of(report, "linear", "accuracy") > 0.9
     assert set(encoder.sections["leakage"].baselines) == {"pixels", "random"}
     assert report.warnings == ()
@@ -219,7 +219,9 @@ def test_affect_of_an_array_of_another_program(tmp_path):
     report = ferkit.probe(tmp_path / "mine.npy")
     assert report.data.affect == 60
     assert value_of(report, "affect", "valence.ccc") > 0.8
-    assert set(report.skipped) == {"linear", "knn", "few-labels", "finetune", "retrieval", "triplets"}
+    assert set(report.skipped) == {
+        *{"linear", "knn", "few-labels", "finetune", "finetune-affect", "retrieval", "triplets"}
+    }
 
 
 def test_triplets_that_people_judged(people, run, make_face_set, noise_crops, tmp_path):
@@ -242,6 +244,54 @@ def test_fine_tuning(people, run):
     section = report.encoders[0].sections["finetune"]
     assert section.result.count == 8
     assert "1 epochs" in section.protocol
+
+
+def test_a_papers_way_to_fine_tune_and_changes_to_it(people, run):
+    given = {"finetune": "ssl-fer", "finetune_epochs": 1, "finetune_lr": 1e-3, "finetune_batch": 4}
+    report = ferkit.probe(run, people(2), test=people(2, "more"), protocol="finetune", **given)
+    words = report.encoders[0].sections["finetune"].protocol
+    assert "1 epochs, adam, lr 0.001, layer decay 1, head mlp, balanced softmax" in words
+
+
+def test_fine_tuned_valence_and_arousal(people, run):
+    told = {"valence": lambda row: row % 2 - 0.5, "arousal": lambda row: (row // 2) % 2 - 0.5}
+    report = ferkit.probe(
+        run, people(2, **told), test=people(2, "more", **told), protocol="finetune-affect", finetune_epochs=1
+    )
+    figures = {figure.name: figure.value for figure in report.encoders[0].sections["finetune-affect"].figures}
+    assert figures.keys() == {f"{what}.{figure}" for what in ("valence", "arousal") for figure in ("ccc", "rmse")}
+    assert "CCC loss" in report.encoders[0].sections["finetune-affect"].protocol
+
+
+@pytest.mark.parametrize("linear", ["crs-cont", "facecycle"])
+def test_a_papers_linear_protocol(people, run, linear):
+    report = ferkit.probe(run, people(2), test=people(2, "more"), protocol="linear", linear=linear, epochs=2, lr=0.1)
+    assert "SGD, 2 epochs, lr 0.1" in report.encoders[0].sections["linear"].protocol
+
+
+def test_train_and_test_of_a_data_set_in_one_command(run, tmp_path):
+    """RAF-DB as its authors distribute it: one folder, two parts."""
+    images = tmp_path / "raf" / "Image" / "aligned"
+    images.mkdir(parents=True)
+    (tmp_path / "raf" / "EmoLabel").mkdir()
+    random = np.random.default_rng(0)
+    lines = []
+    for number in range(12):
+        name, code = f"{'train' if number < 8 else 'test'}_{number:04d}", 4 + 3 * (number % 2)
+        Image.fromarray(random.integers(0, 256, (100, 100, 3), np.uint8)).save(images / f"{name}_aligned.jpg")
+        lines.append(f"{name}.jpg {code}")
+    (tmp_path / "raf" / "EmoLabel" / "list_patition_label.txt").write_text("\n".join(lines))
+    given = {
+        "layout": "raf-db:train",
+        "test_layout": "raf-db:test",
+        "aligned": True,
+        "protocol": "knn",
+        "neighbours": 3,
+    }
+    report = ferkit.probe(run, tmp_path / "raf", **given)
+    assert (report.data.faces, report.test.faces) == (8, 4)
+    assert report.data.labels.keys() == report.test.labels.keys() == {"happiness", "neutral"}
+    assert report.encoders[0].sections["knn"].result.count == 4
 
 
 def test_published_figures_stand_in_the_entry_and_are_replaced(people, tmp_path):
@@ -276,7 +326,10 @@ def test_published_figures_stand_in_the_entry_and_are_replaced(people, tmp_path)
         ({}, {"protocol": "leakage", "leak": ["gender"]}, "no column 'gender'"),
         ({}, {"protocol": "triplets", "fec": "table.csv"}, "--fec-images"),
         ({}, {"compare": True}, "two encoders"),
-        ({}, {"solver": "adam"}, "lbfgs or sgd"),
+        ({}, {"linear": "adam"}, "no 'adam' to choose here; take lbfgs, moco, facecycle, crs-cont, solo-learn"),
+        ({}, {"finetune": "mine"}, "take ferkit, ssl-fer"),
+        ({}, {"head": "tree"}, "take linear, mlp"),
+        ({}, {"lr": 0}, "must be above 0"),
         ({}, {"seeds": 0}, "0 seeds"),
     ],
 )

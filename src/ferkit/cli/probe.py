@@ -56,6 +56,14 @@ def probe(
             show_default="people of --data that the fit has not seen",
         ),
     ] = None,
+    test_layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The faces to ask are this part of the data set, such as raf-db:test beside --layout raf-db:train.",
+            show_default="--layout",
+        ),
+    ] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(
@@ -99,6 +107,7 @@ def probe(
             encoders,
             data,
             test=test,
+            test_layout=test_layout,
             protocol=protocol or [ALL],
             out=out,
             pictures=pictures,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -21,11 +21,20 @@ from ferkit.encoders.encoder import Encoder
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import Answers
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
-from ferkit.ops.losses import class_loss
+from ferkit.ops.losses import class_loss, concordance_loss
 from ferkit.ops.schedules import warmup_cosine
 from ferkit.progress import Progress, Silent
 
-__all__ = ["Crops", "FineTuneAnswers", "FineTuneSettings", "finetune_answers", "layered_optimizer"]
+__all__ = [
+    "FINETUNES",
+    "Crops",
+    "FineTuneAnswers",
+    "FineTuneSettings",
+    "FineTuneValues",
+    "finetune_answers",
+    "finetune_values",
+    "layered_optimizer",
+]
 
 Crops = FaceSet | NDArray[np.uint8]
 """Faces to learn from or to judge: a face set, read batch by batch, or (N, H, W, 3) uint8 RGB, memory-mapped or not."""
@@ -40,9 +49,11 @@ class FineTuneSettings(BaseModel):
 
     epochs: int = Field(20, ge=1, description="passes over the training faces; the last one is judged, not the best")
     batch_size: int = Field(64, ge=2, description="faces a step")
-    lr: float = Field(5e-4, gt=0, description="AdamW's highest rate, of the classifier")
+    optimizer: Literal["adamw", "adam"] = Field("adamw", description="adam adds its decay to the gradient")
+    lr: float = Field(5e-4, gt=0, description="highest rate, of the classifier")
     layer_decay: float = Field(0.75, gt=0, le=1, description="rate of a layer as a share of the next one's")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's; spares biases and norms")
+    weight_decay: float = Field(0.05, ge=0, description="spares biases and norms")
+    head: Literal["linear", "mlp"] = Field("linear", description="classifier; mlp: D -> D, ReLU, dropout .5, D -> C")
     warmup: Share = Field(0.1, description="share of the steps in which the rate rises, before half a cosine to zero")
     smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly over all classes")
     balance: Literal["none", "softmax"] = Field(
@@ -54,6 +65,29 @@ class FineTuneSettings(BaseModel):
     rotation: float = Field(10.0, ge=0, le=180, description="largest turn either way, degrees")
     brightness: float = Field(0.2, ge=0, description="largest change either way, deviations of the encoder's input")
     contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change either way")
+
+
+FINETUNES: Mapping[str, FineTuneSettings] = {
+    "ferkit": FineTuneSettings(),
+    # The authors' code for AffectNet (arXiv:2210.03853), which takes the best epoch on validation; here it is the last.
+    "ssl-fer": FineTuneSettings(
+        optimizer="adam", lr=1e-4, layer_decay=1, weight_decay=5e-4, head="mlp", balance="softmax"
+    ),
+}
+"""Ways to train, by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FineTuneValues:
+    """What the network says of the values of the test part after its last epoch.
+
+    Attributes:
+        predicted: (M, K).
+        losses: mean training loss of each epoch.
+    """
+
+    predicted: NDArray[np.float32]
+    losses: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,18 +138,59 @@ def finetune_answers(
     """
     settings = settings or FineTuneSettings()
     _check(train, train_labels, test)
+    if len(set(train_labels)) < 2:
+        raise InputError("fine-tuning needs training faces of at least two labels")
     classes = tuple(sorted(set(train_labels)))
     number = {name: place for place, name in enumerate(classes)}
-    labels = torch.tensor([number[name] for name in train_labels])
-    with _seeded(seed, encoder.center.device):
-        network = _with_classifier(encoder, len(classes))
-        losses = _train(network, encoder, train, labels, settings, seed, progress or Silent())
-        logits = _judge(network, encoder, test, settings)
+    labels = torch.tensor([number[name] for name in train_labels], device=encoder.center.device)
+    counts = torch.bincount(labels) if settings.balance == "softmax" else None
+
+    def loss(logits: Tensor, rows: Tensor) -> Tensor:
+        return class_loss(logits, labels[rows], settings.smoothing, counts)
+
+    logits, losses = _tuned(encoder, train, test, len(classes), loss, settings, seed, progress)
     return FineTuneAnswers(np.array(classes, object)[logits.argmax(axis=1)], classes, logits, losses)
 
 
-def layered_optimizer(network: nn.Module, settings: FineTuneSettings) -> torch.optim.AdamW:
-    """Make the AdamW of a timm network with its classifier; each group's ``lr`` is the highest of its layer.
+def finetune_values(
+    encoder: Encoder,
+    train: Crops,
+    train_values: NDArray[np.floating[Any]],
+    test: Crops,
+    *,
+    settings: FineTuneSettings | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FineTuneValues:
+    """Train all weights on values such as valence and arousal by the CCC loss, and let the network judge the test part.
+
+    As `finetune_answers`, with `ferkit.ops.losses.concordance_loss` over each batch.
+
+    Args:
+        encoder: a loaded encoder.
+        train: N faces, aligned to the encoder's template.
+        train_values: (N, K) finite.
+        test: M faces.
+        settings: how to train; the defaults when None. Smoothing and balance do not concern values.
+        seed: of the last layer, the order of the faces and their views.
+        progress: told of every step.
+
+    Raises:
+        InputError: lengths differ, a value is missing, there is nothing to judge, or the loss leaves the finite
+            numbers.
+    """
+    settings = settings or FineTuneSettings()
+    _check(train, [None if math.isnan(total) else total for total in train_values.sum(axis=1).tolist()], test)
+    values = torch.tensor(train_values, dtype=torch.float32, device=encoder.center.device)
+
+    def loss(predicted: Tensor, rows: Tensor) -> Tensor:
+        return concordance_loss(predicted, values[rows])
+
+    return FineTuneValues(*_tuned(encoder, train, test, values.shape[1], loss, settings, seed, progress))
+
+
+def layered_optimizer(network: nn.Module, settings: FineTuneSettings) -> torch.optim.Optimizer:
+    """Make the optimiser of a timm network with its classifier; each group's ``lr`` is the highest of its layer.
 
     Biases, norms and what the network itself names in ``no_weight_decay()`` do not decay.
     """
@@ -124,17 +199,20 @@ def layered_optimizer(network: nn.Module, settings: FineTuneSettings) -> torch.o
         network, settings.weight_decay, no_weight_decay_list=spared, layer_decay=settings.layer_decay
     )
     layers = [{**group, "lr": settings.lr * group["lr_scale"]} for group in groups]
-    return torch.optim.AdamW(layers, lr=settings.lr)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(layers, lr=settings.lr)
 
 
-def _check(train: Crops, labels: Sequence[str], test: Crops) -> None:
+_Loss = Callable[[Tensor, Tensor], Tensor]
+"""Of (B, K) outputs, for these (B,) rows of the training faces."""
+
+
+def _check(train: Crops, labels: Sequence[object], test: Crops) -> None:
     if len(train) != len(labels):
         raise InputError(f"{len(train)} training faces do not match {len(labels)} labels; give one for each")
     missing = sum(label is None for label in labels)
     if missing:
         raise InputError(f"{missing} of {len(labels)} training faces have no label; leave them out")
-    if len(set(labels)) < 2:
-        raise InputError("fine-tuning needs training faces of at least two labels")
     if not len(test):
         raise InputError("there is no test face to classify")
 
@@ -147,12 +225,35 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _with_classifier(encoder: Encoder, classes: int) -> nn.Module:
+def _tuned(
+    encoder: Encoder,
+    train: Crops,
+    test: Crops,
+    outputs: int,
+    loss: _Loss,
+    settings: FineTuneSettings,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """Train, and return the (M, outputs) of the test part and the mean loss of each epoch."""
+    with _seeded(seed, encoder.center.device):
+        network = _with_head(encoder, outputs, settings)
+        losses = _train(network, encoder, train, loss, settings, seed, progress or Silent())
+        return _judge(network, encoder, test, settings), losses
+
+
+def _with_head(encoder: Encoder, outputs: int, settings: FineTuneSettings) -> nn.Module:
     network: Any = copy.deepcopy(encoder.backbone)
+    width = encoder.width
+    head: nn.Module = nn.Linear(width, outputs)
+    if settings.head == "mlp":
+        head = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Dropout(0.5), head)
     if hasattr(network, "reset_classifier"):
-        network.reset_classifier(classes)
+        network.reset_classifier(outputs)
+        if settings.head == "mlp":
+            network.set_submodule(network.pretrained_cfg["classifier"], head)
     else:  # no network of timm's
-        network = nn.Sequential(network, nn.Linear(encoder.width, classes))
+        network = nn.Sequential(network, head)
     tuned: nn.Module = network.requires_grad_(True).to(encoder.center.device)
     return tuned
 
@@ -161,15 +262,14 @@ def _train(
     network: nn.Module,
     encoder: Encoder,
     faces: Crops,
-    labels: Tensor,
+    loss_of: _Loss,
     settings: FineTuneSettings,
     seed: int,
     progress: Progress,
 ) -> tuple[float, ...]:
     """Train in place, and return the mean loss of each epoch."""
-    device, batch = encoder.center.device, min(settings.batch_size, len(labels))
-    counts = torch.bincount(labels).to(device) if settings.balance == "softmax" else None
-    per_epoch = len(labels) // batch
+    device, batch = encoder.center.device, min(settings.batch_size, len(faces))
+    per_epoch = len(faces) // batch
     optimizer = layered_optimizer(network, settings)
     steps = per_epoch * settings.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, settings.warmup))
@@ -179,12 +279,12 @@ def _train(
     network.train()
     for epoch in range(settings.epochs):
         total = torch.zeros((), device=device)
-        order = torch.randperm(len(labels), generator=generator)[: per_epoch * batch]
+        order = torch.randperm(len(faces), generator=generator)[: per_epoch * batch]
         for drawn in order.view(per_epoch, batch):
             # In the order of the files, which reads faster; a batch has no order of its own.
             rows = drawn.sort().values
             views = _views(encoder.prepare(_read(faces, rows)), settings, generator)
-            loss = class_loss(_logits(network, views, settings), labels[rows].to(device), settings.smoothing, counts)
+            loss = loss_of(_outputs(network, views, settings), rows.to(device))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
@@ -203,14 +303,14 @@ def _judge(network: nn.Module, encoder: Encoder, faces: Crops, settings: FineTun
     parts = [
         torch.arange(len(faces))[start:][: settings.batch_size] for start in range(0, len(faces), settings.batch_size)
     ]
-    logits = [_logits(network, encoder.prepare(_read(faces, rows)), settings).cpu() for rows in parts]
-    return np.asarray(torch.cat(logits).numpy())
+    outputs = [_outputs(network, encoder.prepare(_read(faces, rows)), settings).cpu() for rows in parts]
+    return np.asarray(torch.cat(outputs).numpy())
 
 
-def _logits(network: nn.Module, images: Tensor, settings: FineTuneSettings) -> Tensor:
+def _outputs(network: nn.Module, images: Tensor, settings: FineTuneSettings) -> Tensor:
     with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits: Tensor = network(images)
-    return logits.float()
+        outputs: Tensor = network(images)
+    return outputs.float()
 
 
 def _read(faces: Crops, rows: Tensor) -> NDArray[np.uint8]:

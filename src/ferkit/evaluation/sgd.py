@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,10 @@ from ferkit.errors import InputError
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
 from ferkit.evaluation.threads import one_thread
 
-__all__ = ["SgdSchedule", "sgd_answers"]
+__all__ = ["SCHEDULES", "Redraw", "SgdSchedule", "sgd_answers"]
+
+Redraw = Callable[[int], Rows]
+"""Gives the (N, D) features of the training faces as an epoch, numbered from 0, sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +27,52 @@ class SgdSchedule:
     Attributes:
         lr: at the start.
         epochs: passes over train.
-        milestones: epochs after which the rate is divided by ten.
+        milestones: epochs after which the rate is multiplied by ``factor``.
+        factor: see there.
         batch: rows of a step; the last, smaller one of an epoch counts too.
         momentum: of SGD.
         weight_decay: of SGD.
+        least_area: share of a face that its smallest crop shows, where each epoch sees others, mirrored or not
+            (torchvision's RandomResizedCrop); 1 for the faces as they are.
     """
 
     lr: float = 30.0
     epochs: int = 100
     milestones: tuple[int, ...] = (60, 80)
+    factor: float = 0.1
     batch: int = 256
     momentum: float = 0.9
     weight_decay: float = 0.0
+    least_area: float = 1.0
+
+    def lasting(self, epochs: int | None) -> SgdSchedule:
+        """The same with another number of epochs, and the milestones at the same shares of them; None changes none."""
+        if epochs is None:
+            return self
+        milestones = tuple(round(each * epochs / self.epochs) for each in self.milestones)
+        return replace(self, epochs=epochs, milestones=milestones)
+
+
+SCHEDULES: Mapping[str, SgdSchedule] = {
+    "moco": SgdSchedule(),
+    # FaceCycle's code, on the map before the code (`RUN/map`); its batch is not known.
+    "facecycle": SgdSchedule(epochs=300, milestones=(80, 160, 240), weight_decay=1e-4),
+    # The authors' code; batch and least area are those of SupCon's, which it follows.
+    "crs-cont": SgdSchedule(lr=4.0, milestones=(60, 75, 90), factor=0.2, least_area=0.2),
+    # Of its scripts for ImageNet; there the rate differs from method to method.
+    "solo-learn": SgdSchedule(lr=0.3, least_area=0.08),
+}
+"""How papers and libraries train the classifier."""
 
 
 def sgd_answers(
-    train: Rows, train_labels: Sequence[str], test: Rows, *, schedule: SgdSchedule = SgdSchedule(), seed: int = 0
+    train: Rows,
+    train_labels: Sequence[str],
+    test: Rows,
+    *,
+    schedule: SgdSchedule = SgdSchedule(),
+    seed: int = 0,
+    redraw: Redraw | None = None,
 ) -> Answers:
     """Train a linear layer on the features as they are, and let it judge the test part after the last epoch.
 
@@ -49,6 +82,7 @@ def sgd_answers(
         test: (M, D) features.
         schedule: the settings.
         seed: of the order of the rows. The layer starts at zero.
+        redraw: the features of each epoch, of the rows of ``train`` that have a face; None takes those of ``train``.
 
     Returns:
         (M,) labels; None for a faceless row.
@@ -62,7 +96,8 @@ def sgd_answers(
     if len(classes) < 2:
         raise InputError("a classifier needs training rows of at least two labels")
     with one_thread():
-        layer = _trained(_tensor(train[usable]), torch.from_numpy(numbers), len(classes), schedule, seed)
+        drawn = redraw or (lambda epoch: train[usable])
+        layer = _trained(drawn, torch.from_numpy(numbers), len(classes), schedule, seed)
     with torch.no_grad():
         scores = layer(_tensor(test[asked]))
     answers = np.full(len(test), None, object)
@@ -70,15 +105,17 @@ def sgd_answers(
     return answers
 
 
-def _trained(features: Tensor, labels: Tensor, classes: int, schedule: SgdSchedule, seed: int) -> nn.Linear:
+def _trained(redraw: Redraw, labels: Tensor, classes: int, schedule: SgdSchedule, seed: int) -> nn.Linear:
+    features = _tensor(redraw(0))
     layer, generator = nn.Linear(features.shape[1], classes), torch.Generator().manual_seed(seed)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     optimizer = torch.optim.SGD(
         layer.parameters(), lr=schedule.lr, momentum=schedule.momentum, weight_decay=schedule.weight_decay
     )
-    rates = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(schedule.milestones))
-    for _ in range(schedule.epochs):
+    rates = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(schedule.milestones), schedule.factor)
+    for epoch in range(schedule.epochs):
+        features = _tensor(redraw(epoch)) if epoch else features
         order = torch.randperm(len(features), generator=generator)
         for start in range(0, len(order), schedule.batch):
             rows = order[start : start + schedule.batch]

@@ -9,6 +9,7 @@ from torch import Tensor
 __all__ = [
     "agreement_contrast_loss",
     "class_loss",
+    "concordance_loss",
     "cosine_matrix",
     "covariance_loss",
     "info_nce_loss",
@@ -181,6 +182,24 @@ def agreement_contrast_loss(anchors: Tensor, shares: Tensor, temperature: float)
     losses = -(agreement * log_softmax).sum(1) / total.clamp(min=eps)
     weights = shares.sum(1) * (total > 0)
     return (weights * losses).sum() / weights.sum().clamp(min=eps)
+
+
+def concordance_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """What is missing to agreement by Lin's concordance correlation coefficient (Biometrics 45, 1989, p. 255).
+
+    Args:
+        predicted: (B, K), B at least 2.
+        true: (B, K).
+
+    Returns:
+        () mean over the K dimensions of 1 - 2 cov / (var + var + squared difference of the means), in [0, 2]; moments
+        are those of the batch, divided by B. A dimension without any spread or difference counts 1.
+    """
+    p, t = predicted.float(), true.float()
+    apart = p.mean(0) - t.mean(0)
+    p, t = p - p.mean(0), t - t.mean(0)
+    spread = p.square().mean(0) + t.square().mean(0) + apart.square()
+    return (1 - 2 * (p * t).mean(0) / spread.clamp(min=torch.finfo(torch.float32).tiny)).mean()
 
 
 def variance_loss(projections: Tensor, least: float = 1.0) -> Tensor:

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from ferkit.pipeline.face_options import FaceKeywords
 from ferkit.settings import setting
 
-__all__ = ["ALL", "PROTOCOLS", "ProbeKeywords", "ProbeSettings", "Solver"]
+__all__ = ["ALL", "FINETUNES", "LINEAR", "PROTOCOLS", "ProbeKeywords", "ProbeSettings"]
 
-PROTOCOLS = ("linear", "knn", "few-labels", "finetune", "affect", "retrieval", "triplets", "leakage")
+PROTOCOLS = (
+    *("linear", "knn", "few-labels", "finetune", "affect", "finetune-affect"),
+    *("retrieval", "triplets", "leakage"),
+)
 """What a probe can do, in the order in which it is shown: the names of the files of `ferkit.probing.protocols`."""
 
 ALL = "all"
 """Stands for every protocol that the data permit."""
 
-Solver = Literal["lbfgs", "sgd"]
+LINEAR = ("lbfgs", "moco", "facecycle", "crs-cont", "solo-learn")
+"""How the linear probe is fitted: by L-BFGS, or by a schedule of `ferkit.evaluation.sgd.SCHEDULES`."""
+
+FINETUNES = ("ferkit", "ssl-fer")
+"""How all weights learn: names of `ferkit.evaluation.finetune.FINETUNES`."""
 
 _FITTING, _ASKING = "Fitting", "Asking"
 
@@ -46,12 +52,30 @@ class ProbeSettings:
         default_text="5 up to 5,000 faces, else 1",
         group=_FITTING,
     )
-    solver: Solver = setting(  # noqa: RUF009 (a field, whose default is no mutable value)
-        "lbfgs", "Of the linear probe; sgd is the papers' schedule.", metavar="lbfgs|sgd", group=_FITTING
+    linear: str = setting(
+        "lbfgs",
+        "How the linear probe is fitted: L-BFGS, or a paper's schedule of SGD.",
+        metavar="|".join(LINEAR),
+        group=_FITTING,
     )
-    lr: float = setting(30.0, "Learning rate of sgd.", group=_FITTING)
-    epochs: int = setting(100, "Of sgd.", min=1, group=_FITTING)
-    finetune_epochs: int = setting(20, "Of finetune.", min=1, group=_FITTING)
+    lr: float | None = setting(None, "Learning rate of SGD.", default_text="the schedule's", group=_FITTING)
+    epochs: int | None = setting(None, "Of SGD.", min=1, default_text="the schedule's", group=_FITTING)
+    finetune: str = setting(
+        "ferkit",
+        "How all weights learn: ferkit's way, or that of a paper.",
+        metavar="|".join(FINETUNES),
+        group=_FITTING,
+    )
+    finetune_lr: float | None = setting(None, "Its learning rate.", default_text="the way's", group=_FITTING)
+    finetune_epochs: int | None = setting(None, "Its epochs.", min=1, default_text="the way's: 20", group=_FITTING)
+    finetune_batch: int | None = setting(None, "Its batch.", min=2, default_text="the way's: 64", group=_FITTING)
+    head: str | None = setting(
+        None,
+        "Its classifier: one layer, or two with dropout.",
+        metavar="linear|mlp",
+        default_text="the way's",
+        group=_FITTING,
+    )
     balance: bool = setting(False, "Balanced softmax in finetune.", flag="--balance", group=_FITTING)
     neighbours: int = setting(20, "Of knn.", min=1, group=_ASKING)
     k: int = setting(10, "How many found faces retrieval counts.", min=1, flag="-k", group=_ASKING)
@@ -87,10 +111,14 @@ class ProbeKeywords(FaceKeywords, total=False):
     seeds: int
     seed: int
     folds: int | None
-    solver: Solver
-    lr: float
-    epochs: int
-    finetune_epochs: int
+    linear: str
+    lr: float | None
+    epochs: int | None
+    finetune: str
+    finetune_lr: float | None
+    finetune_epochs: int | None
+    finetune_batch: int | None
+    head: str | None
     balance: bool
     neighbours: int
     k: int

@@ -28,7 +28,7 @@ from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_e
 from ferkit.probing.protocols import RUNNERS, Task
 from ferkit.probing.publish import entry_file, publish_report
 from ferkit.probing.report import Comparison, EncoderReport, MetricValue, ProbeReport, Section, as_json
-from ferkit.probing.settings import ALL, ProbeKeywords, ProbeSettings
+from ferkit.probing.settings import ALL, FINETUNES, LINEAR, ProbeKeywords, ProbeSettings
 from ferkit.progress import Progress, Silent
 from ferkit.settings import part_settings
 from ferkit.staging import StagedOutput
@@ -45,6 +45,7 @@ def probe(
     data: Sources | None = None,
     *,
     test: Sources | None = None,
+    test_layout: str | None = None,
     protocol: str | Sequence[str] = ALL,
     out: str | Path | None = None,
     pictures: bool = True,
@@ -64,7 +65,9 @@ def probe(
         encoders: names of models.yaml, run folders, ``.safetensors`` files, ``pixels``, ``random``, or ``.npy`` files
             of vectors.
         data: a face set, or whatever `align` takes; None takes the rows of the first ``.npy`` file, else ``faces``.
-        test: the faces that are asked; None asks people of ``data`` whom the fit has not seen.
+        test: the faces that are asked; None asks people of ``data`` whom the fit has not seen, or with
+            ``test_layout`` another part of the same files.
+        test_layout: ``layout`` of the test faces, such as ``raf-db:test``; None takes that of ``data``.
         protocol: names of `ferkit.probing.settings.PROTOCOLS`; ``all`` runs those that the data permit.
         out: folder for report.json, report.html and pictures, new, empty or with an earlier report, which is replaced;
             None writes none.
@@ -93,8 +96,11 @@ def probe(
     renamed = read_label_map(label_map)
     files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
     known = _data(data, files, reading, renamed, device, progress)
+    reading_test = reading
+    if test_layout is not None:
+        test, reading_test = test or data or FACES, {**reading, "layout": test_layout}
     test_file = _test_file(test, names, files)
-    asked = None if test is None else _test(test, test_file, reading, renamed, device, progress)
+    asked = None if test is None else _test(test, test_file, reading_test, renamed, device, progress)
     plan = ProbePlan(known, asked, settings)
     runnable, skipped = _permitted(plan, wanted, device)
     subjects = probed_encoders(
@@ -110,6 +116,7 @@ def probe(
             **asdict(settings),
             "label_map": renamed,
             "reading": reading,
+            "test_layout": test_layout,
             "protocols": runnable,
             "device": str(pick_device(device)),
         },
@@ -152,10 +159,14 @@ def _protocols(protocol: str | Sequence[str]) -> list[str]:
 def _check_settings(settings: ProbeSettings, names: Sequence[str], compare: bool) -> None:
     if settings.seeds < 1 or (settings.folds is not None and settings.folds < 1):
         raise InputError(f"{settings.seeds} seeds and {settings.folds} folds were asked for; give 1 or more of each")
-    if settings.solver not in ("lbfgs", "sgd"):
-        raise InputError(f"there is no solver {settings.solver!r}; choose lbfgs or sgd")
-    if settings.epochs < 1 or settings.lr <= 0 or settings.neighbours < 1 or settings.finetune_epochs < 1:
-        raise InputError("epochs, learning rate and neighbours must be above 0")
+    chosen = ((settings.linear, LINEAR), (settings.finetune, FINETUNES), (settings.head or "linear", ("linear", "mlp")))
+    for name, known in chosen:
+        if name not in known:
+            raise InputError(f"there is no {name!r} to choose here; take {', '.join(known)}")
+    numbers = [settings.epochs, settings.lr, settings.neighbours]
+    numbers += [settings.finetune_epochs, settings.finetune_lr, settings.finetune_batch]
+    if any(number is not None and number <= 0 for number in numbers):
+        raise InputError("epochs, learning rate, batch and neighbours must be above 0")
     if not names:
         raise InputError("there is no encoder to probe; name one, such as contrawarping-r18")
     if compare and len(names) < 2:
@@ -240,9 +251,10 @@ def _permitted(plan: ProbePlan, wanted: Sequence[str], device: str | None) -> tu
             runnable.append(name)
     if problems and (len(wanted) < len(RUNNERS) or not runnable):
         raise problems[0]
-    if len(wanted) == len(RUNNERS) and "finetune" in runnable and pick_device(device).type == "cpu":
-        runnable.remove("finetune")
-        skipped["finetune"] = "all weights learn, which takes long on a CPU; ask for it: --protocol finetune"
+    for name in {"finetune", "finetune-affect"} & {*runnable}:
+        if len(wanted) == len(RUNNERS) and pick_device(device).type == "cpu":
+            runnable.remove(name)
+            skipped[name] = f"all weights learn, which takes long on a CPU; ask for it: --protocol {name}"
     return runnable, skipped
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,15 @@ from ferkit.evaluation.affect import DIMENSIONS, affect_answers, concordance, rm
 from ferkit.evaluation.intervals import Statistic
 from ferkit.evaluation.rows import Rows
 from ferkit.probing.folds import ProbeRows, Split
-from ferkit.probing.protocols.base import Protocol, Task, metric, people_to_keep_together, with_split
+from ferkit.probing.protocols.base import Protocol, Task, first_seed, metric, people_to_keep_together, with_split
 from ferkit.probing.report import AffectSection, Section
 
-__all__ = ["PROTOCOL", "affect_section"]
+__all__ = ["PROTOCOL", "affect_report", "affect_section"]
 
 
 def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSection:
     """Read valence and arousal by ridge regression; of several seeds the first is asked."""
-    split = replace(split, seeds=split.seeds[:1], folds=split.folds[:1])
+    split = first_seed(split)
     rows, seed = asked.at(split.test), split.seeds[0]
     predicted, chosen = np.empty((len(rows), len(DIMENSIONS))), []
     for fold in split.folds[0]:
@@ -29,13 +29,28 @@ def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSe
         found = affect_answers(train.features, train.affect, test.features, train_identities=people, seed=seed)
         predicted[fold.test] = found.predicted
         chosen.append({"alpha": found.alpha})
-    figures = []
+    how = "ridge regression on standardised features, penalty chosen on a fifth of train"
+    return affect_report(how, asked, split, predicted, tuple(chosen))
+
+
+def affect_report(
+    protocol: str, asked: ProbeRows, split: Split, predicted: NDArray[np.float64], chosen: tuple[dict[str, Any], ...]
+) -> AffectSection:
+    """Compare (M, 2) predicted values of the asked faces with theirs.
+
+    Args:
+        protocol: how they were predicted, in words.
+        asked: the faces.
+        split: which of them were asked.
+        predicted: valence and arousal.
+        chosen: hyper-parameters of each fold.
+    """
+    rows, figures = asked.at(split.test), []
     for number, name in enumerate(DIMENSIONS):
         for figure, function in (("ccc", concordance), ("rmse", rmse)):
             statistic = _of_columns(function, rows.affect[:, number], predicted[:, number])
-            figures.append(metric(f"{name}.{figure}", statistic, rows.people, seed))
-    protocol = with_split("ridge regression on standardised features, penalty chosen on a fifth of train", split)
-    return AffectSection(protocol, tuple(figures), tuple(chosen), rows.affect, predicted)
+            figures.append(metric(f"{name}.{figure}", statistic, rows.people, split.seeds[0]))
+    return AffectSection(with_split(protocol, split), tuple(figures), chosen, rows.affect, predicted)
 
 
 def _of_columns(function: Callable[[Rows, Rows], NDArray[np.float64]], true: Rows, predicted: Rows) -> Statistic:

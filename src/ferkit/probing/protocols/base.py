@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "Protocol",
     "Task",
     "classifier_section",
+    "first_seed",
     "mean_of",
     "metric",
     "people_to_keep_together",
@@ -165,6 +166,11 @@ def mean_of(values: NDArray[np.float64]) -> Statistic:
 def people_to_keep_together(people: Sequence[str]) -> Sequence[str] | None:
     """The people, where somebody has two rows: else nothing needs to be kept together."""
     return people if len(set(people)) < len(people) else None
+
+
+def first_seed(split: Split) -> Split:
+    """The split of the first seed alone, where several would say little more."""
+    return replace(split, seeds=split.seeds[:1], folds=split.folds[:1])
 
 
 def with_split(protocol: str, split: Split) -> str:

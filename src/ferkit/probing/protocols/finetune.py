@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ferkit.data.face_set import FaceSet
+from ferkit.encoders.encoder import Encoder
 from ferkit.errors import InputError
-from ferkit.evaluation.finetune import FineTuneSettings, finetune_answers
+from ferkit.evaluation.finetune import FINETUNES, FineTuneSettings, finetune_answers
 from ferkit.probing.encoders import NetworkEncoder
 from ferkit.probing.folds import Fold
 from ferkit.probing.plan import ProbePlan
@@ -14,7 +16,7 @@ from ferkit.probing.protocols.base import Fitted, Protocol, Task, classifier_sec
 from ferkit.probing.report import ClassifierSection, Section
 from ferkit.progress import Progress
 
-__all__ = ["PROTOCOL", "finetune_section"]
+__all__ = ["PROTOCOL", "finetune_section", "tuning", "tuning_words"]
 
 
 def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress) -> ClassifierSection:
@@ -23,24 +25,16 @@ def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress
     Raises:
         InputError: there is no network or there are no crops, or as `finetune_answers`.
     """
-    known, asked = plan.data.face_set, plan.asked.face_set
-    if not isinstance(subject.source, NetworkEncoder) or known is None or asked is None:
-        raise InputError(f"{subject.name!r} is no network with faces to see, so nothing can be fine-tuned")
-    network, split = subject.source.network, plan.labelled
-    settings = FineTuneSettings(
-        epochs=plan.settings.finetune_epochs,
-        balance="softmax" if plan.settings.balance else "none",
-        precision="bf16" if network.center.is_cuda else "float32",
-    )
+    network, known, asked, settings = tuning(plan, subject)
+    split = plan.labelled
 
     def fit(fold: Fold, seed: int) -> Fitted:
         rows, places = split.test[fold.test], np.full(len(fold.test), None, object)
         seen, train = rows < len(asked), fold.train[fold.train < len(known)]
-        labels = [str(plan.data.labels[row]) for row in train.tolist()]
         found = finetune_answers(
             network,
             known.subset(train),
-            labels,
+            [str(plan.data.labels[row]) for row in train.tolist()],
             asked.subset(rows[seen]),
             settings=settings,
             seed=seed,
@@ -49,12 +43,33 @@ def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress
         places[seen] = found.predicted
         return Fitted(places)
 
-    how = "balanced softmax" if plan.settings.balance else "cross entropy"
-    protocol = (
-        f"fine-tuning of all weights ({settings.epochs} epochs, layer decay {settings.layer_decay:g}, {how},"
-        f" {settings.precision})"
+    loss = "balanced softmax" if settings.balance == "softmax" else "cross entropy"
+    return classifier_section(tuning_words(settings, loss), subject.known, subject.asked, split, fit)
+
+
+def tuning(plan: ProbePlan, subject: ProbedEncoder) -> tuple[Encoder, FaceSet, FaceSet, FineTuneSettings]:
+    """The network, the faces that it learns from and those that it judges, and how.
+
+    Raises:
+        InputError: there is no network or there are no crops.
+    """
+    known, asked, s = plan.data.face_set, plan.asked.face_set, plan.settings
+    if not isinstance(subject.source, NetworkEncoder) or known is None or asked is None:
+        raise InputError(f"{subject.name!r} is no network with faces to see, so nothing can be fine-tuned")
+    network = subject.source.network
+    given = {"epochs": s.finetune_epochs, "lr": s.finetune_lr, "batch_size": s.finetune_batch, "head": s.head}
+    changed = {name: value for name, value in given.items() if value is not None}
+    changed |= {"balance": "softmax"} if s.balance else {}
+    changed |= {"precision": "bf16" if network.center.is_cuda else "float32"}
+    return network, known, asked, FINETUNES[s.finetune].model_copy(update=changed)
+
+
+def tuning_words(settings: FineTuneSettings, loss: str) -> str:
+    """Say how all weights learnt."""
+    return (
+        f"fine-tuning of all weights ({settings.epochs} epochs, {settings.optimizer}, lr {settings.lr:g}, layer decay"
+        f" {settings.layer_decay:g}, head {settings.head}, {loss}, {settings.precision})"
     )
-    return classifier_section(protocol, subject.known, subject.asked, split, fit)
 
 
 def _run(task: Task) -> Section:

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ferkit.errors import InputError
 from ferkit.evaluation.linear import linear_answers
-from ferkit.evaluation.sgd import SgdSchedule, sgd_answers
+from ferkit.evaluation.rows import Rows, has_embedding
+from ferkit.evaluation.sgd import SCHEDULES, SgdSchedule, sgd_answers
+from ferkit.methods.random_ranges import uniform
+from ferkit.ops.grids import affine_matrices, sampling_grid
+from ferkit.ops.pictures import sample_pictures
+from ferkit.probing.encoders import FaceEncoder
 from ferkit.probing.folds import Fold, ProbeRows, Split
+from ferkit.probing.given_vectors import VectorFile
 from ferkit.probing.protocols.base import Fitted, Protocol, Task, classifier_section, people_to_keep_together
 from ferkit.probing.report import ClassifierSection, Section
 from ferkit.probing.settings import ProbeSettings
 
-__all__ = ["PROTOCOL", "linear_section"]
+__all__ = ["PROTOCOL", "linear_section", "random_crops"]
+
+Pixels = NDArray[np.uint8]
+Augmented = Callable[[NDArray[np.int64], torch.Generator], Rows]
+"""Gives the features of some rows as an epoch sees them."""
+
+_BLOCK = 256
+"""Faces that are cropped and encoded at a time."""
 
 
 def linear_section(
-    known: ProbeRows, asked: ProbeRows, split: Split, schedule: SgdSchedule | None = None
+    known: ProbeRows,
+    asked: ProbeRows,
+    split: Split,
+    schedule: SgdSchedule | None = None,
+    augmented: Augmented | None = None,
 ) -> ClassifierSection:
     """Read expressions by a linear classifier: L-BFGS, or with a ``schedule`` as the papers do."""
 
     def fit(fold: Fold, seed: int) -> Fitted:
         train, test = known.at(fold.train), asked.at(split.test[fold.test])
         if schedule is not None:
-            return Fitted(sgd_answers(train.features, train.true_labels, test.features, schedule=schedule, seed=seed))
+            return _descended(fold, train, test, schedule, seed, augmented)
         people = people_to_keep_together(train.people)
         found = linear_answers(train.features, train.true_labels, test.features, train_identities=people, seed=seed)
         chosen = {"strength": found.strength, "held_out_accuracy": found.held_out[found.strength]}
@@ -28,20 +53,94 @@ def linear_section(
 
     how = "L-BFGS on standardised features, strength chosen on a fifth of train"
     if schedule is not None:
-        how = f"SGD, {schedule.epochs} epochs, lr {schedule.lr:g}, last epoch"
+        crops = f", other crops of {schedule.least_area:.0%} of the area or more each epoch" if augmented else ""
+        decay = f", decay {schedule.weight_decay:g}" if schedule.weight_decay else ""
+        how = (
+            f"SGD, {schedule.epochs} epochs, lr {schedule.lr:g}, times {schedule.factor:g} after"
+            f" {', '.join(map(str, schedule.milestones))}{decay}{crops}, last epoch"
+        )
     return classifier_section(f"linear probe ({how})", known, asked, split, fit)
 
 
+def _descended(
+    fold: Fold,
+    train: ProbeRows,
+    test: ProbeRows,
+    schedule: SgdSchedule,
+    seed: int,
+    augmented: Augmented | None,
+) -> Fitted:
+    def redraw(epoch: int) -> Rows:
+        seeds = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(seeds[0]) >> 1)
+        return augmented(fold.train[has_embedding(train.features)], generator)  # type: ignore[misc]  # only where it is
+
+    found = sgd_answers(
+        train.features,
+        train.true_labels,
+        test.features,
+        schedule=schedule,
+        seed=seed,
+        redraw=None if augmented is None else redraw,
+    )
+    return Fitted(found)
+
+
+def random_crops(crops: Pixels, least_area: float, generator: torch.Generator) -> Pixels:
+    """Cut a part out of each crop, mirrored or not, and stretch it to the whole: torchvision's RandomResizedCrop.
+
+    Args:
+        crops: (n, S, S, 3) uint8.
+        least_area: share of the smallest part; aspects are from 3 : 4 to 4 : 3.
+        generator: source of all randomness.
+
+    Returns:
+        (n, S, S, 3) uint8.
+    """
+    count = len(crops)
+    aspect = uniform((count,), (-np.log(4 / 3), np.log(4 / 3)), generator).exp()
+    # A part wider or higher than the crop is cut to it.
+    scale = uniform((count,), (least_area, 1), generator).sqrt()
+    scale = torch.minimum(scale, torch.minimum(aspect.sqrt(), 1 / aspect.sqrt()))
+    half = torch.stack([scale * aspect.sqrt(), scale / aspect.sqrt()], 1)
+    shift = (1 - half).clamp(min=0) * uniform((count, 2), (-1, 1), generator)
+    flip = torch.rand(count, generator=generator) < 0.5
+    affine = affine_matrices(scale=scale, aspect=aspect, angle=torch.zeros(count), shift=shift, flip=flip)
+    planes, _ = sample_pictures(torch.from_numpy(crops), sampling_grid(affine, crops.shape[1]), torch.zeros(count))
+    return np.ascontiguousarray(planes.movedim(1, -1).numpy())
+
+
+def _augmented(task: Task, least_area: float) -> Augmented:
+    """Features of other crops in each epoch.
+
+    Raises:
+        InputError: there are vectors and no crops.
+    """
+    faces, source = task.plan.data.face_set, task.subject.source
+    if faces is None or isinstance(source, VectorFile):
+        raise InputError(f"{task.subject.name!r} has vectors and no faces to crop anew; take --linear lbfgs or moco")
+    encoder: FaceEncoder = source
+
+    def features(rows: NDArray[np.int64], generator: torch.Generator) -> Rows:
+        blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
+        return np.concatenate(
+            [encoder.features(random_crops(faces.crops(block), least_area, generator)) for block in blocks]
+        )
+
+    return features
+
+
 def _run(task: Task) -> Section:
-    return linear_section(task.subject.known, task.subject.asked, task.plan.labelled, _schedule(task.plan.settings))
+    schedule = _schedule(task.plan.settings)
+    augmented = _augmented(task, schedule.least_area) if schedule and schedule.least_area < 1 else None
+    return linear_section(task.subject.known, task.subject.asked, task.plan.labelled, schedule, augmented)
 
 
 def _schedule(settings: ProbeSettings) -> SgdSchedule | None:
-    if settings.solver == "lbfgs":
+    if settings.linear == "lbfgs":
         return None
-    # MoCo's milestones, at the same shares of the epochs.
-    milestones = (round(0.6 * settings.epochs), round(0.8 * settings.epochs))
-    return SgdSchedule(lr=settings.lr, epochs=settings.epochs, milestones=milestones)
+    schedule = SCHEDULES[settings.linear].lasting(settings.epochs)
+    return schedule if settings.lr is None else replace(schedule, lr=settings.lr)
 
 
 PROTOCOL = Protocol("Linear probe", lambda plan: plan.labelled, _run)

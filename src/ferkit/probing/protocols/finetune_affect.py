@@ -1,0 +1,38 @@
+"""Fine-tuned valence and arousal: all weights learn from the values of the training faces, by the CCC loss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ferkit.evaluation.finetune import finetune_values
+from ferkit.probing.protocols.affect import affect_report
+from ferkit.probing.protocols.base import Protocol, Task, first_seed
+from ferkit.probing.protocols.finetune import tuning, tuning_words
+from ferkit.probing.report import Section
+
+__all__ = ["PROTOCOL"]
+
+
+def _run(task: Task) -> Section:
+    network, known, asked, settings = tuning(task.plan, task.subject)
+    split = first_seed(task.plan.valued)
+    values = task.plan.data.affect
+    predicted = np.empty((len(split.test), values.shape[1]))
+    for fold in split.folds[0]:
+        train, rows = fold.train[fold.train < len(known)], split.test[fold.test]
+        seen = rows < len(asked)
+        found = finetune_values(
+            network,
+            known.subset(train),
+            values[train],
+            asked.subset(rows[seen]),
+            settings=settings,
+            seed=split.seeds[0],
+            progress=task.progress,
+        )
+        predicted[fold.test] = values[train].mean(axis=0)  # of a picture without a face
+        predicted[fold.test[seen]] = found.predicted
+    return affect_report(tuning_words(settings, "CCC loss"), task.subject.asked, split, predicted, ())
+
+
+PROTOCOL = Protocol("Fine-tuned valence and arousal", lambda plan: plan.valued, _run)
