@@ -10,7 +10,7 @@ UNSMOOTHED = MomentSettings(smooth=0)
 
 
 def timeline(*stretches, classes=("neutral", "happiness")):
-    figure = draw_timeline([Lane("a.mp4", stretches)], classes, "a", UNSMOOTHED)
+    figure = draw_timeline([Lane("a.mp4", stretches, 5)], classes, "a", UNSMOOTHED)
     figure.draw_without_rendering()
     return figure
 
@@ -37,14 +37,13 @@ def test_where_no_face_was_seen_nothing_is_drawn():
     assert ends == [(0.0,), (3.0,)]
 
 
-def test_a_class_is_named_where_it_is_highest_and_a_weak_one_is_not():
-    times = np.arange(6) / 5
-    shares = np.zeros((6, 3))
-    shares[:, 0], shares[4, :] = 1, (0.1, 0.5, 0.4)
-    shares[2, :] = (0.2, 0.8, 0)
-    figure = timeline(Stretch("", times, shares), classes=("neutral", "surprise", "fear"))
+def test_a_class_is_named_where_it_leads_for_longest_and_a_weak_one_is_not():
+    leading = [0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 2]  # 5 frames a second
+    shares = np.full((13, 3), 0.2)
+    shares[np.arange(13), leading] = 0.6
+    figure = timeline(Stretch("", np.arange(13) / 5, shares), classes=("neutral", "surprise", "fear"))
     named = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts if text.get_text()}
-    assert named == {"neutral": 0.0, "surprise": 0.4}
+    assert named == {"neutral": pytest.approx(1.4), "surprise": pytest.approx(0.6)}
 
 
 def test_every_expression_has_a_colour_of_its_own():

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 from numpy.typing import NDArray
 
@@ -33,9 +34,8 @@ _COLOURS = {
     "anger": "#cc6677",
     "contempt": "#882255",
 }
-_DARK = ("sadness", "fear", "contempt")
 _NAMED_FROM = 0.5
-_NAMED_SHARE = 0.05  # of the time that a face must be seen for its name to have room
+_NAMED_SHARE = 0.05  # of the time, in which a name has room
 _WIDTH, _PANEL_HEIGHT, _HEAD_HEIGHT = 11.0, 1.5, 0.9
 
 
@@ -134,10 +134,17 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Lane:
-    """Faces in one panel, of which no two are seen at the same time: one person, or a video's one after the other."""
+    """Faces in one panel, of which no two are seen at the same time: one person, or a video's one after the other.
+
+    Attributes:
+        title: written above the panel.
+        stretches: the faces, by time.
+        end_s: when the video ends, in seconds.
+    """
 
     title: str
     stretches: Sequence[Stretch]
+    end_s: float
 
     @property
     def frames(self) -> int:
@@ -148,7 +155,7 @@ class Lane:
 def draw_timeline(lanes: Sequence[Lane], classes: Sequence[str], title: str, settings: MomentSettings) -> Figure:
     """Draw the probabilities of the classes over time, stacked, one panel a lane; white where no face was seen.
 
-    A class is named in the panel where it is at its highest, if that is above a half, so that no colour need be known.
+    A class is named where it is above a half for longest, so that no colour need be known.
 
     Args:
         lanes: at least one, with at least one frame each.
@@ -159,22 +166,21 @@ def draw_timeline(lanes: Sequence[Lane], classes: Sequence[str], title: str, set
     height = 1.2 + 1.7 * len(lanes)
     figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=_TITLE, color=_INK, x=0.01, ha="left")
-    panels = figure.subplots(len(lanes), 1, squeeze=False, sharex=True)[:, 0]
+    panels = figure.subplots(len(lanes), 1, squeeze=False)[:, 0]
     for axes, lane in zip(panels, lanes, strict=True):
-        highest: dict[str, tuple[float, float, float]] = {}
-        end = max(face.times[-1] for face in lane.stretches)
+        longest: dict[str, tuple[float, float, float]] = {}
         for face in lane.stretches:
             for place in stretches(face.times, settings.gap):
-                _stack(axes, face.times[place], face.shares[place], classes, settings, highest)
-            if face.times[-1] - face.times[0] < _NAMED_SHARE * end:
+                _stack(axes, face.times[place], face.shares[place], classes, settings, longest)
+            if face.times[-1] - face.times[0] < _NAMED_SHARE * lane.end_s:
                 continue
             note = axes.annotate(face.name, (face.times[0], 1), (0, 3), xycoords=("data", "axes fraction"))
             note.set(fontsize=_SMALL, color=_SOFT, anncoords="offset points")
-        for name, (share, time, middle) in highest.items():
-            if share > _NAMED_FROM:
-                ink = "white" if name in _DARK else _INK
-                axes.text(time, middle, name, ha="center", va="center", fontsize=_SMALL, color=ink, clip_on=True)
-        _over_time(axes, lane.title, np.array([0.0, end]))
+        for name, (seconds, time, middle) in longest.items():
+            if seconds >= _NAMED_SHARE * lane.end_s:
+                label = axes.text(time, middle, name, ha="center", va="center", fontsize=_SMALL, color=_INK)
+                label.set_path_effects([withStroke(linewidth=2, foreground="white")])
+        _over_time(axes, lane.title, np.array([0.0, lane.end_s]))
         axes.set_ylim(0, 1)
         axes.grid(visible=False)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -190,18 +196,20 @@ def _stack(
     shares: NDArray[np.float64],
     classes: Sequence[str],
     settings: MomentSettings,
-    highest: dict[str, tuple[float, float, float]],
+    longest: dict[str, tuple[float, float, float]],
 ) -> None:
-    """Draw one stretch without a gap, and note where each class is at its highest: share, time, middle of its band."""
+    """Draw one stretch without a gap, and note for each class its longest time above a half: seconds, and where."""
     smooth = np.stack([smoothed(times, column, settings) for column in shares.T])
     if len(times) == 1:  # a frame alone is drawn as long as it may have been shown
         times, smooth = times + np.array([-0.02, 0.02]), smooth.repeat(2, axis=1)
     tops = smooth.cumsum(axis=0)
     axes.stackplot(times, smooth, colors=_stack_colours(classes), edgecolor="white", linewidth=0.4)
     for name, band, top in zip(classes, smooth, tops, strict=True):
-        best = int(band.argmax())
-        if band[best] > highest.get(name, (0.0,))[0]:
-            highest[name] = float(band[best]), float(times[best]), float(top[best] - band[best] / 2)
+        edges = np.flatnonzero(np.diff(np.pad((band > _NAMED_FROM).astype(int), 1)))
+        for first, last in zip(edges[::2], edges[1::2] - 1, strict=True):
+            seconds, middle = float(times[last] - times[first]), (first + last) // 2
+            if seconds > longest.get(name, (0.0,))[0]:
+                longest[name] = seconds, float(times[middle]), float(top[middle] - band[middle] / 2)
 
 
 def _stack_colours(classes: Sequence[str]) -> list[str]:

@@ -110,10 +110,12 @@ def _lanes(table: pa.Table, columns: Sequence[str]) -> Iterator[Any]:
     from ferkit.report.time_charts import Lane, Stretch
 
     shares = np.stack([table.column(name).to_numpy() for name in columns], axis=1).astype(np.float64)
+    ends: dict[str, float] = {}
     groups: dict[tuple[str, str | None], list[list[Stretch]]] = {}
     for clip in clips_of(table):
         video, _, number = clip.name.rpartition("@")
         person = table.column("identity")[int(clip.rows[0])].as_py()
+        ends[video] = max(ends.get(video, 0.0), float(clip.times[-1]))
         stretch = Stretch("" if person else f"face {number}", clip.times, shares[clip.rows])
         lanes = groups.setdefault((video, person), [])
         free = next((lane for lane in lanes if lane[-1].times[-1] < clip.times[0]), None)
@@ -123,4 +125,4 @@ def _lanes(table: pa.Table, columns: Sequence[str]) -> Iterator[Any]:
             free.append(stretch)
     for (video, person), lanes in groups.items():
         title = f"{person} · {Path(video).name}" if person else Path(video).name
-        yield from (Lane(title, lane) for lane in lanes)
+        yield from (Lane(title, lane, ends[video]) for lane in lanes)
