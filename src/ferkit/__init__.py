@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ferkit.search.searcher import Searcher
     from ferkit.web.server import serve
     from ferkit.workflows.align import align
+    from ferkit.workflows.best import best
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
     from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
@@ -51,6 +52,7 @@ __all__ = [
     "Searcher",
     "__version__",
     "align",
+    "best",
     "demo",
     "embed",
     "encoder_card",
@@ -80,6 +82,7 @@ __all__ = [
 _HOMES = {
     "Searcher": "ferkit.search.searcher",
     "align": "ferkit.workflows.align",
+    "best": "ferkit.workflows.best",
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",
     "encoder_card": "ferkit.workflows.models",

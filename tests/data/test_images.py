@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.data.images import MAX_PIXELS, image_size, read_image, read_image_scaled
+from ferkit.data.images import MAX_PIXELS, capture_time, image_size, read_image, read_image_scaled
 from ferkit.errors import UnreadableImageError
 
 RAMP = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3) * 2
@@ -297,3 +297,17 @@ def test_real_photos(data_dir: Path):
         pixels, scale = read_image_scaled(path, at_least=400)
         assert max(pixels.shape) >= 400
         assert scale == 1 or max(image_size(path)) // scale >= 400
+
+
+def test_the_time_at_which_a_photo_was_taken_comes_from_exif(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:06 12:00:01", 0x9291: "25"})
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    exif.get_ifd(0x8769).update({0x9003: "2024:05:06 12:00:03", 0x9291: ""})
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", exif=exif)
+    exif.get_ifd(0x8769)[0x9003] = "0000:00:00 00:00:00"
+    Image.new("RGB", (8, 8)).save(tmp_path / "odd.jpg", exif=exif)
+    Image.new("RGB", (8, 8)).save(tmp_path / "none.jpg")
+    assert capture_time(tmp_path / "b.jpg") - capture_time(tmp_path / "a.jpg") == pytest.approx(1.75)
+    assert capture_time(tmp_path / "odd.jpg") is None
+    assert capture_time(tmp_path / "none.jpg") is None

@@ -121,7 +121,7 @@ def test_where_nothing_is_like_it_the_nearest_are_told_as_such(save_set):
     [
         ({"k": 0}, InputError, "ask for 1 or more"),
         ({"min_probability": 1.5}, InputError, "between 0 and 1"),
-        ({"smooth": -1}, InputError, "--smooth"),
+        ({"smooth": -1}, InputError, "smooth must"),
         ({"sheet": "x.jpg"}, OutputError, r"ends in \.png"),
         ({"csv": "x.xlsx"}, OutputError, r"ends in \.csv"),
         ({"frames": "."}, OutputError, "new folder"),

@@ -15,6 +15,7 @@ import typer
 from ferkit._version import __version__
 from ferkit.cli import (
     align,
+    best,
     demo,
     embed,
     faces,
@@ -50,6 +51,7 @@ app.command("probe")(probe.probe)
 app.command("retrieve")(retrieve.retrieve)
 app.command("moments")(moments.moments)
 app.command("timeline")(timeline.timeline)
+app.command("best")(best.best)
 app.command("recognise")(recognise.recognise)
 app.command("recognize", hidden=True)(recognise.recognise)
 app.command("serve")(serve.serve)

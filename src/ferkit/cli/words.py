@@ -10,7 +10,7 @@ from ferkit.cli.output import escape
 
 __all__ = ["columns", "counted", "typed"]
 
-_WORDS = ("label", "person")
+_WORDS = ("label", "person", "why")
 """Columns of words, which begin at one line; numbers end at one."""
 
 

@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from ferkit.errors import UnreadableImageError
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "image_size", "read_image", "read_image_scaled"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "capture_time", "image_size", "read_image", "read_image_scaled"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 300_000_000  # 0.9 GB as RGB; larger headers are more often an attack than a photo
@@ -32,6 +33,7 @@ _READERS = (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile, TiffImageF
 _FORMATS = [str(reader.format) for reader in _READERS]
 # What white is worth in the modes deeper than 8 bits; where a mode leaves it open, the least that the pixels fit in.
 _WHITES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
+_EXIF_FOLDER, _TAKEN, _TAKEN_PART, _CHANGED = 0x8769, 0x9003, 0x9291, 0x0132
 _ORIENTATION = 0x0112  # the EXIF tag; the turn that its value asks for:
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,6 +102,25 @@ def image_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]
     """Return (width, height) as stored, from the header alone; `UnreadableImageError` as in `read_image_scaled`."""
     with _errors(source, name), _open(source) as image:
         return image.size
+
+
+def capture_time(source: Path | bytes, name: str | None = None) -> float | None:
+    """Return when a photo was taken by its EXIF data, in seconds of the camera's clock; None where they do not say.
+
+    Only differences mean something: nothing says which time zone the clock was set to.
+
+    Raises:
+        UnreadableImageError: as `read_image`.
+    """
+    with _errors(source, name), _open(source) as image:
+        try:
+            exif = image.getexif()
+            tags = exif.get_ifd(_EXIF_FOLDER)
+            taken = datetime.strptime(str(tags.get(_TAKEN) or exif.get(_CHANGED)).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+            part = str(tags.get(_TAKEN_PART) or "0").strip("\0 ")
+            return taken.replace(tzinfo=UTC).timestamp() + float(f"0.{part}")
+        except _DAMAGE:  # of the EXIF data, or there are none
+            return None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import NoReturn, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.data.images import image_size, read_image_scaled
+from ferkit.data.images import capture_time, image_size, read_image_scaled
 from ferkit.errors import UnreadableImageError
 
 __all__ = ["Chain", "Container", "Picture", "Pictures", "place_name", "refused"]
@@ -63,6 +63,10 @@ class Picture:
     def size(self) -> tuple[int, int]:
         """Return (width, height) as stored, without decoding; `UnreadableImageError` if that fails."""
         return image_size(self._content(), self.source)
+
+    def capture_time(self) -> float | None:
+        """Return when it was taken, see `ferkit.data.images.capture_time`; `UnreadableImageError` if that fails."""
+        return capture_time(self._content(), self.source)
 
     def _content(self) -> Path | bytes:
         return Path(self.source) if self.fetch is None else self.fetch()

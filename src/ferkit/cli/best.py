@@ -1,0 +1,93 @@
+"""``ferkit best``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, with_face_options
+from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.words import columns, counted
+
+if TYPE_CHECKING:
+    from ferkit.workflows.best import BestResult, BestShot
+
+__all__ = ["best"]
+
+
+@with_face_options()
+def best(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO…|EMB.npy", help="Photos, or an embedding set of photos.")
+    ],
+    like: LikeOpt,
+    face: LikeFaceOpt = None,
+    burst_seconds: Annotated[
+        float, typer.Option(min=0, help="At most between two photos of a burst, by their EXIF times.")
+    ] = 3.0,
+    keep: KeepOpt = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the best faces.", show_default=False)
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="OUT.csv", help="Write the choice as a table.", show_default=False)
+    ] = None,
+    copy_to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Copy the photos chosen into a new folder.", show_default=False)
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", "-e", help="As `ferkit embed` takes it.", show_default="the set's, or the default"),
+    ] = None,
+    device: DeviceOpt = None,
+    json: JsonOpt = False,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Choose the best photo of every burst: the face that shows an expression most clearly."""
+    from ferkit.workflows.best import best as run
+
+    with ProgressBar() as progress:
+        result = run(
+            sources,
+            like,
+            face=face,
+            burst_seconds=burst_seconds,
+            keep=keep,
+            sheet=sheet,
+            csv=csv,
+            copy_to=copy_to,
+            encoder=encoder,
+            device=device,
+            progress=progress,
+            **options,
+        )
+    report(_summary(result), asdict(result), json=json)
+
+
+def _summary(result: BestResult) -> str:
+    head = (
+        f"{counted(len(result.shots), 'burst')} of {counted(result.photos, 'photo')}, the best of each like"
+        f" [bold]{escape(result.like)}[/], by {escape(result.encoder)}"
+    )
+    title, *lines = _table(result.shots, result.measure)
+    written = [f"{name}: [bold]{escape(str(path))}[/]" for name, path in result.outputs.items()]
+    return "\n".join([head, f"[dim]{title}[/]", *map(escape, lines), *written])
+
+
+def _table(shots: list[BestShot], measure: str) -> list[str]:
+    cells = {
+        "burst": [str(shot.burst) for shot in shots],
+        "photos": [str(shot.photos) for shot in shots],
+        "face": [str(shot.face) for shot in shots],
+        measure: [f"{shot.score:.3f}" for shot in shots],
+        "sharp": [f"{shot.sharpness:.2f}" for shot in shots],
+        "size": [f"{shot.size:.0f} px" for shot in shots],
+        "yaw": ["" if shot.yaw is None else f"{shot.yaw:.0f}°" for shot in shots],
+        "pitch": ["" if shot.pitch is None else f"{shot.pitch:.0f}°" for shot in shots],
+        "why": [shot.reasons for shot in shots],
+    }
+    return columns(cells, "photo", [short_path(shot.source) for shot in shots])

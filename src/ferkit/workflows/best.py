@@ -1,0 +1,218 @@
+"""Choose the best photo of every burst: the face that shows an expression most clearly."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ferkit.atomic import atomic_path
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.sources import find_picture
+from ferkit.errors import InputError, OutputError
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import source_paths
+from ferkit.pipeline.recrop import row_crops
+from ferkit.progress import Progress, Silent
+from ferkit.report.montage import Tile, draw_montage
+from ferkit.report.safe_picture import check_picture_output, save_picture
+from ferkit.report.table_file import check_table_output, write_table_file
+from ferkit.search.bursts import Candidate, find_bursts, photo_look, reasons, worth
+from ferkit.workflows.likeness import Likeness, faces_like, opened_set
+
+__all__ = ["BestResult", "BestShot", "best"]
+
+_THUMBNAIL = 64
+
+
+@dataclass(frozen=True)
+class BestShot:
+    """The best face of one burst.
+
+    Attributes:
+        burst: its number, from 1, in the order of the photos.
+        photos: how many the burst has.
+        source: absolute path of the photo, or its container's and the place in it.
+        face: number of the face in it, from 1, left to right.
+        score: how much it shows the expression: a probability, or the cosine where the encoder has no curve for one.
+        sharpness: in [0, 1].
+        size: shorter side of its box in pixels.
+        yaw: degrees that the head is turned by; None where that is not known.
+        pitch: degrees, likewise.
+        worth: what decided, see `ferkit.search.bursts.worth`.
+        reasons: in what it is ahead of the other faces of the burst, and in what behind.
+        row: in the embedding set.
+    """
+
+    burst: int
+    photos: int
+    source: str
+    face: int
+    score: float
+    sharpness: float
+    size: float
+    yaw: float | None
+    pitch: float | None
+    worth: float
+    reasons: str
+    row: int
+
+
+@dataclass(frozen=True)
+class BestResult:
+    """The best photo of every burst.
+
+    Attributes:
+        like: the picture or expression that was asked for.
+        measure: what scores are: ``probability`` or ``cosine``.
+        photos: that show a face.
+        encoder: name of the encoder.
+        shots: one a burst, in the order of the photos.
+        outputs: files and folders that were written, by what they are.
+    """
+
+    like: str
+    measure: str
+    photos: int
+    encoder: str
+    shots: list[BestShot]
+    outputs: dict[str, Path]
+
+
+def best(
+    sources: str | Path | Sequence[str | Path],
+    like: str | Path,
+    *,
+    face: int | None = None,
+    burst_seconds: float = 3.0,
+    keep: str | Path | None = None,
+    sheet: str | Path | None = None,
+    csv: str | Path | None = None,
+    copy_to: str | Path | None = None,
+    encoder: str | Path | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,  # noqa: ANN401
+) -> BestResult:
+    """Choose of every burst of photos the one with the best face: most like it, sharp, large, and to the camera.
+
+    Photos taken within ``burst_seconds`` of each other (by EXIF), or next to each other and near-equal, are a burst.
+
+    Args:
+        sources: photos, or the ``.npy`` file of an embedding set of photos.
+        like: a picture of a face, or the name of one of the eight expressions.
+        face: which face of the picture to take, from 1, left to right; None takes the largest.
+        burst_seconds: at most between two photos of a burst.
+        keep: ``.npy`` file in which the embeddings of the photos stay, to be asked again at once.
+        sheet: ``.png`` file for the best faces.
+        csv: ``.csv``, ``.tsv`` or ``.parquet`` file for the table.
+        copy_to: new folder for copies of the photos.
+        encoder: of the photos; None takes the default one, or where there is a set, the set's.
+        device: ``cpu``, ``cuda``, …; None takes the best one present.
+        progress: told of every step.
+        options: fields of `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=80``.
+
+    Raises:
+        SetError, EncoderMismatchError: the set is missing or damaged, or of another encoder.
+        MissingPathError, UnreadableImageError, NoFaceError: picture or photos are not there, or show no face.
+        InputError: there are only videos, or an option is out of range.
+        OutputError: something cannot be written; nothing that was there has changed.
+    """
+    paths, progress, given = source_paths(sources), progress or Silent(), FaceOptions(**options)
+    if not burst_seconds >= 0:
+        raise InputError(f"--burst-seconds must be 0 or more, not {burst_seconds}")
+    named = {"sheet": sheet, "csv": csv, "copies": copy_to}
+    outputs = {name: Path(path) for name, path in named.items() if path is not None}
+    _check_outputs(outputs, paths)
+    with opened_set(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
+        found = searcher.set
+        photos = _photos(found)
+        liked = faces_like(searcher, like, face, given, device, progress)
+        shots = _best_of_bursts(found, photos, liked, burst_seconds)
+        if "sheet" in outputs:
+            save_picture(_sheet(found, shots, liked), outputs["sheet"])
+    if "csv" in outputs:
+        names = [field.name for field in fields(BestShot)]
+        write_table_file(pa.table({name: [getattr(shot, name) for shot in shots] for name in names}), outputs["csv"])
+    if "copies" in outputs:
+        _copy(shots, outputs["copies"])
+    return BestResult(str(like), liked.measure, len(photos), found.encoder.name, shots, outputs)
+
+
+def _check_outputs(outputs: dict[str, Path], sources: Sequence[Path]) -> None:
+    if "sheet" in outputs:
+        check_picture_output(outputs["sheet"], sources)
+    if "csv" in outputs:
+        check_table_output(outputs["csv"])
+    copies = outputs.get("copies")
+    if copies and (copies.is_file() or (copies.is_dir() and any(copies.iterdir()))):
+        raise OutputError(f"{str(copies)!r} is there already; give --copy-to a new folder")
+
+
+def _photos(found: EmbeddingSet) -> dict[str, list[int]]:
+    """The rows of each photo, in the order of the set; frames of videos are none."""
+    table = found.columns(["source", "time_s"])
+    rows = np.flatnonzero(pc.is_null(table.column("time_s")).to_numpy()).tolist()
+    sources = table.column("source").to_pylist()
+    photos: dict[str, list[int]] = {}
+    for row in rows:
+        photos.setdefault(sources[row], []).append(row)
+    if not photos:
+        raise InputError("there are only videos among the sources; `ferkit moments` chooses frames of these")
+    return photos
+
+
+def _best_of_bursts(
+    found: EmbeddingSet, photos: dict[str, list[int]], liked: Likeness, seconds: float
+) -> list[BestShot]:
+    names = list(photos)
+    times, looks = [], []
+    for name in names:
+        picture = find_picture(name)
+        times.append(picture.capture_time())
+        looks.append(photo_look(picture.read(at_least=_THUMBNAIL)))
+    shots = []
+    for number, burst in enumerate(find_bursts(times, looks, seconds), 1):
+        rows = [row for photo in burst for row in photos[names[photo]]]
+        faces = found.faces_of(rows)
+        scores = liked.scores[rows]
+        likeness = scores if liked.measure == "probability" else (1 + scores) / 2
+        candidates = [
+            Candidate(float(alike), face.sharpness or 0.0, face.size or 0.0, face.yaw, face.pitch)
+            for alike, face in zip(likeness, faces, strict=True)
+        ]
+        values = worth(candidates)
+        at = int(values.argmax())
+        seen, one = faces[at], candidates[at]
+        told = ", ".join(reasons(candidates, at))
+        measured = (round(float(scores[at]), 6), one.sharpness, round(one.size, 1), one.yaw, one.pitch)
+        value = round(float(values[at]), 6)
+        shots.append(BestShot(number, len(burst), seen.source, seen.face, *measured, value, told, rows[at]))
+    return shots
+
+
+def _sheet(found: EmbeddingSet, shots: Sequence[BestShot], liked: Likeness) -> Any:  # noqa: ANN401 (a picture)
+    crops = row_crops(found, [shot.row for shot in shots])
+    tiles = [
+        Tile(crop, f"{shot.score:.2f} · 1 of {shot.photos}", Path(shot.source).name)
+        for crop, shot in zip(crops, shots, strict=True)
+    ]
+    return draw_montage(liked.tile, tiles, Path(found.encoder.name).name, heading="the best of each burst")
+
+
+def _copy(shots: Sequence[BestShot], folder: Path) -> None:
+    with atomic_path(folder) as partial:
+        partial.mkdir()
+        for shot in shots:
+            picture = find_picture(shot.source)
+            name = f"{shot.burst:03d} {Path(shot.source.rpartition('#')[2] or shot.source).name}"
+            if picture.fetch is None:
+                shutil.copy2(shot.source, partial / name)
+            else:
+                (partial / f"{name}{'' if Path(name).suffix else '.png'}").write_bytes(picture.fetch())

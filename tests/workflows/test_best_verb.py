@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferkit.errors import InputError, OutputError
+from ferkit.workflows.best import best
+from ferkit.workflows.embed import embed
+
+
+@pytest.fixture
+def crops(noise_crops, tmp_path):
+    """Six crops with EXIF times: a burst of three, of which the second is asked for, and three single ones."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, (crop, second) in enumerate(zip(noise_crops(6), (0, 2, 4, 20, 40, 60), strict=True)):
+        exif = Image.Exif()
+        exif[0x010F] = "a camera"  # Pillow writes no EXIF data that have nothing in their first folder
+        exif.get_ifd(0x8769)[0x9003] = f"2024:05:06 12:00:{second % 60:02d}" if second < 60 else "broken"
+        Image.fromarray(crop).save(folder / f"{number}.png", exif=exif)
+    Image.fromarray(noise_crops(6)[1]).save(tmp_path / "like.png")
+    return folder
+
+
+def test_of_every_burst_the_photo_that_is_most_alike_is_chosen_and_copied(crops, run_folder, tmp_path):
+    result = best(
+        crops, tmp_path / "like.png", copy_to=tmp_path / "chosen", sheet=tmp_path / "s.png", csv=tmp_path / "t.csv",
+        encoder=run_folder, device="cpu", aligned=True,
+    )  # fmt: skip
+    assert [(shot.burst, shot.photos, shot.source) for shot in result.shots] == [
+        (1, 3, str(crops / "1.png")),
+        (2, 1, str(crops / "3.png")),
+        (3, 1, str(crops / "4.png")),
+        (4, 1, str(crops / "5.png")),
+    ]
+    assert result.shots[0].score == pytest.approx(1, abs=1e-5)
+    copied = sorted((tmp_path / "chosen").iterdir())
+    assert [path.name for path in copied] == ["001 1.png", "002 3.png", "003 4.png", "004 5.png"]
+    assert copied[0].read_bytes() == (crops / "1.png").read_bytes()
+    assert (tmp_path / "t.csv").read_text().count("\n") == 5
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_reasons_come_with_the_choice(crops, run_folder, tmp_path):
+    first = best(crops, tmp_path / "like.png", encoder=run_folder, device="cpu", aligned=True).shots[0]
+    assert "most alike" in first.reasons
+    assert first.yaw is None  # crops have no landmarks
+
+
+def test_faces_of_one_photo_are_one_burst(portraits, tmp_path):
+    result = best(portraits["both"], portraits["astronaut"], min_face=60)
+    (shot,) = result.shots
+    assert (shot.photos, shot.face, result.photos) == (1, 1, 1)
+    assert "most alike" in shot.reasons
+
+
+def test_a_set_can_be_asked_again(crops, run_folder, tmp_path):
+    embed(crops, tmp_path / "emb.npy", encoder=run_folder, device="cpu", aligned=True)
+    assert len(best(tmp_path / "emb.npy", tmp_path / "like.png", device="cpu", aligned=True).shots) == 4
+
+
+def test_what_is_wrong_is_said_before_any_work(crops, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    with pytest.raises(OutputError, match="new folder"):
+        best(crops, tmp_path / "like.png", copy_to=tmp_path / "full")
+    with pytest.raises(InputError, match=r"burst.seconds"):
+        best(crops, tmp_path / "like.png", burst_seconds=np.nan)
