@@ -17,7 +17,7 @@ from ferkit._version import __version__
 from ferkit.atomic import atomic_path
 from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
 from ferkit.encoders.export_module import CropGraph
-from ferkit.encoders.registry import EncoderCard
+from ferkit.encoders.registry import CROP_SIDE, EncoderCard
 from ferkit.encoders.runtimes import Runtime, require_installed
 from ferkit.encoders.runtimes.engines import Compute, open_onnx, open_openvino, write_onnx, write_openvino
 from ferkit.encoders.runtimes.onnx_model import export_onnx
@@ -87,7 +87,7 @@ def export_encoder(
     format: str = "onnx",
     out: str | Path | None = None,
     *,
-    side: int = 128,
+    side: int = CROP_SIDE,
     progress: Progress | None = None,
 ) -> ExportResult:
     """Write an encoder with its whole input contract: face crops in, vectors of length 1 out.
