@@ -49,6 +49,9 @@ def embed(
         str,
         typer.Option(metavar="float32|int8", help="int8, on the CPU, is calibrated on the first 300 faces."),
     ] = FLOAT32,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Embed everything anew, even what the set knows already.")
+    ] = False,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -64,6 +67,7 @@ def embed(
             device=device,
             runtime=runtime,
             precision=precision,
+            fresh=fresh,
             progress=progress,
             **options,
         )

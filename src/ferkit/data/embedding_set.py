@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,6 +26,7 @@ from ferkit._version import __version__
 from ferkit.atomic import output_errors
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
+from ferkit.data.source_records import SourceRecord, read_records, records_path
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput
 
@@ -169,11 +170,12 @@ class EmbeddingSet:
             finally:
                 output.discard()
 
-    def commit(self, output: StagedOutput) -> None:
+    def commit(self, output: StagedOutput, record: Callable[[Path, str], None] | None = None) -> None:
         """Put the sidecars beside the vectors, which are in the output's folder, and let all three take their names.
 
         Args:
             output: entered.
+            record: given a path and the vectors' digest, writes what the set was made of.
 
         Raises:
             SetError, OutputError: as `save`.
@@ -189,8 +191,19 @@ class EmbeddingSet:
             sha256 = {"vectors": _full_digest(self.vectors), "table": _file_digest(table_file)}
             description = {**self._description(digest), "sha256": sha256}
             json_file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            parts = [table_file.name, json_file.name, path.name]
+            if record is not None:
+                records = records_path(output.folder / path.name)
+                record(records, digest)
+                parts.insert(0, records.name)
             check_embedding_output(path)  # hours may have passed
-            output.commit([table_file.name, json_file.name, path.name])
+            output.commit(parts)
+
+    def records(self, settings: str) -> list[SourceRecord]:
+        """Return what a set from disk was made of; none if it is not known, or faces were found by other settings."""
+        if not isinstance(self.vectors, np.memmap):
+            return []
+        return read_records(records_path(Path(str(self.vectors.filename))), _digest(self.vectors), settings)
 
     def verify(self) -> None:
         """Read everything once and compare it with the digests that were written with it; a set in memory is right.
@@ -305,7 +318,7 @@ def check_embedding_output(path: Path) -> None:
 
 def staged_set(path: Path, job: Mapping[str, Any]) -> StagedOutput:
     """An embedding set on its way to the ``.npy`` file ``path``; the vectors take their name last."""
-    known = {path.name, JOURNAL, *(sidecar.name for sidecar in _sidecars(path))}
+    known = {JOURNAL, *(part.name for part in (records_path(path), *_sidecars(path), path))}
 
     def refuse_foreign(folder: Path) -> None:
         if not (folder.is_dir() and {child.name for child in folder.iterdir()} <= known):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, staged_set
 from ferkit.data.faces import FACE_SCHEMA, Face
+from ferkit.data.source_records import SourceRecord, write_records
 from ferkit.data.staged_rows import GrowingArray, StagedRows
 from ferkit.errors import SetError
 
@@ -28,6 +29,8 @@ class EmbeddingSetWriter(StagedRows):
         encoder: what makes the vectors.
         job: JSON object of all else that decides the result; for another job the folder starts afresh.
         faces: path of the face set that the faces come from.
+        records: what it is made of, where that is not a face set.
+        settings: digest of how faces are found.
         table: its rows, where they are known beforehand: each picture is a face then. None keeps the faces of every
             batch.
 
@@ -42,9 +45,12 @@ class EmbeddingSetWriter(StagedRows):
         job: Mapping[str, Any],
         *,
         faces: str | None = None,
+        records: Sequence[SourceRecord] = (),
+        settings: str = "",
         table: pa.Table | None = None,
     ) -> None:
         self.path, self._encoder, self._faces, self._table = path, encoder, faces, table
+        self._records, self._settings = records, settings
         output = staged_set(path, {"dim": encoder.dim, **job})
         super().__init__(output, GrowingArray(output.folder, (encoder.dim,), "<f4", lambda _: path.name))
 
@@ -85,4 +91,7 @@ class EmbeddingSetWriter(StagedRows):
             job=self._output.digest,
             pictures=self.pictures_done,
         )
-        complete.commit(self._output)
+        complete.commit(self._output, self._write_records if self._records else None)
+
+    def _write_records(self, path: Path, vectors: str) -> None:
+        write_records(self._records, path, vectors, self._settings, dict(self.problems))

@@ -79,9 +79,14 @@ class SourceStream:
     @property
     def fingerprint(self) -> str:
         """Digest of every source's place, annotation, size and time, and of the settings."""
+        pictures, videos = self.sources.pictures, self.sources.videos
+        return digest([self.settings, *_picture_stamps(pictures), *map(_video_stamp, videos)])
+
+    @property
+    def settings(self) -> str:
+        """Digest of how faces are found and chosen."""
         options = {f.name: getattr(self.options, f.name) for f in fields(self.options) if f.name not in _NOT_THE_RESULT}
-        settings = f"ferkit {__version__} {sorted(options.items())} aligned={self.aligned}"
-        return digest([settings, *_picture_stamps(self.sources.pictures), *map(_video_stamp, self.sources.videos)])
+        return digest([f"ferkit {__version__} {sorted(options.items())} aligned={self.aligned}"])
 
     def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
         """Yield the faces from a place in the stream on; decoding and searching run ahead of whoever takes them.

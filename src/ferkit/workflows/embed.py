@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import pyarrow.compute as pc
 import torch
-from numpy.typing import NDArray
 
-from ferkit.data.embedding_set import EmbeddingSet, check_embedding_output
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
 from ferkit.data.embedding_writer import EmbeddingSetWriter
 from ferkit.encoders.encoder import Encoder, load_encoder
 from ferkit.encoders.registry import DEFAULT_ENCODER
@@ -34,6 +32,7 @@ from ferkit.pipeline.face_stream import (
     source_paths,
     split_problems,
 )
+from ferkit.pipeline.reuse import Changes, Update, VectorBatch, plan_update
 from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
 from ferkit.progress import Progress, Silent
 from ferkit.search.set_encoder import encoder_stamp
@@ -57,6 +56,7 @@ class EmbedResult:
         precision: in which: ``float32``, ``bfloat16`` (GPUs) or ``int8``.
         seconds: how long it took, without loading the encoder.
         rate: faces per second of this run; what an earlier, killed run had done does not count.
+        changes: since the set that was there before; None where there was none to go on from.
     """
 
     path: Path
@@ -70,6 +70,7 @@ class EmbedResult:
     precision: str
     seconds: float
     rate: float
+    changes: Changes | None = None
 
 
 def embed(
@@ -81,13 +82,16 @@ def embed(
     device: str | None = None,
     runtime: str | None = None,
     precision: str = FLOAT32,
+    fresh: bool = False,
     progress: Progress | None = None,
     **options: Unpack[FaceKeywords],
 ) -> EmbedResult:
     """Embed every face of a face set, of photos, or of pictures that are face crops already.
 
-    A run that was stopped goes on where it was when it is started again with the same arguments. An embedding set of
-    the same name is replaced, once the new one is complete.
+    A run that was stopped goes on where it was when it is started again with the same arguments. A set of the same name
+    is brought up to date: of pictures that it knows by their content, wherever they lie by now, faces and vectors are
+    taken over; only what is new or changed is embedded. By another encoder, or with other options, all is embedded, and
+    the set is replaced once the new one is complete.
 
     Args:
         sources: one face set, or whatever `align` takes.
@@ -98,6 +102,7 @@ def embed(
         runtime: what computes the vectors: ``torch``, or on a CPU ``onnx`` or ``openvino``; None takes one of these for
             2,000 pictures or more where it is installed.
         precision: ``float32``, or ``int8`` on a CPU, calibrated on the first 300 faces.
+        fresh: embed everything anew, even what the set knows already.
         progress: told of every batch.
         options: how sources are read and which of their faces are taken: fields of
             `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
@@ -120,37 +125,43 @@ def embed(
     _require_template(stream, model)
     ready = open_runtime(choice, model, stream, progress)
     stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
-    job = {"fingerprint": stream.fingerprint, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
-    job |= {"precision": stamp.precision, "calibration": stamp.calibration, "contract": stamp.contract}
     started = time.monotonic()
-    face_set = stream.face_set if isinstance(stream, SetStream) else None
-    known = {} if face_set is None else {"faces": str(face_set.path), "table": face_set.table}
-    with EmbeddingSetWriter(target, stamp, job, **known) as staged:
+    update = plan_update(stream, None if fresh else _set_to_update(target, stamp, progress), paths, progress)
+    if update.changes is not None:
+        progress.say(f"{target}: {update.changes}")
+    job = {"sources": update.job, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
+    job |= {"precision": stamp.precision, "calibration": stamp.calibration, "contract": stamp.contract}
+    about = (stamp.name, ready.runtime, ready.precision)
+    if (there := update.complete) is not None:
+        progress.say("nothing is new")
+        problems = split_problems(update.problems)
+        return EmbedResult(target, len(there), there.pictures or 0, *problems, *about, 0.0, 0.0, update.changes)
+    with EmbeddingSetWriter(target, stamp, job, **update.origin) as staged:
         before = len(staged)
         if staged.complete:
             progress.say(f"{target} is complete already")
         else:
-            _tell_what_is_replaced(target, progress)
-            _embed_all(_VectorStream(stream, ready, batch_size), staged, progress)
+            _embed_all(_VectorStream(update, ready, batch_size), staged, progress)
             require_faces(len(staged), staged.problems, paths)
     seconds = time.monotonic() - started
-    return EmbedResult(
-        target,
-        len(staged),
-        _pictures(stream, staged.pictures_done),
-        *split_problems(staged.problems),
-        stamp.name,
-        ready.runtime,
-        ready.precision,
-        seconds,
-        rate=(len(staged) - before) / seconds,
-    )
+    pictures, problems = _pictures(stream, staged.pictures_done), split_problems(staged.problems)
+    rate = (len(staged) - before) / seconds
+    return EmbedResult(target, len(staged), pictures, *problems, *about, seconds, rate, update.changes)
 
 
-def _tell_what_is_replaced(target: Path, progress: Progress) -> None:
-    with suppress(SetError):  # nothing is there, or nothing whole
+def _set_to_update(target: Path, stamp: EncoderStamp, progress: Progress) -> EmbeddingSet | None:
+    """The set that is there, if its vectors can go on to be used."""
+    with staged_set(target, {}):
+        pass  # what a killed run had begun to rename is there now
+    try:
         there = EmbeddingSet.open(target)
-        progress.say(f"{target} holds {len(there.vectors):,} vectors by {there.encoder.name}: they will be replaced")
+        there.verify()
+    except SetError:  # nothing is there, or nothing whole
+        return None
+    if replace(there.encoder, name=stamp.name) == stamp:
+        return there
+    progress.say(f"{target} holds {len(there):,} vectors by {there.encoder.name}: they will be replaced")
+    return None
 
 
 def _require_template(stream: FaceStream, model: Encoder) -> None:
@@ -170,16 +181,9 @@ def _pictures(stream: FaceStream, done: int) -> int:
 def _embed_all(stream: _VectorStream, staged: EmbeddingSetWriter, progress: Progress) -> None:
     done = staged.pictures_done
     for batch in followed("embedding", stream, done, staged.state, len(staged), progress):
-        assert isinstance(batch, _VectorBatch)  # noqa: S101 (what this stream gives)
+        assert isinstance(batch, VectorBatch)  # noqa: S101 (what this stream gives)
         done += batch.pictures
         staged.append(batch.vectors, batch.faces, pictures_done=done, problems=batch.problems, state=batch.state)
-
-
-@dataclass(frozen=True)
-class _VectorBatch(FaceBatch):
-    """Faces with their vectors, (n, D) float32."""
-
-    vectors: NDArray[np.float32] = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -187,33 +191,33 @@ class _VectorStream:
     """A stream of faces whose vectors are computed ahead of whoever writes them, as its faces are found ahead of that.
 
     Attributes:
-        faces: the stream.
+        update: the faces, and what is known of them.
         ready: computes the vectors.
         batch_size: faces per pass through the network.
     """
 
-    faces: FaceStream
+    update: Update
     ready: Embedding
     batch_size: int
 
     @property
     def total(self) -> float:
         """Steps of the whole job."""
-        return self.faces.total
+        return self.update.stream.total
 
     @property
     def unit(self) -> str:
         """What `total` counts."""
-        return self.faces.unit
+        return self.update.stream.unit
 
     @property
     def fingerprint(self) -> str:
         """Digest of the faces."""
-        return self.faces.fingerprint
+        return self.update.stream.fingerprint
 
     def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
         """Steps that are done at a place in the stream."""
-        return self.faces.steps(pictures_done, state)
+        return self.update.stream.steps(pictures_done, state)
 
     def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
         """Yield the batches from a place in the stream on, with their vectors."""
@@ -221,7 +225,11 @@ class _VectorStream:
 
     def _batches(self, done: int, state: Any) -> Generator[FaceBatch]:  # noqa: ANN401 (any JSON value)
         torch.get_num_threads()  # settles this thread's number, before the detector lowers it for its own
-        for batch in self.faces.batches(done, state):
-            vectors = self.ready.embedder.embed(batch.crops, batch_size=self.batch_size)
+        for batch in self.update.stream.batches(done, state):
+            if isinstance(batch, VectorBatch):
+                yield batch
+                continue
+            embed = partial(self.ready.embedder.embed, batch_size=self.batch_size)
+            vectors = self.update.vectors.complete(batch.faces, batch.crops, embed)
             given = {column.name: getattr(batch, column.name) for column in fields(FaceBatch)}
-            yield _VectorBatch(**given, vectors=vectors)
+            yield VectorBatch(**given, vectors=vectors)

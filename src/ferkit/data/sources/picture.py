@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -67,6 +68,14 @@ class Picture:
     def capture_time(self) -> float | None:
         """Return when it was taken, see `ferkit.data.images.capture_time`; `UnreadableImageError` if that fails."""
         return capture_time(self._content(), self.source)
+
+    def sha256(self) -> str:
+        """Hex digest of the encoded image; `OSError` or `UnreadableImageError` if it cannot be read."""
+        content = self._content()
+        if isinstance(content, bytes):
+            return hashlib.sha256(content).hexdigest()
+        with content.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _content(self) -> Path | bytes:
         return Path(self.source) if self.fetch is None else self.fetch()

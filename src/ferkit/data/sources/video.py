@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import threading
@@ -90,6 +91,11 @@ class Video:
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise InputError(f"fps must be above 0, not {self.fps}; leave it out to take every frame")
+
+    def sha256(self) -> str:
+        """Hex digest of the file; `OSError` if it cannot be read."""
+        with Path(self.source).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def info(self) -> VideoInfo:
         """Return what the header states, without decoding; `UnreadableVideoError` if the file cannot be opened."""

@@ -1,0 +1,131 @@
+"""The pictures and videos that an embedding set was made of, by content, so that it can be brought up to date.
+
+They lie in ``emb.sources.parquet``, which is a cache: where it is missing, everything is embedded again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ferkit.data.sources.contents import Sources
+from ferkit.data.sources.picture import Picture
+from ferkit.data.sources.video import Video
+from ferkit.errors import UnreadableImageError
+from ferkit.progress import Progress
+
+__all__ = ["SourceRecord", "read_records", "record_sources", "records_path", "write_records"]
+
+_COLUMNS = ("source", "about", "stamp", "content", "problem")
+_SCHEMA = pa.schema([(name, pa.string()) for name in _COLUMNS])
+_SET, _SETTINGS = b"ferkit.vectors", b"ferkit.settings"
+_READERS, _GROUP = 4, 256
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """One picture or video.
+
+    Attributes:
+        source: as in `Picture` and `Video`.
+        about: all that its source says of it, as text.
+        stamp: size, times and place on disk of its file; while they stay, the content does. Empty where the system
+            does not tell them surely.
+        content: what decides which faces are found: hex SHA-256 of its bytes, and the box that is meant, if any; None
+            if it cannot be read.
+        problem: why it gave no face, if it gave none.
+    """
+
+    source: str
+    about: str
+    stamp: str
+    content: str | None
+    problem: str | None = None
+
+
+def records_path(vectors: Path) -> Path:
+    """Where the records of the set ``x.npy`` lie."""
+    return vectors.with_suffix(".sources.parquet")
+
+
+def record_sources(sources: Sources, known: Sequence[SourceRecord], progress: Progress) -> list[SourceRecord]:
+    """Hash all pictures and videos, but for those whose files are as they were when ``known`` was recorded."""
+    earlier = {record.source: record for record in known}
+    total = len(sources.pictures) + len(sources.videos)
+    progress.start("looking for what is new", total, unit="pictures")
+    records: list[SourceRecord] = []
+    items: Iterator[Picture | Video] = chain(sources.pictures, sources.videos)
+    with ThreadPoolExecutor(_READERS) as readers:
+        while group := list(islice(items, _GROUP)):
+            records += readers.map(lambda item: _record(item, earlier), group)
+            progress.advance(len(group))
+    return records
+
+
+def write_records(
+    records: Sequence[SourceRecord], path: Path, vectors: str, settings: str, problems: Mapping[str, str]
+) -> None:
+    """Write the records of a set.
+
+    Args:
+        records: of all that it was made of.
+        path: the file.
+        vectors: digest of its vectors.
+        settings: digest of how faces were found.
+        problems: why pictures gave no face, by source.
+    """
+    columns = {name: [getattr(record, name) for record in records] for name in _COLUMNS[:-1]}
+    columns["problem"] = [problems.get(record.source) for record in records]
+    metadata = {_SET: vectors, _SETTINGS: settings}
+    pq.write_table(pa.table(columns, _SCHEMA).replace_schema_metadata(metadata), path, compression="zstd")
+
+
+def read_records(path: Path, vectors: str, settings: str) -> list[SourceRecord]:
+    """Return the records of a set; none where the file is missing, damaged, or of other vectors or settings."""
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata = file.schema_arrow.metadata or {}
+            if (metadata.get(_SET), metadata.get(_SETTINGS)) != (vectors.encode(), settings.encode()):
+                return []
+            columns = file.read(list(_COLUMNS)).cast(_SCHEMA).to_pydict()
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return []
+    return [SourceRecord(*row) for row in zip(*(columns[name] for name in _COLUMNS), strict=True)]
+
+
+def _record(item: Picture | Video, earlier: Mapping[str, SourceRecord]) -> SourceRecord:
+    stamp = _stamp(item.file if isinstance(item, Picture) else Path(item.source))
+    about = repr(_told(item))
+    known = earlier.get(item.source)
+    if known is not None and stamp and known.stamp == stamp and known.about == about:
+        return SourceRecord(item.source, about, stamp, known.content)
+    try:
+        content = item.sha256()
+    except (OSError, UnreadableImageError):
+        return SourceRecord(item.source, about, stamp, None)
+    box = item.box if isinstance(item, Picture) else None
+    return SourceRecord(item.source, about, stamp, content if box is None else f"{content} {box}")
+
+
+def _told(item: Picture | Video) -> tuple[object, ...]:
+    if isinstance(item, Video):
+        return item.label, item.identity
+    return item.label, item.identity, item.clip, item.time_s, item.box, item.valence, item.arousal
+
+
+def _stamp(file: Path) -> str:
+    """A file that is replaced, with its size and its time of change kept, has another inode or status time."""
+    if os.name == "nt":  # whose status time is the time of creation
+        return ""
+    try:
+        status = file.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
