@@ -62,11 +62,11 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_pa
     settings = {"encoder": run_folder, "device": "cpu", "batch_size": 2}
     embed(folder, tmp_path / "unbroken.npy", **settings)
     with pytest.raises(KeyboardInterrupt):
-        embed(folder, tmp_path / "emb.npy", **settings, progress=listener(stop_after=4))
+        embed(folder, tmp_path / "emb.npy", **settings, progress=listener(stop_after=7 + 4))
     assert not (tmp_path / "emb.npy").exists()
     second = listener()
     result = embed(folder, tmp_path / "emb.npy", **settings, progress=second)
-    assert second.started == [("embedding", 7, 4)]
+    assert second.started == [("reading", 7, 0), ("embedding", 7, 4)]
     assert result.faces == 7
     assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
     assert not (tmp_path / "emb.npy.partial").exists()
@@ -113,8 +113,12 @@ from ferkit.workflows.embed import embed
 from ferkit.workflows.retrieve import retrieve
 
 class Killer(Silent):
+    def start(self, task, total, done=0, unit=""):
+        self.task = task
+
     def advance(self, steps=1, note=""):
-        os.kill(os.getpid(), signal.SIGKILL)
+        if self.task == "embedding":
+            os.kill(os.getpid(), signal.SIGKILL)
 
 source_stream._CROPS_A_BATCH = 2
 source, run = sys.argv[1:3]
@@ -134,7 +138,7 @@ for out in sys.argv[3:]:
     assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
 
 
-def test_a_second_run_says_what_it_replaces(crop_folder, run_folder, tmp_path):
+def test_a_second_run_says_what_has_changed(crop_folder, run_folder, tmp_path):
     said = []
     progress = Silent()
     progress.say = said.append
@@ -142,9 +146,7 @@ def test_a_second_run_says_what_it_replaces(crop_folder, run_folder, tmp_path):
         out = tmp_path / "emb.npy"
         embed(crop_folder(count, str(count)), out, encoder=run_folder, device="cpu", progress=progress)
     assert len(EmbeddingSet.open(out)) == 3
-    assert [line for line in said if "replaced" in line] == [
-        f"{out} holds 2 vectors by {run_folder}: they will be replaced"
-    ]
+    assert f"{out}: 3 new, 0 changed, 2 gone, 0 kept" in said
 
 
 def test_a_failed_run_leaves_the_old_set(crop_folder, run_folder, tmp_path):
@@ -163,7 +165,12 @@ def test_a_disk_that_fills_up_leaves_the_old_set(crop_folder, run_folder, tmp_pa
     with file_size_limit(4096), pytest.raises(OutputError, match=r"emb\.npy"):  # three vectors are 6 KB
         embed(folder, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
     assert set_bytes(tmp_path / "emb.npy") == before
-    assert {path.name for path in tmp_path.iterdir()} == {"crops", "three", "emb.npy", "emb.parquet", "emb.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "crops",
+        "three",
+        "emb.sources.parquet",
+        *(f"emb{suffix}" for suffix in SUFFIXES),
+    }
 
 
 def test_faces_on_another_template_are_refused(make_face_set, noise_crops, run_folder, tmp_path):

@@ -59,7 +59,7 @@ def record_sources(sources: Sources, known: Sequence[SourceRecord], progress: Pr
     """Hash all pictures and videos, but for those whose files are as they were when ``known`` was recorded."""
     earlier = {record.source: record for record in known}
     total = len(sources.pictures) + len(sources.videos)
-    progress.start("looking for what is new", total, unit="pictures")
+    progress.start("reading", total, unit="pictures")
     records: list[SourceRecord] = []
     items: Iterator[Picture | Video] = chain(sources.pictures, sources.videos)
     with ThreadPoolExecutor(_READERS) as readers:
