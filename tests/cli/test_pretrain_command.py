@@ -16,7 +16,9 @@ def test_what_comes_next_can_be_typed_as_it_stands(pretrain, ferkit_command):
     done = pretrain("my faces")
     assert done.code == 0, done.err
     assert "1 step over 5 faces in " in done.out
-    assert done.out.splitlines()[-1] == "next: ferkit embed 'my faces' -e 'runs/a [x] b'"
+    probe, embed = done.out.splitlines()[-2:]
+    assert probe.startswith("next: ferkit probe 'runs/a [x] b' --data LABELLED")
+    assert embed == "next: ferkit embed 'my faces' -e 'runs/a [x] b'"
     again = pretrain("my faces", "--resume")
     assert "1 step over 5 faces, finished already\nnext: " in again.out
 

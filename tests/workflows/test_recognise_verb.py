@@ -66,7 +66,7 @@ def test_an_own_head_tells_its_own_classes_and_affect(crop_folder, run_folder, t
     assert table.column("p_label").to_pylist() == pytest.approx([np.e / (1 + np.e)] * 3)  # "label" is the known one
     assert table.column("label").null_count == 3
     assert table.column("arousal").to_pylist() == [-1] * 3
-    with pytest.raises(WeightsError, match=r"no expression head.*save_head"):
+    with pytest.raises(WeightsError, match=r"no expression head.*--save-head"):
         recognise(folder, encoder=run_folder)
 
 

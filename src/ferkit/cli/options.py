@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 import typer
 
+from ferkit.cli import completion
 from ferkit.pipeline.face_options import FaceOptions
 
 __all__ = [
@@ -45,6 +46,7 @@ EncoderOpt = Annotated[
         "--encoder",
         "-e",
         help="A name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME.",
+        autocompletion=completion.encoders,
     ),
 ]
 HeadOpt = Annotated[
@@ -53,7 +55,11 @@ HeadOpt = Annotated[
 ]
 KnownArg = Annotated[
     str,
-    typer.Argument(metavar="NAME|RUN", help="A name of `ferkit models list`, a run folder, or a .safetensors file."),
+    typer.Argument(
+        metavar="NAME|RUN",
+        help="A name of `ferkit models list`, a run folder, or a .safetensors file.",
+        autocompletion=completion.encoders,
+    ),
 ]
 DeviceOpt = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="the best one present")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -138,6 +144,7 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:  # noqa: ANN4
         show_default=shown.get("default_text", True),
         parser=parser and _parsing(parser),
         rich_help_panel=shown["group"],
+        autocompletion=completion.layouts if field.name == "layout" else None,
     )
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.completion import methods
 from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.words import counted, typed
@@ -37,6 +38,7 @@ def pretrain(
             "-m",
             help="contrawarping, ssl-fer (or a row of its paper, ssl-fer-a to ssl-fer-g), cycleface, "
             "cycleface-identity, crs-cont, crs-cont-fast, byol, byol-paper, mocov2, simclr or supervised.",
+            autocompletion=methods,
             show_default="the recipe's, else contrawarping",
         ),
     ] = None,
@@ -147,8 +149,9 @@ def _summary(result: PretrainResult, sources: Sequence[Path]) -> str:
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
     took = f" in {result.seconds:.0f} s\nat the end: {figures}" if figures else ", finished already"
     own = result.run / "faces"  # where photos were aligned
-    faces = own if own.is_dir() else sources[0]
+    faces, run = own if own.is_dir() else sources[0], typed(result.best or result.run)
     return (
         f"[bold]{result.method}[/]: {counted(result.steps, 'step')} over {counted(result.faces, 'face')}{took}\n"
-        f"next: ferkit embed {typed(faces)} -e {typed(result.best or result.run)}"
+        f"next: ferkit probe {run} --data LABELLED  how good it is, on faces with labels\n"
+        f"next: ferkit embed {typed(faces)} -e {run}"
     )

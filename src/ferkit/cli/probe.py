@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from ferkit.cli import completion
 from ferkit.cli.options import DeviceOpt, JsonOpt, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.output import out as console
@@ -34,6 +35,7 @@ def probe(
             metavar="ENCODER...",
             help="A name of `ferkit models list`, a run folder, a .safetensors file, an emb.npy, `pixels` or `random`; "
             "several stand side by side.",
+            autocompletion=completion.encoders,
         ),
     ],
     data: Annotated[
@@ -71,6 +73,7 @@ def probe(
             "-p",
             metavar="|".join([*PROTOCOLS, ALL]),
             help="What to measure (may be repeated); `all` takes what the data permit.",
+            autocompletion=completion.protocols,
             show_default=ALL,
         ),
     ] = None,

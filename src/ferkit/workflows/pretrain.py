@@ -199,6 +199,8 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
 def _shorter(recipe: Recipe, device: torch.device) -> str:
     """What would make a run shorter, as options of the command line."""
     side, hints = recipe.settings.views.size, [f"--epochs {recipe.training.epochs / 5:g}"]
+    if device.type == "cpu":
+        hints.append("--preset cpu")
     if side > _SMALL_SIDE:
         hints.append(f"--set views.size={_SMALL_SIDE} ({(_SMALL_SIDE / side) ** 2:.0%} of the pixels)")
     if recipe.training.precision == "no" and fast_precision(device) != "no":
