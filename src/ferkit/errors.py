@@ -73,9 +73,10 @@ class FerkitError(Exception):
 
 
 _SWITCHES = {
-    *("aligned", "compare", "dedupe", "face-swap", "overwrite", "private", "public", "publish", "pictures", "register"),
+    *("aligned", "compare", "dedupe", "face-swap", "overwrite", "private", "publish", "pictures", "register"),
     *("resume", "update"),
 }
+_OPPOSITES = {"detect": "aligned", "public": "private"}
 _PARAMETERS = {"from": "origin", "license": "licence", "set": "settings", "label": "labels"}
 """Options whose parameter in Python has another name than they."""
 
@@ -96,8 +97,8 @@ def _as_argument(match: re.Match[str]) -> str:
     if match["command"] or match["out"]:
         return match["command"] or "out"
     argument = _PARAMETERS.get(name, name.replace("-", "_"))
-    if name == "detect":
-        return "aligned=False"
+    if name in _OPPOSITES:
+        return f"{_OPPOSITES[name]}=False"
     if name in _SWITCHES:
         return f"{argument}=True" + (f" {value}" if value else "")
     if value and "=" in value:
@@ -155,9 +156,11 @@ class UnknownNameError(FerkitError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
+        near = get_close_matches(name, known, n=3, cutoff=0.55)
+        rest = ", …" if len(known) > 8 else ""
+        hint = f"did you mean: {', '.join(near)}?" if near else f"there are: {', '.join(known[:8])}{rest}"
         listing = f" ({self.listing})" if self.listing else ""
-        super().__init__(f"no {self.kind} named {name!r}; did you mean: {', '.join(near)}?{listing}")
+        super().__init__(f"no {self.kind} named {name!r}; {hint}{listing}")
 
 
 class UnknownEncoderError(UnknownNameError):

@@ -174,7 +174,7 @@ def test_an_empty_repository_is_filled(hub, pushed):
     assert files(hub).keys() == FILES | {".gitattributes", "notes.txt"}
 
 
-@pytest.mark.parametrize(("is_private", "wanted"), [(True, "--public"), (False, "--private")])
+@pytest.mark.parametrize(("is_private", "wanted"), [(True, "private=False"), (False, "private=True")])
 def test_who_sees_a_repository_is_never_changed_in_passing(hub, pushed, is_private, wanted):
     hub.add("ann/smiles", {}, private=is_private)
     with pytest.raises(OutputError, match=f"push without {wanted}"):

@@ -206,11 +206,11 @@ def test_max_side_finds_the_same_faces_in_the_image_as_given(detector, faces):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"min_face": 0}, "--min-face"),
+        ({"min_face": 0}, "min_face"),
         ({"min_face": 5}, "at least 12 pixels, not 5"),
         ({"thresholds": (0.6, 0.7, 1.0)}, "thresholds"),
         ({"factor": 1.0}, "factor"),
-        ({"max_side": 3}, "--max-side"),
+        ({"max_side": 3}, "max_side"),
         ({"workers": 0}, "workers must be at least 1, not 0"),
     ],
 )

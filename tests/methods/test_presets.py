@@ -56,7 +56,7 @@ def test_a_scale_comes_on_top_of_a_preset():
     ("method", "scale", "says"),
     [
         ("byol", "laptop", "no preset 'laptop'; choose cpu or paper"),
-        ("unwarp", "paper", "unwarp has no preset 'paper'.*leave --preset out, or take --method byol"),
+        ("unwarp", "paper", "unwarp has no preset 'paper'.*leave preset out, or take method byol"),
     ],
 )
 def test_what_there_is_not(method, scale, says):

@@ -149,7 +149,7 @@ def test_name_of_both_method_and_loop_must_say_which():
         ("training: {lr: fast}", InputError, "lr cannot be 'fast'"),
         ("training: {lr: .inf}", InputError, "lr cannot be inf"),
         ("training: 3", InputError, "training cannot be 3"),
-        ("method: simclr", InputError, "leave --method out"),
+        ("method: simclr", InputError, "leave method out"),
         ("- method", InputError, "no recipe"),
         ("a: [", InputError, "cannot read the recipe"),
     ],

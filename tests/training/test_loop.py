@@ -393,8 +393,8 @@ def test_bfloat16_trains(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"batch_size": 9, "accumulate": 2}, "take --batch-size 8"),
-        ({"batch_size": 4, "accumulate": 4}, "take --batch-size 8"),
+        ({"batch_size": 9, "accumulate": 2}, "take batch_size=8"),
+        ({"batch_size": 4, "accumulate": 4}, "take batch_size=8"),
         ({"precision": "fp16"}, "fp16 needs a GPU"),
     ],
 )

@@ -238,11 +238,11 @@ def test_what_a_filter_keeps(crowd, tmp_path, wanted, kept, dropped):
     [
         (
             {"min_size": 90, "max_yaw": 1},
-            r"none of the 10 faces of .*crowd' is left \(--min-size 90 2, --max-yaw 1 8\)",
+            r"none of the 10 faces of .*crowd' is left \(min_size=90 2, max_yaw=1 8\)",
         ),
         ({"where": "labels = 'fear'"}, "no column 'labels', did you mean label"),
-        ({"per_identity": 0}, "--per-identity must be at least 1, not 0"),
-        ({"min_sharpness": 50}, "--min-sharpness must be a number from 0 to 1, not 50"),
+        ({"per_identity": 0}, "per_identity must be at least 1, not 0"),
+        ({"min_sharpness": 50}, "min_sharpness must be a number from 0 to 1, not 50"),
     ],
 )
 def test_filters_that_leave_nothing_or_mean_nothing(crowd, tmp_path, wanted, why):
@@ -421,7 +421,7 @@ def test_a_split_is_of_three_parts_where_none_are_named(people, tmp_path):
         ({".a": 0.5, "b": 0.5}, "identity", "'.a' cannot be the name"),
         ({"split.json": 0.5, "b": 0.5}, "identity", "cannot be the name"),
         ({"a": 0.5, "b": 0.5}, "people", "keeps together identity, clip, source, none, not 'people'"),
-        ({"a": 0.5, "b": 0.25, "c": 0.25}, "identity", "of 2 groups, too few for 3 parts; .* --by clip"),
+        ({"a": 0.5, "b": 0.25, "c": 0.25}, "identity", "of 2 groups, too few for 3 parts; .* by clip"),
     ],
 )
 def test_splits_that_cannot_be(write, tmp_path, parts, by, why):

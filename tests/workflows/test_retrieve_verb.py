@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -182,3 +183,33 @@ def test_a_query_is_one_readable_picture_with_a_face(people, portraits):
 def test_a_missing_set_says_how_to_make_it(tmp_path, portraits):
     with pytest.raises(SetError, match="ferkit embed"):
         retrieve(portraits["hopper"], tmp_path / "emb.npy")
+
+
+def test_the_faces_of_a_query_are_drawn_and_told_by_number(portraits, people, tmp_path):
+    sheet = tmp_path / "numbered.png"
+    with pytest.raises(InputError, match=r"no face 3 in .*2 faces, left to right: 1 at x=\d+ y=\d+, 2 at x=") as error:
+        retrieve(portraits["both"], people / "emb.npy", device="cpu", face=3, faces_sheet=sheet)
+    assert "faces_sheet" in str(error.value)
+    with Image.open(sheet) as drawn:
+        assert drawn.size == (2 * 132 + 4, 132 + 4)
+
+
+def test_a_place_that_was_printed_asks(people, noise_crops, tmp_path, run_folder):
+    frames = [cv2.cvtColor(crop, cv2.COLOR_RGB2BGR) for crop in noise_crops(4)]
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (128, 128))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    embed(tmp_path / "clip.avi", tmp_path / "frames.npy", encoder=run_folder, device="cpu", aligned=True)
+    place = EmbeddingSet.open(tmp_path / "frames.npy").face(2).source
+    assert place.endswith("clip.avi#2")
+    hits = retrieve(place, tmp_path / "frames.npy", device="cpu", aligned=True, exclude_query=False).hits
+    assert (hits[0].source, hits[0].score) == (place, pytest.approx(1, abs=1e-4))
+    assert [hit.source for hit in retrieve(place, tmp_path / "frames.npy", device="cpu", aligned=True).hits].count(
+        place
+    ) == 0
+
+
+def test_a_face_set_in_place_of_an_embedding_set_is_told(people):
+    with pytest.raises(SetError, match=r"is a face set and no embedding set; make one: `ferkit embed"):
+        retrieve(people / "query.png", people / "faces", device="cpu")

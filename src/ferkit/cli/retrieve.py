@@ -22,7 +22,12 @@ __all__ = ["retrieve"]
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds", *FILTERS])
 def retrieve(
-    query: Annotated[Path, typer.Argument(metavar="QUERY", help="A photo of a face, or a face crop.")],
+    query: Annotated[
+        Path,
+        typer.Argument(
+            metavar="QUERY", help="A photo of a face, a face crop, or a place as ferkit prints it: clip.mp4#209."
+        ),
+    ],
     embeddings: Annotated[
         Path, typer.Option("--set", "-s", metavar="EMB.npy", help="Embedding set to search, of `ferkit embed`.")
     ] = Path("emb.npy"),
@@ -47,6 +52,10 @@ def retrieve(
         Path | None,
         typer.Option(metavar="OUT.png", help="Draw the query and the faces found.", show_default=False),
     ] = None,
+    faces_sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.png", help="Draw the query's faces with their numbers.", show_default=False),
+    ] = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -65,6 +74,7 @@ def retrieve(
             encoder=encoder,
             device=device,
             montage=montage,
+            faces_sheet=faces_sheet,
             progress=progress,
             **options,
         )

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ferkit._version import __version__
 from ferkit.atomic import output_errors
+from ferkit.data.face_set import is_face_set
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.data.source_records import SourceRecord, read_records, records_path
@@ -389,6 +390,11 @@ def _check_finite(name: Path, start: int, vectors: NDArray[np.float32]) -> None:
 
 
 def _read_vectors(path: Path) -> NDArray[Any]:
+    if path.is_dir():
+        what = "a face set" if is_face_set(path) else "a folder"
+        raise SetError(
+            f"{str(path)!r} is {what} and no embedding set; make one: `ferkit embed {path} -o emb.npy`, and name that"
+        )
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:

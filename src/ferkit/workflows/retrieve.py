@@ -15,20 +15,23 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
-from ferkit.errors import InputError, NoFaceError, OutputError, UnreadableImageError
+from ferkit.errors import InputError, NoFaceError, UnreadableImageError
 from ferkit.pipeline.face_finder import NO_FACE, FaceBatch, filter_of
 from ferkit.pipeline.face_options import FaceOptions, QueryKeywords
 from ferkit.pipeline.face_stream import open_pictures
 from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.progress import Progress, Silent
+from ferkit.report.contact_sheet import draw_numbered_faces
 from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.safe_picture import require_replaceable, save_picture
+from ferkit.report.safe_picture import check_picture_output, save_picture
 from ferkit.search.searcher import Searcher, open_searcher
 from ferkit.search.where import rows_where
 
 __all__ = ["Hit", "RetrieveResult", "retrieve"]
 
 Mask = NDArray[np.bool_]
+
+_MOST_NAMED = 12
 
 _SAME_POINT = 0.1
 """Pixels; far more than rounding moves a landmark, far less than any two photos agree on all five."""
@@ -97,6 +100,7 @@ def retrieve(
     encoder: str | Path | None = None,
     device: str | None = None,
     montage: str | Path | None = None,
+    faces_sheet: str | Path | None = None,
     progress: Progress | None = None,
     **options: Unpack[QueryKeywords],
 ) -> RetrieveResult:
@@ -115,6 +119,7 @@ def retrieve(
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         montage: a ``.png`` file to draw the query and the found faces into; nothing but an earlier drawing is
             replaced.
+        faces_sheet: a ``.png`` file to draw the query's faces into, with their numbers for ``face``.
         progress: told what the query was taken for.
         options: fields of `ferkit.pipeline.face_options.FaceOptions`: how the query's faces are found, and by
             ``min_size``, ``max_yaw`` and ``min_sharpness`` which faces of the set may be.
@@ -127,12 +132,17 @@ def retrieve(
         OutputError: the montage cannot be written, or would replace a picture that ferkit did not draw.
     """
     query, progress, given = Path(query), progress or Silent(), FaceOptions(**options)
-    target = None if montage is None else _checked_montage(Path(montage), query)
+    target, sheet = (None if path is None else Path(path) for path in (montage, faces_sheet))
+    for path in filter(None, (target, sheet)):
+        check_picture_output(path, [query])
     if k < 1:
         raise InputError(f"{k} results were asked for; ask for 1 or more")
     searcher = open_searcher(embeddings, encoder, device, progress)
     allowed = _allowed(searcher.set, given, exclude_identity, where)
     shown = _query_faces(query, given, device, progress)
+    if sheet is not None:
+        save_picture(draw_numbered_faces(shown.crops), sheet)
+        progress.say(f"the faces of the query, numbered for --face: {sheet}")
     chosen = _choose(shown.faces, face, query, progress)
     if searcher.set.encoder.precision == "int8":
         progress.say("the set was embedded in int8 and the query is in float32: scores are off by up to some 0.02")
@@ -143,13 +153,6 @@ def retrieve(
         _draw(target, shown, chosen, searcher.set, hits, searcher.path, progress)
     searched = (len(searcher) if allowed is None else int(allowed.sum())) - own
     return RetrieveResult(query, chosen + 1, len(shown.faces), searched, searcher.set.encoder.name, hits, target)
-
-
-def _checked_montage(path: Path, query: Path) -> Path:
-    if path.suffix.lower() != ".png":
-        raise OutputError(f"a montage's name ends in .png, and {str(path)!r} does not; try {path.name + '.png'!r}")
-    require_replaceable(path, [query])
-    return path
 
 
 def _query_faces(query: Path, options: FaceOptions, device: str | None, progress: Progress) -> FaceBatch:
@@ -171,16 +174,28 @@ def _choose(faces: Sequence[Face], wanted: int | None, query: Path, progress: Pr
     """Return which of the query's faces to take, from 0."""
     if wanted is not None:
         if not 1 <= wanted <= len(faces):
-            shows = "1 face" if len(faces) == 1 else f"{len(faces)} faces, numbered from 1, left to right"
-            raise InputError(f"there is no face {wanted} in {str(query)!r}: it shows {shows}")
+            raise InputError(f"there is no face {wanted} in {str(query)!r}: it shows {_numbered(faces)}")
         return wanted - 1
     chosen = max(range(len(faces)), key=lambda number: _area(faces[number]))
     if len(faces) > 1:
         progress.say(
             f"the query shows {len(faces)} faces; taking number {chosen + 1} from the left, the largest"
-            " (--face N takes another)"
+            " (--face N takes another, --faces-sheet FACES.png draws them numbered)"
         )
     return chosen
+
+
+def _numbered(faces: Sequence[Face]) -> str:
+    """The faces of a picture, by number and place."""
+    if len(faces) == 1:
+        return "1 face"
+    places = [f"{face.face} at x={_middle(face, 0):.0f} y={_middle(face, 1):.0f}" for face in faces[:_MOST_NAMED]]
+    more = ", …" if len(faces) > _MOST_NAMED else ""
+    return f"{len(faces)} faces, left to right: {', '.join(places)}{more}; --faces-sheet FACES.png draws them numbered"
+
+
+def _middle(face: Face, axis: int) -> float:
+    return 0.0 if face.box is None else (face.box[axis] + face.box[axis + 2]) / 2
 
 
 def _area(face: Face) -> float:

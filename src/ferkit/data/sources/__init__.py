@@ -66,7 +66,7 @@ def open_sources(paths: Sequence[Path], rules: SourceRules | None = None) -> Sou
         UnknownLayoutError: the rules name a layout that ferkit does not know.
     """
     rules = rules or SourceRules()
-    found = [_open(path, rules) for named in paths for path in expanded(Path(named))]
+    found = [each for named in paths for each in _opened_all(Path(named), rules)]
     sources = Sources(Chain([each.pictures for each in found]), [clip for each in found for clip in each.videos])
     if not sources.pictures and not sources.videos:
         raise NoImagesError(_nothing_found(paths))
@@ -104,6 +104,16 @@ def looks_aligned(pictures: Sequence[Picture]) -> bool:
     """
     sizes = set(islice(_readable_sizes(pictures), _ALIGNED_SAMPLE))
     return len(sizes) == 1 and all(width == height <= _ALIGNED_SIDE for width, height in sizes)
+
+
+def _opened_all(named: Path, rules: SourceRules) -> Iterator[Sources]:
+    """Open what a name means: files, folders, or the place of one picture as ferkit prints it, ``clip.mp4#209``."""
+    container, _, place = str(named).rpartition("#")
+    if container and place and not is_there(named) and is_there(Path(container)):
+        yield Sources([find_picture(f"{Path(container).resolve()}#{place}", rules)])
+        return
+    for path in expanded(named):
+        yield _open(path, rules)
 
 
 def _open(path: Path, rules: SourceRules) -> Sources:
