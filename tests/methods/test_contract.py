@@ -44,6 +44,7 @@ VARIANTS = {
     "distill": ("distill", {"vector": 4}),
     "mocov2": ("mocov2", {}),
     "mocov2-symmetric": ("mocov2", {"symmetric": True}),
+    "pcl": ("pcl", {}),
     "simclr": ("simclr", {}),
     "ssl-fer-none": ("ssl-fer", {"parts": ()}),
     "ssl-fer-c": ("ssl-fer", PRESETS["ssl-fer-c"].settings),
@@ -55,6 +56,8 @@ VARIANTS = {
     "unwarp-contrast": ("unwarp", {"regress": 0, "spared": 0.2}),
     "unwarp-neighbours": ("unwarp", {"neighbours": 1}),
     "unwarp-alone": ("unwarp", {"strangers": False, "spread": 1, "neighbours": 1}),
+    "vcl": ("vcl", {"noise": 0}),
+    "vcl-plain": ("vcl", {"noise": 0, "beta": 0, "divergence": 0}),
     "votes": ("votes", {}),
     "votes-classes-alone": ("votes", {"mix": 0, "contrast": 0}),
 }

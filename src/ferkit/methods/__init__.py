@@ -12,11 +12,13 @@ from ferkit.methods.crs_cont import CrsCont
 from ferkit.methods.cycleface import CycleFace
 from ferkit.methods.distill import Distill
 from ferkit.methods.mocov2 import MocoV2
+from ferkit.methods.pcl import Pcl
 from ferkit.methods.presets import PRESETS, SCALES, Preset, find_preset, scaled
 from ferkit.methods.simclr import SimClr
 from ferkit.methods.ssl_fer import SslFer
 from ferkit.methods.supervised import Supervised
 from ferkit.methods.unwarp import Unwarp
+from ferkit.methods.vcl import Vcl
 from ferkit.methods.votes import Votes
 
 __all__ = [
@@ -38,10 +40,12 @@ METHODS: dict[str, type[Method[Any]]] = {
     "cycleface": CycleFace,
     "distill": Distill,
     "mocov2": MocoV2,
+    "pcl": Pcl,
     "simclr": SimClr,
     "ssl-fer": SslFer,
     "supervised": Supervised,
     "unwarp": Unwarp,
+    "vcl": Vcl,
     "votes": Votes,
 }
 

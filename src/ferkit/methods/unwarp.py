@@ -30,7 +30,7 @@ from ferkit.methods.views import ViewMaker, Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import cosine_matrix, covariance_loss, nt_xent_loss, variance_loss
-from ferkit.ops.warp_losses import warp_gap
+from ferkit.ops.warp_losses import own_warps_info_nce_loss, warp_gap
 
 __all__ = ["FaceQueue", "Unwarp", "UnwarpSettings"]
 
@@ -162,7 +162,7 @@ class Unwarp(Method[UnwarpSettings]):
     def _contrast(self, a: Tensor, b: Tensor, warped: Tensor, features: Tensor) -> Tensor:
         tau = self.settings.temperature
         if not self.settings.strangers:
-            return (_own_info_nce(a, b, warped, tau) + _own_info_nce(b, a, warped, tau)) / 2
+            return (own_warps_info_nce_loss(a, b, warped, tau) + own_warps_info_nce_loss(b, a, warped, tau)) / 2
         spared = _nearest_strangers(features, self.settings.spared) if self.settings.spared else None
         return nt_xent_loss(a, b, tau, warped.flatten(0, 1), spared)
 
@@ -198,13 +198,6 @@ def _flipped_at_random(crops: Tensor, landmarks: Tensor, generator: torch.Genera
 def _spread(views: Tensor) -> Tensor:
     """VICReg's variance and covariance terms of (V, B, D) projections, mean over the V, with the paper's 25 : 1."""
     return torch.stack([25 * variance_loss(view) + covariance_loss(view) for view in views]).mean() / 26
-
-
-def _own_info_nce(anchor: Tensor, positive: Tensor, warped: Tensor, temperature: float) -> Tensor:
-    """InfoNCE of (B, D) anchors over their positive and their own (K, B, D) warps; gradients reach all three."""
-    candidates = torch.cat([positive[None], warped])
-    logits = F.cosine_similarity(anchor[None], candidates, dim=-1).T / temperature
-    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
 @torch.no_grad()

@@ -13,7 +13,10 @@ __all__ = [
     "cosine_matrix",
     "covariance_loss",
     "info_nce_loss",
+    "normal_divergence",
     "nt_xent_loss",
+    "orthogonality_loss",
+    "power_divergence",
     "regression_loss",
     "relation_loss",
     "share_loss",
@@ -200,6 +203,56 @@ def concordance_loss(predicted: Tensor, true: Tensor) -> Tensor:
     p, t = p - p.mean(0), t - t.mean(0)
     spread = p.square().mean(0) + t.square().mean(0) + apart.square()
     return (1 - 2 * (p * t).mean(0) / spread.clamp(min=torch.finfo(torch.float32).tiny)).mean()
+
+
+def power_divergence(logits: Tensor, label: Tensor, beta: float) -> Tensor:
+    """Density power divergence of a softmax from the true class (Basu et al., Biometrika 85, 1998, eq. 2.1).
+
+    With p the softmax and t the class, sum_j p_j^(1 + beta) - (1 + 1 / beta) p_t^beta + 1 / beta, which comes to the
+    cross entropy -log p_t as beta falls to 0. A row that contradicts all others, p_t near 0, costs at most 1 + 1 / beta
+    in place of any amount, and pulls less.
+
+    Args:
+        logits: (N, C); -inf for what cannot be chosen.
+        label: (N,) int64 class numbers.
+        beta: >= 0; 0 gives the cross entropy.
+
+    Returns:
+        () mean over the rows.
+    """
+    log_softmax = logits.float().log_softmax(1)
+    chosen = log_softmax.gather(1, label[:, None])[:, 0]
+    if beta == 0:
+        return -chosen.mean()
+    # 1 - p^beta over beta without the cancellation of small beta.
+    return (((1 + beta) * log_softmax).exp().sum(1) - (beta * chosen).exp() - torch.expm1(beta * chosen) / beta).mean()
+
+
+def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of a Gaussian from the standard normal (arXiv:1312.6114, appendix B).
+
+    Args:
+        mean: (N, D).
+        log_variance: (N, D), of independent dimensions.
+
+    Returns:
+        () mean over rows and dimensions of (mean^2 + variance - 1 - log variance) / 2.
+    """
+    mean, log_variance = mean.float(), log_variance.float()
+    return (mean.square() + torch.expm1(log_variance) - log_variance).mean() / 2
+
+
+def orthogonality_loss(a: Tensor, b: Tensor) -> Tensor:
+    """Squared cosine of two codes of the same face, 0 where they are at a right angle (after arXiv:2211.13490).
+
+    Args:
+        a: (N, D) one code, any norm.
+        b: (N, D) the other, same rows.
+
+    Returns:
+        () mean over the rows, in [0, 1].
+    """
+    return F.cosine_similarity(a.float(), b.float(), dim=1).square().mean()
 
 
 def variance_loss(projections: Tensor, least: float = 1.0) -> Tensor:

@@ -11,7 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["own_warps_nt_xent_loss", "warp_gap", "warp_hinge_loss", "warp_info_nce_loss", "warp_repel_loss"]
+__all__ = [
+    "own_warps_info_nce_loss",
+    "own_warps_nt_xent_loss",
+    "warp_gap",
+    "warp_hinge_loss",
+    "warp_info_nce_loss",
+    "warp_repel_loss",
+]
 
 
 def warp_hinge_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, margin: float) -> Tensor:
@@ -87,6 +94,23 @@ def own_warps_nt_xent_loss(
         others = others.masked_fill(spared, -torch.inf)
     partner = torch.arange(2 * rows, device=a.device).roll(rows)
     return F.cross_entropy(torch.cat([others, own], 1) / temperature, partner)
+
+
+def own_warps_info_nce_loss(anchor: Tensor, positive: Tensor, warps: Tensor, temperature: float) -> Tensor:
+    """InfoNCE among an anchor's positive and its own warps alone; gradients reach all three.
+
+    Args:
+        anchor: (B, D) projections of one view of each face, any norm.
+        positive: (B, D) projections of the other view.
+        warps: (K, B, D) projections of K warps of the same faces.
+        temperature: > 0.
+
+    Returns:
+        () mean over the B anchors of -log softmax of their positive.
+    """
+    candidates = torch.cat([positive[None], warps]).float()
+    logits = F.cosine_similarity(anchor[None].float(), candidates, dim=-1).T / temperature
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
 def _cosines(prediction: Tensor, targets: Tensor) -> Tensor:
