@@ -21,6 +21,7 @@ from ferkit._version import __version__
 from ferkit.errors import FerkitError
 from ferkit.web.guard import Door, Guard
 from ferkit.web.question import question_of, vector_text
+from ferkit.web.set_map import MapInWork
 from ferkit.web.turns import BusyError, Turns
 from ferkit.workflows.serve import Viewer, relative_box
 
@@ -47,9 +48,12 @@ def make_app(viewer: Viewer, door: Door, turns: Turns | None = None) -> Guard:
     routes = [
         Route("/", page.index),
         Route("/api/set", page.summary),
+        Route("/api/starts", page.starts),
         Route("/api/faces", page.faces, methods=["POST"]),
         Route("/api/hits", page.hits),
         Route("/api/face/{row:int}", page.face),
+        Route("/api/map", page.map),
+        Route("/api/map/points", page.points),
         Route("/thumbnail/{row:int}.jpg", page.thumbnail),
         Route("/photo/{row:int}.jpg", page.photo),
         Route("/video/{row:int}", page.video),
@@ -61,7 +65,7 @@ def make_app(viewer: Viewer, door: Door, turns: Turns | None = None) -> Guard:
 
 class _Page:
     def __init__(self, viewer: Viewer, turns: Turns) -> None:
-        self._viewer, self._turns = viewer, turns
+        self._viewer, self._turns, self._map = viewer, turns, MapInWork(viewer)
         templates = Environment(loader=PackageLoader("ferkit.web"), autoescape=True, undefined=StrictUndefined)
         self._html = templates.get_template("page.html").render(name=viewer.path.name, version=__version__)
 
@@ -70,9 +74,12 @@ class _Page:
 
     async def summary(self, _: Request) -> Response:
         viewer = self._viewer
-        return JSONResponse(
-            {"name": viewer.path.name, "faces": len(viewer.set), "encoder": Path(viewer.set.encoder.name).name}
-        )
+        about = {"faces": len(viewer.set), "encoder": Path(viewer.set.encoder.name).name}
+        return JSONResponse(about | {"known_by": viewer.people.known_by, "ready": viewer.ready.is_set()})
+
+    async def starts(self, _: Request) -> Response:
+        found = await self._turns.run(self._viewer.starts)
+        return JSONResponse([{"expression": name, "row": row, "count": count} for name, row, count in found])
 
     async def faces(self, request: Request) -> Response:
         """The faces of the photo that is the request's body: kept in memory until it is answered, and nowhere else."""
@@ -101,7 +108,14 @@ class _Page:
             "size_px": face.size,
             "photo_px": [photo.width, photo.height],
             "video": viewer.video(row) is not None,
+            "expressions": viewer.expressions(row),
         }
+
+    async def map(self, _: Request) -> Response:
+        return JSONResponse(self._map.status())
+
+    async def points(self, _: Request) -> Response:
+        return Response(self._map.points(), media_type="application/octet-stream")
 
     async def thumbnail(self, request: Request) -> Response:
         if self._viewer.thumbnails.waiting > _MOST_THUMBNAILS:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from starlette.datastructures import QueryParams
 
 from ferkit.errors import InputError
-from ferkit.workflows.serve import Example, Question
+from ferkit.search.facets import Choice
+from ferkit.search.questions import EXCLUDE, PERSONS, Example, Question
 
-__all__ = ["example_of", "question_of", "vector_text"]
+__all__ = ["FACETS", "example_of", "question_of", "vector_text"]
 
+FACETS = ("shows", "label", "folder", "month")
 _MOST_EXAMPLES = 64
 _MOST_AT_ONCE = 500
 
@@ -28,11 +30,21 @@ def question_of(query: QueryParams) -> Question:
     Raises:
         InputError: a value is none that the page writes.
     """
-    like = query.getlist("like")
-    if len(like) > _MOST_EXAMPLES:
-        raise InputError(f"{len(like)} examples are more than {_MOST_EXAMPLES}; take some away")
+    like, unlike = query.getlist("like"), query.getlist("unlike")
+    if len(like) + len(unlike) > _MOST_EXAMPLES:
+        raise InputError(f"{len(like) + len(unlike)} examples are more than {_MOST_EXAMPLES}; take some away")
+    person = query.get("person", EXCLUDE)
+    if person not in PERSONS:
+        raise InputError(f"person is {', '.join(PERSONS)}, and not {person[:20]!r}")
+    values = {name: query.getlist(name) for name in FACETS if name in query}
     return Question(
         [example_of(text) for text in like],
+        [example_of(text) for text in unlike],
+        query.get("expression"),
+        person,
+        once=query.get("once") == "1",
+        least=_number(query, "least", 0, 0, 100) / 100,
+        choice=Choice(values, query.getlist("quality"), query.get("find", "")[:200]),
         start=_number(query, "start", 0, 0, 2**31),
         count=_number(query, "count", 60, 1, _MOST_AT_ONCE),
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.data.dates import month_taken
+from ferkit.data.face_selection import codes, picture_of
 from ferkit.data.faces import Face
 from ferkit.data.sources import Picture, find_picture, looks_aligned
 from ferkit.data.sources.video import VIDEO_SUFFIXES
@@ -22,45 +24,19 @@ from ferkit.pipeline.face_finder import NO_FACE, Finder, finder_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.thumbnails import Thumbnails, jpeg
 from ferkit.progress import Progress
+from ferkit.search.facets import Choice, Facets, People
+from ferkit.search.questions import ONLY, Question, Questioner, Ranking
+from ferkit.search.scores import GOOD
 from ferkit.search.searcher import Searcher
 
-__all__ = ["Answer", "Example", "Question", "ShownFace", "ShownHit", "ShownPhoto", "Viewer"]
+__all__ = ["Answer", "ShownFace", "ShownHit", "ShownPhoto", "Viewer", "relative_box"]
 
 Box = tuple[float, float, float, float]
-
 _MOST_PIXELS = 100_000_000
 """Of a photo that is asked with: what cameras make, and no more than some seconds of work."""
 
 _PHOTO_SIDE = 1600
 _PHOTOS_KEPT = 8
-
-
-@dataclass(frozen=True)
-class Example:
-    """A face that is asked with.
-
-    Attributes:
-        row: of the set; None where it is not one of its faces.
-        vector: (D,) of length 1; None for a row of the set.
-    """
-
-    row: int | None = None
-    vector: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is searched for.
-
-    Attributes:
-        like: examples; none of them lists the set's faces in their own order.
-        start: how many hits to pass over.
-        count: how many to return.
-    """
-
-    like: Sequence[Example] = ()
-    start: int = 0
-    count: int = 60
 
 
 @dataclass(frozen=True)
@@ -72,18 +48,22 @@ class ShownHit:
         name: of its picture, without folders.
         face: its number in the picture, from 1.
         score: cosine with what was asked for; None where nothing was.
+        probability: that it shows the same expression, or the one that was asked for; None where nobody knows.
         identity: who it is, if known.
         label: expression or class, if known.
         time_s: seconds from its clip's beginning, if it is from one.
+        folded: how many further faces it stands for: copies, frames of its clip.
     """
 
     row: int
     name: str
     face: int
     score: float | None
+    probability: float | None
     identity: str | None
     label: str | None
     time_s: float | None
+    folded: int
 
 
 @dataclass(frozen=True)
@@ -93,10 +73,14 @@ class Answer:
     Attributes:
         hits: as many as asked for, or all that there are.
         searched: how many faces could be found.
+        warning: one sentence where the answer is not what one might think.
+        counts: values of each facet, and how many faces each would leave; only with the first hits.
     """
 
     hits: list[ShownHit]
     searched: int
+    warning: str | None = None
+    counts: Mapping[str, list[tuple[str, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,7 +137,9 @@ class Viewer:
         self._searcher = Searcher(embeddings, encoder, device, progress=progress)
         self.path, self.set = self._searcher.path, self._searcher.set
         self.thumbnails = Thumbnails(self.set)
+        self._questioner = Questioner(self._searcher)
         self._device = device
+        self.ready = threading.Event()
         self._computing = threading.RLock()
         self.photo = lru_cache(_PHOTOS_KEPT)(self._photo)
 
@@ -167,7 +153,7 @@ class Viewer:
         return bool(self.set.column("landmarks").null_count > len(self.set) / 2)
 
     def warm_up(self) -> None:
-        """Load what the first question would wait for: encoder and detector; and look whether the set is whole.
+        """Load what the first question would wait for, and look at every face once; `ready` is set then.
 
         Raises:
             SetError: the set's encoder is not there any more.
@@ -176,6 +162,46 @@ class Viewer:
         self.set.verify()
         with self._computing:
             _ = self._finder, self._searcher.encoder
+        self._study()
+        self.ready.set()
+
+    @property
+    def people(self) -> People:
+        """Who is who in the set."""
+        return self._questioner.people
+
+    @property
+    def facets(self) -> Facets:
+        """By what the set's faces can be chosen."""
+        return self._questioner.facets
+
+    def _study(self) -> None:
+        """Look at every face once, for the facets that its table lacks: what it shows, and when it was taken."""
+        asked = self._questioner
+        if asked.head is not None:
+            asked.facets.add("shows", asked.shares.argmax(axis=1).astype(np.int64), asked.head.classes)
+        numbers, files = codes(picture_of(self.set.column("source"), VIDEO_SUFFIXES))
+        months = [month_taken(Path(file.rpartition("#")[0] if not Path(file).exists() else file)) for file in files]
+        values = sorted({month for month in months if month}, reverse=True)
+        places = np.array([values.index(month) if month else -1 for month in months], np.int64)
+        asked.facets.add("month", places[numbers], values)
+
+    def expressions(self, row: int) -> dict[str, float] | None:
+        """Return the probability of each class for a face; None where the encoder has no head, or is still loading."""
+        if not self.ready.is_set() or self._questioner.head is None:
+            return None
+        return dict(zip(self._questioner.head.classes, self._questioner.shares[row].tolist(), strict=True))
+
+    def starts(self) -> list[tuple[str, int, int]]:
+        """Return the classes of the encoder's head, the face that shows each best, and how many show it most."""
+        head = self._questioner.head
+        if head is None:
+            return []
+        shares = self._questioner.shares
+        clear = self.facets.rows(Choice(quality=("frontal", "sharp")))
+        seen = np.where(clear[:, None], shares, shares - 1) if clear.any() else shares
+        most, best = np.bincount(shares.argmax(axis=1), minlength=len(head.classes)), seen.argmax(axis=0)
+        return list(zip(head.classes, best.tolist(), most.tolist(), strict=True))
 
     def faces_of(self, content: bytes) -> list[ShownFace]:
         """Find the faces of a photo that is asked with.
@@ -215,31 +241,15 @@ class Viewer:
         """Find what is asked for, and begin to cut the thumbnails of what was found.
 
         Raises:
-            InputError: an example is no row of the set, or a vector of another length.
+            InputError, WeightsError, UnknownExpressionError: as `Questioner.rank`.
         """
-        if question.like:
-            scores, rows = self._nearest(question)
-            hits = self._hits(rows.tolist(), scores.tolist())
-        else:
-            shown = range(question.start, min(question.start + question.count, len(self.set)))
-            hits = self._hits(shown, [None] * len(shown))
+        ranking = self._questioner.rank(question)
+        hits = self._hits(ranking)
         self.thumbnails.prepare(hit.row for hit in hits)
-        return Answer(hits, len(self.set))
-
-    def _nearest(self, question: Question) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        vector = np.mean([self._vector(example) for example in question.like], axis=0)
-        allowed = np.ones(len(self.set), np.bool_)
-        allowed[[example.row for example in question.like if example.row is not None]] = False
-        scores, rows = self._searcher.query(vector, question.start + question.count, allowed)
-        return scores[question.start :], rows[question.start :]
-
-    def _vector(self, example: Example) -> NDArray[np.float32]:
-        if example.vector is None:
-            self.face(example.row)
-            return np.asarray(self.set.vectors[example.row])
-        if example.vector.shape != (self.set.encoder.dim,):
-            raise InputError("an example of this address is of another encoder; start from a photo again")
-        return example.vector
+        first = question.start == 0
+        warning = _warning(hits, question, ranking.nobody_known) if first else None
+        counts = self._questioner.facets.counts(question.choice) if first else {}
+        return Answer(hits, ranking.searched, warning, counts)
 
     def face(self, row: int | None) -> Face:
         """Return what is known of a face of the set.
@@ -251,11 +261,19 @@ class Viewer:
             raise InputError(f"the set has no face {row}: it holds {len(self.set):,}, counted from 0")
         return self.set.face(row)
 
-    def _hits(self, rows: Sequence[int], scores: Sequence[float | None]) -> list[ShownHit]:
-        faces = self.set.faces_of(rows)
+    def _hits(self, ranking: Ranking) -> list[ShownHit]:
+        rows = ranking.rows.tolist()
+        scores, likely = (
+            [None] * len(rows) if values is None else values.tolist()
+            for values in (ranking.scores, ranking.probabilities)
+        )
         return [
-            ShownHit(row, Path(face.source).name, face.face, score, face.identity, face.label, face.time_s)
-            for row, face, score in zip(rows, faces, scores, strict=True)
+            ShownHit(
+                row, Path(face.source).name, face.face, cos, chance, face.identity, face.label, face.time_s, many - 1
+            )
+            for row, face, cos, chance, many in zip(
+                rows, self.set.faces_of(rows), scores, likely, ranking.faces, strict=True
+            )
         ]
 
     def thumbnail(self, row: int) -> Future[bytes]:
@@ -297,6 +315,16 @@ def relative_box(face: Face, width: float, height: float) -> Box | None:
         return None
     left, top, right, bottom = face.box
     return (left + 0.5) / width, (top + 0.5) / height, (right + 0.5) / width, (bottom + 0.5) / height
+
+
+def _warning(hits: Sequence[ShownHit], question: Question, unknown: bool) -> str | None:
+    if not hits:
+        return "no face passes all filters; take one away"
+    if question.like and hits[0].probability is not None and hits[0].probability < GOOD:
+        return f"no good match: nothing in the set reaches {GOOD:.0%}; these are the nearest all the same"
+    if unknown and question.person == ONLY:
+        return "it is not known who the example shows, so nobody is left out"
+    return None
 
 
 def _data_url(content: bytes) -> str:

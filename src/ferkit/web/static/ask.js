@@ -130,7 +130,9 @@ function remember(like, crop) {
 
 /** Draw the examples and counter-examples as chips. */
 export function showExamples(parameters) {
+  const expression = parameters.get("expression");
   const chips = [
+    ...(expression ? [classChip(expression)] : []),
     ...parameters.getAll("like").map((value) => chip("like", value)),
     ...parameters.getAll("unlike").map((value) => chip("unlike", value)),
   ];
@@ -138,6 +140,11 @@ export function showExamples(parameters) {
   $("chips").hidden = !chips.length;
   $("drop").classList.toggle("small", chips.length > 0);
   showPhoto();
+}
+
+function classChip(expression) {
+  return h("li", { className: "chip expression" }, h("span", {}, expression),
+    h("button", { className: "icon", title: "Take away", aria: { label: `Take away: ${expression}` }, on: { click: () => change({ expression: null }) } }, "×"));
 }
 
 function chip(kind, value) {
@@ -150,6 +157,13 @@ function chip(kind, value) {
   const remove = () => change({ [kind]: current().getAll(kind).filter((each) => each !== value) });
   return h("li", { className: `chip ${kind}` }, picture, h("span", {}, words),
     h("button", { className: "icon", title: "Take away", aria: { label: `Take away: ${words}, ${alt}` }, on: { click: remove } }, "×"));
+}
+
+/** More like some faces of the set: the first, the last and as many between as an address holds. */
+export function ponderAll(rows) {
+  const most = 24, every = Math.max(1, (rows.length - 1) / (most - 1));
+  const like = new Set(Array.from({ length: Math.min(most, rows.length) }, (_, at) => rows[Math.round(at * every)]));
+  change({ like: [...like], unlike: null, expression: null, view: null, lasso: null, open: null });
 }
 
 /** More or less like a face of the set: as an example, or a counter-example, never both. */

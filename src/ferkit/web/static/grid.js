@@ -5,11 +5,13 @@ import { $, ask, count, h, moment, percent, thumbnail, toast } from "./dom.js";
 import { change, current } from "./state.js";
 
 const AT_ONCE = 60;
-const NOT_ASKED = ["open", "view", "lasso", "colour"];
+const NOT_ASKED = ["open", "view", "lasso", "colour"]; // of the address; the rest is the question
 let rows = []; // of the tiles, in order
 let turn = 0; // of the newest question: answers to older ones are dropped
 
+/** The rows that the arrows of the large view go through. */
 export const shownRows = () => rows;
+export const setShownRows = (others) => { rows = others; };
 
 export function startGrid() {
   $("more").addEventListener("click", () => extend());
@@ -67,7 +69,8 @@ async function extend() {
 function describe(parameters, answer) {
   const asked = parameters.has("like") || parameters.has("unlike") || parameters.has("expression");
   const faces = `${count(answer.searched)} ${answer.searched === 1 ? "face" : "faces"}`;
-  $("status").textContent = asked ? `Closest of ${faces}` : faces;
+  const words = parameters.get("expression");
+  $("status").textContent = parameters.has("like") ? `Closest of ${faces}` : asked && words ? `${faces}, most ${words} first` : faces;
   warn(answer.warning ?? "");
 }
 

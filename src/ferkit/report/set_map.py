@@ -1,0 +1,96 @@
+"""The map of a whole set: every face a point of the plane, alike ones beside each other; computed once and kept."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.atomic import atomic_path
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.errors import OutputError
+from ferkit.pipeline.cache_folder import cache_folder
+from ferkit.pipeline.fingerprint import digest, stamp
+
+__all__ = ["lay_out", "set_map"]
+
+_LANDMARKS = 4_000
+"""Faces that t-SNE or UMAP lays out, in half a minute or so; all others find their places among these."""
+
+_NEAR = 3
+_FEWEST = 4
+_BLOCK = 8_192
+
+
+def set_map(embeddings: EmbeddingSet, folder: Path | None = None) -> NDArray[np.float32]:
+    """Return the (N, 2) places of a set's faces in [0, 1], from the cache folder or for it.
+
+    Args:
+        embeddings: an opened embedding set.
+        folder: where maps are kept; None takes ``maps`` in the cache folder.
+    """
+    named = embeddings.sha256.get("vectors") or _stamp(embeddings.vectors)
+    path = (folder or cache_folder() / "maps") / f"{digest([named, _method(), str(_LANDMARKS)])}.npy"
+    with suppress(OSError, ValueError):
+        kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        if kept.shape == (len(embeddings), 2):
+            return kept
+    places = lay_out(embeddings.vectors)
+    with suppress(OutputError), atomic_path(path) as partial, partial.open("wb") as file:  # a full disk costs time only
+        np.save(file, places, allow_pickle=False)
+    return places
+
+
+def lay_out(vectors: NDArray[np.floating[Any]], landmarks: int = _LANDMARKS) -> NDArray[np.float32]:
+    """Lay vectors out in the plane.
+
+    Some, spread evenly over the set, are laid out by UMAP where it is installed, else by t-SNE (see
+    `ferkit.report.probe_figures.project`); each other one stands at the mean of its three nearest of these.
+
+    Args:
+        vectors: (N, D) of length 1.
+        landmarks: how many are laid out so, at least 4.
+
+    Returns:
+        (N, 2) in [0, 1].
+    """
+    if len(vectors) < _FEWEST:
+        return np.column_stack([np.linspace(0.2, 0.8, len(vectors)), np.full(len(vectors), 0.5)]).astype(np.float32)
+    from ferkit.report.probe_figures import project
+
+    rows = np.unique(np.linspace(0, len(vectors) - 1, min(landmarks, len(vectors))).round().astype(np.int64))
+    known = np.asarray(vectors[rows], np.float32)
+    places = _unit_square(project(known, _method()))
+    if len(rows) == len(vectors):
+        return places
+    random, result = np.random.default_rng(0), np.empty((len(vectors), 2), np.float32)
+    for start in range(0, len(vectors), _BLOCK):
+        cosines = np.asarray(vectors[start : start + _BLOCK], np.float32) @ known.T
+        near = np.argpartition(-cosines, _NEAR, axis=1)[:, :_NEAR]
+        result[start : start + _BLOCK] = places[near].mean(axis=1)
+    result += random.normal(0, 0.002, result.shape)  # equal neighbours would lie upon each other
+    result[rows] = places
+    clipped: NDArray[np.float32] = np.clip(result, 0, 1)
+    return clipped
+
+
+def _method() -> Literal["tsne", "umap"]:
+    return "umap" if find_spec("umap") else "tsne"
+
+
+def _unit_square(places: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Turn the longest way across and bring both ways into [0, 1]; one that lies far off stands at the edge."""
+    centred = places - places.mean(axis=0)
+    turned = centred @ np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2].T
+    low, high = np.percentile(turned, [0.5, 99.5], axis=0)
+    sides = np.where(high > low, high - low, 1)
+    square: NDArray[np.float32] = np.clip((turned - (low + high) / 2) / (1.08 * sides) + 0.5, 0, 1).astype(np.float32)
+    return square
+
+
+def _stamp(vectors: NDArray[np.float32]) -> str:
+    return stamp(Path(str(vectors.filename))) if isinstance(vectors, np.memmap) else str(vectors.tobytes())

@@ -1,0 +1,222 @@
+"""Questions to a set, as a person refines them: examples and counter-examples, a class, filters, who is who."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionError
+from ferkit.errors import InputError
+from ferkit.search.facets import Choice, Facets, People
+from ferkit.search.folding import fold_copies
+from ferkit.search.queries import Query
+from ferkit.search.scores import same_probabilities
+from ferkit.search.searcher import Searcher
+
+__all__ = ["ANY", "EXCLUDE", "ONLY", "PERSONS", "Example", "Question", "Questioner", "Ranking"]
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+Floats = NDArray[np.floating[Any]]
+
+EXCLUDE, ONLY, ANY = PERSONS = ("exclude", "only", "any")
+"""What becomes of the faces of the people that are asked with."""
+
+_BLOCK = 16_384
+
+
+@dataclass(frozen=True)
+class Example:
+    """A face that is asked with.
+
+    Attributes:
+        row: of the set; None where it is not one of its faces.
+        vector: (D,) of length 1; None for a row of the set.
+    """
+
+    row: int | None = None
+    vector: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched for. Without an example or an expression the set's faces come in their own order.
+
+    Attributes:
+        like: examples.
+        unlike: counter-examples.
+        expression: a class of the encoder's head.
+        person: ``exclude`` leaves out the people of the examples, ``only`` leaves out all others, ``any`` nobody.
+        once: whether each person is shown once, by the best face.
+        least: probability below which nothing is shown.
+        choice: which faces to search.
+        start: how many hits to pass over.
+        count: how many to return.
+    """
+
+    like: Sequence[Example] = ()
+    unlike: Sequence[Example] = ()
+    expression: str | None = None
+    person: str = "exclude"
+    once: bool = False
+    least: float = 0.0
+    choice: Choice = field(default_factory=Choice)
+    start: int = 0
+    count: int = 60
+
+
+class Ranking(NamedTuple):
+    """Faces of the set, best first.
+
+    Attributes:
+        rows: (K,) of the set.
+        scores: (K,) cosines with what was asked for; None where nothing was.
+        probabilities: (K,) that they show the same expression, or the one asked for; None where nobody knows.
+        faces: how many each stands for: copies of a photo and frames of a clip are one.
+        searched: how many faces could be found.
+        nobody_known: whether examples were given, and it is not known who any of them shows.
+    """
+
+    rows: Rows
+    scores: Floats | None
+    probabilities: Floats | None
+    faces: list[int]
+    searched: int
+    nobody_known: bool
+
+
+class Questioner:
+    """Answers questions to one set; threads may share it.
+
+    Args:
+        searcher: the open set.
+    """
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher, self._set = searcher, searcher.set
+        self.facets = Facets(searcher.set)
+        self.people = People.of(searcher.set)
+
+    @property
+    def head(self) -> ExpressionHead | None:
+        """What reads expressions off the set's vectors, if its encoder has it."""
+        return self._searcher.encoder.head
+
+    @cached_property
+    def shares(self) -> NDArray[np.float32]:
+        """(N, C) probabilities of the head's classes for all faces.
+
+        Raises:
+            WeightsError: the encoder has no head.
+        """
+        head = self._searcher.encoder.require_head()
+        steps = range(0, len(self._set), _BLOCK)
+        return np.concatenate([head.probabilities(self._set.vectors[step : step + _BLOCK]) for step in steps])
+
+    def rank(self, question: Question) -> Ranking:
+        """Find what is asked for.
+
+        Raises:
+            InputError: an example is no row of the set or a vector of another length, or the examples cancel out.
+            WeightsError, UnknownExpressionError: nothing is known of such an expression.
+        """
+        allowed, unknown = self._allowed(question)
+        return Ranking(*self._ranked(question, allowed), int(allowed.sum()), unknown)
+
+    def _allowed(self, question: Question) -> tuple[Mask, bool]:
+        """Return which rows may be found, and whether it is not known who the people of the examples are."""
+        allowed = self.facets.rows(question.choice)
+        for example in (*question.like, *question.unlike):
+            self._vector(example)
+        asked = [example.row for example in question.like if example.row is not None]
+        asked_people = self.people.numbers[asked]
+        unknown = bool(question.like) and not (asked_people >= 0).any()
+        if question.like and not unknown and question.person != ANY:
+            same = np.isin(self.people.numbers, asked_people[asked_people >= 0])
+            allowed &= same if question.person == ONLY else ~same
+        allowed[[example.row for example in (*question.like, *question.unlike) if example.row is not None]] = False
+        if question.least > 0 and (likely := self._probabilities(question, np.flatnonzero(allowed))) is not None:
+            allowed[np.flatnonzero(allowed)[likely < question.least]] = False
+        return allowed, unknown
+
+    def _ranked(self, question: Question, allowed: Mask) -> tuple[Rows, Floats | None, Floats | None, list[int]]:
+        """Return rows, best first, cosines, probabilities and how many faces each stands for, of the page asked for."""
+        wanted = question.start + question.count
+        width, ordered = wanted, self._order(question, allowed)
+        while True:
+            rows, scores = ordered(width)
+            groups = self._groups(question, rows)
+            if len(groups) >= wanted or len(rows) < width:
+                break
+            width *= 4
+        groups = groups[question.start : wanted]
+        kept = [group[0] for group in groups]
+        rows, scores = rows[kept], None if scores is None else scores[kept]
+        return rows, scores, self._probabilities(question, rows), list(map(len, groups))
+
+    def _order(self, question: Question, allowed: Mask) -> Callable[[int], tuple[Rows, Floats | None]]:
+        """Return what gives the first rows, and their cosines where there are any."""
+        if question.like or question.unlike:
+            direction = self._query(question).direction()
+            assert direction is not None  # noqa: S101 (of the rule that has one)
+
+            def nearest(width: int) -> tuple[Rows, Floats | None]:
+                scores, rows = self._searcher.query(direction, width, allowed)
+                return rows, scores
+
+            return nearest
+        rows = np.flatnonzero(allowed)
+        if (shares := self._probabilities(question, rows)) is not None:
+            rows = rows[np.argsort(-shares, kind="stable")]
+        return lambda width: (rows[:width], None)
+
+    def _groups(self, question: Question, rows: Rows) -> list[list[int]]:
+        """Put the places in ``rows`` together that are one face, or of one person, as the question wishes."""
+        groups = [[place] for place in range(len(rows))]
+        if question.like or question.unlike or question.expression:
+            groups = fold_copies(self._set.faces_of(rows.tolist()), self._set.vectors[rows])
+        if not question.once:
+            return groups
+        people = self.people.numbers[rows]
+        first: dict[int, list[int]] = {}
+        for group in groups:
+            who = int(people[group[0]])
+            first.setdefault(who if who >= 0 else -1 - group[0], group)
+        return list(first.values())
+
+    def _query(self, question: Question) -> Query:
+        like = [self._vector(example) for example in question.like]
+        if question.expression:
+            like.append(self._searcher.encoder.require_head().prototype(question.expression))
+        if not like:
+            raise InputError("less like a face needs something to look for as well: choose a face or an expression")
+        unlike = [self._vector(example) for example in question.unlike]
+        return Query(np.stack(like), np.reshape(unlike, (len(unlike), self._set.encoder.dim)))
+
+    def _probabilities(self, question: Question, rows: Rows) -> Floats | None:
+        """Return the probabilities that faces show the examples' expression; of a class, that they show it."""
+        if question.like:
+            examples = np.stack([self._vector(example) for example in question.like])
+            likely: Floats | None = same_probabilities(self.head, examples, self._set.vectors[rows])
+            return likely
+        if question.expression is None:
+            return None
+        head = self._searcher.encoder.require_head()
+        place = head.classes.index(question.expression) if question.expression in head.classes else None
+        if place is None:
+            raise UnknownExpressionError(question.expression, head.classes)
+        return np.asarray(self.shares[rows, place], np.float64)
+
+    def _vector(self, example: Example) -> NDArray[np.float32]:
+        if example.vector is None:
+            if example.row is None or not 0 <= example.row < len(self._set):
+                raise InputError(f"the set has no face {example.row}: it holds {len(self._set):,}, counted from 0")
+            return np.asarray(self._set.vectors[example.row])
+        if example.vector.shape != (self._set.encoder.dim,):
+            raise InputError("an example of this address is of another encoder; start from a photo again")
+        return example.vector

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
+from ferkit.data.faces import Face, faces_to_table
+from ferkit.errors import InputError
+from ferkit.search.facets import Choice, Facets, People
+
+STAMP = EncoderStamp("none", "0" * 64, 4, "ferkit-128", 112)
+
+
+def face(source, label=None, identity=None, clip=None, **measures):
+    known = {"time_s": None, "box": None, "landmarks": None, "score": None}
+    return Face(source, 1, clip, identity, label=label, sha256="0" * 64, **known, **measures)
+
+
+@pytest.fixture
+def embeddings():
+    faces = [
+        face("/p/trip/a.jpg", "fear", "Ann", size=200.0, yaw=3.0, sharpness=0.7, clipped=0.0),
+        face("/p/trip/B.jpg", "fear", "Bob", size=50.0, yaw=-40.0, sharpness=0.7, clipped=0.2),
+        face("/p/home/c.jpg", "joy", None, "/p/v.mp4@0"),
+        face("/p/home/v.mp4#7", None, None, "/p/v.mp4@0"),
+        face("/p/home/v.mp4#8", "joy", None, None, size=96.0, yaw=20.0, sharpness=0.5, clipped=0.0),
+    ]
+    return EmbeddingSet(np.eye(5, 4, dtype=np.float32), faces_to_table(faces), STAMP)
+
+
+@pytest.mark.parametrize(
+    ("choice", "rows"),
+    [
+        (Choice(), [0, 1, 2, 3, 4]),
+        (Choice({"label": ["fear"]}), [0, 1]),
+        (Choice({"label": ["fear", "joy"], "folder": ["home"]}), [2, 4]),
+        (Choice({"label": ["no such"]}), []),
+        (Choice({"label": []}), [0, 1, 2, 3, 4]),
+        (Choice(quality=["large"]), [0, 4]),
+        (Choice(quality=["frontal", "sharp", "whole"]), [0, 4]),
+        (Choice(text="b.JPG"), [1]),
+        (Choice(text="ann"), [0]),
+        (Choice({"folder": ["trip"]}, ["large"], "fear"), [0]),
+        (Choice(text=".*"), []),
+    ],
+)
+def test_what_a_choice_lets_through(embeddings, choice, rows):
+    assert np.flatnonzero(Facets(embeddings).rows(choice)).tolist() == rows
+
+
+def test_each_facet_counts_what_the_others_leave(embeddings):
+    counts = Facets(embeddings).counts(Choice({"label": ["fear"]}))
+    assert counts["label"] == [("fear", 2), ("joy", 2)]
+    assert counts["folder"] == [("trip", 2)]
+    assert dict(counts["quality"]) == {"large": 1, "frontal": 1, "sharp": 2, "whole": 1}
+
+
+def test_a_chosen_value_stays_where_it_leaves_nothing(embeddings):
+    assert ("trip", 0) in Facets(embeddings).counts(Choice({"label": ["joy"], "folder": ["trip"]}))["folder"]
+
+
+def test_facets_come_later(embeddings):
+    facets = Facets(embeddings)
+    facets.add("shows", np.array([0, 1, 1, -1, 0]), ["neutral", "fear"])
+    assert np.flatnonzero(facets.rows(Choice({"shows": ["fear"]}))).tolist() == [1, 2]
+    assert facets.counts(Choice())["shows"] == [("neutral", 2), ("fear", 2)]
+
+
+def test_an_unknown_quality(embeddings):
+    with pytest.raises(InputError, match="large, frontal, sharp, whole"):
+        Facets(embeddings).rows(Choice(quality=["nice"]))
+
+
+def test_people_are_known_by_identity_else_by_clip(embeddings):
+    people = People.of(embeddings)
+    assert people.known_by == "identity"
+    numbers = people.numbers.tolist()
+    assert numbers[2] == numbers[3] >= 0
+    assert numbers[4] == -1
+    assert len({*numbers}) == 4
