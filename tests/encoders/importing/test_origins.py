@@ -108,6 +108,7 @@ VIT_CASES = {
         under("module.base_encoder.", s | {"head.0.weight": torch.ones(4096, 192)})
         | noise(s, "module.momentum_encoder.")
     ),
+    "mae": lambda s: s | noise(s, "decoder_") | {"mask_token": torch.ones(1, 1, 128)},
     "timm": lambda s: s | {"head.weight": torch.ones(1000, 192)},
 }
 

@@ -169,6 +169,13 @@ base one is timm's (C); the small one (12 heads, timm's has 6) and those with a 
 timm and are refused (C).
 """
 
+MAE = Origin(holders=("model",), spare=("decoder", "mask_token"), paper="arXiv:2111.06377")
+"""facebookresearch/mae and MAE-Face, which is built on it: timm's names under ``model`` (C).
+
+Vectors are the class token's, as MAE-Face's authors say for features that are not fine-tuned (C); the decoder, where
+the file holds it, is left out.
+"""
+
 TIMM = Origin(
     holders=("state_dict_ema", "model_ema", "state_dict", "model"),
     supervision="unknown",
@@ -186,6 +193,7 @@ ORIGINS: Mapping[str, Origin] = {
     "solo-learn": SOLO_LEARN,
     "lightly": LIGHTLY,
     "moco": MOCO,
+    "mae": MAE,
     "timm": TIMM,
 }
 """The origins that ``ferkit models import --from`` knows."""
