@@ -12,10 +12,10 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench table clean
+.PHONY: help demo test lint bench table browser clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## find the same expression on another person; leaves demo/gallery.png
 	@$(BIN)/ferkit demo --out demo
@@ -34,6 +34,11 @@ bench: $(VENV)/.dev ## measure speed against what users would pick instead
 
 table: $(VENV)/.dev ## write the tables of encoders into README.md, from models.yaml
 	@$(BIN)/python benchmarks/readme_tables.py
+
+browser: $(VENV)/.dev ## install the browser that the page is tested in, where there is none
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| apt-get install --yes --no-install-recommends chromium \
+		|| $(BIN)/python -m playwright install chromium
 
 clean: ## remove caches, built packages and the demo (.venv, runs, faces and embeddings stay)
 	rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .benchmarks .hypothesis
