@@ -182,14 +182,14 @@ def test_nothing_is_read_before_it_is_needed(tmp_path, monkeypatch, reads):
     assert face_set.face(32) == ALL[1][32]
     assert reads == [1, 3]  # the last row group is still there
     face_set.crops([7, 6, 21])
-    assert reads[2:] == ["faces-00001.npy", "faces-00004.npy"]
+    assert reads[2:] == ["faces-00001.npy", "faces-00004.npy", ["sha256"]]
     face_set.crops([9])
-    assert len(reads) == 4  # mapped already
+    assert len(reads) == 5  # mapped already
     assert face_set.column("face").to_pylist() == [face.face for face in ALL[1]]
-    assert reads[4:] == [["face"]]
+    assert reads[5:] == [["face"]]
     assert face_set.table.num_rows == FACES
     face_set.column("source")
-    assert reads[5:] == [None]  # what the table holds is not read again
+    assert reads[6:] == [None]  # what the table holds is not read again
 
 
 def test_no_such_column(tmp_path):
@@ -227,6 +227,19 @@ def test_damage_after_opening_is_named(tmp_path, damage, use, why):
     damage(tmp_path / "faces")
     with pytest.raises(SetError, match=why):
         use(face_set)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda crops: crops[::-1], lambda crops: crops ^ (np.arange(len(crops)) == 2)[:, None, None, None]]
+)
+def test_a_crop_that_has_changed_is_noticed_when_it_is_read(tmp_path, damage):
+    run(tmp_path / "faces")
+    shard = tmp_path / "faces" / "faces-00001.npy"
+    np.save(shard, damage(np.load(shard)).astype(np.uint8))
+    face_set = FaceSet.open(tmp_path / "faces")
+    face_set.crops([0, 4, 10])
+    with pytest.raises(SetError, match=r"the crop of row \d in faces-00001.npy has changed since it was made"):
+        face_set.subset(range(5, 10)).crops(range(5))
 
 
 def test_files_are_what_the_format_says(unbroken):

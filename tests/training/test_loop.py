@@ -289,6 +289,24 @@ def test_scaler_is_kept_in_a_checkpoint(tmp_path):
     assert (other.scaler.get_scale(), other.step) == (8.0, 7)
 
 
+@pytest.mark.parametrize("name", ["method.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "nested", "gone", "list"])
+def test_a_damaged_checkpoint_is_not_gone_on_with(tmp_path, name, damage):
+    method = Regression()
+    saved = checkpoint.Learner(method, torch.optim.Adam(method.parameters(), 0.1), average=Regression(), step=7)
+    checkpoint.save_best(tmp_path, saved, 0.5, "faces")
+    file = tmp_path / "best" / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    contents = {"flip": bytes(data), "cut": bytes(data[:-9]), "nested": b"[" * 100_000, "list": b"[1]"}
+    file.unlink() if damage == "gone" else file.write_bytes(contents[damage])
+    with pytest.raises(TrainingError, match=r"cannot go on from .*best"):
+        checkpoint.load_checkpoint(tmp_path / "best", saved)
+    if name == "state.json" and damage != "gone":
+        with pytest.raises(TrainingError, match="delete this folder"):
+            checkpoint.best_value(tmp_path, "faces")
+
+
 def test_monitor_looks_every_epoch_and_the_best_stays(tmp_path):
     values = iter([0.2, 0.5, 0.4, 0.3])
     seen = []

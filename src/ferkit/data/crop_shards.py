@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from ferkit.data.faces import crop_sha256
 
 __all__ = ["CropShards", "shard_name"]
 
@@ -34,16 +38,19 @@ class CropShards:
     Args:
         folder: where they lie.
         size: height and width of a crop in pixels.
+        digests: gives the column of all crops' `crop_sha256`; asked at the first read.
 
     Raises:
         ValueError: a shard is missing, cut short, or holds something else; the message begins with its name.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, digests: Callable[[], pa.ChunkedArray]) -> None:
         self._size = size
+        self._digests = cache(digests)
         self._shards = list(_read_shards(folder, size))
         self._starts = np.cumsum([0, *(shard.count for shard in self._shards)])
         self._maps: dict[int, NDArray[np.uint8]] = {}
+        self._right = np.zeros(len(self), np.bool_)  # crops whose digest was found right
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -53,8 +60,11 @@ class CropShards:
 
         The files are read in ascending order whatever the order of ``rows``, repeats included.
 
+        A crop is compared with its digest when this object reads it for the first time.
+
         Raises:
-            ValueError: a shard was removed or cut since the folder was opened.
+            ValueError: a shard was removed or cut since the folder was opened, or a crop has changed since it was
+                written.
         """
         order = np.argsort(rows, kind="stable")
         cuts = np.searchsorted(rows[order], self._starts)
@@ -62,7 +72,17 @@ class CropShards:
         for number in np.flatnonzero(np.diff(cuts)).tolist():
             places = order[cuts[number] : cuts[number + 1]]
             result[places] = self._mapped(number)[rows[places] - self._starts[number]]
+        self._check(rows, result)
         return result
+
+    def _check(self, rows: NDArray[np.int64], crops: NDArray[np.uint8]) -> None:
+        new = np.flatnonzero(~self._right[rows])
+        stated = self._digests().take(rows[new]).to_pylist() if len(new) else []
+        for place, digest in zip(new.tolist(), stated, strict=True):
+            if crop_sha256(crops[place]) != digest:
+                number = int(np.searchsorted(self._starts, rows[place], "right")) - 1
+                raise ValueError(f"the crop of row {rows[place]} in {shard_name(number)} has changed since it was made")
+        self._right[rows] = True
 
     def _mapped(self, number: int) -> NDArray[np.uint8]:
         if number not in self._maps:

@@ -91,7 +91,8 @@ class FaceSet:
             raise SetError(sets_below(path) or f"{str(path)!r} is not a face set; {make}")
         meta = _read_meta(path)
         with _damage_named(path):
-            rows, shards = FaceTable(path / _TABLE), CropShards(path, meta["size"])
+            rows = FaceTable(path / _TABLE)
+            shards = CropShards(path, meta["size"], lambda: rows.read(["sha256"]).column(0))
         _check_counts(path, meta["count"], len(rows), len(shards))
         return cls(path, meta["template"], meta["size"], rows, shards)
 
@@ -149,7 +150,7 @@ class FaceSet:
 
         Raises:
             IndexError: an index is negative or not below ``len(self)``.
-            SetError: a shard was removed or cut since the set was opened.
+            SetError: a shard was removed or cut since the set was opened, or a crop is not the one of its row's sha256.
         """
         rows = self._numbers(indices)
         with _damage_named(self.path):

@@ -19,6 +19,7 @@ from ferkit._version import __version__
 from ferkit.atomic import atomic_path
 from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.export_module import contract_digest
+from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.runtimes import (
     CONVERTED,
     FLOAT32,
@@ -233,16 +234,25 @@ def _place(chosen: Chosen, encoder: Encoder, calibration: str | None) -> Path:
     return cache_folder() / "runtimes" / f"{chosen.runtime}-{chosen.precision}-{key[:24]}{suffix}"
 
 
+def _digest_of(path: Path) -> str:
+    """Digest a file, or the files of a folder by their names."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return digest(text for file in files for text in (file.name if path.is_dir() else "", sha256_of(file)))
+
+
 def _kept(path: Path, make: Callable[[Path], None], load: Callable[[Path], Embedder], progress: Progress) -> Embedder:
     """Load what is kept at ``path``, made first if need be; a folder that cannot be written is done without."""
+    stated = path.with_name(f"{path.name}.sha256")
     if path.exists():
-        try:
-            return load(path)
-        except Exception:  # noqa: BLE001 (whatever the runtime may raise at a damaged file)
-            progress.say(f"{str(path)!r} is damaged, so it is made anew")
+        with suppress(Exception):  # whatever the runtime may raise at a damaged file
+            if stated.read_text() == _digest_of(path):
+                return load(path)
+        progress.say(f"{str(path)!r} is damaged, so it is made anew")
     with suppress(OutputError):
         with atomic_path(path) as partial:
             make(partial)
+            with atomic_path(stated) as digest_file:
+                digest_file.write_text(_digest_of(partial))
         return load(path)
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / path.name

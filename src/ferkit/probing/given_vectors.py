@@ -91,6 +91,7 @@ def open_vectors(path: Path) -> VectorFile:
         faceless = _array(path) if path.exists() else None
         if faceless is None or has_embedding(faceless).all():
             opened = EmbeddingSet.open(path)
+            opened.verify()
             return VectorFile(path, opened.vectors, opened.table, opened.encoder)
     vectors, table = _array(path), _table(path)
     if len(vectors) != table.num_rows:

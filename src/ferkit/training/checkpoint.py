@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from ferkit.atomic import atomic_path
+from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.weights import misfits
 from ferkit.errors import TrainingError
 
@@ -84,8 +85,9 @@ def save_best(folder: Path, learner: Learner, value: float, data: str | None) ->
 
 def best_value(folder: Path, data: str | None) -> float:
     """The value that `save_best` came with; minus infinity where there is none, or one on other data."""
-    state = folder / BEST / _STATE
-    found = json.loads(state.read_text()) if state.exists() else {}
+    if not (folder / BEST / _STATE).exists():
+        return -float("inf")
+    found = _read_state(folder / BEST)
     return float(found["value"]) if found.get("data") == data and "value" in found else -float("inf")
 
 
@@ -97,12 +99,14 @@ def load_checkpoint(path: Path, learner: Learner) -> None:
     """
     _load_weights(path, learner)
     try:
-        state = json.loads((path / _STATE).read_text())
-        learner.optimizer.load_state_dict(_join(load_file(path / _OPTIMIZER), state["optimizer"]))
+        state = _read_state(path)
+        learner.optimizer.load_state_dict(_join(_read_tensors(path, _OPTIMIZER), state["optimizer"]))
         _lay_out_like_weights(learner.optimizer)
         if learner.scaler is not None:
             learner.scaler.load_state_dict(state["scaler"])
         learner.step = int(state["step"])
+    except TrainingError:
+        raise
     except Exception as error:
         raise _damaged(path, error) from error
 
@@ -114,10 +118,12 @@ def encoder_weights(path: Path) -> tuple[dict[str, Tensor], int]:
         TrainingError: the checkpoint is damaged.
     """
     try:
-        step = int(json.loads((path / _STATE).read_text())["step"])
+        step = int(_read_state(path)["step"])
         if (path / _AVERAGE).exists():
-            return load_file(path / _AVERAGE), step
-        state = load_file(path / _METHOD)
+            return _read_tensors(path, _AVERAGE), step
+        state = _read_tensors(path, _METHOD)
+    except TrainingError:
+        raise
     except Exception as error:
         raise _damaged(path, error) from error
     return {name.removeprefix(_BACKBONE): tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}, step
@@ -133,7 +139,9 @@ def method_weights(run: Path) -> dict[str, Tensor]:
     if checkpoint is None:
         raise TrainingError(f"there is no checkpoint of a run in {str(run)!r}; give a folder that `pretrain` has left")
     try:
-        return load_file(checkpoint / _METHOD)
+        return _read_tensors(checkpoint, _METHOD)
+    except TrainingError:
+        raise
     except Exception as error:
         raise _damaged(checkpoint, error) from error
 
@@ -150,9 +158,11 @@ def _all(folder: Path) -> list[Path]:
 
 def _load_weights(path: Path, learner: Learner) -> None:
     try:
-        states = [(learner.method, load_file(path / _METHOD))]
+        states = [(learner.method, _read_tensors(path, _METHOD))]
         if learner.average is not None:
-            states.append((learner.average, load_file(path / _AVERAGE)))
+            states.append((learner.average, _read_tensors(path, _AVERAGE)))
+    except TrainingError:
+        raise
     except Exception as error:
         raise _damaged(path, error) from error
     for module, state in states:
@@ -167,12 +177,45 @@ def _write(final: Path, learner: Learner, more: Mapping[str, object]) -> None:
     scaler = {} if learner.scaler is None else {"scaler": learner.scaler.state_dict()}
     with atomic_path(final) as partial:
         partial.mkdir()
-        (partial / _METHOD).write_bytes(to_safetensors(method))
+        files = {_METHOD: method, _OPTIMIZER: _contiguous(tensors)}
         if learner.average is not None:
-            (partial / _AVERAGE).write_bytes(to_safetensors(_contiguous(learner.average.state_dict())))
-        (partial / _OPTIMIZER).write_bytes(to_safetensors(_contiguous(tensors)))
-        state = {"step": learner.step, "optimizer": rest, **scaler, **more}
-        (partial / _STATE).write_text(json.dumps(state, indent=1))
+            files[_AVERAGE] = _contiguous(learner.average.state_dict())
+        digests = {}
+        for name, content in files.items():
+            data = to_safetensors(content)
+            (partial / name).write_bytes(data)
+            digests[name] = sha256_of(data)
+        state = {"step": learner.step, "optimizer": rest, **scaler, **more, "sha256": digests}
+        (partial / _STATE).write_text(json.dumps({**state, "own": _digest(state)}, indent=1))
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    return sha256_of(json.dumps(state, sort_keys=True).encode())
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """A checkpoint's state, as it was written.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    try:
+        state: dict[str, Any] = json.loads((path / _STATE).read_text())
+        stated = state.pop("own", None)
+        changed = "sha256" in state and stated != _digest(state)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    if changed:
+        raise _damaged(path, ValueError(f"{_STATE} has changed since it was written"))
+    return state
+
+
+def _read_tensors(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of one file of a checkpoint, which must be as they were written; older ferkits kept no digest."""
+    data, stated = (path / name).read_bytes(), _read_state(path).get("sha256", {}).get(name)
+    if stated not in (None, sha256_of(data)):
+        raise _damaged(path, ValueError(f"{name} has changed since it was written"))
+    return dict(from_safetensors(data))
 
 
 def _require_finite(state: Mapping[str, Tensor], step: int) -> None:

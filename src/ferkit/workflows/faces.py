@@ -110,7 +110,7 @@ class FilterResult:
 def faces_info(
     faces: str | Path = FACES, *, sheet: str | Path | None = None, sheet_faces: int = 96, seed: int = 0
 ) -> FacesInfo:
-    """Count what is in a face set, and draw some of its faces.
+    """Count what is in a face set, compare every crop with its digest, and draw some of its faces.
 
     Args:
         faces: folder of the face set.
@@ -124,6 +124,8 @@ def faces_info(
         OutputError: the picture cannot be written, or would replace one that ferkit did not draw.
     """
     face_set = FaceSet.open(faces)
+    for part, rows in _batches([face_set], 0):
+        part.crops(rows)
     if sheet is not None:
         _draw_sheet(face_set, Path(sheet), sheet_faces, seed)
     labels = Counter(face_set.column("label").drop_null().to_pylist())
