@@ -58,6 +58,9 @@ __all__ = [
 ]
 
 
+_LONGEST = 6000  # two of the longest paths fit
+
+
 class FerkitError(Exception):
     """Base of all errors that a user can mend; ``str()`` is one clear sentence."""
 
@@ -68,8 +71,9 @@ class FerkitError(Exception):
 
     @property
     def command_line_text(self) -> str:
-        """The sentence with the options as they are typed."""
-        return super().__str__()
+        """The sentence with the options as they are typed; of a longer one, which quotes a hostile name, the ends."""
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 _SWITCHES = {

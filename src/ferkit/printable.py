@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import reprlib
 import unicodedata
 
-__all__ = ["printable"]
+__all__ = ["printable", "shortened"]
 
 # Controls, surrogates (bytes of a name that are no UTF-8), lines' and paragraphs' ends, and marks that turn the
 # direction of what follows.
 _CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F}
+
+
+def shortened(value: object) -> str:
+    """A value as Python writes it, with most of what is long or deep left out."""
+    return printable(_SHORT.repr(value))
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ferkit.data.arrays import header_errors
 from ferkit.data.faces import crop_sha256
 
 __all__ = ["CropShards", "shard_name"]
@@ -112,7 +113,7 @@ def _read_shard(path: Path, size: int) -> _Shard:
         offset, end = file.tell(), os.fstat(file.fileno()).st_size
     if shape[1:] != (size, size, 3) or dtype != np.uint8 or by_columns:
         raise ValueError(f"{path.name} is {shape} {dtype}, not (N, {size}, {size}, 3) uint8")
-    if end - offset < shape[0] * size * size * 3:
+    if not 0 <= shape[0] * size * size * 3 <= end - offset:
         raise EOFError
     return _Shard(path, shape[0], offset)
 
@@ -120,8 +121,9 @@ def _read_shard(path: Path, size: int) -> _Shard:
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, whether columns come first, and type; the file stands at the first pixel then."""
     try:
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read[np.lib.format.read_magic(file)](file)
+        with header_errors():
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read[np.lib.format.read_magic(file)](file)
+            return header
     except (ValueError, KeyError) as error:
         raise EOFError from error
-    return header

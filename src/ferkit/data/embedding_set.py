@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 
 from ferkit._version import __version__
 from ferkit.atomic import output_errors
+from ferkit.data.arrays import map_array
 from ferkit.data.face_set import is_face_set
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.data.source_records import SourceRecord, read_records, records_path
+from ferkit.documents import read_json
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput
 
@@ -341,10 +343,9 @@ def _is_our_table(path: Path) -> bool:
 
 def _is_our_json(path: Path) -> bool:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path).keys() >= {"format", "encoder", "vectors"}
     except (OSError, ValueError):
         return False
-    return isinstance(told, dict) and {"format", "encoder", "vectors"} <= told.keys()
 
 
 _OURS = {".parquet": _is_our_table, ".json": _is_our_json}
@@ -396,20 +397,17 @@ def _read_vectors(path: Path) -> NDArray[Any]:
             f"{str(path)!r} is {what} and no embedding set; make one: `ferkit embed {path} -o emb.npy`, and name that"
         )
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        return map_array(path)
     except FileNotFoundError:
         raise SetError(f"there is no embedding set {str(path)!r}; make it: `ferkit embed FACES -o {path}`") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise _broken(path, "it is no .npy array, or cut short") from error
-    if not isinstance(vectors, np.ndarray):
-        raise _broken(path, "it is an archive of arrays and not one .npy array")
-    return vectors
+    except ValueError as error:
+        raise _broken(path, str(error)) from error
 
 
 def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
     """Return the fields of `EmbeddingSet` that the .json tells, and the digest under ``vectors``."""
     try:
-        told = json.loads(json_path.read_text(encoding="utf-8"))
+        told = read_json(json_path)
         newer = int(told["format"]) > _FORMAT
         description = {name: told[name] for name in ("normalized", "faces", "vectors")}
         description |= {name: told.get(name) for name in ("job", "pictures")}

@@ -32,6 +32,7 @@ from ferkit.data.faces import (
     Face,
 )
 from ferkit.data.staged_rows import GrowingArray, StagedRows
+from ferkit.documents import read_json
 from ferkit.errors import OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput
 
@@ -265,7 +266,7 @@ class FaceSetWriter(StagedRows):
     def _is_complete(self) -> bool:
         if self._overwrite or not is_face_set(self.path):
             return False
-        meta = _read_json(self.path / _META)
+        meta = _meta_of(self.path / _META)
         if meta.get("job") != self._output.digest:
             return False
         self.rows, self.pictures_done = len(FaceSet.open(self.path)), int(meta["pictures"])
@@ -290,7 +291,7 @@ class FaceSetWriter(StagedRows):
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         refuse_foreign(self.path)
-        if not self._overwrite and _read_json(self.path / _META).get("job") != self._output.digest:
+        if not self._overwrite and _meta_of(self.path / _META).get("job") != self._output.digest:
             raise OutputError(f"{str(self.path)!r} already holds a face set; choose another output or add --overwrite")
 
 
@@ -321,23 +322,22 @@ def _read_problems(path: Path) -> list[tuple[str, str]]:
         return [(row["source"], row["problem"]) for row in csv.DictReader(file)]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _meta_of(path: Path) -> dict[str, Any]:
     """A file's JSON object; an empty one where there is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
-        meta = json.loads((path / _META).read_text(encoding="utf-8"))
+        meta = read_json(path / _META)
         newer = int(meta["format"]) > _FORMAT
         found = {"template": str(meta["template"]), "size": int(meta["size"]), "count": int(meta["count"])}
     except FileNotFoundError:
         raise _damaged(path, f"{_META} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise _damaged(path, f"{_META} cannot be understood") from error
     if newer:
         raise SetError(f"face set {str(path)!r} was written by a newer ferkit; upgrade with `pip install -U ferkit`")

@@ -161,6 +161,13 @@ def with_all_columns(table: pa.Table, name: str) -> pa.Table:
     """
     for field in FACE_SCHEMA:
         if field.name in table.column_names:
+            place = table.column_names.index(field.name)
+            if table.schema.field(place).type != field.type:
+                try:
+                    table = table.set_column(place, field, table.column(place).cast(field.type))
+                except pa.ArrowException as error:
+                    kind = table.schema.field(place).type
+                    raise ValueError(f"{name} holds {field.name!r} as {kind}, not as {field.type}") from error
             continue
         if not field.nullable:
             raise ValueError(f"{name} lacks the column {field.name!r}")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ferkit.documents import parse_json
 from ferkit.encoders.weights import load_weights, read_metadata, save_weights
 from ferkit.errors import UnknownNameError, WeightsError
 
@@ -125,7 +126,7 @@ class ExpressionHead:
         """
         state = load_weights(path, expected_sha256)
         try:
-            described = json.loads(read_metadata(path))
+            described = parse_json(read_metadata(path))
             classes = tuple(map(str, described["classes"]))
             made_for = str(described["encoder"])
             arrays = {key: state[key].numpy() for key in (*_TENSORS, *(key for key in _OPTIONAL if key in state))}

@@ -38,6 +38,7 @@ PREFIX = "hf-hub:"
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[\w-]+")
+_REVISION = re.compile(r"\w[\w./+-]*")
 _NAME = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[^@\s]+))?")
 _BUSY = (408, 429, 500, 502, 503, 504)
 _AGENT = f"ferkit/{__version__}"
@@ -54,6 +55,15 @@ class HubRepo:
 
     id: str
     revision: str = constants.DEFAULT_REVISION
+
+    def __post_init__(self) -> None:
+        """Refuse a revision that would lead out of the cache, where it becomes part of a path.
+
+        Raises:
+            InputError: it does.
+        """
+        if not _REVISION.fullmatch(self.revision) or ".." in self.revision:
+            raise InputError(f"{self.revision!r} is no revision; give a branch, a tag or a commit of the repository")
 
     def __str__(self) -> str:
         """As `parse_repo` reads it."""

@@ -5,7 +5,6 @@ Two kinds of repositories are read: ferkit's own (`config_of` writes their confi
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from huggingface_hub.errors import RemoteEntryNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferkit.atomic import atomic_path
+from ferkit.documents import read_json
 from ferkit.encoders.hashes import check_sha256, sha256_of
 from ferkit.encoders.hub import PREFIX, HubFile, HubRepo, fetch, intact_sha256, is_commit, parse_repo
 from ferkit.encoders.hub_errors import hub_errors
@@ -214,12 +214,9 @@ def read_config(repo: HubRepo, progress: Progress | None = None) -> tuple[dict[s
     """
     file = fetch(repo, CONFIG, progress=progress)
     try:
-        config = json.loads(file.path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{CONFIG} of {repo.id!r} is not JSON ({error}); choose another repository") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{CONFIG} of {repo.id!r} is not a JSON object; choose another repository")
-    return config, file.commit
+        return read_json(file.path), file.commit
+    except ValueError as error:
+        raise InputError(f"{CONFIG} of {repo.id!r} cannot be read ({error}); choose another repository") from error
 
 
 def config_of(entry: EncoderEntry) -> dict[str, Any]:

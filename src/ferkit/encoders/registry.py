@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ferkit.documents import read_yaml
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import InputError
 
@@ -321,11 +322,11 @@ def _by_name(path: Path, entries: Sequence[EncoderEntry]) -> dict[str, EncoderEn
 
 def _read(path: Path, model: type[_Model]) -> _Model:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = read_yaml(path, aliases=True)
         return model.model_validate({} if content is None else content)
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except ValidationError as error:
         raise InputError(f"{str(path)!r} is not valid: {first_problem(error)}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no date, other bytes than UTF-8, nested too deep
-        raise InputError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error}") from error

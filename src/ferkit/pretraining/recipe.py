@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, ValidationError
 
+from ferkit.documents import parse_yaml, read_yaml
 from ferkit.errors import InputError, MissingPathError, TrainingError, UnknownSettingError
 from ferkit.methods import MethodSettings, find_method, find_preset
 from ferkit.pipeline.face_options import FaceOptions
+from ferkit.printable import shortened
 from ferkit.training.settings import MonitorSettings, TrainSettings
 
 __all__ = ["DEFAULT_BACKBONE", "DEFAULT_METHOD", "Recipe", "RecipeFile", "parse_assignments", "resolve_recipe"]
@@ -97,10 +99,10 @@ class RecipeFile:
             UnknownSettingError: it says something that a recipe does not; names what is near.
         """
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            content = read_yaml(path) or {}
         except FileNotFoundError:
             raise MissingPathError(path, "give a run's recipe.yaml") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"cannot read the recipe {str(path)!r}: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
             raise InputError(f"{str(path)!r} is no recipe: it holds no names with values, as a run's recipe.yaml does")
@@ -109,7 +111,11 @@ class RecipeFile:
         options = {option.name for option in fields(FaceOptions)}
         for name in content.get("options", {}):
             if name not in options:
-                raise UnknownSettingError(name, options)
+                raise UnknownSettingError(str(name), options)
+        try:
+            TypeAdapter(FaceOptions).validate_python(content.get("options", {}))
+        except ValidationError as error:
+            raise InputError(f"in the recipe {str(path)!r}, {_first_problem('options', error)}") from error
         return cls(content, path)
 
     def choice(self, name: str, given: str | None) -> str | None:
@@ -153,8 +159,8 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise InputError(f"--set takes key=value, such as views.size=64, and not {pair!r}")
         try:
-            parsed[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            parsed[key.strip()] = parse_yaml(value)
+        except ValueError as error:
             raise InputError(f"the value of --set {pair!r} is not YAML; quote it, such as 'key=[0.1, 0.2]'") from error
     return parsed
 
@@ -204,18 +210,21 @@ def resolve_recipe(
         completed = settings if labels is None else settings.for_labels(list(labels))
         return Recipe(method=method, settings=completed, training=TrainSettings(**tree["training"]), **rest)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "of the method"
-        raise InputError(
-            f"the setting {where} cannot be {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from error
+        raise InputError(f"the setting {_first_problem('of the method', error)}") from error
+
+
+def _first_problem(of_all: str, error: ValidationError) -> str:
+    """Where a value is wrong, the value, shortened, and why."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or of_all
+    return f"{where} cannot be {shortened(first['input'])}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _check_entry(path: Path, key: str, value: object) -> None:
     if key not in _KINDS:
         raise UnknownSettingError(key, _KINDS)
     if not isinstance(value, _KINDS[key]):
-        raise InputError(f"in the recipe {str(path)!r}, {key} cannot be {value!r}; see a run's recipe.yaml")
+        raise InputError(f"in the recipe {str(path)!r}, {key} cannot be {shortened(value)}; see a run's recipe.yaml")
 
 
 def _find(key: str, known: Mapping[str, set[str]]) -> str:

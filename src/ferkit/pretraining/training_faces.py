@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ferkit.data.clip_windows import WINDOWS, ClipMates, ClipWindows, Strangers, Windows, clip_numbers
 from ferkit.data.face_set import FaceSet
+from ferkit.documents import parse_json
 from ferkit.errors import TrainingError
 from ferkit.progress import Progress
 
@@ -182,7 +182,7 @@ def _votes(faces: FaceSet, classes: Sequence[str]) -> NDArray[np.float32]:
     except KeyError:
         return shares
     try:
-        names = json.loads((voted.schema.field("votes").metadata or {})[b"classes"])
+        names = parse_json((voted.schema.field("votes").metadata or {})[b"classes"])
         places = [names.index(name) if name in names else -1 for name in classes]
         for row, votes in enumerate(voted.column("votes").to_pylist()):
             if votes is not None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 
 from ferkit.data.face_groups import groups_of
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.rules import SourceRules
+from ferkit.documents import read_yaml
 from ferkit.errors import InputError, MissingPathError
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_finder import NO_FACE
@@ -168,8 +168,8 @@ def read_label_map(given: str | Path | Mapping[str, str] | None) -> dict[str, st
         return dict(given or {})
     text = str(given)
     try:
-        read = yaml.safe_load(Path(text).read_text(encoding="utf-8")) if Path(text).is_file() else _pairs(text)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        read = read_yaml(Path(text)) if Path(text).is_file() else _pairs(text)
+    except (OSError, ValueError) as error:
         raise InputError(f"the label map {text!r} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(read, Mapping) or not read:
         raise InputError(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path, output_errors
+from ferkit.data.arrays import map_array
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.errors import OutputError
 from ferkit.pipeline.cache_folder import cache_folder
@@ -83,8 +84,8 @@ def cached_faces(
 
 def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     try:
-        kept = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        kept = map_array(path)
+    except (OSError, ValueError):
         return None
-    fits = isinstance(kept, np.ndarray) and kept.shape == shape and kept.dtype == np.float32
+    fits = kept.shape == shape and kept.dtype == np.float32
     return kept if fits else None

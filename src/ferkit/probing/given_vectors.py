@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ferkit.data.arrays import map_array
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, require_same_encoder
 from ferkit.data.faces import FACE_SCHEMA
 from ferkit.encoders.hashes import sha256_of
@@ -116,12 +117,12 @@ def require_one_encoder(first: VectorFile, second: VectorFile) -> None:
 
 def _array(path: Path) -> Vectors:
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        vectors = map_array(path)
     except FileNotFoundError:
         raise SetError(f"there is no file {str(path)!r}; make it: `ferkit embed FACES -o {path}`") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise SetError(f"{str(path)!r} is no .npy array, or cut short; write it again with numpy.save") from error
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
+    except ValueError as error:
+        raise SetError(f"{str(path)!r} cannot be read: {error}; write it again with numpy.save") from error
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
         raise SetError(f"{str(path)!r} holds no (N, D) array of floats; give one row for each face")
     return vectors
 

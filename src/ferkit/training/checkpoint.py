@@ -15,6 +15,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from ferkit.atomic import atomic_path
+from ferkit.documents import read_json
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.weights import misfits
 from ferkit.errors import TrainingError
@@ -200,10 +201,10 @@ def _read_state(path: Path) -> dict[str, Any]:
         TrainingError: it is damaged.
     """
     try:
-        state: dict[str, Any] = json.loads((path / _STATE).read_text())
+        state = read_json(path / _STATE)
         stated = state.pop("own", None)
         changed = "sha256" in state and stated != _digest(state)
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
     if changed:
         raise _damaged(path, ValueError(f"{_STATE} has changed since it was written"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ferkit.atomic import atomic_path, output_errors
+from ferkit.errors import TrainingError
 
 __all__ = ["MetricsFile", "read_figures"]
 
@@ -22,7 +23,7 @@ class MetricsFile:
             OutputError: as `append`.
         """
         self.path = path
-        kept = [row for row in self._read() if int(row["step"]) <= step]
+        kept = [row for row in self._read() if self._step(row) <= step]
         self._columns = list(kept[0]) if kept else []
         if path.exists():
             self._write(kept)
@@ -39,6 +40,15 @@ class MetricsFile:
         with output_errors(self.path), self.path.open("a", newline="") as file:
             self._writer(file).writerow(row)
 
+    def _step(self, row: Mapping[str, str]) -> int:
+        try:
+            return int(row["step"])
+        except (KeyError, ValueError) as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> TrainingError:
+        return TrainingError(f"{str(self.path)!r} is damaged: it is no table of steps; move it away, and go on")
+
     def _write(self, rows: Iterable[Mapping[str, object]]) -> None:
         with output_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,8 +63,12 @@ class MetricsFile:
     def _read(self) -> list[dict[str, str]]:
         if not self.path.exists():
             return []
-        with self.path.open(newline="") as file:
-            return [row for row in csv.DictReader(file) if all(value is not None for value in row.values())]
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        except (ValueError, csv.Error) as error:
+            raise self._damaged() from error
+        return [row for row in rows if None not in row and None not in row.values()]
 
 
 def read_figures(path: Path) -> dict[str, list[tuple[int, float]]]:

@@ -18,6 +18,7 @@ from ferkit.atomic import output_errors
 from ferkit.data.face_groups import GROUPINGS, groups_of
 from ferkit.data.face_selection import codes
 from ferkit.data.face_set import FaceSet, refuse_foreign
+from ferkit.documents import read_json
 from ferkit.errors import InputError, OutputError
 from ferkit.ops.stratified_groups import stratified_group_split
 from ferkit.progress import Progress, Silent
@@ -157,10 +158,9 @@ def _write(
 
 def _read_record(folder: Path) -> dict[str, Any]:
     try:
-        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return read_json(folder / _RECORD)
+    except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _refuse_taken(out: Path, record: Mapping[str, Any], overwrite: bool) -> None:

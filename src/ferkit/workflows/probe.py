@@ -14,6 +14,7 @@ import numpy as np
 
 from ferkit._version import __version__
 from ferkit.atomic import output_errors
+from ferkit.documents import read_json
 from ferkit.errors import InputError, OutputError
 from ferkit.evaluation.intervals import paired_interval
 from ferkit.evaluation.rows import coverage
@@ -184,7 +185,7 @@ def _earlier_protocols(out: Path) -> dict[str, list[str]]:
     if not out.exists() or not any(out.iterdir()):
         return {}
     try:
-        found = json.loads((out / REPORT).read_text(encoding="utf-8"))
+        found = read_json(out / REPORT)
         return {encoder["name"]: list(encoder["sections"]) for encoder in found["encoders"]}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise OutputError(f"{str(out)!r} holds files, but no report of `ferkit probe`; choose another -o") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypedDict
 import pyarrow as pa
 
 from ferkit.data.sources.rules import COLUMNS, SourceRules
+from ferkit.documents import parse_json
 from ferkit.errors import InputError
 
 __all__ = ["BOX_SIDES", "FactColumns", "Facts", "find_columns", "read_facts"]
@@ -150,7 +150,7 @@ def _sides(value: Value | Sequence[Value]) -> Sequence[Any]:
     if not isinstance(value, str):
         return value if isinstance(value, list | tuple) else [value]
     try:
-        listed = json.loads(f"[{value}]") if value.strip() else []
+        listed = parse_json(f"[{value}]") if value.strip() else []
     except ValueError:
         return value.replace(",", " ").split()
     return listed[0] if len(listed) == 1 and isinstance(listed[0], list) else listed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.listing import file_of_entry, open_listed, row_at
 from ferkit.data.sources.picture import Container, Picture, refused
 from ferkit.data.sources.rules import SourceRules
+from ferkit.documents import parse_json
 from ferkit.errors import InputError, UnreadableImageError
 
 __all__ = ["ParquetPictures", "open_parquet"]
@@ -201,7 +201,7 @@ def _class_names(schema: pa.Schema, columns: Mapping[str, str]) -> dict[str, dic
 
 def _hub_names(schema: pa.Schema, column: str) -> dict[Any, str]:
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return dict(enumerate(features[column]["names"]))
     except (KeyError, TypeError, ValueError):
         return {}

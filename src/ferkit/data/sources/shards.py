@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, place_name, refused
 from ferkit.data.sources.rules import COLUMNS, SourceRules
 from ferkit.data.sources.tree import is_hidden, member_classes, member_parts
+from ferkit.documents import parse_json
 from ferkit.errors import InputError, UnreadableImageError
 
 __all__ = ["TarPictures", "open_tar", "refuse_compressed"]
@@ -131,9 +131,9 @@ class TarPictures(Container):
 
     def _of_json(self, sidecar: Member, text: str) -> dict[str, Any]:
         try:
-            said = json.loads(text)
+            said = parse_json(text)
         except ValueError as error:
-            raise ValueError(f"{sidecar.name!r} beside it is no JSON ({error})") from error
+            raise ValueError(f"{sidecar.name!r} beside it cannot be read ({error})") from error
         if not isinstance(said, dict):
             raise ValueError(f"{sidecar.name!r} beside it is no JSON object")
         return {ours: said.get(self._rules.columns.get(ours, ours)) for ours in (*COLUMNS, *BOX_SIDES)}

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from ferkit.atomic import atomic_path, output_errors
+from ferkit.documents import parse_yaml
 from ferkit.encoders.encoder import ENTRY_NAME, WEIGHTS_NAME, save_encoder
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.checkpoint import read_checkpoint
@@ -197,6 +197,6 @@ def _register(entry: EncoderEntry, folder: Path, own: Path) -> None:
 
 def _items(text: str) -> Sequence[object]:
     try:
-        return (yaml.safe_load(text) or {}).get("encoders") or []
-    except yaml.YAMLError:
+        return (parse_yaml(text, aliases=True) or {}).get("encoders") or []
+    except ValueError:
         return []

@@ -1,0 +1,310 @@
+"""Files of every kind, damaged at random: what comes of them is right, or one sentence; never a crash, never a mixture.
+
+A seed decides all. The suite takes some mutations of each file; ``make fuzz`` goes on for as long as it is let, with
+``FERKIT_FUZZ`` mutations of each.
+"""
+
+import csv
+import io
+import json
+import os
+import random
+import shutil
+import tarfile
+import zipfile
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
+from ferkit.data.embedding_writer import EmbeddingSetWriter
+from ferkit.data.face_set import FaceSet, FaceSetWriter
+from ferkit.data.faces import Face, crop_sha256
+from ferkit.data.sources import SourceRules, open_sources
+from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.encoders.registry import EncoderCard, load_registry
+from ferkit.errors import FerkitError
+from ferkit.pretraining.recipe import RecipeFile, resolve_recipe
+from ferkit.training import checkpoint
+from ferkit.training.metrics import MetricsFile
+
+MUTATIONS = int(os.environ.get("FERKIT_FUZZ", "4"))
+STAMP = EncoderStamp("e", "0" * 64, 4, "ferkit-128", 112)
+RANDOM = np.random.default_rng(0)
+CROPS = RANDOM.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
+FACES = [
+    Face(f"/p/{row}.jpg", 1, None, f"i{row}", None, "happy", (0, 1, 2, 3), None, 0.5, crop_sha256(crop))
+    for row, crop in enumerate(CROPS)
+]
+VECTORS = RANDOM.normal(size=(9, 4)).astype(np.float32)
+
+HOSTILE = [
+    b"",
+    b"\0" * 64,
+    b"[" * 50_000,
+    b'{"a": ' * 20_000,
+    b"1e309",
+    b"-" + b"9" * 5000,
+    b"Infinity",
+    b"\xff\xfe\x00",
+    b"2024-13-45",
+    b"'" * 3000,
+    b"\n\n\r\r",
+    b"null",
+    b"[]",
+    b"{}",
+    b"!!python/object/apply:os.system [id]",
+    b"&a [*a]",
+]
+
+
+def mutated(data, random):
+    """Bytes with one or a few changes of any of the kinds that disks, transfers and people make."""
+    data = bytearray(data)
+    place = random.randrange(len(data) + 1)
+    kind = random.randrange(8)
+    if kind == 0:
+        return bytes(data[:place])
+    if kind == 1:
+        return random.choice(HOSTILE)
+    if kind == 2:
+        data[place:place] = random.choice(HOSTILE)
+    elif kind == 3:
+        del data[place : place + random.randrange(1, 40)]
+    elif kind == 4:
+        end = random.randrange(len(data) + 1)
+        data[place:place] = data[min(place, end) : max(place, end)][:4096]
+    elif kind == 5:
+        digits = [at for at, byte in enumerate(data) if 48 <= byte <= 57]
+        if digits:
+            data[random.choice(digits)] = random.choice(b"0123456789-.e")
+    else:
+        for _ in range(random.choice([1, 1, 2, 20])):
+            if data:
+                data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    return bytes(data)
+
+
+# Each kind: make the files in a folder; use them, and return what must not silently differ, or None.
+
+
+def make_set(folder):
+    EmbeddingSet(VECTORS, _table(), STAMP).save(folder / "emb.npy")
+
+
+def _table():
+    from ferkit.data.faces import faces_to_table
+
+    return faces_to_table(FACES)
+
+
+def use_set(folder):
+    opened = EmbeddingSet.open(folder / "emb.npy")
+    opened.verify()
+    return (
+        opened.vectors.tobytes(),
+        opened.table.column("source").to_pylist(),
+        opened.table.column("sha256").to_pylist(),
+    )
+
+
+def write_faces(folder, stop=9):
+    with FaceSetWriter(folder / "faces", "ferkit-128", 8, fingerprint="job", shard=4) as writer:
+        for row in range(writer.pictures_done, stop):
+            writer.append(CROPS[row : row + 1], FACES[row : row + 1], pictures_done=row + 1)
+        if stop < 9:
+            raise KeyboardInterrupt
+
+
+def make_faces(folder):
+    write_faces(folder)
+
+
+def use_faces(folder):
+    opened = FaceSet.open(folder / "faces")
+    return opened.crops(range(len(opened))).tobytes(), opened.column("sha256").to_pylist()
+
+
+def make_half_faces(folder):
+    with suppress(KeyboardInterrupt):
+        write_faces(folder, stop=6)
+
+
+def finish_faces(folder):
+    write_faces(folder)
+    return use_faces(folder)
+
+
+def write_vectors(folder, stop=9):
+    with EmbeddingSetWriter(folder / "emb.npy", STAMP, {"job": 1}) as writer:
+        for row in range(writer.pictures_done, stop):
+            writer.append(VECTORS[row : row + 1], FACES[row : row + 1], pictures_done=row + 1)
+        if stop < 9:
+            raise KeyboardInterrupt
+
+
+def make_half_vectors(folder):
+    with suppress(KeyboardInterrupt):
+        write_vectors(folder, stop=6)
+
+
+def finish_vectors(folder):
+    write_vectors(folder)
+    return use_set(folder)
+
+
+def make_recipe(folder):
+    recipe = resolve_recipe("contrawarping", {}, {}, faces=10, faces_sha256="0")
+    (folder / "recipe.yaml").write_text(recipe.to_yaml() + "options:\n  min_face: 40\n  columns: {image: path}\n")
+
+
+def use_recipe(folder):
+    file = RecipeFile.read(folder / "recipe.yaml")
+    resolve_recipe(file.choice("method", None) or "contrawarping", {}, {}, file, faces=1, faces_sha256="")
+
+
+def make_encoder(folder):
+    encoder = random_encoder("resnet10t", 32)
+    card = EncoderCard(name="x", arch="resnet10t", dim=512, input_size=32, supervision="none")
+    save_encoder(folder, encoder.backbone.state_dict(), card)
+
+
+def use_encoder(folder):
+    load_encoder(folder, "cpu")
+
+
+def make_zoo(folder):
+    make_encoder(folder)
+    text = (folder / "encoder.yaml").read_text()
+    (folder / "encoder.safetensors").unlink()
+    (folder / "encoder.yaml").unlink()
+    lines = [("- " if number == 0 else "  ") + line for number, line in enumerate(text.splitlines())]
+    (folder / "models.yaml").write_text("encoders:\n" + "\n".join(lines) + "\n")
+
+
+def use_zoo(folder):
+    load_registry(own=[folder / "models.yaml"])
+
+
+def _learner():
+    torch.manual_seed(0)
+    network = torch.nn.Linear(3, 3)
+    optimizer = torch.optim.Adam(network.parameters(), 0.1)
+    network(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    return checkpoint.Learner(network, optimizer, step=3)
+
+
+def make_checkpoint(folder):
+    checkpoint.save_best(folder, _learner(), 0.5, "faces")
+    metrics = MetricsFile(folder / "metrics.csv", 0)
+    for step in range(5):
+        metrics.append({"step": step, "loss": f"{1 / (step + 1):.3f}"})
+
+
+def use_checkpoint(folder):
+    learner = _learner()
+    checkpoint.load_checkpoint(folder / "best", learner)
+    checkpoint.best_value(folder, "faces")
+    MetricsFile(folder / "metrics.csv", 3)
+    return [tensor.tolist() for tensor in learner.method.state_dict().values()]
+
+
+def _picture(format="JPEG"):
+    file = io.BytesIO()
+    Image.fromarray(RANDOM.integers(0, 256, (40, 30, 3), dtype=np.uint8)).save(file, format)
+    return file.getvalue()
+
+
+def make_table(folder):
+    (folder / "0.jpg").write_bytes(_picture())
+    with (folder / "rows.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["image", "label", "box"], ["0.jpg", "happy", "1,2,20,30"], ["0.jpg", "sad", "[1, 2, 3, 9]"]]
+        )
+
+
+def make_zip(folder):
+    with zipfile.ZipFile(folder / "x.zip", "w") as archive:
+        for name in ("happy/0.jpg", "sad/1.png", "sad/2.webp"):
+            archive.writestr(name, _picture({"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}[name.rpartition(".")[2]]))
+
+
+def make_tar(folder):
+    with tarfile.open(folder / "x.tar", "w") as archive:
+        for name, data in (("0.jpg", _picture()), ("0.json", json.dumps({"label": "happy"}).encode()), ("0.cls", b"3")):
+            header = tarfile.TarInfo(name)
+            header.size = len(data)
+            archive.addfile(header, io.BytesIO(data))
+
+
+def make_parquet(folder):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    info = json.dumps({"info": {"features": {"label": {"names": ["happy", "sad"]}}}})
+    table = pa.table({"image": [{"bytes": _picture(), "path": "0.jpg"}] * 3, "label": [0, 1, 0]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": info}), folder / "x.parquet")
+
+
+def make_pictures(folder):
+    for name, format in (("0.jpg", "JPEG"), ("1.png", "PNG"), ("2.webp", "WEBP"), ("3.tif", "TIFF"), ("4.bmp", "BMP")):
+        (folder / name).write_bytes(_picture(format))
+
+
+def use_source(folder):
+    path = folder if len(list(folder.iterdir())) > 2 else max(folder.iterdir())
+    opened = open_sources([path], SourceRules())
+    for index in range(min(len(opened.pictures), 20)):
+        with suppress(FerkitError):  # one bad picture ends no job
+            opened.pictures[index].read()
+
+
+KINDS = {
+    "embedding set": (make_set, use_set),
+    "face set": (make_faces, use_faces),
+    "unfinished face set": (make_half_faces, finish_faces),
+    "unfinished embedding set": (make_half_vectors, finish_vectors),
+    "recipe": (make_recipe, use_recipe),
+    "encoder": (make_encoder, use_encoder),
+    "zoo": (make_zoo, use_zoo),
+    "checkpoint": (make_checkpoint, use_checkpoint),
+    "csv": (make_table, use_source),
+    "zip": (make_zip, use_source),
+    "tar": (make_tar, use_source),
+    "parquet": (make_parquet, use_source),
+    "pictures": (make_pictures, use_source),
+}
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files_are_right_or_one_sentence(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    make, use = KINDS[kind]
+    (tmp_path / "good").mkdir()
+    make(tmp_path / "good")
+    shutil.copytree(tmp_path / "good", tmp_path / "used")
+    right = use(tmp_path / "used")
+    files = sorted(path.relative_to(tmp_path / "good") for path in (tmp_path / "good").rglob("*") if path.is_file())
+    for file in files:
+        for seed in range(MUTATIONS):
+            folder = tmp_path / "bad"
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(tmp_path / "good", folder)
+            data = mutated((folder / file).read_bytes(), random.Random(f"{kind} {file} {seed}"))
+            (folder / file).write_bytes(data)
+            try:
+                result = use(folder)
+            except FerkitError as error:
+                sentence = str(error)
+            except Exception as error:
+                raise AssertionError(f"{kind}: {file}, mutation {seed}") from error
+            else:
+                assert result == right, f"{kind}: {file}, mutation {seed} was taken in silence"
+                continue
+            assert "\n" not in sentence
+            assert len(sentence) < 6100
