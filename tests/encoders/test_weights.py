@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_what_was_there(saved, monkeypatch):
 
 def test_a_file_in_the_folders_place(tmp_path):
     (tmp_path / "runs").write_text("")
-    with pytest.raises(OutputError, match=r"cannot write .*File exists"):
+    with pytest.raises(OutputError, match=r"cannot write .*Not a directory"):
         save_weights(STATE, tmp_path / "runs" / "w.safetensors")
 
 
