@@ -21,13 +21,24 @@ from ferkit.faces.networks import output_network, proposal_network, refine_netwo
 from ferkit.faces.packed_pyramid import CELL, STRIDE, Atlas
 from ferkit.ops.boxes import nms, nms_min, shift_boxes, square_boxes
 
-__all__ = ["Cascade", "Faces"]
+__all__ = ["OVERLAP", "Cascade", "Faces"]
 
 Pixels = NDArray[np.uint8]
 Stacks = Sequence[Sequence[Pixels]]
 
-_OVERLAP = 0.7
+OVERLAP = 0.7
 """Overlap above which two candidates are one face (the paper's, in all stages)."""
+
+_SHIFTS = (
+    (0.0, 0.0, 0.0, 0.0),
+    (-0.1, -0.1, 0.1, 0.1),
+    (0.1, 0.1, -0.1, -0.1),
+    (-0.12, 0.0, -0.12, 0.0),
+    (0.12, 0.0, 0.12, 0.0),
+    (0.0, -0.12, 0.0, -0.12),
+    (0.0, 0.12, 0.0, 0.12),
+)
+"""Where a face that is followed is looked for, about where it must be: corners, in shares of the box's side."""
 
 _TILE = {"cpu": 216, "accelerator": 4096}
 """Side of the pieces of canvas that P-Net sees at once, even. On a CPU what passes between its layers then stays in the
@@ -79,6 +90,22 @@ class Cascade(nn.Module):
         candidates = self.propose(Atlas.of(stacks, min_face, self.factor, device))
         return self.decide(self.refine(candidates, stacks), stacks)
 
+    @torch.inference_mode()
+    def follow(self, images: Sequence[Pixels], boxes: NDArray[np.float32], device: torch.device) -> Faces:
+        """Find faces where they must be near: R-Net and O-Net alone, on each box and on a few shifted ones.
+
+        Args:
+            images: one (H, W, 3) uint8 RGB image for each box.
+            boxes: (N, 4) float32, each in pixels of its image.
+            device: where the networks run.
+        """
+        stacks = [halvings(image) for image in images]
+        squares = square_boxes(torch.from_numpy(boxes).to(device))
+        side = (squares[:, 2] - squares[:, 0])[:, None, None]
+        near = squares[:, None] + side * torch.tensor(_SHIFTS, device=device)
+        image = torch.arange(len(boxes), device=device).repeat_interleave(len(_SHIFTS))
+        return self.decide(self.refine(Candidates(image, near.reshape(-1, 4)), stacks), stacks)
+
     def propose(self, atlas: Atlas) -> Candidates:
         """Run P-Net over the canvas and turn its peaks into square candidates."""
         heads = _over_canvas(self.propose_net, atlas.pixels)
@@ -103,7 +130,7 @@ class Cascade(nn.Module):
         size = boxes[:, None, 2:] - boxes[:, None, :2]
         landmarks = boxes[:, None, :2] + size * heads[:, 5:].view(-1, 2, 5).transpose(1, 2)
         boxes = shift_boxes(boxes, heads[:, 1:5])
-        best = nms_min(boxes, heads[:, 0], image, _OVERLAP)
+        best = nms_min(boxes, heads[:, 0], image, OVERLAP)
         return Faces(image[best], boxes[best], heads[best, 0].sigmoid(), landmarks[best])
 
     def _peaks(self, scores: Tensor, owner: Tensor) -> Tensor:
@@ -126,7 +153,7 @@ def _highest_near(scores: Tensor) -> Tensor:
 
 def _survivors(image: Tensor, boxes: Tensor, heads: Tensor) -> Candidates:
     """Suppress by the score heads[:, 0] within each image, move by heads[:, 1:5], and make square."""
-    best = nms(boxes, heads[:, 0], image, _OVERLAP)
+    best = nms(boxes, heads[:, 0], image, OVERLAP)
     return Candidates(image[best], square_boxes(shift_boxes(boxes[best], heads[best, 1:])))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,11 @@ __all__ = [
     "Finder",
     "Found",
     "Problem",
+    "VideoFinder",
     "batch_of",
     "filter_of",
     "finder_of",
+    "video_finder_of",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -97,21 +99,82 @@ def finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Finder
     """Return what finds the faces of pictures, or takes the pictures as they are; the detector is loaded here."""
     if aligned:
         return take_crops
+    return partial(find_faces, detector=_detector_of(options, device), which=options.faces)
+
+
+def _detector_of(options: FaceOptions, device: str | None) -> FaceDetector:
     from ferkit.faces.detect import shared_detector
 
-    detector = shared_detector(
+    return shared_detector(
         device,
         min_face=options.min_face,
         max_side=options.max_side,
         thresholds=options.thresholds,
         workers=options.workers,
     )
-    return partial(find_faces, detector=detector, which=options.faces)
 
 
 def filter_of(options: FaceOptions) -> FaceFilter:
     """Return what leaves faces out."""
     return FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
+
+
+def video_finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Callable[[Any], VideoFinder]:
+    """Return what makes, for a place in a video, the finder of its faces from there on; the detector is loaded here."""
+    if aligned or options.every_frame:
+        each = EachFrame(finder_of(options, aligned, device))
+        return lambda _: each
+    detector = _detector_of(options, device)
+    return lambda state: FollowedFrames(detector, options.faces, state)
+
+
+class VideoFinder(Protocol):
+    """Finds the faces of a video's frames, given in order."""
+
+    @property
+    def state(self) -> Any:  # noqa: ANN401 (any JSON value)
+        """All that the next frames' faces depend on."""
+
+    def __call__(self, group: list[Decoded]) -> list[Found]:
+        """Find the faces of the next frames."""
+
+
+@dataclass(frozen=True)
+class EachFrame:
+    """Takes every frame for itself, as a picture."""
+
+    find: Finder
+    state: None = None
+
+    def __call__(self, group: list[Decoded]) -> list[Found]:
+        """Find the faces of the next frames."""
+        return self.find(group)
+
+
+class FollowedFrames:
+    """Follows faces between the frames that are searched, see `ferkit.faces.follow`.
+
+    Args:
+        detector: searches.
+        which: faces to take, of `ferkit.faces.choose`.
+        state: of the finder that found the faces until here; None at a video's beginning.
+    """
+
+    def __init__(self, detector: FaceDetector, which: str, state: Any) -> None:  # noqa: ANN401 (any JSON value)
+        from ferkit.faces.follow import FrameFinder
+
+        self._finder, self._which = FrameFinder(detector, state), which
+
+    @property
+    def state(self) -> Any:  # noqa: ANN401 (any JSON value)
+        """All that the next frames' faces depend on."""
+        return self._finder.state
+
+    def __call__(self, group: list[Decoded]) -> list[Found]:
+        """Find the faces of the next frames."""
+        times = [float(item.picture.time_s or 0) for item in group]
+        detections = self._finder.find(times, [item.image for item in group])
+        return [_faces_of(item, found, self._which) for item, found in zip(group, detections, strict=True)]
 
 
 def find_faces(group: list[Decoded], detector: FaceDetector, which: str) -> list[Found]:

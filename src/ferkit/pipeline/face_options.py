@@ -103,6 +103,12 @@ class FaceOptions:
         parser=_parse_threshold,
         group=_FINDING,
     )
+    every_frame: bool = setting(
+        False,
+        "Search every frame of a video, instead of following faces between searches 0.5 s apart.",
+        flag="--every-frame",
+        group=_FINDING,
+    )
     faces: str = setting("all", "Which faces of a picture to take.", metavar="all|largest|center", group=_FINDING)
     min_size: float | None = setting(
         None, "Leave out faces smaller than this, in pixels of the photo.", default_text="none", group=_CHOOSING
@@ -171,3 +177,4 @@ class FaceKeywords(FindingKeywords, total=False):
     identity_from: str | None
     columns: Mapping[str, str]
     fps: float | None
+    every_frame: bool

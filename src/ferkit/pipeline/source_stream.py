@@ -6,7 +6,7 @@ A stream can be left after any batch and taken up there again: pictures are coun
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,9 +27,11 @@ from ferkit.pipeline.face_finder import (
     Finder,
     Found,
     Problem,
+    VideoFinder,
     batch_of,
     filter_of,
     finder_of,
+    video_finder_of,
 )
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest, stamp
@@ -96,15 +98,23 @@ class SourceStream:
             state: of the batch that ended there.
         """
         find, wanted = finder_of(self.options, self.aligned, self.device), filter_of(self.options)
-        return prefetched(self._batches(done, state, find, wanted), ahead=1)
+        in_video = video_finder_of(self.options, self.aligned, self.device)
+        return prefetched(self._batches(done, state, find, in_video, wanted), ahead=1)
 
-    def _batches(self, done: int, state: Any, find: Finder, wanted: FaceFilter) -> Generator[FaceBatch]:  # noqa: ANN401
+    def _batches(
+        self,
+        done: int,
+        state: Any,  # noqa: ANN401 (any JSON value)
+        find: Finder,
+        in_video: Callable[[Any], VideoFinder],
+        wanted: FaceFilter,
+    ) -> Generator[FaceBatch]:
         if state is None:
             for group in grouped(self._pictures(done), _CROPS_A_BATCH if self.aligned else _PHOTOS_A_BATCH):
                 yield batch_of(find(group), wanted)
             state = _beginning(0)
         for number in range(state["video"], len(self.sources.videos)):
-            followed = _VideoFaces(number, self.sources.videos[number], self.aligned, find, wanted)
+            followed = _VideoFaces(number, self.sources.videos[number], self.aligned, in_video, wanted)
             yield from followed.batches(state if state["video"] == number else _beginning(number))
 
     def _pictures(self, start: int) -> Iterator[Decoded]:
@@ -130,20 +140,21 @@ class _VideoFaces:
     number: int
     video: Video
     aligned: bool
-    find: Finder
+    finder: Callable[[Any], VideoFinder]
     wanted: FaceFilter
 
     def batches(self, state: dict[str, Any]) -> Iterator[FaceBatch]:
         """Yield the faces from a place in the video on; the last batch tells what was wrong with the whole."""
         problem = None
-        tracker = Tracker(state["tracks"])
+        tracker, find = Tracker(state["tracks"]), self.finder(state["finder"])
         for group in grouped(prefetched(self._frames(state["frame"]), _FRAMES_AHEAD), _FRAMES_A_BATCH):
             if group[-1].problem is not None:
                 problem = Problem(self.video.source, group.pop().problem or "")
-            found = [self._linked(item, frame, tracker) for item, frame in zip(self.find(group), group, strict=True)]
-            batch = batch_of(found, self.wanted)
-            state = self._bookmark(state, group, found, batch, tracker) if group else state
-            yield replace(batch, state=state, problems=[])  # of the video as a whole, not of its frames
+            if group:
+                found = [self._linked(item, frame, tracker) for item, frame in zip(find(group), group, strict=True)]
+                batch = batch_of(found, self.wanted)
+                state = self._bookmark(state, group, found, batch, tracker) | {"finder": find.state}
+                yield replace(batch, state=state, problems=[])  # of the video as a whole, not of its frames
         if problem is None and not state["taken"]:
             problem = Problem(self.video.source, FILTERED + self.wanted.describe() if state["found"] else NO_FACE)
         yield batch_of([], self.wanted, problems=[problem] if problem else [], state=_beginning(self.number + 1))
@@ -183,7 +194,7 @@ class _VideoFaces:
 
 
 def _beginning(video: int) -> dict[str, Any]:
-    return {"video": video, "frame": 0, "time_s": 0.0, "found": 0, "taken": 0, "tracks": None}
+    return {"video": video, "frame": 0, "time_s": 0.0, "found": 0, "taken": 0, "tracks": None, "finder": None}
 
 
 def _length(video: Video) -> tuple[float, int]:
