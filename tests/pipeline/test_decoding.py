@@ -9,7 +9,17 @@ from PIL import Image
 
 from ferkit.data.sources import Picture
 from ferkit.errors import UnreadableImageError
-from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo
+from ferkit.faces.template import TEMPLATE
+from ferkit.pipeline.decoding import (
+    Decoded,
+    cut_scales,
+    grouped,
+    prefetched,
+    read_ahead,
+    read_crop,
+    read_photo,
+    search_scale,
+)
 
 
 def picture_of(pixels, format="PNG", name="x"):
@@ -48,14 +58,32 @@ def test_too_few_pixels_are_no_face_crop(shape):
 
 
 def test_a_large_photo_is_decoded_smaller_and_says_by_how_much():
-    image, scale = read_photo(picture_of(np.zeros((2000, 6600, 3)), "JPEG"), min_face=20)
-    assert (image.shape, scale) == ((500, 1650, 3), 4)  # an eighth would be 825 wide, less than 1600
+    image, scale = read_photo(picture_of(np.zeros((2000, 3300, 3)), "JPEG"), min_face=None)
+    assert (image.shape, scale) == ((1000, 1650, 3), 2)  # a quarter would be 825 wide, less than 1600
 
 
-@pytest.mark.parametrize(("min_face", "width"), [(0.5, 750), (0.25, 1500), (0.1, 3000), (20, 3000)])
-def test_where_faces_fill_the_photo_fewer_pixels_do(min_face, width):
-    image, scale = read_photo(picture_of(np.zeros((2000, 3000, 3)), "JPEG"), min_face)
-    assert (image.shape[1], scale) == (width, 3000 / width)  # 2 * 128 / .5 = 512 <= 750; / .25 = 1024 <= 1500
+@pytest.mark.parametrize(
+    ("size", "min_face", "scale"),
+    [
+        ((4000, 3000), None, 2),
+        ((8000, 6000), None, 4),
+        ((16000, 2000), None, 2),  # a quarter would leave 500 of the shorter side, less than 900
+        ((1100, 14000), None, 1),
+        ((4000, 3000), 20, 1),
+        ((4000, 3000), 30, 2),
+        ((4000, 3000), 60, 2),  # 60 / 4 = 15, but a smaller copy than usual must show 48
+        ((4000, 3000), 0.1, 4),  # 300 / 4 >= 48
+        ((3000, 4000), 0.5, 8),
+    ],
+)
+def test_the_smallest_face_says_how_large_a_photo_is_searched(size, min_face, scale):
+    assert search_scale(size, min_face) == scale
+
+
+def test_a_crop_needs_a_copy_in_which_the_eyes_are_40_px_apart():
+    apart = np.array([20, 40, 79, 80, 161, 1000])
+    landmarks = TEMPLATE[None].astype(float) * (apart / 40)[:, None, None]
+    assert cut_scales(landmarks).tolist() == [1, 1, 1, 2, 4, 8]
 
 
 def test_read_ahead_keeps_order_and_reads_no_further_than_told():

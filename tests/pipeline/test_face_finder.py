@@ -1,8 +1,12 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferkit.data.filters import FaceFilter
 from ferkit.data.sources import Picture
+from ferkit.faces.align import align_faces
 from ferkit.faces.detect import Detections
 from ferkit.pipeline.decoding import Decoded
 from ferkit.pipeline.face_finder import FILTERED, NO_FACE, batch_of, find_faces, take_crops
@@ -17,9 +21,17 @@ class FixedDetector:
     def __init__(self, *answers):
         self.answers = answers
 
-    def detect(self, images):
-        assert len(images) == len(self.answers)
+    threads = 1
+
+    def detect(self, images, scales):
+        assert len(images) == len(scales) == len(self.answers)
         return self.answers
+
+    def detect_turned(self, image):
+        return found()
+
+    def verify(self, image, faces, *, smaller):
+        return faces
 
 
 def found(*lefts, wide=50):
@@ -54,11 +66,24 @@ def test_what_the_source_says_of_a_picture_is_kept():
 
 
 def test_boxes_landmarks_and_sizes_are_told_in_pixels_of_the_original():
-    face = batch([photo("a", scale=4)], found(0)).faces[0]
-    assert face.box == (1.5, 41.5, 201.5, 281.5)  # (v + 0.5) * 4 - 0.5
-    assert face.landmarks[:2] == (161.5, 161.5)
-    assert face.size == 200  # the shorter side, 50, times 4
+    face = batch([photo("a", scale=4)], found(0).rescaled(3)).faces[0]
+    assert face.box == (5.5, 125.5, 605.5, 845.5)  # (v + 0.5) * 12 - 0.5
+    assert face.landmarks[:2] == (485.5, 485.5)
+    assert face.size == 600  # the shorter side, 50, times 12
     assert (face.roll, face.clipped) == (pytest.approx(0, abs=1e-3), pytest.approx(0.3, abs=0.3))
+
+
+def test_a_face_that_the_searched_copy_shows_small_is_cut_from_a_larger_one():
+    pixels = np.random.default_rng(0).integers(0, 256, (800, 1200, 3), np.uint8)
+    png = BytesIO()
+    Image.fromarray(pixels).save(png, "PNG")
+    small, large = found(0), found(60).rescaled(4)
+    item = Decoded(Picture("a", fetch=png.getvalue), pixels[::2, ::2].copy(), 2)
+    made = batch([item], small + large)
+    points = small.rescaled(2).landmarks
+    np.testing.assert_array_equal(made.crops[0], align_faces(pixels, points)[0])  # eyes 40 px apart: all there is
+    np.testing.assert_array_equal(made.crops[1], align_faces(item.image, large.landmarks)[0])  # 160: half will do
+    assert made.faces[0].landmarks == tuple(points.ravel())
 
 
 def test_a_bad_picture_is_listed_and_harms_no_other():
@@ -85,8 +110,8 @@ def test_the_chosen_face_keeps_its_number(which, numbers):
 def test_a_box_of_the_source_names_the_face():
     meant = photo("a", box=(75, 15, 135, 75))
     assert [face.face for face in batch([meant], found(150, 0, 80), which="largest").faces] == [2]
-    shrunk = photo("a", scale=2, box=(150, 30, 270, 150))
-    assert [face.face for face in batch([shrunk], found(150, 0, 80)).faces] == [2]
+    shrunk = photo("a", scale=2, box=(450, 90, 810, 450))
+    assert [face.face for face in batch([shrunk], found(150, 0, 80).rescaled(3)).faces] == [2]
     nobody = batch([photo("a", box=(220, 120, 290, 190))], found(150, 0, 80))
     assert [problem.what for problem in nobody.problems] == [f"{NO_FACE} where the source says"]
 

@@ -59,8 +59,8 @@ def landmarks_in_crops(landmarks: Floats) -> NDArray[np.float64]:
     return carried
 
 
-def align_faces(image: Pixels, landmarks: Floats) -> Pixels:
-    """Cut every face out of an image onto the template ``ferkit-128``.
+def align_faces(image: Pixels, landmarks: Floats, template: Floats = TEMPLATE, side: int = CROP_SIZE) -> Pixels:
+    """Cut every face out of an image onto a template, by default ``ferkit-128``.
 
     A face larger than the template is averaged down to the template's scale before it is turned (no aliasing); a
     smaller one is interpolated bilinearly. Where the crop reaches over the image's border, the border's pixels are
@@ -70,14 +70,16 @@ def align_faces(image: Pixels, landmarks: Floats) -> Pixels:
         image: (H, W, 3) uint8 RGB.
         landmarks: (n, 5, 2) pixel coordinates (x, y) of eyes, nose and mouth corners in the template's order, the
             centre of the first pixel being (0, 0).
+        template: (5, 2) where they go in the crop.
+        side: pixels a side of the crop.
 
     Returns:
-        (n, 128, 128, 3) uint8 RGB; (0, 128, 128, 3) for no face.
+        (n, side, side, 3) uint8 RGB; (0, side, side, 3) for no face.
     """
-    crops = np.empty((len(landmarks), CROP_SIZE, CROP_SIZE, 3), np.uint8)
-    for crop, matrix in zip(crops, similarity_from_points(landmarks, TEMPLATE), strict=True):
-        region, to_crop = _shrunken_region(image, matrix)
-        cv2.warpAffine(region, to_crop, (CROP_SIZE, CROP_SIZE), crop, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+    crops = np.empty((len(landmarks), side, side, 3), np.uint8)
+    for crop, matrix in zip(crops, similarity_from_points(landmarks, template), strict=True):
+        region, to_crop = _shrunken_region(image, matrix, side)
+        cv2.warpAffine(region, to_crop, (side, side), crop, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
     return crops
 
 
@@ -85,9 +87,9 @@ def _complex(points: NDArray[np.float64]) -> NDArray[np.complex128]:
     return points[..., 0] + 1j * points[..., 1]
 
 
-def _shrunken_region(image: Pixels, matrix: NDArray[np.float64]) -> tuple[Pixels, NDArray[np.float64]]:
+def _shrunken_region(image: Pixels, matrix: NDArray[np.float64], side: int) -> tuple[Pixels, NDArray[np.float64]]:
     """The part of the image that the crop shows, no finer than the crop, and the matrix from it to the crop."""
-    x0, y0, x1, y1 = _region(image.shape, matrix)
+    x0, y0, x1, y1 = _region(image.shape, matrix, side)
     region = image[y0:y1, x0:x1]
     scale = math.hypot(*matrix[:, 0])
     if scale >= 1:
@@ -97,9 +99,9 @@ def _shrunken_region(image: Pixels, matrix: NDArray[np.float64]) -> tuple[Pixels
     return cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA), _compose(matrix, zoom, (x0, y0))
 
 
-def _region(shape: tuple[int, ...], matrix: NDArray[np.float64]) -> tuple[int, int, int, int]:
+def _region(shape: tuple[int, ...], matrix: NDArray[np.float64], side: int) -> tuple[int, int, int, int]:
     """Pixels [x0, x1) x [y0, y1) of the image that the crop needs: never empty, clipped to the image."""
-    last = CROP_SIZE - 1
+    last = side - 1
     corners = np.array([[0, 0], [last, 0], [0, last], [last, last]], np.float64)
     inside = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T).T
     margin = _MARGIN / min(1.0, math.hypot(*matrix[:, 0]))

@@ -133,6 +133,11 @@ class Cascade(nn.Module):
         best = nms_min(boxes, heads[:, 0], image, OVERLAP)
         return Faces(image[best], boxes[best], heads[best, 0].sigmoid(), landmarks[best])
 
+    @torch.inference_mode()
+    def look(self, patches: Tensor, device: torch.device) -> Tensor:
+        """Return O-Net's (N, 15) float32 outputs for (N, 48, 48, 3) uint8 patches."""
+        return _in_chunks(self.output_net, patches, device)
+
     def _peaks(self, scores: Tensor, owner: Tensor) -> Tensor:
         """Windows that pass the threshold and score no less than their eight neighbours.
 
@@ -173,8 +178,11 @@ def _over_patches(network: nn.Module, candidates: Candidates, stacks: Stacks, si
     """The network's outputs (N, heads) for the patches under the candidates, a bounded number of patches at a time."""
     image, boxes = candidates.image.cpu().numpy(), candidates.boxes.cpu().numpy()
     patches = torch.from_numpy(cut_patches(stacks, image, boxes, side))
-    device = candidates.boxes.device
-    chunks = torch.split(patches, _PATCHES[_kind(device)][side])
+    return _in_chunks(network, patches, candidates.boxes.device)
+
+
+def _in_chunks(network: nn.Module, patches: Tensor, device: torch.device) -> Tensor:
+    chunks = torch.split(patches, _PATCHES[_kind(device)][patches.shape[1]])
     return torch.cat([network(_planes(chunk.to(device), network)) for chunk in chunks]).float()
 
 

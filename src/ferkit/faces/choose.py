@@ -44,15 +44,15 @@ def check_policy(which: str) -> None:
         raise InputError(f"faces must be one of {', '.join(FACES_POLICIES)}, not {which!r}")
 
 
-def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    areas: NDArray[np.float32] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+def _areas(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+    areas: NDArray[np.floating] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     return areas
 
 
-def _squared_offsets(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def _squared_offsets(boxes: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.floating]:
     """Squared distance of each box's centre from the image's, whose first pixel's centre is (0, 0)."""
     height, width = size
     centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
     offsets = (boxes[:, :2] + boxes[:, 2:]) / 2 - centre
-    squared: NDArray[np.float32] = np.square(offsets).sum(axis=1)
+    squared: NDArray[np.floating] = np.square(offsets).sum(axis=1)
     return squared

@@ -18,6 +18,7 @@ from ferkit.errors import InputError
 from ferkit.faces.cascade import OVERLAP, Cascade, Faces
 from ferkit.faces.packed_pyramid import CELL
 from ferkit.faces.parallel import map_in_threads
+from ferkit.faces.verify import PATCH, box_around, verify
 from ferkit.ops.boxes import box_iou, nms_min
 from ferkit.ops.device import pick_device
 
@@ -38,25 +39,65 @@ _GRID = 64
 _BATCH_PIXELS = {"cpu": 1 << 21, "accelerator": 1 << 23}
 """Pixels of the images that go through the cascade together; one larger image goes alone."""
 
+_SMALLEST, _SMALLEST_OF_LARGE = 20, 60
+"""Side of the smallest face looked for by default: in pixels of the image, and of an original that it is a copy of."""
+
+_TURNED_SIDE = 640
+"""Longer side at which photos are searched that lie on their side or upside down."""
+
+_UPRIGHT = 60.0
+"""Degrees that the eyes' line of a face may be turned by in a photo that is the right way up."""
+
+_SURE = 0.95
+"""Score of an upright face from which on its image is taken to be the right way up."""
+
+_OVERLAP = 0.7
+
 
 @dataclass(frozen=True)
 class Detections:
     """The faces of one image, best first; row i of every array is the same face.
 
     Attributes:
-        boxes: (n, 4) float32, left, top, right, bottom in pixels of the image, the centre of its first pixel being
+        boxes: (n, 4) left, top, right, bottom in pixels of the image, the centre of its first pixel being
             (0, 0); a box may reach over the border.
-        scores: (n,) float32 probability in [0, 1], falling.
-        landmarks: (n, 5, 2) float32 pixel coordinates (x, y): eye on the image's left, eye on its right, tip of the
+        scores: (n,) probability in [0, 1], falling.
+        landmarks: (n, 5, 2) pixel coordinates (x, y): eye on the image's left, eye on its right, tip of the
             nose, corner of the mouth on the left, on the right.
     """
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
+    boxes: NDArray[np.floating]
+    scores: NDArray[np.floating]
+    landmarks: NDArray[np.floating]
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def select(self, rows: NDArray[np.intp]) -> Detections:
+        """Return some of the faces, in the given order."""
+        return Detections(self.boxes[rows], self.scores[rows], self.landmarks[rows])
+
+    @property
+    def surely_upright(self) -> bool:
+        """Whether a face shows that the image is the right way up."""
+        return bool(self.scores[self.upright].max(initial=0) >= _SURE)
+
+    def rescaled(self, step: float) -> Detections:
+        """Return the faces in float64 pixels of a picture in which one pixel of this one spans ``step``."""
+        boxes, landmarks = ((values.astype(np.float64) + 0.5) * step - 0.5 for values in (self.boxes, self.landmarks))
+        return Detections(boxes, self.scores, landmarks)
+
+    def __add__(self, other: Detections) -> Detections:
+        """Return the faces of both."""
+        pairs = ((self.boxes, other.boxes), (self.scores, other.scores), (self.landmarks, other.landmarks))
+        return Detections(*map(np.concatenate, pairs))
+
+    @property
+    def upright(self) -> NDArray[np.bool_]:
+        """(n,) whether the eyes' line is nearer to level than to a quarter turn."""
+        across, down = (self.landmarks[:, 1] - self.landmarks[:, 0]).T
+        level: NDArray[np.bool_] = np.abs(np.degrees(np.arctan2(down, across))) <= _UPRIGHT
+        return level
 
 
 class FaceDetector:
@@ -65,7 +106,8 @@ class FaceDetector:
     Args:
         device: where the networks run, e.g. "cpu" or "cuda".
         min_face: side of the smallest face looked for: pixels (12 or more), or, below 1, a share of the image's
-            shorter side. Time grows with 1 / min_face squared.
+            shorter side; None takes 20, or less in images that were shrunk to a third or more. Time grows with
+            1 / min_face squared.
         thresholds: probabilities that a candidate must reach in the three stages, each between 0 and 1.
         factor: scale from one pyramid level to the next, between 0 and 1.
         max_side: larger images are first averaged down to this longest side, and faces that are then below 12 px are
@@ -82,14 +124,14 @@ class FaceDetector:
         self,
         device: str = "cpu",
         *,
-        min_face: float = 20,
+        min_face: float | None = None,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
         factor: float = 0.709,
         max_side: int | None = None,
         workers: int | None = None,
     ) -> None:
         _check(
-            0 < min_face < 1 or min_face >= CELL,
+            min_face is None or 0 < min_face < 1 or min_face >= CELL,
             f"--min-face must be a share of the image between 0 and 1 or at least {CELL} pixels, not {min_face}",
         )
         _check(all(0 < p < 1 for p in thresholds), f"--thresholds must lie between 0 and 1, not {thresholds}")
@@ -100,11 +142,12 @@ class FaceDetector:
         self.workers = workers
         self._cascade = Cascade(thresholds, factor).to(self.device, _precision(self.device))
 
-    def detect(self, images: Sequence[Pixels]) -> list[Detections]:
+    def detect(self, images: Sequence[Pixels], scales: Sequence[float] | None = None) -> list[Detections]:
         """Find the faces of images of any sizes.
 
         Args:
             images: (H, W, 3) uint8 RGB arrays, H and W at least 1.
+            scales: how many pixels of the original, in which ``min_face`` counts, one of each image's spans; None: 1.
 
         Returns:
             One Detections an image, in the same order; empty where no face was found.
@@ -114,10 +157,9 @@ class FaceDetector:
         """
         for image in images:
             _check_image(image)
-        on_cpu = self.device.type == "cpu"
-        batches = list(_batches(images, _BATCH_PIXELS["cpu" if on_cpu else "accelerator"]))
-        workers = (self.workers or torch.get_num_threads()) if on_cpu else 1
-        return [faces for found in map_in_threads(self._detect_batch, batches, workers) for faces in found]
+        items = list(zip(images, scales or [1] * len(images), strict=True))
+        batches = list(_batches(items, _BATCH_PIXELS["cpu" if self.device.type == "cpu" else "accelerator"]))
+        return [faces for found in map_in_threads(self._detect_batch, batches, self.threads) for faces in found]
 
     def follow(self, images: Sequence[Pixels], boxes: Sequence[Floats]) -> list[Detections]:
         """Look again for faces where they must be near, at a small part of what `detect` costs.
@@ -135,10 +177,9 @@ class FaceDetector:
             for image, near in zip(images, boxes, strict=True)
             for box in near
         ]
-        workers = (self.workers or torch.get_num_threads()) if self.device.type == "cpu" else 1
-        size = max(1, min(_FOLLOWED, -(-len(parts) // workers)))
+        size = max(1, min(_FOLLOWED, -(-len(parts) // self.threads)))
         groups = [parts[start : start + size] for start in range(0, len(parts), size)]
-        found = [face for group in map_in_threads(self._follow_group, groups, workers) for face in group]
+        found = [face for group in map_in_threads(self._follow_group, groups, self.threads) for face in group]
         counts = np.cumsum([0, *map(len, boxes)])
         return [_apart(found[start:end]) for start, end in pairwise(counts.tolist())]
 
@@ -164,15 +205,80 @@ class FaceDetector:
             chosen.append(_Followed(box.astype(np.float32), float(scores[best]), landmarks.astype(np.float32)))
         return chosen
 
-    def _detect_batch(self, images: Sequence[Pixels]) -> list[Detections]:
+    def detect_turned(self, image: Pixels) -> Detections:
+        """Find the faces of a photo that lies on its side or upside down: of three turns, those that most are sure of.
+
+        It is searched at no more than 640 px.
+
+        Returns:
+            Its faces in pixels of ``image``, landmarks of the face's own left and right as if it were upright; empty
+            where no turn shows any.
+        """
+        small = _shrink(image, _TURNED_SIDE)
+        turned = [np.ascontiguousarray(np.rot90(small, turns)) for turns in (1, 2, 3)]
+        found = [self.verify(copy, faces) for copy, faces in zip(turned, self.detect(turned), strict=True)]
+        found = [faces.select(np.flatnonzero(faces.upright)) for faces in found]
+        turns = max((1, 2, 3), key=lambda turns: float(found[turns - 1].scores.sum()))
+        faces = _turned_back(found[turns - 1], turns, small.shape[:2])
+        return faces.rescaled(image.shape[1] / small.shape[1])
+
+    def find(self, images: Sequence[Pixels]) -> list[Detections]:
+        """Find faces as `detect`, verify each, and where none is surely upright search the turned image as well."""
+        return map_in_threads(self._find, list(zip(images, self.detect(images), strict=True)), self.threads)
+
+    def _find(self, pair: tuple[Pixels, Detections]) -> Detections:
+        image, found = pair
+        faces = self.verify(image, found)
+        if faces.surely_upright:
+            return faces
+        turned = self.verify(image, self.detect_turned(image))
+        return turned if turned.scores.sum() > faces.scores[faces.upright].sum() else faces
+
+    def verify(self, image: Pixels, found: Detections, *, smaller: bool = False) -> Detections:
+        """Look at each face once more, see `ferkit.faces.verify`.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            found: faces in its pixels.
+            smaller: they were found on a smaller copy: landmarks are first placed anew.
+
+        Returns:
+            Those that can be confirmed, best first: as they were, or with the landmarks of the turned face that is
+            there.
+        """
+        if not len(found):
+            return found
+        placed = verify(image, found.landmarks, self._look, again=smaller)
+        boxes = np.where(placed.turned[:, None], box_around(placed.landmarks), found.boxes)
+        scores = np.where(placed.turned, placed.scores, found.scores)
+        faces = Detections(boxes, scores, placed.landmarks).select(np.flatnonzero(placed.kept))
+        if not placed.turned.any():
+            return faces
+        places, sure = torch.from_numpy(faces.boxes).float(), torch.from_numpy(faces.scores).float()
+        return faces.select(nms_min(places, sure, torch.zeros(len(faces), dtype=torch.int64), _OVERLAP).numpy())
+
+    @property
+    def threads(self) -> int:
+        """How many pictures are worked on side by side."""
+        return (self.workers or torch.get_num_threads()) if self.device.type == "cpu" else 1
+
+    def _detect_batch(self, items: Sequence[tuple[Pixels, float]]) -> list[Detections]:
+        images = [image for image, _ in items]
         shrunk = [_shrink(image, self.max_side) for image in images]
         steps = [image.shape[1] / small.shape[1] for image, small in zip(images, shrunk, strict=True)]
-        smallest = [self._smallest_face(image, step) for image, step in zip(images, steps, strict=True)]
+        smallest = [self._smallest_face(*item, step) for item, step in zip(items, steps, strict=True)]
         return _per_image(self._cascade(shrunk, smallest, self.device), steps)
 
-    def _smallest_face(self, image: Pixels, step: float) -> float:
+    def _look(self, patches: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        heads = self._cascade.look(torch.from_numpy(patches), self.device).cpu().numpy().astype(np.float64)
+        return heads[:, 0], heads[:, 5:].reshape(-1, 2, 5).transpose(0, 2, 1) * PATCH - 0.5
+
+    def _smallest_face(self, image: Pixels, scale: float, step: float) -> float:
         """Side of the smallest wanted face in the copy whose pixels are ``step`` pixels of the image."""
-        wanted = self.min_face if self.min_face >= 1 else self.min_face * min(image.shape[:2])
+        if self.min_face is None:
+            wanted = min(_SMALLEST, _SMALLEST_OF_LARGE / scale)
+        else:
+            wanted = self.min_face / scale if self.min_face >= 1 else self.min_face * min(image.shape[:2])
         return max(wanted / step, CELL)
 
 
@@ -261,16 +367,16 @@ def _precision(device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
-def _batches(images: Sequence[Pixels], at_most: int) -> Iterator[list[Pixels]]:
+def _batches(items: Sequence[tuple[Pixels, float]], at_most: int) -> Iterator[list[tuple[Pixels, float]]]:
     """Split images, in order, into lists of at most ``at_most`` pixels; a larger image comes alone."""
-    batch: list[Pixels] = []
+    batch: list[tuple[Pixels, float]] = []
     total = 0
-    for image in images:
+    for image, scale in items:
         pixels = image.shape[0] * image.shape[1]
         if batch and total + pixels > at_most:
             yield batch
             batch, total = [], 0
-        batch.append(image)
+        batch.append((image, scale))
         total += pixels
     if batch:
         yield batch
@@ -284,6 +390,16 @@ def _shrink(image: Pixels, max_side: int | None) -> Pixels:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     shrunk: Pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return shrunk
+
+
+def _turned_back(faces: Detections, turns: int, size: tuple[int, int]) -> Detections:
+    """Carry faces of ``np.rot90(image, turns)`` back into the image of this height and width."""
+    corners, landmarks = faces.boxes.reshape(-1, 2, 2), faces.landmarks
+    for turn in reversed(range(turns)):
+        width = size[1] if turn % 2 == 0 else size[0]
+        corners, landmarks = (np.stack([width - 1 - p[..., 1], p[..., 0]], axis=-1) for p in (corners, landmarks))
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    return Detections(boxes, faces.scores, landmarks)
 
 
 def _per_image(faces: Faces, steps: Sequence[float]) -> list[Detections]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from ferkit.faces.align import align_faces
 from ferkit.faces.detect import Detections
 from ferkit.faces.quality import face_quality
 
-__all__ = ["ImageFace", "cut_at", "cut_faces"]
+__all__ = ["ImageFace", "cut_at", "cut_faces", "measure_faces"]
 
 Pixels = NDArray[np.uint8]
 
@@ -35,8 +35,8 @@ class ImageFace:
     image: int
     face: int
     crop: Pixels
-    landmarks: NDArray[np.float32]
-    box: NDArray[np.float32] | None
+    landmarks: NDArray[np.floating]
+    box: NDArray[np.floating] | None
     score: float | None
     quality: dict[str, float | None]
 
@@ -53,25 +53,37 @@ def cut_faces(picture: Pixels, found: Detections, rows: NDArray[np.intp], image:
     Returns:
         The faces of ``rows``, left to right.
     """
+    return measure_faces(align_faces(picture, found.landmarks), found, rows, picture.shape[1::-1], image)
+
+
+def measure_faces(
+    crops: Pixels, found: Detections, rows: NDArray[np.intp], size: tuple[int, ...], image: int = 0
+) -> list[ImageFace]:
+    """Measure faces of an image of this width and height that were cut out of it; otherwise as `cut_faces`.
+
+    Args:
+        crops: (n, 128, 128, 3) uint8 RGB, one for each of ``found``.
+        found: all faces of the image.
+        rows: which of them to take.
+        size: width and height of the image, in the pixels of ``found``.
+        image: number of the image.
+    """
     order = np.argsort(found.boxes[:, 0] + found.boxes[:, 2], kind="stable")
     numbers = np.flatnonzero(np.isin(order, rows))
-    taken = order[numbers]
-    boxes, scores = found.boxes[taken], found.scores[taken].tolist()
-    faces = cut_at(picture, found.landmarks[taken], boxes, image)
+    faces = found.select(order[numbers])
+    crops = crops[order[numbers]]
+    quality = face_quality(crops, faces.boxes, faces.landmarks, size)
     return [
-        replace(face, face=number + 1, box=box, score=score)
-        for face, number, box, score in zip(faces, numbers.tolist(), boxes, scores, strict=True)
+        ImageFace(image, number + 1, crops[row], faces.landmarks[row], faces.boxes[row], score, quality.row(row))
+        for row, (number, score) in enumerate(zip(numbers.tolist(), faces.scores.tolist(), strict=True))
     ]
 
 
-def cut_at(
-    picture: Pixels, landmarks: NDArray[np.float32], boxes: NDArray[np.float32] | None = None, image: int = 0
-) -> list[ImageFace]:
-    """Bring the faces at given (n, 5, 2) points onto the template and measure them, numbered as they come."""
+def cut_at(picture: Pixels, landmarks: NDArray[np.float32], image: int = 0) -> list[ImageFace]:
+    """Bring the faces at (n, 5, 2) points of another detector onto the template, measured and numbered as they come."""
     crops = align_faces(picture, landmarks)
-    quality = face_quality(crops, boxes, landmarks, (picture.shape[1], picture.shape[0]))
-    unknown = {"size": None} if boxes is None else {}
+    quality = face_quality(crops, None, landmarks, (picture.shape[1], picture.shape[0]))
     return [
-        ImageFace(image, row + 1, crop, points, None, None, {**quality.row(row), **unknown})
+        ImageFace(image, row + 1, crop, points, None, None, {**quality.row(row), "size": None})
         for row, (crop, points) in enumerate(zip(crops, landmarks, strict=True))
     ]

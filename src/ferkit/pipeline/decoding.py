@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import queue
 import threading
@@ -10,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,20 +19,27 @@ from PIL import Image
 from ferkit.data.sources import Picture
 from ferkit.errors import UnreadableImageError
 
-__all__ = ["Decoded", "grouped", "prefetched", "read_ahead", "read_crop", "read_photo", "square_crop"]
+__all__ = [
+    "Decoded",
+    "cut_scales",
+    "grouped",
+    "prefetched",
+    "read_ahead",
+    "read_crop",
+    "read_photo",
+    "search_scale",
+    "square_crop",
+]
 
 Pixels = NDArray[np.uint8]
 Reader = Callable[[Picture], tuple[Pixels, float]]
 T = TypeVar("T")
 
-_PHOTO_SIDE = 1600
-"""A photo's longer side keeps at least this many pixels; far larger ones are decoded at a half, quarter or eighth."""
+_LONGER, _SHORTER = 1600, 900
+"""Sides in pixels that a photo keeps where it is searched: one with twice as many is decoded at a half, and so on."""
 
-_SHARP_FACE = 128
-"""Pixels across the smallest wanted face beyond which more of them do not make its crop any sharper."""
-
-_OBLONG = 2
-"""Sides of a photo in proportion, longer to shorter, up to which it keeps those pixels."""
+_SMALLEST, _CLEAR = 15, 48
+"""Pixels of the searched copy that the smallest face keeps: in any case, and where that copy is smaller than usual."""
 
 _CROP_SIDE = 512
 _SMALLEST_CROP = 16
@@ -40,12 +47,12 @@ _GROUP_PIXELS = 24_000_000
 _MOST_THREADS = 4
 
 
-def read_photo(picture: Picture, min_face: float) -> tuple[Pixels, float]:
-    """Read a photo as faces are searched and cut from it, no larger than they need.
+def read_photo(picture: Picture, min_face: float | None) -> tuple[Pixels, int]:
+    """Read a photo as faces are searched in it, see `search_scale`.
 
     Args:
         picture: the photo.
-        min_face: side of the smallest face; where it is a share of the photo, few pixels of a large photo may do.
+        min_face: as in `FaceOptions`.
 
     Returns:
         (H, W, 3) uint8 RGB, and how many pixels of the original one of its pixels spans.
@@ -53,8 +60,38 @@ def read_photo(picture: Picture, min_face: float) -> tuple[Pixels, float]:
     Raises:
         UnreadableImageError: as `Picture.read`.
     """
-    enough = math.ceil(_OBLONG * _SHARP_FACE / min_face) if min_face < 1 else _PHOTO_SIDE
-    return picture.read_scaled(min(enough, _PHOTO_SIDE))
+    return picture.read_scaled(scale=partial(search_scale, min_face=min_face))
+
+
+def search_scale(size: tuple[int, int], min_face: float | None = None) -> int:
+    """Return the scale, 1, 2, 4 or 8, at which a photo is searched: no larger than its smallest face needs.
+
+    Args:
+        size: its two sides in pixels.
+        min_face: side of the smallest face in pixels of the photo, or below 1 as a share of its shorter side; None
+            asks for what the usual copy shows, of at least 1600 x 900 pixels.
+    """
+    shorter, longer = sorted(size)
+    usual = next((s for s in (8, 4, 2) if longer >= s * _LONGER and shorter >= s * _SHORTER), 1)
+    if min_face is None:
+        return usual
+    smallest = min_face * shorter if min_face < 1 else min_face
+    return next((s for s in (8, 4, 2) if smallest >= s * (_SMALLEST if s <= usual else _CLEAR)), 1)
+
+
+def cut_scales(landmarks: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return the (n,) scales, 1 to 8, at which the crops of faces lose nothing.
+
+    Args:
+        landmarks: (n, 5, 2) pixels of the photo.
+    """
+    from ferkit.faces.align import similarity_from_points
+    from ferkit.faces.template import TEMPLATE
+
+    matrix = similarity_from_points(landmarks, TEMPLATE)
+    steps = 1 / np.hypot(matrix[:, 0, 0], matrix[:, 0, 1])  # pixels of the photo to one of the crop
+    scales: NDArray[np.int64] = 2 ** np.log2(steps.clip(1, 8)).astype(np.int64)
+    return scales
 
 
 def read_crop(picture: Picture) -> tuple[Pixels, float]:

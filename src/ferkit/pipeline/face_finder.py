@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from ferkit.data.faces import Face, crop_sha256
 from ferkit.data.filters import FaceFilter
 from ferkit.data.sources import Picture
+from ferkit.errors import UnreadableImageError
+from ferkit.faces.parallel import map_in_threads
 from ferkit.faces.quality import face_quality
 from ferkit.faces.template import CROP_SIZE
-from ferkit.pipeline.decoding import Decoded
+from ferkit.pipeline.decoding import Decoded, cut_scales
 from ferkit.pipeline.face_options import FaceOptions
 
 if TYPE_CHECKING:
@@ -163,7 +165,7 @@ class FollowedFrames:
     def __init__(self, detector: FaceDetector, which: str, state: Any) -> None:  # noqa: ANN401 (any JSON value)
         from ferkit.faces.follow import FrameFinder
 
-        self._finder, self._which = FrameFinder(detector, state), which
+        self._finder, self._detector, self._which = FrameFinder(detector, state), detector, which
 
     @property
     def state(self) -> Any:  # noqa: ANN401 (any JSON value)
@@ -174,13 +176,17 @@ class FollowedFrames:
         """Find the faces of the next frames."""
         times = [float(item.picture.time_s or 0) for item in group]
         detections = self._finder.find(times, [item.image for item in group])
-        return [_faces_of(item, found, self._which) for item, found in zip(group, detections, strict=True)]
+        cut = partial(_faces_of, detector=self._detector, which=self._which)
+        return map_in_threads(cut, list(zip(group, detections, strict=True)), self._detector.threads)
 
 
 def find_faces(group: list[Decoded], detector: FaceDetector, which: str) -> list[Found]:
     """Search photos for faces and bring those that are wanted onto the template."""
-    detections = iter(detector.detect([item.image for item in group if item.problem is None]))
-    return [_unreadable(item) if item.problem else _faces_of(item, next(detections), which) for item in group]
+    readable = [item for item in group if item.problem is None]
+    detections = detector.detect([item.image for item in readable], [item.scale for item in readable])
+    pairs = list(zip(readable, detections, strict=True))
+    found = iter(map_in_threads(partial(_faces_of, detector=detector, which=which), pairs, detector.threads))
+    return [_unreadable(item) if item.problem else next(found) for item in group]
 
 
 def take_crops(group: list[Decoded]) -> list[Found]:
@@ -225,30 +231,69 @@ def _as_it_is(item: Decoded) -> Found:
     return Found(crops, [replace(_face(item.picture, 1, crops[0]), **measures)])
 
 
-def _faces_of(item: Decoded, found: Detections, which: str) -> Found:
-    from ferkit.faces.choose import choose
-    from ferkit.faces.image_faces import cut_faces
+class _Cut(NamedTuple):
+    """Faces of a picture with their crops; boxes and landmarks are in pixels of the original."""
 
-    if not len(found):
+    faces: Detections
+    crops: Pixels
+
+
+def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: str) -> Found:
+    from ferkit.faces.choose import choose
+    from ferkit.faces.image_faces import measure_faces
+
+    item, detections = pair
+    height, width = (side * item.scale for side in item.image.shape[:2])
+    try:
+        found = _cut(item, detections, detector)
+        if not found.faces.surely_upright and item.picture.time_s is None:  # frames are the right way up
+            turned = _cut(item, detector.detect_turned(item.image), detector)
+            found = turned if turned.faces.scores.sum() > found.faces.scores[found.faces.upright].sum() else found
+    except UnreadableImageError as error:  # it has changed or gone since it was searched
+        return Found(_NO_CROPS, [], Problem(item.picture.source, error.why))
+    if not len(found.faces):
         return Found(_NO_CROPS, [], Problem(item.picture.source, NO_FACE))
-    stated = item.picture.box is not None
-    rows = np.array([_meant(found.boxes, item)]) if stated else choose(found, item.image.shape[:2], which)
-    faces = cut_faces(item.image, found, rows)
+    shown = found.faces
+    rows = choose(shown, (height, width), which) if item.picture.box is None else _meant(shown.boxes, item.picture.box)
+    faces = measure_faces(found.crops, shown, rows, (width, height))
     if not faces:
         return Found(_NO_CROPS, [], Problem(item.picture.source, f"{NO_FACE} where the source says"))
-    return Found(np.stack([face.crop for face in faces]), [_measured(item.picture, face, item.scale) for face in faces])
+    return Found(np.stack([face.crop for face in faces]), [_measured(item.picture, face) for face in faces])
 
 
-def _meant(boxes: NDArray[np.float32], item: Decoded) -> int:
-    """Row of the box that overlaps most with the one that the source states; -1 where none does enough."""
+def _cut(item: Decoded, found: Detections, detector: FaceDetector) -> _Cut:
+    """Check faces and cut them out: of the copy that was searched, or, those that it shows small, of a larger one.
+
+    Raises:
+        UnreadableImageError: as `Picture.read`.
+    """
+    scales = cut_scales(found.rescaled(item.scale).landmarks)
+    small = scales < item.scale
+    faces, crops = _cut_from(item.image, item.scale, found.select(np.flatnonzero(~small)), detector)
+    if not small.any():
+        return _Cut(faces, crops)
+    image, scale = item.picture.read_scaled(scale=lambda _: int(scales.min()))
+    part = found.select(np.flatnonzero(small)).rescaled(item.scale / scale)
+    more, their_crops = _cut_from(image, scale, part, detector, smaller=True)
+    return _Cut(faces + more, np.concatenate([crops, their_crops]))
+
+
+def _cut_from(image: Pixels, scale: float, found: Detections, detector: FaceDetector, *, smaller: bool = False) -> _Cut:
+    from ferkit.faces.align import align_faces
+
+    faces = detector.verify(image, found, smaller=smaller)
+    return _Cut(faces.rescaled(scale), align_faces(image, faces.landmarks))
+
+
+def _meant(boxes: NDArray[np.floating], stated: tuple[float, float, float, float]) -> NDArray[np.intp]:
+    """The row whose box overlaps most with the one that the source states; none where none does enough."""
     import torch
 
     from ferkit.ops.boxes import box_iou
 
-    stated = (np.array([item.picture.box], np.float32) + 0.5) / item.scale - 0.5
-    overlap = box_iou(torch.from_numpy(boxes), torch.from_numpy(stated.astype(np.float32)))[:, 0]
-    best = int(overlap.argmax())
-    return best if overlap[best] >= _SAME_FACE else -1
+    overlap = box_iou(torch.from_numpy(boxes).double(), torch.tensor([stated], dtype=torch.float64))[:, 0]
+    best = overlap.argmax()
+    return np.array([best] if overlap[best] >= _SAME_FACE else [], np.intp)
 
 
 def _face(picture: Picture, number: int, crop: Pixels) -> Face:
@@ -269,20 +314,15 @@ def _face(picture: Picture, number: int, crop: Pixels) -> Face:
     )
 
 
-def _measured(picture: Picture, found: ImageFace, scale: float) -> Face:
+def _measured(picture: Picture, found: ImageFace) -> Face:
     """A face with what was measured of it, in pixels of the original."""
     assert found.box is not None  # noqa: S101 (a detector always gives one)
-    left, top, right, bottom = (_original(value, scale) for value in found.box.tolist())
-    measures: dict[str, Any] = {**found.quality, "size": min(right - left, bottom - top)}
+    left, top, right, bottom = found.box.tolist()
+    measures: dict[str, Any] = found.quality
     return replace(
         _face(picture, found.face, found.crop),
         box=(left, top, right, bottom),
-        landmarks=tuple(_original(value, scale) for value in found.landmarks.ravel().tolist()),
+        landmarks=tuple(found.landmarks.ravel().tolist()),
         score=found.score,
         **measures,
     )
-
-
-def _original(coordinate: float, scale: float) -> float:
-    """A coordinate of the decoded photo in pixels of the original; both count from the first pixel's centre."""
-    return (coordinate + 0.5) * scale - 0.5

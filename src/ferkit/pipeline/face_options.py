@@ -87,10 +87,10 @@ class FaceOptions:
     fps: float | None = setting(
         None, "Frames per second of video to look at.", default_text="every frame", group=_READING
     )
-    min_face: float = setting(
-        20.0,
-        "Side of the smallest face to look for: pixels (of photos decoded at 1600 px or more), or below 1 a share of "
-        "the photo's shorter side.",
+    min_face: float | None = setting(
+        None,
+        "Side of the smallest face to look for: pixels of the photo, or below 1 a share of its shorter side.",
+        default_text="20 pixels; of photos above 6 megapixels 40 to 60",
         group=_FINDING,
     )
     max_side: int | None = setting(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,7 @@ from ferkit.data.faces import Face, crop_sha256
 from ferkit.data.sources import Picture, find_picture
 from ferkit.data.sources.video import VIDEO_SUFFIXES, frame_pictures
 from ferkit.errors import InputError, SetError
-from ferkit.pipeline.decoding import read_crop, read_photo
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.decoding import cut_scales, read_crop, search_scale
 
 __all__ = ["Lost", "crop_from_source", "row_crops"]
 
@@ -94,14 +94,25 @@ def crop_from_source(face: Face) -> Pixels:
 
 
 def _cut(picture: Picture, face: Face) -> Pixels:
+    """Cut a face out of the picture as it was decoded then: which of the scales that was, its pixels say."""
     from ferkit.faces.align import align_faces
 
     if face.landmarks is None:
         return read_crop(picture)[0]
-    image, scale = read_photo(picture, min_face=FaceOptions.min_face)
-    points = (np.array(face.landmarks).reshape(1, 5, 2) + 0.5) / scale - 0.5
-    cut: Pixels = align_faces(image, points)[0]
-    return cut
+    landmarks = np.array(face.landmarks).reshape(1, 5, 2)
+    most = int(cut_scales(landmarks)[0])
+    tried: dict[int, Pixels] = {}
+    for limit in (None, 8, 4, 2, 1):
+        image, scale = picture.read_scaled(scale=partial(_cut_scale, most=most, limit=limit))
+        if scale not in tried:
+            tried[scale] = align_faces(image, (landmarks + 0.5) / scale - 0.5)[0]
+            if crop_sha256(tried[scale]) == face.sha256:
+                return tried[scale]
+    return next(iter(tried.values()))
+
+
+def _cut_scale(size: tuple[int, int], most: int, limit: int | None) -> int:
+    return min(most, limit or search_scale(size))
 
 
 def _face_set(embeddings: EmbeddingSet) -> FaceSet | None:

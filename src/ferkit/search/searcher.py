@@ -115,7 +115,7 @@ class Searcher:
         (picture,) = rgb_arrays([image])
         if picture.shape[:2] == (CROP_SIZE, CROP_SIZE):
             return _first(self.encoder.embed(picture))
-        found = shared_detector(self._device).detect([picture])[0]
+        found = shared_detector(self._device).find([picture])[0]
         if not len(found):
             raise NoFaceError("no face was found in the image")
         return _first(self.encoder.embed(cut_faces(picture, found, choose(found, picture.shape[:2], "largest"))))

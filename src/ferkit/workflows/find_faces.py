@@ -69,7 +69,7 @@ def _searched(
         thresholds=settings.thresholds,
         workers=settings.workers,
     )
-    detections = detector.detect(pictures)
+    detections = detector.find(pictures)
     for image, (picture, found) in enumerate(zip(pictures, detections, strict=True)):
         yield cut_faces(picture, found, choose(found, picture.shape[:2], settings.faces), image)
 

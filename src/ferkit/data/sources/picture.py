@@ -15,7 +15,7 @@ from typing import NoReturn, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.data.images import capture_time, image_size, read_image_scaled
+from ferkit.data.images import ScaleOf, capture_time, image_size, read_image_scaled
 from ferkit.errors import UnreadableImageError
 
 __all__ = ["Chain", "Container", "Picture", "Pictures", "place_name", "refused"]
@@ -57,9 +57,9 @@ class Picture:
         """Return (H, W, 3) uint8 RGB, upright; see `ferkit.data.images.read_image_scaled`."""
         return self.read_scaled(at_least)[0]
 
-    def read_scaled(self, at_least: int | None = None) -> tuple[NDArray[np.uint8], int]:
+    def read_scaled(self, at_least: int | None = None, scale: ScaleOf | None = None) -> tuple[NDArray[np.uint8], int]:
         """Return the image and how many pixels of the original one of its pixels spans, as `read_image_scaled`."""
-        return read_image_scaled(self._content(), self.source, at_least=at_least)
+        return read_image_scaled(self._content(), self.source, at_least=at_least, scale=scale)
 
     def size(self) -> tuple[int, int]:
         """Return (width, height) as stored, without decoding; `UnreadableImageError` if that fails."""
