@@ -33,14 +33,14 @@ def test_the_defaults_of_the_three_verbs_fit_together(ferkit_command, photos, po
     assert "\n  photos/torn.png (" in aligned.out
     embedded = ferkit_command("embed", "-e", run_folder)
     assert "emb.npy: 3 faces of 2 pictures" in embedded.out
-    found = ferkit_command("retrieve", portraits["hopper"], "--montage", "found.png", "--min-face", 60)
+    found = ferkit_command("retrieve", portraits["hopper"], "--montage", "found.png", "--min-face", 60, "--all")
     assert found.code == 0
     lines = [line.split() for line in found.out.splitlines()]
-    assert lines[1] == ["rank", "score", "face", "picture"]
+    assert lines[1] == ["rank", "score", "above", "face", "picture"]
     assert [line[0] for line in lines[2:5]] == ["1", "2", "3"]
     scores = [float(line[1]) for line in lines[2:5]]
     assert scores == sorted(scores, reverse=True)
-    assert {line[3] for line in lines[2:5]} == {"photos/astronaut.png", "photos/both.png"}  # as seen from here
+    assert {line[4] for line in lines[2:5]} == {"photos/astronaut.png", "photos/both.png"}  # as seen from here
     with Image.open(tmp_path / "found.png") as picture:
         assert picture.format == "PNG"
 
@@ -52,7 +52,8 @@ def test_json_is_the_only_thing_on_standard_output(ferkit_command, crops, run_fo
     assert (told["path"], told["faces"], told["encoder"]) == ("emb.npy", 5, str(run_folder))
     told = json.loads(ferkit_command("retrieve", "crops/0.png", "-k", 2, "--json").out)
     assert [hit["rank"] for hit in told["hits"]] == [1, 2]
-    assert set(told["hits"][0]) == {"rank", "score", "source", "face", "identity", "label", "time_s", "row"}
+    known = {"source", "face", "identity", "label", "time_s", "row"}
+    assert set(told["hits"][0]) == {"rank", "score", "probability", "percentile", "count"} | known
 
 
 def test_odd_file_names_are_printed_as_they_are(ferkit_command, crops, run_folder, tmp_path):
@@ -77,8 +78,8 @@ def test_labels_are_shown_where_there_are_any(ferkit_command, crops, run_folder)
         (crops / f"{number}.png").rename(crops / ("glad" if number % 2 else "sad") / f"{number}.png")
     ferkit_command("embed", "crops", "-e", run_folder)
     lines = ferkit_command("retrieve", "crops/sad/0.png").out.splitlines()
-    assert lines[1].split() == ["rank", "score", "face", "label", "picture"]
-    assert {tuple(line.split()[3:]) for line in lines[2:]} == {
+    assert lines[1].split() == ["rank", "score", "above", "face", "label", "picture"]
+    assert {tuple(line.split()[4:]) for line in lines[2:]} == {
         ("glad", "crops/glad/1.png"),
         ("glad", "crops/glad/3.png"),
         ("sad", "crops/sad/2.png"),

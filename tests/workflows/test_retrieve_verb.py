@@ -137,7 +137,7 @@ def test_an_encoder_that_moved_is_asked_for_and_taken_from_its_new_place(crop_fo
 
 def test_the_montage_shows_query_and_hits(people):
     result = ask(people, k=3, montage=people / "found.png")
-    assert result.montage == people / "found.png"
+    assert result.outputs == {"montage": people / "found.png"}
     with Image.open(people / "found.png") as picture:
         assert (picture.format, picture.mode) == ("PNG", "RGB")
         assert picture.width > 420 + 3 * 200

@@ -108,9 +108,7 @@ class Encoder(nn.Module):
         Raises:
             WeightsError: the encoder has none.
         """
-        if self.head is None:
-            raise _headless(self.name)
-        return self.head
+        return require_head(self.head, self.name)
 
     @property
     def dim(self) -> int:
@@ -263,7 +261,7 @@ def load_encoder(
             f"{entry.arch!r} gives vectors of {width}, and the entry of {str(path)!r} says {entry.dim}; correct it"
         )
     projection = torch.empty(width, entry.dim) if "projection" in state else None
-    head = None if entry.head is None else _head(entry, path, progress)
+    head = _head(entry, path, progress)
     encoder = Encoder(entry, network, projection=projection, sha256=entry.sha256, head=head)
     state.setdefault("center", encoder.center)
     _fill(encoder, state, path)
@@ -284,10 +282,15 @@ def load_head(
         WeightsError: the encoder has none, or it is missing, damaged or of another encoder.
         FerkitError: as `load_encoder`.
     """
-    entry, path = locate_encoder(encoder, progress)
     if head is not None:
+        entry, _ = locate_encoder(encoder, progress)
         return ExpressionHead.load(Path(head), encoder=str(entry.sha256), name=str(encoder))
-    return _head(entry, path, progress)
+    return require_head(find_head(encoder, progress), str(encoder))
+
+
+def find_head(encoder: str | Path, progress: Progress | None = None) -> ExpressionHead | None:
+    """Do as `load_head` for an encoder's own head; None where it has none."""
+    return _head(*locate_encoder(encoder, progress), progress)
 
 
 def save_encoder(
@@ -407,17 +410,20 @@ def _beside(weights: Path) -> tuple[EncoderEntry, Path]:
     return entry, weights
 
 
-def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> ExpressionHead:
+def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> ExpressionHead | None:
     if entry.head is None:
-        raise _headless(entry.name)
+        return None
     file = path.with_name(entry.head.file)
     if entry.weights.kind == "hub":
         file = fetch_head(entry, entry.head, progress)
     return ExpressionHead.load(file, entry.head.sha256, encoder=str(entry.sha256), name=entry.name)
 
 
-def _headless(name: str) -> WeightsError:
-    return WeightsError(
+def require_head(head: ExpressionHead | None, name: str) -> ExpressionHead:
+    """Return the head of the encoder ``name``; a `WeightsError` says what to do where it has none."""
+    if head is not None:
+        return head
+    raise WeightsError(
         f"{name!r} has no expression head, so its vectors have no classes; give --head HEAD of "
         f"`ferkit probe {name} --save-head HEAD`, or for a class to search by --prototypes SET"
     )

@@ -12,7 +12,7 @@ from ferkit.search.queries import Query
 if TYPE_CHECKING:
     from ferkit.encoders.expression_head import ExpressionHead
 
-__all__ = ["GOOD", "percentiles", "same_probabilities"]
+__all__ = ["GOOD", "class_probabilities", "percentiles", "same_probabilities"]
 
 GOOD = 0.5
 """Least probability of a good match."""
@@ -38,6 +38,11 @@ def same_probabilities(head: ExpressionHead | None, examples: Rows, vectors: Row
         return None
     cosines = vectors.astype(np.float64) @ examples.T.astype(np.float64)
     return np.asarray(head.same_probability(cosines).mean(axis=1), np.float64)
+
+
+def class_probabilities(head: ExpressionHead, name: str, vectors: Rows) -> Floats:
+    """Return the (N,) probabilities that faces with (N, D) vectors show a class of the head."""
+    return np.asarray(head.probabilities(vectors)[:, head.classes.index(name)], np.float64)
 
 
 def percentiles(query: Query, scores: Floats, vectors: Rows) -> Floats:

@@ -17,6 +17,7 @@ from ferkit.search.index import FlatIndex
 
 if TYPE_CHECKING:
     from ferkit.encoders.encoder import Encoder
+    from ferkit.encoders.expression_head import ExpressionHead
     from ferkit.ops.rgb import AnyImage
 
 __all__ = ["Searcher", "open_searcher"]
@@ -73,6 +74,13 @@ class Searcher:
         from ferkit.search.set_encoder import load_set_encoder  # brings torch
 
         return load_set_encoder(self.set, self.path, self._named, self._device, self._progress)
+
+    @cached_property
+    def head(self) -> ExpressionHead | None:
+        """What reads expressions off the set's vectors, if its encoder has it; no network is loaded for it."""
+        from ferkit.search.set_encoder import find_set_head  # brings torch
+
+        return find_set_head(self.set, self._named, self._progress)
 
     def query(
         self,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, require_same_encoder
-from ferkit.encoders.encoder import Encoder, load_encoder
+from ferkit.encoders.encoder import Encoder, find_head, load_encoder
 from ferkit.encoders.export_module import contract_digest
+from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.encoders.hub import PREFIX
 from ferkit.encoders.registry import EncoderEntry, load_registry
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import MissingPathError, SetError, UnknownEncoderError
 from ferkit.progress import Progress
 
-__all__ = ["encoder_stamp", "load_set_encoder"]
+__all__ = ["encoder_stamp", "find_set_head", "load_set_encoder"]
 
 
 def load_set_encoder(
@@ -46,6 +47,27 @@ def load_set_encoder(
         ) from error
     require_same_encoder(made, encoder_stamp(model, name, made.precision, made.calibration))
     return model
+
+
+def find_set_head(embeddings: EmbeddingSet, encoder: str | Path | None, progress: Progress) -> ExpressionHead | None:
+    """Return what reads expressions off a set's vectors, without loading a network.
+
+    Args:
+        embeddings: the set.
+        encoder: where its encoder lies now, if it moved.
+        progress: as `load_encoder`.
+
+    Returns:
+        None where the encoder has no head, is not there, or is another one by now.
+
+    Raises:
+        WeightsError: the head is missing or damaged.
+    """
+    try:
+        head = find_head(encoder or embeddings.encoder.name, progress)
+    except (UnknownEncoderError, MissingPathError):
+        return None
+    return head if head is not None and head.encoder == embeddings.encoder.sha256 else None
 
 
 def encoder_stamp(

@@ -16,11 +16,11 @@ from ferkit.data.expressions import EXPRESSIONS, expression
 from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.errors import InputError
 from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.query_face import find_query_face
 from ferkit.progress import Progress
 from ferkit.report.montage import Tile
 from ferkit.search.searcher import Searcher
 from ferkit.workflows.embed import embed
-from ferkit.workflows.retrieve import _choose, _query_faces
 
 __all__ = ["Likeness", "faces_like", "opened_set"]
 
@@ -104,12 +104,10 @@ def faces_like(
         column = head.column(name)
         parts = [head.probabilities(block)[:, column] for block in _blocks(found)]
         return Likeness(_joined(parts), "probability", Tile(name, "like", name))
-    query = Path(like)
-    shown = _query_faces(query, options, device, progress)
-    chosen = _choose(shown.faces, face, query, progress)
-    vector = searcher.encoder.embed(shown.crops[[chosen]])[0].astype(np.float64)
+    asked = find_query_face(like, face, options, device, progress)
+    vector = searcher.encoder.embed(asked.crop[None])[0].astype(np.float64)
     cosines = _joined([block.astype(np.float64) @ vector for block in _blocks(found)])
-    tile = Tile(shown.crops[chosen], "like", query.name)
+    tile = Tile(asked.crop, "like", Path(asked.face.source).name)
     if head is None or head.same is None:
         return Likeness(cosines, "cosine", tile)
     return Likeness(np.asarray(head.same_probability(cosines), np.float64), "probability", tile)

@@ -3,66 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
-from ferkit.errors import InputError, NoFaceError, UnreadableImageError
-from ferkit.pipeline.face_finder import NO_FACE, FaceBatch, filter_of
+from ferkit.encoders.expression_head import ExpressionHead
+from ferkit.errors import InputError
+from ferkit.pipeline.examples import Example, Examples, Question
+from ferkit.pipeline.face_finder import filter_of
 from ferkit.pipeline.face_options import FaceOptions, QueryKeywords
-from ferkit.pipeline.face_stream import open_pictures
-from ferkit.pipeline.recrop import Lost, row_crops
+from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
+from ferkit.report.answers import Shown, check_answer_files, save_answers
 from ferkit.report.contact_sheet import draw_numbered_faces
-from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.safe_picture import check_picture_output, save_picture
+from ferkit.report.safe_picture import save_picture
+from ferkit.search.folding import fold_copies, is_copy, one_per_person
+from ferkit.search.hits import Hit, hit_of
+from ferkit.search.people import ANY, rows_of_person, same_person_rows
+from ferkit.search.queries import MEAN, nearest
+from ferkit.search.scores import GOOD, class_probabilities, percentiles, same_probabilities
 from ferkit.search.searcher import Searcher, open_searcher
 from ferkit.search.where import rows_where
 
 __all__ = ["Hit", "RetrieveResult", "retrieve"]
 
 Mask = NDArray[np.bool_]
-
-_MOST_NAMED = 12
-
-_SAME_POINT = 0.1
-"""Pixels; far more than rounding moves a landmark, far less than any two photos agree on all five."""
+Pictures = str | Path | Sequence[str | Path]
 
 _COPIES = 8
 """How many copies of the query the first search makes room for."""
 
-
-@dataclass(frozen=True)
-class Hit:
-    """One face of the embedding set.
-
-    Attributes:
-        rank: 1 for the closest.
-        score: cosine between its vector and the query's, in [-1, 1].
-        source: absolute path of its picture, or ``/path/x.parquet#123``.
-        face: its number in the picture, from 1, left to right.
-        identity: who it is, where the source said so.
-        label: expression or class, where the source said so.
-        time_s: seconds from the beginning of its clip, where it is from one.
-        row: its row in the embedding set.
-    """
-
-    rank: int
-    score: float
-    source: str
-    face: int
-    identity: str | None
-    label: str | None
-    time_s: float | None
-    row: int
+_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -70,48 +47,83 @@ class RetrieveResult:
     """The answer to a query.
 
     Attributes:
-        query: the picture that was asked with.
-        face: number of the face in it that was taken, from 1, left to right.
-        faces: how many faces it shows.
+        query: what was asked for, in words: names of pictures, a class.
+        face: number of the face of the first picture that was taken, from 1, left to right; None where there is none.
+        faces: how many faces that picture shows; 0 where nobody looked.
         searched: how many faces of the set were allowed to be found.
         encoder: name of the encoder.
+        good: whether a hit is more likely than not to show the same expression; None where that is not known.
+        people: what told the query's person: ``identity``, ``clip`` or ``nothing``; None where nobody asked.
         hits: best first.
-        montage: the picture that was drawn, if any.
+        outputs: files and folders that were written, by what they are.
     """
 
-    query: Path
-    face: int
+    query: str
+    face: int | None
     faces: int
     searched: int
     encoder: str
+    good: bool | None
+    people: str | None
     hits: list[Hit]
-    montage: Path | None
+    outputs: dict[str, Path]
 
 
 def retrieve(
-    query: str | Path,
+    query: Pictures = (),
     embeddings: str | Path = "emb.npy",
     *,
+    negatives: Pictures = (),
+    rows: int | Sequence[int] = (),
+    source: str | Path | None = None,
+    like: str | None = None,
+    prototypes: str | Path | None = None,
+    before: str | Path | None = None,
+    after: str | Path | None = None,
+    combine: str = MEAN,
     k: int = 10,
     face: int | None = None,
+    min_probability: float | None = None,
     exclude_query: bool = True,
+    same_person: str = ANY,
+    one_per_person: bool = False,
+    fold: bool = True,
+    identity: str | None = None,
     exclude_identity: str | None = None,
     where: str | None = None,
     encoder: str | Path | None = None,
     device: str | None = None,
     montage: str | Path | None = None,
     faces_sheet: str | Path | None = None,
+    csv: str | Path | None = None,
+    parquet: str | Path | None = None,
+    html: str | Path | None = None,
+    copy_to: str | Path | None = None,
+    explain: str | Path | None = None,
     progress: Progress | None = None,
     **options: Unpack[QueryKeywords],
 ) -> RetrieveResult:
     """Find the ``k`` faces of an embedding set that look most like the query to the set's encoder.
 
     Args:
-        query: a photo or a face crop.
+        query: photos or face crops that show what is looked for; ``-`` reads one from standard input.
         embeddings: the ``.npy`` file of an embedding set.
+        negatives: photos or face crops that do not show it.
+        rows: rows of the set that show it; no encoder runs for them.
+        source: a picture of the set that shows it, as hits name it; likewise.
+        like: one of the encoder's classes, such as ``surprise``.
+        prototypes: a labelled embedding set of the same encoder, whose classes ``like`` names instead.
+        before: with ``after``: what changed between two photos of one person is looked for on others.
+        after: the later photo.
+        combine: how several examples are combined: ``mean`` or ``best``, see `ferkit.search.queries.Query`.
         k: how many faces to return, at least 1.
-        face: which face of the query to take, from 1, left to right; None takes the largest.
+        face: which face of the one picture of ``query`` or ``source``, from 1, left to right; None takes the largest.
+        min_probability: leave out faces that show the same expression less probably than this.
         exclude_query: leave out the query itself, by its place, its pixels or its landmarks; copies of it as well.
+        same_person: ``exclude`` leaves out the faces of the query's person, ``only`` all others; ``any`` none.
+        one_per_person: show the best face of each person alone.
+        fold: show copies of a photo, near-equal crops and frames of one clip as one hit.
+        identity: who the query shows, where the set does not know.
         exclude_identity: leave out the faces of this person.
         where: condition on the set's columns, such as ``"label = 'fear' and yaw < 20"``, see
             `ferkit.search.where.rows_where`.
@@ -120,6 +132,11 @@ def retrieve(
         montage: a ``.png`` file to draw the query and the found faces into; nothing but an earlier drawing is
             replaced.
         faces_sheet: a ``.png`` file to draw the query's faces into, with their numbers for ``face``.
+        csv: a ``.csv`` or ``.tsv`` file for the table of hits.
+        parquet: a ``.parquet`` file for it.
+        html: an ``.html`` file for a page of them that needs no other file.
+        copy_to: a new folder for the photos found, in order.
+        explain: a ``.png`` file that shows where the likeness of query and hits comes from.
         progress: told what the query was taken for.
         options: fields of `ferkit.pipeline.face_options.FaceOptions`: how the query's faces are found, and by
             ``min_size``, ``max_yaw`` and ``min_sharpness`` which faces of the set may be.
@@ -127,110 +144,180 @@ def retrieve(
     Raises:
         SetError: the set is missing or damaged.
         EncoderMismatchError: ``encoder`` is not the one that made the set, or that one has changed since.
-        MissingPathError, UnreadableImageError, NoFaceError: the query is not there, no picture, or shows no face.
-        InputError: ``k``, ``face``, ``exclude_identity`` or ``where`` match nothing, or cannot be understood.
-        OutputError: the montage cannot be written, or would replace a picture that ferkit did not draw.
+        MissingPathError, UnreadableImageError, NoFaceError: a picture is not there, is none, or shows no face.
+        InputError: nothing is asked for, or an argument matches nothing or cannot be understood.
+        UnknownExpressionError, WeightsError: ``like`` is no class, or the encoder has none.
+        OutputError: something cannot be written, or would replace what ferkit did not make.
     """
-    query, progress, given = Path(query), progress or Silent(), FaceOptions(**options)
-    target, sheet = (None if path is None else Path(path) for path in (montage, faces_sheet))
-    for path in filter(None, (target, sheet)):
-        check_picture_output(path, [query])
-    if k < 1:
-        raise InputError(f"{k} results were asked for; ask for 1 or more")
+    progress, given = progress or Silent(), FaceOptions(**options)
+    asked_rows = [rows] if isinstance(rows, int) else list(rows)
+    question = Question(
+        _listed(query), _listed(negatives), asked_rows, source, face, like, prototypes, before, after, combine
+    )
+    named = {"montage": montage, "csv": csv, "parquet": parquet, "html": html, "copy": copy_to, "explain": explain}
+    files = {name: Path(path) for name, path in named.items() if path is not None}
+    sheet = {} if faces_sheet is None else {"montage": Path(faces_sheet)}
+    for some in (files, sheet):
+        check_answer_files(some, [*question.pictures, *question.negatives])
+    _check(k, min_probability)
     searcher = open_searcher(embeddings, encoder, device, progress)
     allowed = _allowed(searcher.set, given, exclude_identity, where)
-    shown = _query_faces(query, given, device, progress)
-    if sheet is not None:
-        save_picture(draw_numbered_faces(shown.crops), sheet)
-        progress.say(f"the faces of the query, numbered for --face: {sheet}")
-    chosen = _choose(shown.faces, face, query, progress)
+    head = searcher.head
+    show = None if faces_sheet is None else partial(_draw_faces, Path(faces_sheet), progress)
+    examples = Examples.of(question, searcher, given, device, progress, show)
     if searcher.set.encoder.precision == "int8":
         progress.say("the set was embedded in int8 and the query is in float32: scores are off by up to some 0.02")
-    vector = searcher.encoder.embed(shown.crops[[chosen]])[0]
-    left_out = shown.faces[chosen] if exclude_query else None
-    hits, own = _hits(searcher, vector, k, allowed, left_out)
-    if target is not None:
-        _draw(target, shown, chosen, searcher.set, hits, searcher.path, progress)
-    searched = (len(searcher) if allowed is None else int(allowed.sum())) - own
-    return RetrieveResult(query, chosen + 1, len(shown.faces), searched, searcher.set.encoder.name, hits, target)
+    faces = [example for example in examples.positives if example.face is not None and same_person != ANY]
+    people = same_person_rows(searcher.set, [_known_face(searcher, each) for each in faces], identity, same_person)
+    _tell_person(people.by, progress)
+    allowed = _both(allowed, people.rows)
+    if min_probability is not None:
+        allowed = _both(allowed, _likely(head, examples, searcher.set, min_probability))
+    answer = _Answer(searcher, examples, head, exclude_query, fold, one_per_person)
+    hits, left_out = answer.hits(k, allowed)
+    likely = [hit.probability for hit in hits if hit.probability is not None]
+    searched = (len(searcher) if allowed is None else int(allowed.sum())) - left_out
+    if files:
+        save_answers(files, Shown(examples, hits, searcher), progress)
+    first = examples.positives[0]
+    return RetrieveResult(
+        examples.name,
+        None if first.face is None else first.face.face,
+        first.faces,
+        searched,
+        searcher.set.encoder.name,
+        max(likely) >= GOOD if likely else None,
+        people.by,
+        hits,
+        files,
+    )
 
 
-def _query_faces(query: Path, options: FaceOptions, device: str | None, progress: Progress) -> FaceBatch:
-    unfiltered = replace(options, min_size=None, max_yaw=None, min_sharpness=None)
-    stream = open_pictures([query], unfiltered, device, progress)
-    pictures = len(stream.sources.pictures)
-    if query.is_dir() or pictures != 1:
-        holds = f"{pictures:,} pictures" if pictures else "a video"
-        raise InputError(f"the query is one picture, and {str(query)!r} holds {holds}; name one of them")
-    batch = next(stream.batches())
-    for _, what in batch.problems:
-        if what != NO_FACE:
-            raise UnreadableImageError(query, what)
-        raise NoFaceError(f"no face was found in {str(query)!r}; give --aligned if it is a face crop already")
-    return batch
+@dataclass(frozen=True)
+class _Answer:
+    """How hits are made of what a search gives."""
+
+    searcher: Searcher
+    examples: Examples
+    head: ExpressionHead | None
+    exclude_query: bool
+    fold: bool
+    one_per_person: bool
+
+    def hits(self, k: int, allowed: Mask | None) -> tuple[list[Hit], int]:
+        """Return the nearest faces, folded, and how many faces of the query itself were left out."""
+        width = 2 * k + _COPIES
+        while True:
+            scores, rows = nearest(self.searcher, self.examples.query, width, allowed)
+            faces = self.searcher.set.faces_of(rows.tolist())
+            others = [place for place, face in enumerate(faces) if not self._is_query(face)]
+            groups = self._groups(rows[others], [faces[place] for place in others])
+            if len(groups) >= k or len(rows) < width:
+                break
+            width *= 4
+        groups = groups[:k]
+        places = [others[group[0]] for group in groups]
+        hits = self._hits(scores[places], rows[places], [faces[place] for place in places], groups)
+        return hits, len(faces) - len(others)
+
+    def _is_query(self, face: Face) -> bool:
+        asked = (*self.examples.positives, *self.examples.negatives)
+        return self.exclude_query and any(each.face is not None and is_copy(face, each.face) for each in asked)
+
+    def _groups(self, rows: NDArray[np.int64], faces: Sequence[Face]) -> list[list[int]]:
+        if self.fold:
+            groups = fold_copies(
+                faces, np.asarray(self.searcher.set.vectors[rows]), lambda some: self._crops(rows, some)
+            )
+        else:
+            groups = [[place] for place in range(len(faces))]
+        return one_per_person(groups, faces) if self.one_per_person else groups
+
+    def _crops(self, rows: NDArray[np.int64], places: Sequence[int]) -> list[NDArray[np.uint8] | None]:
+        crops = row_crops(self.searcher.set, rows[list(places)].tolist())
+        return [None if isinstance(crop, str) else crop for crop in crops]
+
+    def _hits(
+        self,
+        scores: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        faces: Sequence[Face],
+        groups: Sequence[Sequence[int]],
+    ) -> list[Hit]:
+        if not len(rows):
+            return []
+        likely = _probabilities(self.head, self.examples, np.asarray(self.searcher.set.vectors[rows]))
+        shares = percentiles(self.examples.query, scores, self.searcher.set.vectors)
+        return [
+            hit_of(
+                rank + 1,
+                float(scores[rank]),
+                None if likely is None else float(likely[rank]),
+                float(shares[rank]),
+                int(rows[rank]),
+                face,
+                len(groups[rank]),
+            )
+            for rank, face in enumerate(faces)
+        ]
 
 
-def _choose(faces: Sequence[Face], wanted: int | None, query: Path, progress: Progress) -> int:
-    """Return which of the query's faces to take, from 0."""
-    if wanted is not None:
-        if not 1 <= wanted <= len(faces):
-            raise InputError(f"there is no face {wanted} in {str(query)!r}: it shows {_numbered(faces)}")
-        return wanted - 1
-    chosen = max(range(len(faces)), key=lambda number: _area(faces[number]))
-    if len(faces) > 1:
-        progress.say(
-            f"the query shows {len(faces)} faces; taking number {chosen + 1} from the left, the largest"
-            " (--face N takes another, --faces-sheet FACES.png draws them numbered)"
+def _draw_faces(path: Path, progress: Progress, crops: NDArray[np.uint8]) -> None:
+    save_picture(draw_numbered_faces(crops), path)
+    progress.say(f"the faces of the query, numbered for --face: {path}")
+
+
+def _listed(pictures: Pictures) -> list[str | Path]:
+    return [pictures] if isinstance(pictures, str | Path) else list(pictures)
+
+
+def _check(k: int, min_probability: float | None) -> None:
+    if k < 1:
+        raise InputError(f"{k} results were asked for; ask for 1 or more")
+    if min_probability is not None and not 0 <= min_probability <= 1:
+        raise InputError(f"--min-probability must lie between 0 and 1, not {min_probability}")
+
+
+def _known_face(searcher: Searcher, example: Example) -> Face:
+    """What the set knows of a face that is asked with, where it holds it or a copy."""
+    assert example.face is not None  # noqa: S101 (of a class nobody asks)
+    if example.row is None:
+        _, rows = searcher.query(example.vector, _COPIES)
+        for face in searcher.set.faces_of(rows.tolist()):
+            if is_copy(face, example.face):
+                return face
+    return example.face
+
+
+def _tell_person(by: str | None, progress: Progress) -> None:
+    if by == "nothing":
+        progress.say("nobody is left out: it is not known who the query shows (--identity NAME says it)")
+    elif by is not None:
+        progress.say(f"the query's person is known by the column {by!r}")
+
+
+def _probabilities(
+    head: ExpressionHead | None, examples: Examples, vectors: NDArray[np.float32]
+) -> NDArray[np.float64] | None:
+    """Return the probabilities that faces show what is asked for: a class, or the expression of faces."""
+    if head is None:
+        return None
+    if examples.expression is not None:
+        return class_probabilities(head, examples.expression, vectors)
+    shown = [example.vector for example in examples.positives if example.face is not None]
+    return same_probabilities(head, np.stack(shown), vectors) if shown else None
+
+
+def _likely(head: ExpressionHead | None, examples: Examples, embeddings: EmbeddingSet, least: float) -> Mask:
+    """Say which rows show what is asked for with a probability of at least ``least``: (N,) booleans."""
+    blocks = (np.asarray(embeddings.vectors[start : start + _BLOCK]) for start in range(0, len(embeddings), _BLOCK))
+    likely = [_probabilities(head, examples, block) for block in blocks]
+    parts = [part >= least for part in likely if part is not None]
+    if len(parts) < len(likely):
+        raise InputError(
+            f"--min-probability has no meaning here: {embeddings.encoder.name!r} gives no probabilities for this query"
         )
-    return chosen
-
-
-def _numbered(faces: Sequence[Face]) -> str:
-    """The faces of a picture, by number and place."""
-    if len(faces) == 1:
-        return "1 face"
-    places = [f"{face.face} at x={_middle(face, 0):.0f} y={_middle(face, 1):.0f}" for face in faces[:_MOST_NAMED]]
-    more = ", …" if len(faces) > _MOST_NAMED else ""
-    return f"{len(faces)} faces, left to right: {', '.join(places)}{more}; --faces-sheet FACES.png draws them numbered"
-
-
-def _middle(face: Face, axis: int) -> float:
-    return 0.0 if face.box is None else (face.box[axis] + face.box[axis + 2]) / 2
-
-
-def _area(face: Face) -> float:
-    if face.box is None:
-        return 0.0
-    left, top, right, bottom = face.box
-    return (right - left) * (bottom - top)
-
-
-def _hits(
-    searcher: Searcher, vector: NDArray[np.float32], k: int, allowed: Mask | None, query: Face | None
-) -> tuple[list[Hit], int]:
-    """Return the nearest faces that are not the query itself, and how many were met that are."""
-    width = k + _COPIES
-    while True:
-        scores, rows = searcher.query(vector, width, allowed)
-        faces = searcher.set.faces_of(rows.tolist())
-        others = [place for place, face in enumerate(faces) if query is None or not _same_face(face, query)]
-        if len(others) >= k or len(rows) < width:
-            break
-        width *= 4
-    hits = [_hit(rank, float(scores[at]), int(rows[at]), faces[at]) for rank, at in enumerate(others[:k], 1)]
-    return hits, len(faces) - len(others)
-
-
-def _same_face(face: Face, query: Face) -> bool:
-    """Say whether a face is the query itself or a copy of it, by its place, its pixels or its landmarks.
-
-    A copy of the photo need not give the same crop: rounding differs with the photos that are searched together.
-    """
-    if (face.source, face.face) == (query.source, query.face) or face.sha256 == query.sha256:
-        return True
-    if face.landmarks is None or query.landmarks is None:
-        return False
-    return bool(np.abs(np.subtract(face.landmarks, query.landmarks)).max() < _SAME_POINT)
+    return np.concatenate([np.zeros(0, np.bool_), *parts])
 
 
 def _allowed(
@@ -243,52 +330,14 @@ def _allowed(
         if not allowed.any():
             raise InputError(f"none of the set's {len(embeddings):,} faces passes {wanted.describe()}; ask for less")
     if exclude_identity is not None:
-        identities = embeddings.column("identity")
-        theirs = pc.fill_null(pc.equal(identities, exclude_identity), False).to_numpy()
-        if not theirs.any():
-            raise InputError(_unknown_identity(identities, exclude_identity))
-        allowed = ~theirs if allowed is None else allowed & ~theirs
+        allowed = _both(allowed, ~rows_of_person(embeddings, exclude_identity, "--exclude-identity"))
     if where is not None:
         met = rows_where(where, embeddings)
         if not met.any():
             raise InputError(f"none of the set's {len(embeddings):,} faces meets --where {where!r}; ask for less")
-        allowed = met if allowed is None else allowed & met
+        allowed = _both(allowed, met)
     return allowed
 
 
-def _unknown_identity(identities: pa.ChunkedArray, name: str) -> str:
-    known = sorted(pc.unique(identities.drop_null()).to_pylist())
-    near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:8]
-    hint = f"did you mean: {', '.join(near)}?" if near else "its faces have no identities, so leave it out"
-    return f"no face of the set has the identity {name!r} (--exclude-identity); {hint}"
-
-
-def _hit(rank: int, score: float, row: int, face: Face) -> Hit:
-    return Hit(rank, score, face.source, face.face, face.identity, face.label, face.time_s, row)
-
-
-def _draw(
-    target: Path,
-    shown: FaceBatch,
-    chosen: int,
-    found: EmbeddingSet,
-    hits: Sequence[Hit],
-    path: Path,
-    progress: Progress,
-) -> None:
-    crops = row_crops(found, [hit.row for hit in hits])
-    for lost, what in (
-        (Lost.MISSING, "are not where they were"),
-        (Lost.CHANGED, "have changed since they were embedded"),
-    ):
-        if gone := sum(crop is lost for crop in crops):
-            progress.say(f"{gone} of the {len(crops)} pictures found {what}; their places stay empty")
-    query = Tile(shown.crops[chosen], "query", _name(shown.faces[chosen].source, chosen + 1))
-    tiles = [Tile(crop, f"{hit.score:.3f}", _name(hit.source, hit.face)) for crop, hit in zip(crops, hits, strict=True)]
-    picture = draw_montage(query, tiles, f"{path.name} · {len(found):,} faces · {Path(found.encoder.name).name}")
-    save_picture(picture, target)
-
-
-def _name(source: str, face: int) -> str:
-    name = Path(source).name
-    return name if face == 1 else f"{name} · face {face}"
+def _both(a: Mask | None, b: Mask | None) -> Mask | None:
+    return b if a is None else a if b is None else a & b

@@ -1,0 +1,223 @@
+"""Answers as files: a montage, a table, a page, the photos themselves, and where the likeness comes from."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from ferkit._version import __version__
+from ferkit.atomic import atomic_path, output_errors
+from ferkit.data.sources import find_picture
+from ferkit.data.sources.video import VIDEO_SUFFIXES
+from ferkit.errors import InputError, OutputError
+from ferkit.pipeline.examples import Examples
+from ferkit.pipeline.recrop import Lost, row_crops
+from ferkit.pipeline.thumbnails import jpeg
+from ferkit.progress import Progress
+from ferkit.report.explanation import draw_explanation
+from ferkit.report.montage import Tile, draw_montage
+from ferkit.report.safe_picture import check_picture_output, save_picture
+from ferkit.report.table_file import check_table_output, write_table_file
+from ferkit.search.hits import Hit
+from ferkit.search.scores import GOOD
+from ferkit.search.searcher import Searcher
+
+__all__ = ["Shown", "check_answer_files", "no_good_match", "save_answers"]
+
+_GENERATOR = f'<meta name="generator" content="ferkit {__version__[:1]}'.encode()
+_NAME_LENGTH = 80
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What answers are drawn from.
+
+    Attributes:
+        examples: what was asked for.
+        hits: best first.
+        searcher: the set.
+    """
+
+    examples: Examples
+    hits: Sequence[Hit]
+    searcher: Searcher
+
+    @property
+    def footer(self) -> str:
+        """Set and encoder."""
+        return f"{self.searcher.path.name} · {len(self.searcher):,} faces · {Path(self.searcher.set.encoder.name).name}"
+
+
+def no_good_match(hits: Sequence[Hit]) -> str | None:
+    """Return the sentence that says so where no hit is more likely than not to show the same expression."""
+    likely = [hit.probability for hit in hits if hit.probability is not None]
+    if not likely or max(likely) >= GOOD:
+        return None
+    return f"no good match: the most likely of these shows the same expression with a probability of {max(likely):.2f}"
+
+
+def check_answer_files(files: Mapping[str, Path], asked: Sequence[str | Path]) -> None:
+    """Refuse files that cannot be written or would replace what ferkit did not make; call it before long work.
+
+    Args:
+        files: by what they are: ``montage``, ``explain``, ``csv``, ``parquet``, ``html``, ``copy``.
+        asked: the pictures that are asked with.
+
+    Raises:
+        OutputError: there is such a file.
+    """
+    for name, path in files.items():
+        if name in ("montage", "explain"):
+            check_picture_output(path, map(Path, asked))
+        elif name in ("csv", "parquet"):
+            check_table_output(path)
+            if (path.suffix.lower() == ".parquet") != (name == "parquet"):
+                raise OutputError(f"--{name} is given {str(path)!r}, which is a name of the other kind of table")
+        elif name == "html":
+            _check_page(path)
+        elif path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise OutputError(f"{str(path)!r} is there already; give --copy-to a new folder")
+
+
+def save_answers(files: Mapping[str, Path], shown: Shown, progress: Progress) -> None:
+    """Write the files of `check_answer_files`."""
+    crops: list[Pixels | Lost] = []
+    if {"montage", "html", "explain"} & files.keys():
+        crops = row_crops(shown.searcher.set, [hit.row for hit in shown.hits])
+        _tell_lost(crops, progress)
+    for name, path in files.items():
+        if name == "montage":
+            save_picture(_montage(shown, crops), path)
+        elif name == "explain":
+            save_picture(draw_explanation(shown.examples, shown.hits, crops, shown.searcher, progress), path)
+        elif name == "html":
+            _write_page(shown, crops, path)
+        elif name == "copy":
+            _copy_photos(shown.hits, path, progress)
+        else:
+            write_table_file(_table(shown.hits), path)
+
+
+def _tell_lost(crops: Sequence[Pixels | Lost], progress: Progress) -> None:
+    for lost, what in (
+        (Lost.MISSING, "are not where they were"),
+        (Lost.CHANGED, "have changed since they were embedded"),
+    ):
+        if gone := sum(crop is lost for crop in crops):
+            progress.say(f"{gone} of the {len(crops)} pictures found {what}; their places stay empty")
+
+
+def _montage(shown: Shown, crops: Sequence[Pixels | Lost]) -> Image.Image:
+    first, *others = shown.examples.positives
+    more = len(others) + len(shown.examples.negatives)
+    query = Tile(first.crop, "query" if not more else f"query, and {more} more", shown.examples.name)
+    tiles = [
+        Tile(crop, score_of(hit), _name(hit) + (f" · {hit.count} alike" if hit.count > 1 else ""))
+        for crop, hit in zip(crops, shown.hits, strict=True)
+    ]
+    return draw_montage(query, tiles, shown.footer, heading=no_good_match(shown.hits) or "closest expressions")
+
+
+def score_of(hit: Hit) -> str:
+    """The cosine, and behind it the probability."""
+    return f"{hit.score:.3f}" + ("" if hit.probability is None else f" · p {hit.probability:.2f}")
+
+
+def _table(hits: Sequence[Hit]) -> pa.Table:
+    types = {"identity": pa.string(), "label": pa.string(), "time_s": pa.float64(), "probability": pa.float64()}
+    columns = {field.name: [getattr(hit, field.name) for hit in hits] for field in fields(Hit)}
+    return pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
+
+
+def _check_page(path: Path) -> None:
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"a page's name ends in .html, and {str(path)!r} does not; try '{path}.html'")
+    if not path.exists():
+        return
+    with output_errors(path):
+        ours = _GENERATOR in path.read_bytes()[:4096]
+    if not ours:
+        raise OutputError(f"{str(path)!r} is there already and is no page of ferkit's; choose another output")
+
+
+def _write_page(shown: Shown, crops: Sequence[Pixels | Lost], path: Path) -> None:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ferkit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    asked = [_pictured(each.crop) | {"name": each.name} for each in shown.examples.positives]
+    asked += [_pictured(each.crop) | {"name": f"not {each.name}"} for each in shown.examples.negatives]
+    hits = [
+        {**asdict(hit), **_pictured(crop), "score": score_of(hit), "name": _name(hit), "link": _link(hit)}
+        for hit, crop in zip(shown.hits, crops, strict=True)
+    ]
+    page = environment.get_template("answers.html").render(
+        title=f"closest to {shown.examples.name}",
+        note=no_good_match(shown.hits),
+        asked=asked,
+        hits=hits,
+        footer=shown.footer,
+        version=__version__,
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _pictured(crop: Pixels | str) -> dict[str, str | None]:
+    if isinstance(crop, str):
+        return {"image": None, "text": str(crop)}
+    return {"image": f"data:image/jpeg;base64,{base64.b64encode(jpeg(crop)).decode()}", "text": None}
+
+
+def _link(hit: Hit) -> str:
+    """The file's address; of a frame its video's, at its time."""
+    path, mark, _ = hit.source.rpartition("#")
+    if not mark or Path(hit.source).exists():
+        return Path(hit.source).as_uri()
+    at = "" if hit.time_s is None or Path(path).suffix.lower() not in VIDEO_SUFFIXES else f"#t={hit.time_s:.2f}"
+    return Path(path).as_uri() + at
+
+
+def _copy_photos(hits: Sequence[Hit], folder: Path, progress: Progress) -> None:
+    """Copy the pictures of hits into a new folder, numbered by rank."""
+    missing = 0
+    with atomic_path(folder) as partial:
+        partial.mkdir()
+        for hit in hits:
+            try:
+                picture = find_picture(hit.source)
+                content = picture.fetch() if picture.fetch is not None else Path(hit.source)
+            except InputError:
+                missing += 1
+                continue
+            name = f"{hit.rank:03d} {_file_name(hit, content)}"
+            if isinstance(content, Path):
+                shutil.copyfile(content, partial / name)
+            else:
+                (partial / name).write_bytes(content)
+    if missing:
+        progress.say(f"{missing} of the {len(hits)} pictures found are not where they were; they are not copied")
+
+
+def _file_name(hit: Hit, content: Path | bytes) -> str:
+    if isinstance(content, Path):
+        return content.stem[-_NAME_LENGTH:] + content.suffix
+    path, _, place = hit.source.rpartition("#")
+    suffix = ".png" if content.startswith(b"\x89PNG") else ".webp" if content.startswith(b"RIFF") else ".jpg"
+    return f"{Path(path).stem[-_NAME_LENGTH:]} {Path(place).stem[-_NAME_LENGTH:]}{suffix}"
+
+
+def _name(hit: Hit) -> str:
+    name = Path(hit.source).name
+    return name if hit.face == 1 else f"{name} · face {hit.face}"

@@ -1,0 +1,88 @@
+"""Faces of the query's own person, by the identity column, else by the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.faces import Face
+from ferkit.errors import InputError
+
+__all__ = ["ANY", "EXCLUDE", "ONLY", "SAME_PERSON", "PersonRows", "rows_of_person", "same_person_rows"]
+
+EXCLUDE, ONLY, ANY = SAME_PERSON = ("exclude", "only", "any")
+"""What becomes of the faces of the query's person."""
+
+Mask = NDArray[np.bool_]
+
+
+class PersonRows(NamedTuple):
+    """Which rows may be found.
+
+    Attributes:
+        rows: (N,) booleans; None for all.
+        by: what told people apart: ``identity``, ``clip``, or ``nothing``; None where nobody asked.
+    """
+
+    rows: Mask | None
+    by: str | None
+
+
+def same_person_rows(
+    embeddings: EmbeddingSet, faces: Sequence[Face], identity: str | None, same_person: str
+) -> PersonRows:
+    """Return the rows that are left without the query's person, or with nobody else.
+
+    Args:
+        embeddings: the set.
+        faces: those that are asked with, with what the set knows of them.
+        identity: who they show; None takes what is known of them.
+        same_person: of `SAME_PERSON`.
+
+    Raises:
+        InputError: there is no such choice, the set does not know the identity, or nothing is known and nobody else
+            may be found.
+    """
+    if same_person not in SAME_PERSON:
+        raise InputError(f"--same-person is {', '.join(SAME_PERSON[:2])} or {SAME_PERSON[2]}, not {same_person!r}")
+    if same_person == ANY:
+        return PersonRows(None, None)
+    if identity is not None:
+        theirs, by = rows_of_person(embeddings, identity, "--identity"), "identity"
+    else:
+        names = {name: {getattr(face, name) for face in faces} - {None} for name in ("identity", "clip")}
+        known = next((name for name in names if names[name]), None)
+        if known is None and same_person == ONLY:
+            raise InputError("it is not known who the query shows, so that nobody can be found; add --identity NAME")
+        if known is None:
+            return PersonRows(None, "nothing")
+        theirs, by = _among(embeddings.column(known), names[known]), known
+    return PersonRows(theirs if same_person == ONLY else ~theirs, by)
+
+
+def rows_of_person(embeddings: EmbeddingSet, identity: str, option: str) -> Mask:
+    """Return (N,) whether each face is of a person.
+
+    Raises:
+        InputError: none is; names the nearest identities, and the ``option`` that asked.
+    """
+    identities = embeddings.column("identity")
+    theirs = _among(identities, {identity})
+    if not theirs.any():
+        known = sorted(pc.unique(identities.drop_null()).to_pylist())
+        near = get_close_matches(identity, known, n=3, cutoff=0.4) or known[:8]
+        hint = f"did you mean: {', '.join(near)}?" if near else "its faces have no identities, so leave it out"
+        raise InputError(f"no face of the set has the identity {identity!r} ({option}); {hint}")
+    return theirs
+
+
+def _among(column: pa.ChunkedArray, values: set[str]) -> Mask:
+    same: Mask = pc.is_in(column, pa.array(sorted(values), pa.string())).to_numpy()
+    return same
