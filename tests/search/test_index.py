@@ -121,5 +121,10 @@ def test_a_damaged_vector_is_named_by_the_search_that_meets_it():
     vectors[5, 2] = np.nan
     with pytest.raises(SetError, match="vector 5 of the set"):
         FlatIndex(vectors, unit=True).query(np.ones((1, 8)), k=2)
+    vectors[5] = vectors[6] * 1.01
+    with pytest.raises(SetError, match="vector 5 of the set"):
+        FlatIndex(vectors, unit=True).query(vectors[6:7], k=1)
+    assert FlatIndex(vectors).query(vectors[6:7], k=2)[1].tolist() == [[5, 6]]
+    vectors[5] = np.nan
     with pytest.raises(InputError, match="the query is not made of finite"):
         FlatIndex(np.eye(8)).query(vectors[5:6], k=2)

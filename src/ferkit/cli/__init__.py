@@ -19,6 +19,7 @@ from ferkit.cli import (
     demo,
     embed,
     faces,
+    index,
     models,
     moments,
     pretrain,
@@ -48,6 +49,7 @@ app.command("align")(align.align)
 app.command("pretrain")(pretrain.pretrain)
 app.command("embed")(embed.embed)
 app.command("probe")(probe.probe)
+app.command("index")(index.index)
 app.command("retrieve")(retrieve.retrieve)
 app.command("moments")(moments.moments)
 app.command("timeline")(timeline.timeline)

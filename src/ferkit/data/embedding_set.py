@@ -110,6 +110,11 @@ class EmbeddingSet:
         return self._read(None)
 
     @property
+    def digest(self) -> str:
+        """Hex digest of the vectors, by which an index knows them; of some of them in a set of an older ferkit."""
+        return self.sha256.get("vectors") or _digest(self.vectors)
+
+    @property
     def column_names(self) -> list[str]:
         """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
         return self.rows.names if isinstance(self.rows, FaceTable) else list(self.rows.column_names)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError, SetError
 
-__all__ = ["FlatIndex"]
+__all__ = ["FlatIndex", "Ids", "Mask", "Rows", "Scores"]
 
 _BLOCK = 16_384
 _QUERIES = 256
 _SPARSE = 8  # of fewer rows than one in so many, the vectors are copied out; else all of the block are compared
+_LENGTH_TOLERANCE = 1e-3  # float32 leaves 1e-6, half precision would leave 5e-4
 
 Rows = NDArray[np.floating[Any]]
 Scores = NDArray[np.float32]
@@ -24,6 +25,9 @@ Mask = NDArray[np.bool_]
 
 class FlatIndex:
     """All vectors of a set, compared one by one, block by block; nothing is built and no block is copied.
+
+    Attributes:
+        vectors: (N, D) as they were given.
 
     Args:
         vectors: (N, D), D at least 1; a memory map is read at each query. Row number is id.
@@ -36,16 +40,16 @@ class FlatIndex:
     def __init__(self, vectors: Rows, *, unit: bool = False) -> None:
         if vectors.ndim != 2 or vectors.shape[1] < 1:
             raise InputError(f"an index needs (N, D) vectors, not an array of shape {vectors.shape}")
-        self._vectors = vectors.view(np.ndarray)
+        self.vectors = vectors.view(np.ndarray)
         self._unit = unit
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self.vectors)
 
     @property
     def dim(self) -> int:
         """Length of the vectors."""
-        return int(self._vectors.shape[1])
+        return int(self.vectors.shape[1])
 
     def query(self, vectors: Rows, k: int = 10, *, allowed: Mask | None = None) -> tuple[Scores, Ids]:
         """Return the most similar vectors of the index, best first.
@@ -60,16 +64,18 @@ class FlatIndex:
 
         Raises:
             InputError: another shape, a query that is not finite, or ``k`` below 1.
-            SetError: a vector of the index is not made of finite numbers.
+            SetError: a vector that was met is damaged: not of finite numbers, or found and not of length 1 where it
+                should be.
         """
-        self._check(vectors, k, allowed)
+        self.check(vectors, k, allowed)
         k = min(k, len(self) if allowed is None else int(np.count_nonzero(allowed)))
         queries = _unit_rows(vectors)
         groups = [queries[start : start + _QUERIES] for start in range(0, len(queries), _QUERIES)]
         ids = [np.empty((0, k), np.int64), *(self._nearest(group, k, allowed) for group in groups)]
-        return self._ranked(queries, np.concatenate(ids))
+        return self.ranked(vectors, np.concatenate(ids), k)
 
-    def _check(self, vectors: Rows, k: int, allowed: Mask | None) -> None:
+    def check(self, vectors: Rows, k: int, allowed: Mask | None) -> None:
+        """Refuse what `query` cannot take; arguments and errors are the same."""
         if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise InputError(f"the index holds vectors of {self.dim}; the query has the shape {vectors.shape}")
         if not np.isfinite(vectors).all():
@@ -84,8 +90,7 @@ class FlatIndex:
         best, ids = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         for rows, scores in self._scores(queries.astype(np.float32), allowed) if k else ():
             if not np.isfinite(scores).all():
-                row = rows[int(np.isfinite(scores).all(axis=0).argmin())]
-                raise SetError(f"vector {row} of the set is not made of finite numbers; run `ferkit embed` again")
+                raise _damaged(rows[int(np.isfinite(scores).all(axis=0).argmin())])
             top = _largest(scores, k)
             best = np.concatenate([best, np.take_along_axis(scores, top, axis=1)], axis=1)
             ids = np.concatenate([ids, rows[top]], axis=1)
@@ -96,7 +101,7 @@ class FlatIndex:
     def _scores(self, queries: Scores, allowed: Mask | None) -> Iterator[tuple[Ids, Scores]]:
         """Yield (n,) ids and the (Q, n) cosines with them, of all that are allowed, block by block."""
         for start in range(0, len(self), _BLOCK):
-            block = self._vectors[start : start + _BLOCK]
+            block = self.vectors[start : start + _BLOCK]
             kept = np.arange(len(block)) if allowed is None else np.flatnonzero(allowed[start : start + _BLOCK])
             if not len(kept):
                 continue
@@ -108,15 +113,44 @@ class FlatIndex:
         units = np.asarray(block if self._unit else _unit_rows(block), np.float32)
         return queries @ units.T
 
-    def _ranked(self, queries: Rows, ids: Ids) -> tuple[Scores, Ids]:
-        """Return the cosines with (Q, k) ids, in double precision, and the ids, best first; of equals the first row."""
-        scores = np.empty(ids.shape, np.float32)
-        for query, mine, row in zip(queries, ids, scores, strict=True):
-            mine.sort()
+    def ranked(self, vectors: Rows, ids: Ids, k: int) -> tuple[Scores, Ids]:
+        """Return the best ``k`` of some candidates for each query, by their cosines in double precision.
+
+        Args:
+            vectors: (Q, D) as in `query`.
+            ids: (Q, C) of the candidates, C at least ``k`` or all there are; -1 stands for none.
+            k: how many to return; of equals the first rows.
+        """
+        if ids.shape[1] > 2 * k:
+            ids = self._better(vectors, ids, 2 * k)
+        scores, ids = np.empty(ids.shape, np.float32), np.sort(ids, axis=1)
+        for query, mine, row in zip(_unit_rows(vectors), ids, scores, strict=True):
             for start in range(0, len(mine), _BLOCK):
-                row[start : start + _BLOCK] = _unit_rows(self._vectors[mine[start : start + _BLOCK]]) @ query
-        order = np.argsort(-scores, axis=1, kind="stable")
+                part = mine[start : start + _BLOCK]
+                row[start : start + _BLOCK] = self._checked_units(part) @ query
+        order = np.argsort(np.where(ids < 0, np.inf, -scores), axis=1, kind="stable")[:, :k]
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
+
+    def _better(self, vectors: Rows, ids: Ids, count: int) -> Ids:
+        """Return the ``count`` best of some candidates for each query, in single precision and any order."""
+        kept = np.empty((len(ids), count), np.int64)
+        for query, mine, row in zip(_unit_rows(vectors).astype(np.float32), ids, kept, strict=True):
+            scores = self._cosines(query[None], self.vectors[mine])
+            row[:] = mine[_largest(np.where(mine < 0, -np.inf, scores), count)[0]]
+        return kept
+
+    def _checked_units(self, ids: Ids) -> NDArray[np.float64]:
+        """Return some vectors at length 1, which tells those that were damaged on the disk."""
+        vectors = np.asarray(self.vectors[ids], np.float64)
+        lengths = np.linalg.norm(vectors, axis=1)
+        off = ~np.isfinite(lengths) | (self._unit & (lengths > 0) & (np.abs(lengths - 1) > _LENGTH_TOLERANCE))
+        if off.any():
+            raise _damaged(ids[int(off.argmax())])
+        return _unit_rows(vectors)
+
+
+def _damaged(row: np.int64) -> SetError:
+    return SetError(f"vector {row} of the set is damaged; run `ferkit embed` again")
 
 
 def _largest(scores: Scores, k: int) -> NDArray[np.intp]:

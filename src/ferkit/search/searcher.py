@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import NoFaceError
 from ferkit.progress import Progress, Silent
+from ferkit.search.approximate import ApproximateIndex, StaleIndexError, index_path, read_index
 from ferkit.search.index import FlatIndex
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from ferkit.ops.rgb import AnyImage
 
 __all__ = ["Searcher", "open_searcher"]
+
+
+_VERIFIED_BYTES = 1 << 26
+"""Size up to which all vectors are compared with their digest before the first query; of more, those that are found."""
 
 
 class Searcher:
@@ -32,7 +37,7 @@ class Searcher:
         embeddings: the ``.npy`` file of an embedding set.
         encoder: where the set's encoder lies now, if it moved; another one is refused. None takes it by its name.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
-        progress: told how far an encoder is that must be fetched first.
+        progress: told how far an encoder is that must be fetched first, and of an index that does not fit.
 
     Attributes:
         path: the ``.npy`` file.
@@ -54,10 +59,23 @@ class Searcher:
         self.set = EmbeddingSet.open(self.path)
         self._named, self._device, self._progress = encoder, device, progress or Silent()
         self._lock = Lock()
-        self._index = FlatIndex(self.set.vectors, unit=self.set.normalized)
 
     def __len__(self) -> int:
         return len(self.set)
+
+    @cached_property
+    def _index(self) -> FlatIndex | ApproximateIndex:
+        """The index beside the set, where there is one that fits; else exact search."""
+        path = index_path(self.path)
+        try:
+            return read_index(self.set, path)
+        except FileNotFoundError:
+            pass
+        except (StaleIndexError, OSError) as error:
+            self._progress.say(
+                f"{path} is not used: {error}; the search is exact, and `ferkit index {self.path}` makes it anew"
+            )
+        return FlatIndex(self.set.vectors, unit=self.set.normalized)
 
     @property
     def encoder(self) -> Encoder:
@@ -108,8 +126,11 @@ class Searcher:
         is_vectors = isinstance(query, np.ndarray) and query.ndim < 3
         vectors = np.asarray(query) if is_vectors else self.vector(query)
         one = vectors.ndim != 2
-        self.set.verify()
-        scores, rows = self._index.query(np.atleast_2d(vectors), k, allowed=allowed)
+        if self.set.vectors.nbytes <= _VERIFIED_BYTES:
+            self.set.verify()
+        with self._lock:
+            index = self._index
+        scores, rows = index.query(np.atleast_2d(vectors), k, allowed=allowed)
         return (scores[0], rows[0]) if one else (scores, rows)
 
     def vector(self, image: AnyImage) -> NDArray[np.float32]:
@@ -140,7 +161,7 @@ def open_searcher(
     """Return a `Searcher`: the one of the last call, if that was for the same and the set's files have not changed."""
     global _last
     path = Path(embeddings).resolve()
-    files = [path.with_suffix(suffix) for suffix in (".npy", ".parquet", ".json")]
+    files = [path.with_suffix(suffix) for suffix in (".npy", ".parquet", ".json", ".index")]
     states = [file.stat() for file in files if file.exists()]
     key = (path, encoder, device, *((state.st_ino, state.st_size, state.st_mtime_ns) for state in states))
     last = _last

@@ -1,0 +1,48 @@
+"""``ferkit index``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ferkit.cli.options import JsonOpt
+from ferkit.cli.output import ProgressBar, report, short_path
+
+if TYPE_CHECKING:
+    from ferkit.workflows.index import IndexResult
+
+__all__ = ["index"]
+
+
+def index(
+    embeddings: Annotated[
+        Path, typer.Argument(metavar="EMB.npy", help="Embedding set, of `ferkit embed`.", show_default=True)
+    ] = Path("emb.npy"),
+    kind: Annotated[
+        str, typer.Option(metavar="auto|flat|hnsw|ivf|ivfpq", help="What to build; flat removes what there is.")
+    ] = "auto",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Most that the index may take.")] = "4GB",
+    recall: Annotated[float, typer.Option(help="Share of the true 10 nearest that should come back.")] = 0.95,
+    json: JsonOpt = False,
+) -> None:
+    """Make searching a large set faster: a file beside it that can be made anew at any time."""
+    from ferkit.workflows.index import index as run
+
+    with ProgressBar() as progress:
+        result = run(embeddings, kind=kind, memory=memory, recall=recall, progress=progress)
+    report(_summary(result, recall), asdict(result), json=json)
+
+
+def _summary(result: IndexResult, wanted: float) -> str:
+    if result.path is None:
+        return escape(result.why)
+    short = "" if result.recall >= wanted else f", below the {wanted:.1%} asked for"
+    return (
+        f"[bold]{escape(short_path(str(result.path)))}[/]: {escape(result.why)}\n"
+        f"recall@10 {result.recall:.1%} of held-out queries{short}; {result.milliseconds:.1f} ms a query, "
+        f"exact search {result.flat_milliseconds:.1f} ms; {result.bytes / 1e6:,.1f} MB"
+    )

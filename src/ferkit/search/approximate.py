@@ -1,0 +1,177 @@
+"""Approximate nearest neighbours for large sets: FAISS names candidates, the vectors themselves decide.
+
+An index is one file beside the set: what FAISS wrote, then a line of JSON that says what it is of, its length and a
+mark at the very end, so that a file that is cut short or of another set is known before FAISS reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferkit.atomic import atomic_path
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.search.index import FlatIndex, Ids, Mask, Rows, Scores
+
+__all__ = ["ApproximateIndex", "IndexPlan", "StaleIndexError", "faiss", "index_path", "read_index", "write_index"]
+
+_MARK = b"ferkit.index.1\n"
+_CHUNK = 1 << 22
+_EXACT_SHARE = 0.1
+"""Share of the rows below which those allowed are compared one by one; above, the index names them."""
+_MOST_CANDIDATES = 5_000
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """How an index is built and asked.
+
+    Attributes:
+        kind: ``hnsw``, ``ivf`` or ``ivfpq``.
+        factory: what FAISS builds, as its `index_factory` reads it.
+        effort: cells that are looked into (``ivf``, ``ivfpq``), or nodes that are kept in sight (``hnsw``).
+        depth: candidates that are compared exactly, for each result.
+        recall: share of the true 10 nearest that came back for held-out queries.
+    """
+
+    kind: str
+    factory: str
+    effort: int = 1
+    depth: int = 1
+    recall: float = 0.0
+
+
+class StaleIndexError(Exception):
+    """The file is no index of this set; the message says why."""
+
+
+def faiss() -> Any:  # noqa: ANN401 (its stubs lag behind)
+    """Return the library, which loads slowly."""
+    import faiss as library
+
+    return library
+
+
+class ApproximateIndex:
+    """A FAISS index of vectors that stay where they are; answers as `FlatIndex` does, nearly.
+
+    Few allowed rows, or many results, are searched exactly. Scores always are the cosines themselves.
+
+    Args:
+        vectors: (N, D) float32 of length 1, those that the index was built of.
+        built: the FAISS index.
+        plan: how to ask it.
+    """
+
+    def __init__(self, vectors: Rows, built: Any, plan: IndexPlan) -> None:  # noqa: ANN401
+        self.flat = FlatIndex(vectors, unit=True)
+        self.built, self.plan = built, plan
+
+    def query(self, vectors: Rows, k: int = 10, *, allowed: Mask | None = None) -> tuple[Scores, Ids]:
+        """Return the most similar vectors, best first: arguments, results and errors as `FlatIndex.query`."""
+        self.flat.check(vectors, k, allowed)
+        usable = len(self.flat) if allowed is None else int(np.count_nonzero(allowed))
+        wide = max(k, 10) * self.plan.depth
+        if usable < max(wide, _EXACT_SHARE * len(self.flat)) or wide > _MOST_CANDIDATES:
+            return self.flat.query(vectors, k, allowed=allowed)
+        ids = self._candidates(vectors, wide, allowed)
+        if (np.count_nonzero(ids >= 0, axis=1) < k).any():  # the cells that were looked into hold too few
+            return self.flat.query(vectors, k, allowed=allowed)
+        return self.flat.ranked(vectors, ids, k)
+
+    def _candidates(self, vectors: Rows, count: int, allowed: Mask | None) -> Ids:
+        bits = None if allowed is None else np.packbits(allowed, bitorder="little")
+        only = {} if bits is None else {"sel": faiss().IDSelectorBitmap(bits)}
+        if self.plan.kind == "hnsw":
+            how = faiss().SearchParametersHNSW(efSearch=max(self.plan.effort, count), **only)
+        else:
+            how = faiss().SearchParametersIVF(nprobe=self.plan.effort, **only)
+        ids: Ids = self.built.search(np.ascontiguousarray(vectors, np.float32), count, params=how)[1]
+        ids[ids >= len(self.flat)] = -1
+        return ids
+
+
+def index_path(embeddings: Path) -> Path:
+    """Return where the index of an embedding set lies: ``emb.index`` beside ``emb.npy``."""
+    return embeddings.with_suffix(".index")
+
+
+def write_index(index: ApproximateIndex, embeddings: EmbeddingSet, path: Path) -> None:
+    """Write an index as one file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        faiss().write_index(index.built, str(temporary))
+        told = {
+            "set": embeddings.digest,
+            "crc32": _checksum(temporary),
+            **asdict(index.plan),
+        }
+        line = json.dumps(told).encode()
+        with temporary.open("ab") as file:
+            file.write(line + struct.pack("<Q", len(line)) + _MARK)
+
+
+def read_index(embeddings: EmbeddingSet, path: Path) -> ApproximateIndex:
+    """Read the index of an embedding set.
+
+    Raises:
+        StaleIndexError: the file is damaged, or of another set.
+        FileNotFoundError: there is none.
+    """
+    plan, size, checksum = _read_plan(embeddings, path)
+    if _checksum(path, size) != checksum:
+        raise StaleIndexError("it is damaged")
+    # Cells stay on the disk until they are looked into; a graph is walked from end to end and comes into memory.
+    how = 0 if plan.kind == "hnsw" else faiss().IO_FLAG_MMAP
+    try:
+        built = faiss().read_index(str(path), how)
+    except RuntimeError as error:
+        raise StaleIndexError("FAISS cannot read it") from error
+    if (built.ntotal, built.d) != embeddings.vectors.shape:
+        raise StaleIndexError("it is of another set")
+    return ApproximateIndex(embeddings.vectors, built, plan)
+
+
+def _read_plan(embeddings: EmbeddingSet, path: Path) -> tuple[IndexPlan, int, int]:
+    """Return what the end of the file says, how many bytes are FAISS's, and their checksum."""
+    end = struct.calcsize("<Q") + len(_MARK)
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - end))
+        tail = file.read()
+        if len(tail) < end or not tail.endswith(_MARK):
+            raise StaleIndexError("it is cut short, or was made by another ferkit")
+        (length,) = struct.unpack("<Q", tail[: -len(_MARK)])
+        begin = size - end - length
+        if begin < 0:
+            raise StaleIndexError("it is damaged")
+        file.seek(begin)
+        line = file.read(length)
+    try:
+        told: dict[str, Any] = json.loads(line)
+        of, checksum = told["set"], int(told["crc32"])
+        names = str(told["kind"]), str(told["factory"])
+        plan = IndexPlan(*names, max(1, int(told["effort"])), max(1, int(told["depth"])), float(told["recall"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StaleIndexError("it is damaged") from error
+    if of != embeddings.digest:
+        raise StaleIndexError("it is of other vectors than the set now holds")
+    return plan, begin, checksum
+
+
+def _checksum(path: Path, size: int | None = None) -> int:
+    """CRC-32 of the first ``size`` bytes of a file, or of all."""
+    value, left = 0, path.stat().st_size if size is None else size
+    with path.open("rb") as file:
+        while left and (chunk := file.read(min(_CHUNK, left))):
+            value, left = zlib.crc32(chunk, value), left - len(chunk)
+    return value

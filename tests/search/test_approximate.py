@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
+from ferkit.data.faces import Face, faces_to_table
+from ferkit.errors import InputError
+from ferkit.search.approximate import index_path
+from ferkit.search.build_index import choose_plan, size_of
+from ferkit.search.index import FlatIndex
+from ferkit.search.searcher import Searcher
+from ferkit.workflows.index import index
+
+GB = 10**9
+
+
+def write_set(path, count, seed=0, dim=16):
+    """Vectors in 40 clusters, as faces of few expressions are."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(40, dim))
+    vectors = centres[random.integers(40, size=count)] + 0.4 * random.normal(size=(count, dim))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    faces = faces_to_table([Face("/p.jpg", 1, None, None, None, None, None, None, None, "0")] * count)
+    EmbeddingSet(vectors, faces, EncoderStamp("made", "ab" * 32, dim, "ferkit-128", 112)).save(path)
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sets") / "emb.npy"
+    return path, write_set(path, 4000)
+
+
+@pytest.fixture
+def indexed(large, tmp_path):
+    """A copy of the set with its index."""
+    for file in large[0].parent.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path / "emb.npy", large[1], index(tmp_path / "emb.npy", kind="ivf")
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf", "ivfpq"])
+def test_an_index_reaches_its_recall_and_says_so(tmp_path, kind):
+    vectors = write_set(tmp_path / "emb.npy", 10_000 if kind == "ivfpq" else 2000)
+    result = index(tmp_path / "emb.npy", kind=kind, recall=0.9)
+    assert (result.kind, result.path, result.bytes) == (kind, tmp_path / "emb.index", result.path.stat().st_size)
+    queries = vectors[1:200:2]
+    scores, rows = Searcher(tmp_path / "emb.npy").query(queries, k=10)
+    exact = FlatIndex(vectors).query(queries, k=10)
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows.tolist(), exact[1].tolist(), strict=True)])
+    assert min(recall, result.recall) >= 0.85
+    assert abs(recall - result.recall) < 0.1
+    np.testing.assert_allclose(scores, np.einsum("qkd,qd->qk", vectors[rows], queries), atol=1e-5)
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_a_selective_filter_is_exact_and_a_broad_one_keeps_to_it(indexed):
+    path, vectors, _ = indexed
+    searcher, random = Searcher(path), np.random.default_rng(1)
+    few = random.random(len(vectors)) < 0.001
+    _, rows = searcher.query(vectors[0], 50, few)
+    assert sorted(rows.tolist()) == np.flatnonzero(few)[:50].tolist()
+    most = random.random(len(vectors)) < 0.6
+    _, rows = searcher.query(vectors[:20], 10, most)
+    assert rows.shape == (20, 10)
+    assert most[rows].all()
+    exact = FlatIndex(vectors).query(vectors[:20], 10, allowed=most)[1]
+    assert np.mean([len(set(a) & set(b)) for a, b in zip(rows.tolist(), exact.tolist(), strict=True)]) > 8
+    _, rows = searcher.query(vectors[0], len(vectors) + 5)  # more than there are
+    assert sorted(rows.tolist()) == list(range(len(vectors)))
+
+
+def half(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flipped(file):
+    content = bytearray(file.read_bytes())
+    content[5000] ^= 255
+    file.write_bytes(content)
+
+
+def endless(file):
+    content = file.read_bytes()
+    file.write_bytes(content[:-23] + b"\xff" * 8 + content[-15:])
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (half, "cut short, or was made by another ferkit"),
+        (flipped, "it is damaged"),
+        (endless, "it is damaged"),
+        (lambda file: file.write_bytes(b""), "cut short"),
+        (lambda file: file.write_bytes(file.read_bytes().replace(b'"effort"', b'"effart"')), "it is damaged"),
+        (lambda file: write_set(file.with_name("emb.npy"), 4000, seed=1), "of other vectors than the set now holds"),
+        (lambda file: write_set(file.with_name("emb.npy"), 3000), "of other vectors than the set now holds"),
+    ],
+)
+def test_an_index_that_does_not_fit_is_said_and_not_used(indexed, listener, damage, why):
+    path, _, _ = indexed
+    damage(index_path(path))
+    told = listener()
+    searcher = Searcher(path, progress=told)
+    vectors = np.array(searcher.set.vectors)
+    assert searcher.query(vectors[7], 3)[1].tolist() == FlatIndex(vectors).query(vectors[7:8], 3)[1][0].tolist()
+    (said,) = told.said
+    assert why in said
+    assert f"ferkit index {path}" in said
+    index(path, kind="ivf")
+    again = listener()
+    Searcher(path, progress=again).query(vectors[7], 3)
+    assert again.said == []
+
+
+def test_flat_removes_the_index_and_auto_takes_it_for_small_sets(indexed):
+    path, _, made = indexed
+    assert made.path.exists()
+    result = index(path)
+    assert (result.kind, result.path, result.recall) == ("flat", None, 1.0)
+    assert "4,000 vectors are compared one by one" in result.why
+    assert not made.path.exists()
+
+
+def test_the_choice_follows_rows_memory_and_kind():
+    assert choose_plan(49_999, 512, "auto", 4 * GB, 0.95)[0] is None
+    plan, why = choose_plan(1_000_000, 512, "auto", 4 * GB, 0.95)
+    assert (plan.kind, plan.factory) == ("ivf", "IVF1024,SQ8")
+    assert why.startswith("ivf: codes of 512 bytes in 1,024 cells take 0.52 GB beside the 2 GB of vectors")
+    assert choose_plan(1_000_000, 512, "auto", GB // 4, 0.95)[0].factory == "IVF1024,PQ128x4fs"
+    assert choose_plan(200_000, 100, "ivfpq", GB, 0.95)[0].factory == "IVF512,PQ25x4fs"
+    assert size_of("ivfpq", 1_000_000, 512) < 100e6
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"kind": "annoy"}, "kind must be one of auto, flat, hnsw, ivf, ivfpq, not 'annoy'"),
+        ({"recall": 0}, "recall must be a share above 0"),
+        ({"recall": float("nan")}, "recall must be a share above 0"),
+        ({"memory": "lots"}, "memory 'lots' is no size; give one such as 4GB"),
+        ({"memory": "10KB", "kind": "ivf"}, "ivf takes .* for 4,000 vectors of 16, more than memory"),
+        ({"kind": "ivfpq"}, "ivfpq needs 10,000 vectors or more, and the set holds 4,000"),
+    ],
+)
+def test_mistakes_are_one_sentence(large, settings, why):
+    with pytest.raises(InputError, match=why):
+        index(large[0], **settings)
