@@ -1,11 +1,15 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import timm
+import torch
 
 from ferkit.encoders import export
 from ferkit.encoders.encoder import load_encoder, random_encoder
 from ferkit.encoders.export import FORMATS, UnknownFormatError, write_export
 from ferkit.encoders.runtimes import ConversionError, is_installed
+from ferkit.errors import OutputError
 
 
 @pytest.fixture
@@ -22,6 +26,13 @@ def test_every_format_gives_the_encoders_vectors(encoder, name, tmp_path):
     assert path.exists()
     assert parity.crops == 32
     assert parity.difference < 1e-5
+    for file in path.iterdir() if path.is_dir() else [path]:
+        for folder in (
+            Path(export.__file__).parents[3],
+            Path(timm.__file__).parents[1],
+            Path(torch.__file__).parents[1],
+        ):
+            assert str(folder).encode() not in file.read_bytes()
 
 
 def test_nothing_is_left_of_a_file_that_gives_other_vectors(encoder, tmp_path, monkeypatch):
@@ -50,3 +61,13 @@ def test_a_folder_may_be_called_like_a_repository(run_folder, tmp_path, monkeypa
 def test_an_unknown_format_says_which_there_are(encoder, tmp_path):
     with pytest.raises(UnknownFormatError, match="onnx"):
         write_export(encoder, tmp_path / "x", "onxx", 128)
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino", "torchscript"])
+def test_a_full_disk_is_one_sentence(encoder, name, tmp_path, monkeypatch, file_size_limit):
+    if not is_installed(FORMATS[name].runtime):
+        pytest.skip(f"{FORMATS[name].runtime} is not installed")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with file_size_limit(100_000), pytest.raises(OutputError, match="cannot write"):
+        write_export(encoder, tmp_path / f"x{FORMATS[name].suffix}", name, 128)
+    assert list(tmp_path.iterdir()) == []

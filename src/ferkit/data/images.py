@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ferkit.data.memory import DECODING
 from ferkit.errors import UnreadableImageError
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "ScaleOf", "capture_time", "image_size", "read_image", "read_image_scaled"]
@@ -36,6 +37,7 @@ _FORMATS = [str(reader.format) for reader in _READERS]
 # What white is worth in the modes deeper than 8 bits; where a mode leaves it open, the least that the pixels fit in.
 _WHITES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
 _EXIF_FOLDER, _TAKEN, _TAKEN_PART, _CHANGED = 0x8769, 0x9003, 0x9291, 0x0132
+_BAND = 256  # rows
 _ORIENTATION = 0x0112  # the EXIF tag; the turn that its value asks for:
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -95,10 +97,11 @@ def read_image_scaled(
     with _errors(source, name), _open(source) as image:
         step = _reduction(image.size, at_least) if scale is None else min(scale(image.size), min(image.size))
         drafted = step > 1 and _draft(image, step)
-        rgb = _to_rgb(image)
-        if step > 1 and not drafted:
-            rgb = rgb.reduce(step)
-        return np.array(_upright(rgb, _orientation(image))), step
+        with DECODING.reserve(_decoding_bytes(image)):
+            rgb = _to_rgb(image)
+            if step > 1 and not drafted:
+                rgb = rgb.reduce(step)
+            return np.array(_upright(rgb, _orientation(image))), step
 
 
 def image_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
@@ -177,20 +180,42 @@ def _draft(image: Image.Image, scale: int) -> bool:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     image.load()
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bits(np.asarray(image), image.mode)).convert("RGB")
-    if not image.has_transparency_data:
+    deep = image.mode.startswith(("I", "F"))
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if not deep and not image.has_transparency_data:
         return image.convert("RGB")
-    visible = image.convert("RGBA")
+    # A band at a time: copies of the whole, four bytes a pixel each, would take gigabytes where the file takes one.
+    width, height = image.size
+    bands = [(0, top, width, min(top + _BAND, height)) for top in range(0, height, _BAND)]
+    white = _white(image.mode, max(float(_levels(image.crop(band)).max()) for band in bands)) if deep else 0.0
     rgb = Image.new("RGB", image.size, "white")
-    rgb.paste(visible, mask=visible)
+    for band in bands:
+        part = image.crop(band)
+        if deep:
+            rgb.paste(Image.fromarray(_to_8_bits(_levels(part), white)), band)
+        else:
+            visible = part.convert("RGBA")
+            rgb.paste(visible, band, mask=visible)
     return rgb
 
 
-def _to_8_bits(values: NDArray[np.generic], mode: str) -> NDArray[np.uint8]:
-    levels: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32))
-    peak = float(levels.max())
-    white = next((white for white in _WHITES.get(mode, (65535.0,)) if peak <= white), peak)
+def _decoding_bytes(image: Image.Image) -> int:
+    """Estimate what a picture takes while it becomes RGB: as stored, as Pillow's RGB, and as an array."""
+    width, height = image.size
+    return width * height * (4 + 4 + 3)
+
+
+def _levels(part: Image.Image) -> NDArray[np.float32]:
+    levels: NDArray[np.float32] = np.nan_to_num(np.asarray(part).astype(np.float32))
+    return levels
+
+
+def _white(mode: str, peak: float) -> float:
+    return next((white for white in _WHITES.get(mode, (65535.0,)) if peak <= white), peak)
+
+
+def _to_8_bits(levels: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
     scaled: NDArray[np.float32] = np.clip(levels * (255 / white) + 0.5, 0, 255)
     return scaled.astype(np.uint8)
 

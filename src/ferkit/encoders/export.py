@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from ferkit.encoders.export_module import CropGraph
 from ferkit.encoders.registry import CROP_SIDE, EncoderCard
 from ferkit.encoders.runtimes import Runtime, require_installed
 from ferkit.encoders.runtimes.engines import Compute, open_onnx, open_openvino, write_onnx, write_openvino
-from ferkit.encoders.runtimes.onnx_model import export_onnx
+from ferkit.encoders.runtimes.onnx_model import export_onnx, without_sources
 from ferkit.encoders.runtimes.parity import Parity, parity_of, require_parity, sample_crops
 from ferkit.errors import OutputError, UnknownNameError
 from ferkit.progress import Progress
@@ -168,7 +170,7 @@ def onnx_of(encoder: Encoder, side: int) -> ModelProto:
     """
     import onnx
 
-    model = export_onnx(CropGraph(encoder, side), side)
+    model = without_sources(export_onnx(CropGraph(encoder, side), side))
     onnx.helper.set_model_props(model, described(encoder, side))
     return model
 
@@ -208,7 +210,19 @@ def _write_torchscript(encoder: Encoder, side: int, path: Path) -> None:
         warnings.simplefilter("ignore")  # torch would rather have torch.export, which this format is not
         graph = CropGraph(encoder, side)
         traced = torch.jit.trace(graph, (example,), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, str(path), _extra_files=described(encoder, side))
+        content = io.BytesIO()  # torch's own writer would end the process on a full disk
+        torch.jit.save(traced, content, _extra_files=described(encoder, side))
+    path.write_bytes(_without_sources(content))
+
+
+def _without_sources(content: io.BytesIO) -> bytes:
+    """A TorchScript archive without its debug records, which hold the lines of Python it came of, and their paths."""
+    slim = io.BytesIO()
+    with zipfile.ZipFile(content) as whole, zipfile.ZipFile(slim, "w") as rest:
+        for member in whole.infolist():
+            if not member.filename.endswith(".debug_pkl"):
+                rest.writestr(zipfile.ZipInfo(member.filename), whole.read(member))
+    return slim.getvalue()
 
 
 def _open_torchscript(path: Path) -> Compute:

@@ -5,7 +5,10 @@ Each call computes on one thread and several calls run side by side: the number 
 
 from __future__ import annotations
 
+import errno
+import os
 import queue
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +43,10 @@ def write_openvino(model: ModelProto, folder: Path) -> None:
     converted = openvino.Core().read_model(model.SerializeToString())
     for entry in model.metadata_props:
         converted.set_rt_info(entry.value, ["ferkit", entry.key])
+    # OpenVINO's own writer would end the process on a full disk.
+    free, needed = shutil.disk_usage(folder).free, 2 * model.ByteSize()
+    if free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     openvino.save_model(converted, folder / OPENVINO_FILE, compress_to_fp16=False)
 
 

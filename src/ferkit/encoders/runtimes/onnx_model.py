@@ -20,7 +20,7 @@ from ferkit.encoders.runtimes import ConversionError
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
-__all__ = ["INPUT", "OUTPUT", "export_onnx", "quantize_onnx"]
+__all__ = ["INPUT", "OUTPUT", "export_onnx", "quantize_onnx", "without_sources"]
 
 INPUT, OUTPUT = "crops", "vectors"
 
@@ -58,6 +58,16 @@ def export_onnx(graph: CropGraph, side: int) -> ModelProto:
     if exported is None:
         raise ConversionError("PyTorch's exporter gave nothing; use torch")
     return exported.model_proto
+
+
+def without_sources(model: ModelProto) -> ModelProto:
+    """Return the model without the exporter's notes at each node: the lines of Python it came of, and their paths."""
+    for graph in (model.graph, *model.functions):
+        nodes = [*graph.node, *getattr(graph, "input", ()), *graph.value_info, *getattr(graph, "initializer", ())]
+        for part in (graph, *(node for node in nodes if hasattr(node, "metadata_props"))):
+            part.doc_string = ""
+            del part.metadata_props[:]
+    return model
 
 
 def quantize_onnx(model: ModelProto, crops: NDArray[np.uint8], *, first_layer: bool = True) -> ModelProto:
