@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from ferkit.encoders.backbones import UnknownBackboneError, build_backbone, feature_dim
+from ferkit.encoders.backbones import (
+    UnknownBackboneError,
+    build_backbone,
+    feature_dim,
+    outline_backbone,
+    require_room_for_weights,
+)
+from ferkit.errors import WeightsError
 
 
 @pytest.mark.parametrize(
@@ -34,3 +41,13 @@ def test_an_unknown_network_names_the_nearest():
 def test_names_that_point_at_weights_are_refused(arch):
     with pytest.raises(UnknownBackboneError):
         build_backbone(arch)
+
+
+def test_a_giant_network_is_refused_before_memory_is_taken_for_it(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"x" * 100_000)
+    with pytest.raises(WeightsError, match=r"cannot hold the .* weights of 'vit_giant_patch14_clip_224'"):
+        require_room_for_weights("vit_giant_patch14_clip_224", 224, tmp_path / "x.safetensors")
+    with (tmp_path / "y.safetensors").open("wb") as file:
+        file.truncate(30_000_000)
+    require_room_for_weights("resnet18", 112, tmp_path / "y.safetensors")
+    assert all(weight.is_meta for weight in outline_backbone("resnet18").parameters())

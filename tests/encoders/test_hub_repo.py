@@ -189,10 +189,10 @@ def test_a_repository_without_weights_says_what_it_lacks(hub, own):
     ("config", "said"),
     [
         (b"{", "not JSON"),
-        (b"[1]", "not a JSON object"),
+        (b"[1]", "no JSON object"),
         (b'{"model_type": "bert"}', "neither ferkit's nor timm's"),
         (b'{"library_name": "ferkit", "name": "x"}', "lacks what ferkit needs"),
-        (b"[" * 200_000, "not JSON"),
+        (b"[" * 200_000, "nested too deep"),
         (b'{"architecture": "test_resnet", "pretrained_cfg": {"mean": 1}}', "does not say which images"),
         (b'{"architecture": ["test_resnet"], "pretrained_cfg": {}}', "neither ferkit's nor timm's"),
     ],

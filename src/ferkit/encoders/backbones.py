@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from ferkit.encoders.cycleface import CycleFaceEncoder
 from ferkit.encoders.weights import misfits
-from ferkit.errors import UnknownNameError
+from ferkit.errors import UnknownNameError, WeightsError
 
-__all__ = ["COMPANIONS", "UnknownBackboneError", "build_backbone", "classifier_prefixes", "feature_dim", "timm_state"]
+__all__ = [
+    "COMPANIONS",
+    "UnknownBackboneError",
+    "build_backbone",
+    "classifier_prefixes",
+    "feature_dim",
+    "outline_backbone",
+    "require_room_for_weights",
+    "timm_state",
+]
 
 _OWN: Mapping[str, Callable[[int], nn.Module]] = {
     "cycleface": CycleFaceEncoder,
@@ -60,6 +71,27 @@ def build_backbone(arch: str, input_size: int | None = None) -> nn.Module:
     except TypeError:  # a convolutional network has no such argument
         network = timm.create_model(arch, pretrained=False, num_classes=0)
     return cast(nn.Module, network)
+
+
+def outline_backbone(arch: str, input_size: int | None = None) -> nn.Module:
+    """Build what `build_backbone` builds, without memory for its weights: shapes and settings alone."""
+    with torch.device("meta"):
+        return build_backbone(arch, input_size)
+
+
+def require_room_for_weights(arch: str, input_size: int, path: Path) -> None:
+    """Refuse a file far too small for the network that its entry names, before memory for that network is taken.
+
+    Raises:
+        WeightsError: it has less than a byte for each weight.
+        UnknownBackboneError: there is no such network.
+    """
+    weights = sum(weight.numel() for weight in outline_backbone(arch, input_size).parameters())
+    if weights > path.stat().st_size:
+        raise WeightsError(
+            f"{str(path)!r} is of {path.stat().st_size:,} bytes and cannot hold the {weights:,} weights of {arch!r}; "
+            "correct the entry beside it"
+        )
 
 
 def feature_dim(backbone: nn.Module) -> int:

@@ -243,7 +243,7 @@ def _own_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, str]:
 
 def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None]:
     """The card of a network in the form that timm pushes, at its usual size; timm's config.json holds no hash."""
-    from ferkit.encoders.backbones import build_backbone, feature_dim  # torch loads only for these
+    from ferkit.encoders.backbones import feature_dim, outline_backbone  # torch loads only for these
 
     pretrained = config.get("pretrained_cfg")
     arch = config.get("architecture")
@@ -252,7 +252,7 @@ def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None
             f"{CONFIG} of {repo.id!r} is neither ferkit's nor timm's, so its network is not known; "
             "choose another repository"
         )
-    network = build_backbone(arch)
+    network = outline_backbone(arch)
     _require_usual(config.get("model_args") or {}, network, repo)
     stated = pretrained.get("license")
     licence = ", ".join(one for one in (stated if isinstance(stated, list) else [stated]) if isinstance(one, str))

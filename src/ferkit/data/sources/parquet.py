@@ -25,6 +25,7 @@ from ferkit.errors import InputError, UnreadableImageError
 
 __all__ = ["ParquetPictures", "open_parquet"]
 
+_FEW_ROWS = 100_000  # up to which a row may take less than a byte
 _CACHED_ROW_GROUPS = 2
 
 
@@ -40,7 +41,7 @@ def open_parquet(path: Path, rules: SourceRules) -> Sources:
     """
     try:
         file = pq.ParquetFile(path)
-        row_counts = _row_counts(file.metadata)
+        row_counts = _row_counts(file.metadata, path.stat().st_size)
         columns = _columns(file.schema_arrow, rules, path)
         facts = _read_facts(file, columns)
         class_names = _class_names(file.schema_arrow, columns)
@@ -134,10 +135,12 @@ class ParquetPictures(Container):
             raise UnreadableImageError(source, f"it names {entry!r}: {error.strerror}") from error
 
 
-def _row_counts(metadata: pq.FileMetaData) -> list[int]:
+def _row_counts(metadata: pq.FileMetaData, size: int) -> list[int]:
     counts = [int(metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
     if min(counts, default=0) < 0:
         raise ValueError(f"it states {min(counts)} rows")
+    if sum(counts) > max(size, _FEW_ROWS):
+        raise ValueError(f"it states {sum(counts):,} rows in {size:,} bytes, which cannot hold as many pictures")
     return counts
 
 

@@ -16,6 +16,9 @@ __all__ = ["COLUMNS", "RuledPictures", "SourceRules"]
 COLUMNS = ("image", "label", "identity", "clip", "time_s", "box", "valence", "arousal")
 """What a column of a table can hold for us."""
 
+_LONGEST = 1024
+"""Last letters of a path in which expressions are searched: some take the square of what they search in."""
+
 
 @dataclass(frozen=True)
 class SourceRules:
@@ -87,7 +90,7 @@ def _require_expression(name: str, expression: str | None) -> None:
 
 
 def _found(group: str, expression: str, path: str) -> str | None:
-    match = re.search(expression, path)
+    match = re.search(expression, path[-_LONGEST:])
     if match is None:
         return None
     if group in match.re.groupindex:
