@@ -84,6 +84,7 @@ class EmbeddingSet:
         version: the ferkit that made the set.
         job: digest of all that decided it, by which a run sees that nothing is left to do; None where nobody asks.
         pictures: how many were looked at for it.
+        listing: digest of all sources, of which this set is one part; None of a set that is whole.
         sha256: digests of all vectors and of the table's file, see `verify`; none of a set that is not from disk.
     """
 
@@ -95,6 +96,7 @@ class EmbeddingSet:
     version: str = __version__
     job: str | None = None
     pictures: int | None = None
+    listing: str | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -240,7 +242,7 @@ class EmbeddingSet:
 
     @classmethod
     def open(cls, path: Path | str) -> EmbeddingSet:
-        """Open the set whose vectors are in the ``.npy`` file ``path``.
+        """Open the set whose vectors are in the ``.npy`` file ``path``, or in parts in that folder.
 
         Headers and some vectors are read, so that a million faces take some milliseconds.
 
@@ -248,6 +250,10 @@ class EmbeddingSet:
             SetError: a file of the three is missing, damaged, or belongs to another set.
         """
         path = Path(path)
+        if path.is_dir():
+            from ferkit.data.embedding_parts import open_parts  # which is made of sets such as these
+
+            return open_parts(path)
         vectors = _read_vectors(path)
         table_path, json_path = _sidecars(path)
         for sidecar in (json_path, table_path):
@@ -273,6 +279,7 @@ class EmbeddingSet:
             "normalized": self.normalized,
             "faces": self.faces,
             "pictures": self.pictures,
+            "listing": self.listing,
             "job": self.job,
             "vectors": digest,
             "ferkit": self.version,
@@ -415,7 +422,7 @@ def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
         told = read_json(json_path)
         newer = int(told["format"]) > _FORMAT
         description = {name: told[name] for name in ("normalized", "faces", "vectors")}
-        description |= {name: told.get(name) for name in ("job", "pictures")}
+        description |= {name: told.get(name) for name in ("job", "pictures", "listing")}
         description["sha256"] = {str(name): str(stated) for name, stated in dict(told.get("sha256") or {}).items()}
         description |= {"encoder": _read_stamp(told["encoder"]), "version": str(told["ferkit"])}
     except (OSError, ValueError, KeyError, TypeError) as error:

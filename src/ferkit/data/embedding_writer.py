@@ -31,6 +31,7 @@ class EmbeddingSetWriter(StagedRows):
         faces: path of the face set that the faces come from.
         records: what it is made of, where that is not a face set.
         settings: digest of how faces are found.
+        listing: digest of all sources, where this set is one part of them.
         table: its rows, where they are known beforehand: each picture is a face then. None keeps the faces of every
             batch.
 
@@ -47,10 +48,11 @@ class EmbeddingSetWriter(StagedRows):
         faces: str | None = None,
         records: Sequence[SourceRecord] = (),
         settings: str = "",
+        listing: str | None = None,
         table: pa.Table | None = None,
     ) -> None:
         self.path, self._encoder, self._faces, self._table = path, encoder, faces, table
-        self._records, self._settings = records, settings
+        self._records, self._settings, self._listing = records, settings, listing
         output = staged_set(path, {"dim": encoder.dim, **job})
         super().__init__(output, GrowingArray(output.folder, (encoder.dim,), "<f4", lambda _: path.name))
 
@@ -90,6 +92,7 @@ class EmbeddingSetWriter(StagedRows):
             faces=self._faces,
             job=self._output.digest,
             pictures=self.pictures_done,
+            listing=self._listing,
         )
         complete.commit(self._output, self._write_records if self._records else None)
 

@@ -69,7 +69,7 @@ class SourceStream:
     def total(self) -> float:
         """Steps of the whole job: seconds where there are only videos, else pictures and frames."""
         if self.unit == "pictures":
-            return len(self.sources.pictures) + sum(self._frames)
+            return len(self.sources.pictures) + sum(self.frames)
         return sum(self._seconds)
 
     def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
@@ -129,7 +129,8 @@ class SourceStream:
         return [_length(video)[0] for video in self.sources.videos]
 
     @cached_property
-    def _frames(self) -> list[int]:
+    def frames(self) -> list[int]:
+        """Frames of each video that are looked at, as its header says; 0 where it cannot be read."""
         return [_length(video)[1] for video in self.sources.videos]
 
 

@@ -40,7 +40,7 @@ class FlatIndex:
     def __init__(self, vectors: Rows, *, unit: bool = False) -> None:
         if vectors.ndim != 2 or vectors.shape[1] < 1:
             raise InputError(f"an index needs (N, D) vectors, not an array of shape {vectors.shape}")
-        self.vectors = vectors.view(np.ndarray)
+        self.vectors = vectors.view(np.ndarray) if isinstance(vectors, np.ndarray) else vectors
         self._unit = unit
 
     def __len__(self) -> int:

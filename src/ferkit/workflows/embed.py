@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Unpack
 
 import pyarrow.compute as pc
 import torch
 
+from ferkit.data.embedding_parts import complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
 from ferkit.data.embedding_writer import EmbeddingSetWriter
-from ferkit.encoders.encoder import Encoder, load_encoder
+from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
 from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import EncoderMismatchError, SetError
@@ -32,6 +34,7 @@ from ferkit.pipeline.face_stream import (
     source_paths,
     split_problems,
 )
+from ferkit.pipeline.parts import parse_part, part_of
 from ferkit.pipeline.reuse import Changes, Update, VectorBatch, plan_update
 from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
 from ferkit.progress import Progress, Silent
@@ -83,6 +86,7 @@ def embed(
     runtime: str | None = None,
     precision: str = FLOAT32,
     fresh: bool = False,
+    part: str | None = None,
     progress: Progress | None = None,
     **options: Unpack[FaceKeywords],
 ) -> EmbedResult:
@@ -95,7 +99,7 @@ def embed(
 
     Args:
         sources: one face set, or whatever `align` takes.
-        out: the ``.npy`` file of the vectors; its two sidecars take the same stem.
+        out: the ``.npy`` file of the vectors; its sidecars take the same stem. With ``part`` a folder.
         encoder: a name of models.yaml, a run folder, a ``.safetensors`` file, or ``hf-hub:user/name[@revision]``.
         batch_size: faces per pass through the network.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
@@ -103,6 +107,8 @@ def embed(
             2,000 pictures or more where it is installed.
         precision: ``float32``, or ``int8`` on a CPU, calibrated on the first 300 faces.
         fresh: embed everything anew, even what the set knows already.
+        part: make the seventh of 64 parts, ``7/64``, in the folder ``out``; once all are there, whatever made them, the
+            folder is a set.
         progress: told of every batch.
         options: how sources are read and which of their faces are taken: fields of
             `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
@@ -117,11 +123,17 @@ def embed(
     """
     paths, target, progress = source_paths(sources), Path(out), progress or Silent()
     chosen = FaceOptions(**options)
+    if part is not None:
+        number, parts = parse_part(part)
+        target = part_path(target, number, parts)
     check_embedding_output(target)
     require_default_faces(paths, "embed")
     stream = open_faces(paths, chosen, device, progress)
+    listing = None
+    if part is not None:
+        listing, stream = stream.fingerprint, part_of(stream, number, parts)
     choice = choose_runtime(runtime, precision, device, stream.total)
-    model = load_encoder(encoder, device if choice.runtime == "torch" else "cpu", progress)
+    model = _encoder(encoder, device if choice.runtime == "torch" else "cpu", progress)
     _require_template(stream, model)
     ready = open_runtime(choice, model, stream, progress)
     stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
@@ -132,21 +144,36 @@ def embed(
     job = {"sources": update.job, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
     job |= {"precision": stamp.precision, "calibration": stamp.calibration, "contract": stamp.contract}
     about = (stamp.name, ready.runtime, ready.precision)
-    if (there := update.complete) is not None:
+    if (there := update.complete) is not None and there.listing == listing:
         progress.say("nothing is new")
         problems = split_problems(update.problems)
         return EmbedResult(target, len(there), there.pictures or 0, *problems, *about, 0.0, 0.0, update.changes)
-    with EmbeddingSetWriter(target, stamp, job, **update.origin) as staged:
+    job["listing"] = listing
+    with EmbeddingSetWriter(target, stamp, job, listing=listing, **update.origin) as staged:
         before = len(staged)
         if staged.complete:
             progress.say(f"{target} is complete already")
         else:
             _embed_all(_VectorStream(update, ready, batch_size), staged, progress)
-            require_faces(len(staged), staged.problems, paths)
+            if part is None:
+                require_faces(len(staged), staged.problems, paths)
+    if part is not None:
+        with suppress(SetError):  # parts are missing, or those of other sources are to be made anew
+            complete_parts(target.parent, parts)
     seconds = time.monotonic() - started
     pictures, problems = _pictures(stream, staged.pictures_done), split_problems(staged.problems)
     rate = (len(staged) - before) / seconds
     return EmbedResult(target, len(staged), pictures, *problems, *about, seconds, rate, update.changes)
+
+
+def _encoder(name: str | Path, device: str | None, progress: Progress) -> Encoder:
+    """Load an encoder, or take the one of the last call, if that was the same."""
+    return _loaded(str(name), device, locate_encoder(name, progress)[0].sha256)
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, device: str | None, sha256: str | None) -> Encoder:
+    return load_encoder(name, device)
 
 
 def _set_to_update(target: Path, stamp: EncoderStamp, progress: Progress) -> EmbeddingSet | None:

@@ -1,0 +1,231 @@
+"""Embedding sets in parts: a folder of sets that were made one by one, on many machines, and are read as one.
+
+``emb/part-00007-of-00064.npy`` with its sidecars is an embedding set by itself. ``emb/manifest.json`` is written once
+all parts are there: it lists them with their digests, so that parts of two jobs are never taken for one set. Rows
+follow the parts, and so the order of the sources.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ferkit.atomic import atomic_path
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.face_table import FaceTable
+from ferkit.data.faces import Face
+from ferkit.errors import OutputError, SetError
+
+__all__ = ["MANIFEST", "PartedSet", "complete_parts", "missing_parts", "open_parts", "part_path"]
+
+MANIFEST = "manifest.json"
+_FORMAT = 1
+
+
+def part_path(folder: Path, number: int, parts: int) -> Path:
+    """Where part ``number``, from 1, of ``parts`` has its vectors."""
+    return folder / f"part-{number:05d}-of-{parts:05d}.npy"
+
+
+def missing_parts(folder: Path, parts: int) -> list[int]:
+    """Return the numbers of the parts that are not there yet."""
+    return [number for number in range(1, parts + 1) if not part_path(folder, number, parts).exists()]
+
+
+def complete_parts(folder: Path, parts: int) -> PartedSet:
+    """Check that all parts belong together and write the manifest.
+
+    Raises:
+        SetError: parts are missing, damaged, of other sources, by another encoder, or by other versions of ferkit.
+        OutputError: the manifest cannot be written.
+    """
+    if missing := missing_parts(folder, parts):
+        raise SetError(_unfinished(folder, missing, parts))
+    paths = [part_path(folder, number, parts) for number in range(1, parts + 1)]
+    opened = [EmbeddingSet.open(path) for path in paths]
+    first = opened[0]
+    for path, part in zip(paths, opened, strict=True):
+        for what, own, its in (
+            ("another encoder", first.encoder, part.encoder),
+            ("other sources", first.listing, part.listing),
+            (f"ferkit {part.version} instead of {first.version}", first.version, part.version),
+        ):
+            if own != its:
+                raise SetError(
+                    f"{path.name} of {str(folder)!r} is by {what}, unlike {paths[0].name}; remove it and embed it again"
+                )
+    manifest = {
+        "format": _FORMAT,
+        "ferkit": first.version,
+        "encoder": asdict(first.encoder),
+        "count": sum(map(len, opened)),
+        "parts": [
+            {"file": path.name, "count": len(part), "sha256": dict(part.sha256)}
+            for path, part in zip(paths, opened, strict=True)
+        ],
+    }
+    try:
+        with atomic_path(folder / MANIFEST) as partial:
+            partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {str(folder / MANIFEST)!r} ({error.strerror})") from error
+    return _joined(folder, opened)
+
+
+def open_parts(folder: Path) -> PartedSet:
+    """Open the set that lies in parts in a folder.
+
+    Raises:
+        SetError: it is unfinished, a part is missing or damaged, or is none of those that the manifest lists.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        listed = [(str(part["file"]), dict(part["sha256"])) for part in manifest["parts"]]
+        newer = int(manifest["format"]) > _FORMAT
+    except FileNotFoundError:
+        raise SetError(_without_manifest(folder)) from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SetError(f"{str(folder / MANIFEST)!r} is damaged; embed again to write it anew") from error
+    if newer:
+        raise SetError(f"{str(folder)!r} was written by a newer ferkit; upgrade with `pip install -U ferkit`")
+    opened = []
+    for name, sha256 in listed:
+        if Path(name).name != name:
+            raise SetError(f"{str(folder / MANIFEST)!r} names a file outside its folder; embed again")
+        part = EmbeddingSet.open(folder / name)
+        if dict(part.sha256) != sha256:
+            raise SetError(f"{name} of {str(folder)!r} is not the one that its manifest lists; embed again")
+        opened.append(part)
+    return _joined(folder, opened)
+
+
+class PartedVectors:
+    """The vectors of all parts as one (N, D) array that is only read; blocks within a part are not copied."""
+
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, parts: Sequence[NDArray[np.float32]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.shape = (int(self._ends[-1]), parts[0].shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:  # noqa: ANN401 (an index, as numpy takes it)
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            return self._block(start, stop) if step == 1 else self._rows(np.arange(start, stop, step))
+        numbers = np.asarray(rows)
+        if numbers.dtype == np.bool_:
+            numbers = np.flatnonzero(numbers)
+        found = self._rows(np.atleast_1d(numbers))
+        return cast("NDArray[np.float32]", found if numbers.ndim else found[0])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 (as numpy has it)
+        return np.asarray(self._block(0, len(self)), dtype)
+
+    def _block(self, start: int, stop: int) -> NDArray[np.float32]:
+        pieces = []
+        for end, part in zip(self._ends, self._parts, strict=True):
+            first = end - len(part)
+            if first < stop and start < end:
+                pieces.append(part[max(0, start - first) : stop - first])
+        if not pieces:
+            return np.empty((0, self.shape[1]), np.float32)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _rows(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        rows = np.where(rows < 0, rows + len(self), rows)
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise IndexError(f"a row of {rows.min()} to {rows.max()} in a set of {len(self)}")
+        found = np.empty((len(rows), self.shape[1]), np.float32)
+        owners = np.searchsorted(self._ends, rows, side="right")
+        for owner in np.unique(owners):
+            mine = owners == owner
+            part = self._parts[owner]
+            found[mine] = part[rows[mine] - (self._ends[owner] - len(part))]
+        return found
+
+
+class PartedTable(FaceTable):
+    """The tables of all parts as one."""
+
+    def __init__(self, path: Path, parts: Sequence[FaceTable]) -> None:
+        self.path, self._parts = path, parts
+        self._ends = np.cumsum([len(part) for part in parts]).tolist()
+        self.names = parts[0].names
+        self.metadata = {}
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def read(self, names: Sequence[str] | None = None) -> pa.Table:
+        """As `FaceTable.read`."""
+        return pa.concat_tables([part.read(names) for part in self._parts])
+
+    def faces(self, rows: NDArray[np.int64]) -> list[Face]:
+        """As `FaceTable.faces`."""
+        owners = np.array([bisect_right(self._ends, int(row)) for row in rows], np.int64)
+        found: dict[int, Face] = {}
+        for owner in np.unique(owners).tolist():
+            places = np.flatnonzero(owners == owner)
+            part = self._parts[owner]
+            first = self._ends[owner] - len(part)
+            found |= zip(places.tolist(), part.faces(np.asarray(rows)[places] - first), strict=True)
+        return [found[place] for place in range(len(rows))]
+
+
+@dataclass(frozen=True, eq=False)
+class PartedSet(EmbeddingSet):
+    """A set whose vectors and rows lie in parts.
+
+    Attributes:
+        parts: the sets that it is made of, in order.
+    """
+
+    parts: Sequence[EmbeddingSet] = ()
+
+    def verify(self) -> None:
+        """As `EmbeddingSet.verify`, of every part."""
+        for part in self.parts:
+            part.verify()
+
+
+def _joined(folder: Path, parts: Sequence[EmbeddingSet]) -> PartedSet:
+    first = parts[0]
+    return PartedSet(
+        cast("NDArray[np.float32]", PartedVectors([part.vectors for part in parts])),
+        PartedTable(folder / MANIFEST, [cast(FaceTable, part.rows) for part in parts]),
+        first.encoder,
+        normalized=all(part.normalized for part in parts),
+        faces=first.faces,
+        version=first.version,
+        pictures=sum(part.pictures or 0 for part in parts),
+        listing=first.listing,
+        parts=parts,
+    )
+
+
+def _without_manifest(folder: Path) -> str:
+    parts = sorted(folder.glob("part-*-of-*.npy"))
+    try:
+        count = int(parts[0].stem.rpartition("-")[2])
+    except (IndexError, ValueError):
+        return f"{str(folder)!r} is a folder and no embedding set; name the .npy file"
+    return _unfinished(folder, missing_parts(folder, count), count)
+
+
+def _unfinished(folder: Path, missing: Sequence[int], parts: int) -> str:
+    some = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
+    what = f"of its {parts} parts {len(missing)} are missing ({some})" if missing else "it has no manifest"
+    return f"{str(folder)!r} is unfinished: {what}; run the same `ferkit embed` again, which makes what is missing"

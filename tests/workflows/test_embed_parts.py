@@ -1,0 +1,174 @@
+import json
+import os
+import shutil
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from ferkit.data.embedding_parts import MANIFEST, missing_parts, part_path
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.errors import BusyError, InputError, MissingPathError, SetError, UnknownNameError
+from ferkit.locks import output_lock
+from ferkit.pipeline import parts as module
+from ferkit.search.searcher import Searcher
+from ferkit.workflows import embed_parts as workflow
+from ferkit.workflows.embed import embed
+from ferkit.workflows.embed_parts import embed_parts
+
+
+@pytest.fixture
+def settings(run_folder):
+    return {"encoder": run_folder, "device": "cpu", "aligned": True}
+
+
+@pytest.fixture
+def whole(crop_folder, settings, tmp_path):
+    """The set of seven crops, made in one go, and their folder."""
+    folder = crop_folder(7)
+    embed(folder, tmp_path / "emb.npy", **settings)
+    return EmbeddingSet.open(tmp_path / "emb.npy"), folder
+
+
+def test_parts_are_read_as_the_set_that_they_are_together(whole, settings, tmp_path):
+    one, folder = whole
+    result = embed_parts(folder, tmp_path / "emb", parts=3, **settings)
+    many = EmbeddingSet.open(tmp_path / "emb")
+    assert (result.faces, result.pictures, result.parts, result.made) == (7, 7, 3, 3)
+    assert many.table.equals(one.table)
+    assert [many.face(row) for row in (6, 0, 3)] == [one.face(row) for row in (6, 0, 3)]
+    np.testing.assert_allclose(np.asarray(many.vectors), one.vectors, atol=1e-6)
+    np.testing.assert_array_equal(many.vectors[np.array([6, 0, 3])], np.asarray(many.vectors)[[6, 0, 3]])
+    np.testing.assert_array_equal(many.vectors[1:6:2], np.asarray(many.vectors)[1:6:2])
+    np.testing.assert_array_equal(many.vectors[-1], np.asarray(many.vectors)[-1])
+    scores, rows = Searcher(tmp_path / "emb").query(np.asarray(one.vectors[:2]), 7)
+    wanted_scores, wanted_rows = Searcher(tmp_path / "emb.npy").query(np.asarray(one.vectors[:2]), 7)
+    np.testing.assert_allclose(scores, wanted_scores, atol=1e-5)
+    np.testing.assert_array_equal(rows, wanted_rows)
+
+
+def test_single_parts_make_the_set_whatever_their_order(whole, settings, tmp_path):
+    _, folder = whole
+    for part in ("2/2", "1/2"):
+        with pytest.raises(SetError):
+            EmbeddingSet.open(tmp_path / "emb")
+        embed(folder, tmp_path / "emb", part=part, **settings)
+    assert len(EmbeddingSet.open(tmp_path / "emb")) == 7
+    (tmp_path / "emb" / MANIFEST).unlink()
+    part_path(tmp_path / "emb", 2, 2).unlink()
+    with pytest.raises(SetError, match=r"of its 2 parts 1 are missing \(2\)"):
+        EmbeddingSet.open(tmp_path / "emb")
+
+
+def test_finished_parts_are_not_made_again_unless_the_sources_changed(whole, settings, tmp_path, listener):
+    _, folder = whole
+    embed(folder, tmp_path / "emb", part="2/3", **settings)
+    first = listener()
+    assert embed_parts(folder, tmp_path / "emb", parts=3, progress=first, **settings).made == 2
+    assert embed_parts(folder, tmp_path / "emb", parts=3, **settings).made == 0
+    (folder / "6.png").unlink()
+    assert embed_parts(folder, tmp_path / "emb", parts=3, **settings).made == 3
+    assert len(EmbeddingSet.open(tmp_path / "emb")) == 6
+
+
+def test_more_parts_than_pictures_leave_some_empty(whole, settings, tmp_path):
+    _, folder = whole
+    assert embed_parts(folder, tmp_path / "emb", parts=9, **settings).faces == 7
+    assert len(EmbeddingSet.open(tmp_path / "emb").vectors) == 7
+
+
+def test_a_face_set_is_cut_as_well(make_face_set, noise_crops, settings, tmp_path):
+    faces = make_face_set(noise_crops(5))
+    embed_parts(faces.path, tmp_path / "emb", parts=2, **settings)
+    made = EmbeddingSet.open(tmp_path / "emb")
+    assert [made.face(row) for row in range(5)] == [faces.face(row) for row in range(5)]
+    assert made.faces == str(faces.path)
+
+
+@pytest.mark.parametrize("work", [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 100, 1], [5, 0, 0, 1], [1], []])
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_every_picture_is_in_one_part(work, parts):
+    ranges = [module._range(np.array(work, float), number, parts) for number in range(1, parts + 1)]
+    assert [row for start, stop in ranges for row in range(start, stop)] == list(range(len(work)))
+    if len(work) == 6 and parts == 2:
+        assert ranges == ([(0, 3), (3, 6)] if max(work) == 1 else [(0, 4), (4, 6)])
+
+
+def test_parts_that_do_not_belong_together_are_refused(whole, crop_folder, settings, tmp_path):
+    _, folder = whole
+    embed_parts(folder, tmp_path / "emb", parts=2, **settings)
+    description = part_path(tmp_path / "emb", 2, 2).with_suffix(".json")
+    text = description.read_text()
+    description.write_text(json.dumps({**json.loads(text), "ferkit": "0.0.1"}))
+    (tmp_path / "emb" / MANIFEST).unlink()
+    with pytest.raises(SetError, match=r"part-00002.*ferkit 0\.0\.1 instead of"):
+        embed_parts(folder, tmp_path / "emb", parts=2, **settings)
+    description.write_text(text)
+    embed_parts(folder, tmp_path / "emb", parts=2, **settings)
+    shutil.copytree(tmp_path / "emb", tmp_path / "other")
+    embed_parts(crop_folder(4, "four"), tmp_path / "other", parts=2, **settings)
+    for file in (tmp_path / "other").glob("part-00001-*"):
+        shutil.copy(file, tmp_path / "emb")
+    with pytest.raises(SetError, match="not the one that its manifest lists"):
+        EmbeddingSet.open(tmp_path / "emb")
+
+
+def test_bad_arguments_are_told(whole, settings, tmp_path, monkeypatch):
+    _, folder = whole
+    with pytest.raises(InputError, match="7/64"):
+        embed(folder, tmp_path / "emb", part="3/2", **settings)
+    with pytest.raises(InputError, match="99,999"):
+        embed_parts(folder, tmp_path / "emb", parts=0, **settings)
+    with pytest.raises(UnknownNameError, match="engine"):
+        embed_parts(folder, tmp_path / "emb", engine="slurm", **settings)
+    with output_lock(tmp_path / "emb" / MANIFEST), pytest.raises(BusyError):
+        embed_parts(folder, tmp_path / "emb", parts=2, **settings)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"ferkit\[ray\]"):
+        embed_parts(folder, tmp_path / "emb", parts=2, engine="ray", **settings)
+
+
+@pytest.fixture
+def own_cluster(monkeypatch):
+    """A cluster of two that lasts for one test."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    original = ray.init
+    monkeypatch.setattr(ray, "init", lambda **settings: original(num_cpus=2, **{**settings, "address": None}))
+    return ray
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_s_workers_make_the_same_bytes_and_a_killed_one_costs_one_part(
+    whole, settings, tmp_path, own_cluster, monkeypatch
+):
+    _, folder = whole
+    embed_parts(folder, tmp_path / "alone", parts=4, **settings)
+    (tmp_path / "marker").mkdir()
+
+    class Mortal(workflow._Worker):
+        """Dies by a kill in the middle of the second part, once."""
+
+        def embed(self, arguments, part):
+            if part == "2/4" and not any(arguments["out"].parent.joinpath("marker").iterdir()):
+                (arguments["out"].parent / "marker" / "killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().embed(arguments, part)
+
+    monkeypatch.setattr(workflow, "_Worker", Mortal)
+    result = embed_parts(folder, tmp_path / "emb", parts=4, engine="ray", processes=2, **settings)
+    assert (result.faces, result.made, (tmp_path / "marker" / "killed").exists()) == (7, 4, True)
+    for number in range(1, 5):
+        paths = [part_path(tmp_path / name, number, 4) for name in ("alone", "emb")]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+        assert missing_parts(tmp_path / "emb", 4) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(whole, settings, tmp_path, own_cluster):
+    _, folder = whole
+    missing = {**settings, "encoder": tmp_path / "nowhere.safetensors"}
+    with pytest.raises(MissingPathError, match="nowhere"):
+        embed_parts(folder, tmp_path / "emb", parts=2, engine="ray", **missing)
