@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.best import best
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
+    from ferkit.workflows.embed_parts import embed_parts
     from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
     from ferkit.workflows.faces_split import split_faces
     from ferkit.workflows.find_faces import find_faces
@@ -55,6 +56,7 @@ __all__ = [
     "best",
     "demo",
     "embed",
+    "embed_parts",
     "encoder_card",
     "export_encoder",
     "faces_info",
@@ -86,6 +88,7 @@ _HOMES = {
     "best": "ferkit.workflows.best",
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",
+    "embed_parts": "ferkit.workflows.embed_parts",
     "encoder_card": "ferkit.workflows.models",
     "export_encoder": "ferkit.encoders.export",
     "faces_info": "ferkit.workflows.faces",

@@ -17,8 +17,11 @@ from ferkit.encoders.runtimes import FLOAT32
 
 if TYPE_CHECKING:
     from ferkit.workflows.embed import EmbedResult
+    from ferkit.workflows.embed_parts import EmbedPartsResult
 
 __all__ = ["embed"]
+
+_PARTS = "In parts, on one machine or many"
 
 
 @with_face_options()
@@ -32,7 +35,10 @@ def embed(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The vectors; .parquet and .json are written beside them.")
+        Path,
+        typer.Option(
+            "--out", "-o", help="The vectors; .parquet and .json are written beside them. In parts: a folder."
+        ),
     ] = Path("emb.npy"),
     encoder: EncoderOpt = DEFAULT_ENCODER,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces per pass through the network.")] = 64,
@@ -52,26 +58,79 @@ def embed(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Embed everything anew, even what the set knows already.")
     ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/PARTS", help="Make one part, such as 7/64, in the folder --out.", rich_help_panel=_PARTS
+        ),
+    ] = None,
+    parts: Annotated[
+        int | None,
+        typer.Option(min=1, help="Make the folder --out in so many parts.", show_default="16", rich_help_panel=_PARTS),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ray",
+            help="One part after the other, or on a Ray cluster.",
+            show_default="local",
+            rich_help_panel=_PARTS,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the cluster: auto, ray://HOST:10001.", show_default="one on this machine", rich_help_panel=_PARTS
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Parts side by side.", show_default="the cluster's cores or GPUs", rich_help_panel=_PARTS
+        ),
+    ] = None,
+    gpus_per_process: Annotated[
+        float, typer.Option(min=0, help="Share of a GPU that each takes.", rich_help_panel=_PARTS)
+    ] = 0.0,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Turn every face into a vector."""
+    """Turn every face into a vector; run again, it embeds only what is new or changed."""
+    shared: dict[str, Any] = {"encoder": encoder, "batch_size": batch_size, "device": device, "precision": precision}
+    if part is None and (parts, engine, address, processes) != (None, None, None, None):
+        from ferkit.workflows.embed_parts import embed_parts
+
+        with ProgressBar() as progress:
+            made = embed_parts(
+                sources or "faces",
+                out,
+                parts=parts or 16,
+                engine=engine or ("local" if address is None else "ray"),
+                address=address,
+                processes=processes,
+                gpus_per_process=gpus_per_process,
+                progress=progress,
+                **shared,
+                **options,
+            )
+        report(_summary_of_parts(made), asdict(made), json=json)
+        return
     from ferkit.workflows.embed import embed as run
 
     with ProgressBar() as progress:
         result = run(
-            sources or "faces",
-            out,
-            encoder=encoder,
-            batch_size=batch_size,
-            device=device,
-            runtime=runtime,
-            precision=precision,
-            fresh=fresh,
-            progress=progress,
-            **options,
+            sources or "faces", out, runtime=runtime, fresh=fresh, part=part, progress=progress, **shared, **options
         )
     report(_summary(result), asdict(result), json=json)
+
+
+def _summary_of_parts(result: EmbedPartsResult) -> str:
+    return (
+        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {counted(result.pictures, 'picture')}"
+        f" by {escape(result.encoder)}, {result.made} of {counted(result.parts, 'part')} made"
+        f" in {result.seconds:.1f} s\n"
+        f"next: [bold]ferkit retrieve QUERY.jpg --set {typed(result.path)}[/]"
+    )
 
 
 def _summary(result: EmbedResult) -> str:
