@@ -96,11 +96,14 @@ def test_only_the_first_of_many_problems_are_printed(ferkit_command, crops, run_
     assert shown.count("torn") == 5
 
 
+IN_PARTS = {"parts", "engine", "address", "processes", "gpus_per_process"}  # of `ferkit.embed_parts`
+
+
 @pytest.mark.parametrize(
     ("command", "function", "own"),
     [
         (align.align, ferkit.align, {"json"}),
-        (embed.embed, ferkit.embed, {"sources", "json"}),
+        (embed.embed, ferkit.embed, {"sources", "json", *IN_PARTS}),
         (retrieve.retrieve, ferkit.retrieve, {"json"}),
         (pretrain.pretrain, ferkit.pretrain, {"sources", "settings", "json"}),
         (warp_preview.warp_preview, ferkit.warp_preview, {"json", "out"}),
