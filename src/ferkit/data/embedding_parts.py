@@ -121,6 +121,11 @@ class PartedVectors:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all vectors."""
+        return sum(part.nbytes for part in self._parts)
+
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:  # noqa: ANN401 (an index, as numpy takes it)
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))

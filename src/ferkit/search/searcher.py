@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.data.embedding_parts import MANIFEST
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import NoFaceError
 from ferkit.progress import Progress, Silent
@@ -161,7 +162,7 @@ def open_searcher(
     """Return a `Searcher`: the one of the last call, if that was for the same and the set's files have not changed."""
     global _last
     path = Path(embeddings).resolve()
-    files = [path.with_suffix(suffix) for suffix in (".npy", ".parquet", ".json", ".index")]
+    files = [path / MANIFEST, *(path.with_suffix(suffix) for suffix in (".npy", ".parquet", ".json", ".index"))]
     states = [file.stat() for file in files if file.exists()]
     key = (path, encoder, device, *((state.st_ino, state.st_size, state.st_mtime_ns) for state in states))
     last = _last
