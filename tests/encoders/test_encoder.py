@@ -102,6 +102,19 @@ def test_crops_of_another_size_are_cut_at_their_centre():
     np.testing.assert_allclose(features, [[0.2, 0.2, 0.2]], atol=1e-6)
 
 
+@pytest.mark.parametrize("side", [160, 256])
+def test_the_same_part_of_larger_crops_is_seen(side):
+    """The middle 112 of 128 parts: what lies further out is red here, and never met; a ramp is met at its places."""
+    line = (np.arange(side) + 0.5) * 128 / side
+    ramp = np.broadcast_to(line[:, None, None], (side, side, 3)).copy()
+    edge = side // 16 - 1
+    ramp[:edge], ramp[:, :edge], ramp[-edge:], ramp[:, -edge:] = ([255, 0, 0],) * 4
+    images = mean_colour(input_size=56).prepare(ramp.round().astype(np.uint8)[None])
+    expected = 8 + 2 * np.arange(56) + 1
+    np.testing.assert_allclose(images[0, 1, 1:-1, 3] * 255, expected[1:-1], atol=0.6)
+    assert (images[0, 0] == images[0, 1]).all()
+
+
 # vectors
 
 

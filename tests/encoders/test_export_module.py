@@ -21,7 +21,7 @@ def test_the_same_size_needs_no_resize():
 
 
 @pytest.mark.parametrize("gray", [False, True])
-@pytest.mark.parametrize(("size", "field", "side"), [(32, 112, 128), (32, 32, 40), (48, 32, 33)])
+@pytest.mark.parametrize(("size", "field", "side"), [(32, 112, 128), (32, 32, 40), (48, 32, 33), (32, 112, 160)])
 def test_the_graph_gives_the_encoders_vectors(size, field, side, gray):
     made = random_encoder("resnet10t", input_size=size)
     entry = made.entry.model_copy(update={"gray": gray, "field": field, "mean": (0.4, 0.5, 0.6)})

@@ -1,5 +1,6 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from ferkit.faces import CROP_SIZE, TEMPLATE, align_faces, similarity_from_points
 from ferkit.faces.align import landmarks_in_crops
+from ferkit.faces.template import template_points
 
 coordinate = st.floats(-500, 500, width=32)
 five_points = st.lists(st.tuples(coordinate, coordinate), min_size=5, max_size=5).map(np.array)
@@ -140,3 +142,17 @@ def test_landmarks_are_carried_with_the_pixels():
     np.testing.assert_allclose(crops[0], crops[1], atol=1e-9)  # a similarity is taken off
     np.testing.assert_allclose(crops[2], TEMPLATE, atol=1e-9)
     assert np.abs(crops[0] - TEMPLATE).max() < 12
+
+
+@pytest.mark.parametrize("size", [160, 256])
+def test_larger_crops_show_the_same(size):
+    """Points of the template come to the same places of the face; shrunk, the crop is the one of 128 px."""
+    y, x = np.mgrid[:900, :900] // 4
+    image = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)
+    landmarks = (4 * TEMPLATE + 100)[None]
+    large, usual = align_faces(image, landmarks, template_points(size), size)[0], align_faces(image, landmarks)[0]
+    assert large.shape == (size, size, 3)
+    shrunk = cv2.resize(large, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - usual)[2:-2, 2:-2].max() <= 2
+    np.testing.assert_allclose(template_points(CROP_SIZE), TEMPLATE)
+    np.testing.assert_allclose((template_points(size) + 0.5) / size, (TEMPLATE + 0.5) / CROP_SIZE, rtol=1e-6)

@@ -1,11 +1,14 @@
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
+import ferkit
 from ferkit.data.face_set import FaceSet
 from ferkit.errors import InputError, NoFaceError, OutputError
 from ferkit.pipeline import source_stream
+from ferkit.probing.encoders import PixelEncoder
 from ferkit.workflows.align import align
 
 
@@ -30,6 +33,36 @@ def test_photos_become_a_face_set_and_what_failed_is_listed(portraits, tmp_path)
     assert [source for source, _ in result.unreadable] == [str(photos / "text.jpg")]
     assert "text.jpg" in (result.path / "problems.csv").read_text()
     assert faces.template == "ferkit-128"
+
+
+@pytest.mark.parametrize("size", [160, 256])
+def test_larger_crops_show_the_same_faces(portraits, tmp_path, size):
+    usual = FaceSet.open(align(portraits["both"], tmp_path / "usual", min_face=60).path)
+    large = FaceSet.open(align(portraits["both"], tmp_path / "large", min_face=60, crop_size=size).path)
+    assert (large.size, large.template, len(large)) == (size, "ferkit-128", len(usual))
+    shrunk = np.stack([cv2.resize(crop, (128, 128), interpolation=cv2.INTER_AREA) for crop in large.crops(range(2))])
+    assert np.abs(shrunk.astype(float) - usual.crops(range(2))).mean() < 6
+    for what in ("size", "yaw", "label"):
+        assert large.column(what).to_pylist() == usual.column(what).to_pylist()
+    sharp = np.array([faces.column("sharpness").to_pylist() for faces in (large, usual)])
+    assert np.abs(sharp[0] - sharp[1]).max() < 0.1
+
+
+def test_larger_crops_are_embedded_probed_and_trained_on(crop_folder, tmp_path):
+    """Nothing on the way takes them for photos, or for crops of 128 px."""
+    run = tmp_path / "run"
+    faces = align(crop_folder(8), tmp_path / "faces", crop_size=160).path
+    settings = {"views.size": 32, "monitor.sheet": 2}
+    ferkit.pretrain(faces, run, method="unwarp", settings=settings, backbone="test_resnet", epochs=1, batch_size=4)
+    ferkit.embed(faces, tmp_path / "emb.npy", encoder=run)
+    assert np.load(tmp_path / "emb.npy").shape[0] == 8
+    found = PixelEncoder().features(FaceSet.open(faces).crops(range(8)))
+    assert found.shape == (8, 28 * 28)
+
+
+def test_a_side_that_crops_cannot_have(crop_folder, tmp_path):
+    with pytest.raises(InputError, match="crops of 224 px are not made; take 128, 160, 256"):
+        align(crop_folder(2), tmp_path / "faces", crop_size=224)
 
 
 def test_crops_are_kept_pixel_by_pixel(crop_folder, noise_crops, tmp_path):

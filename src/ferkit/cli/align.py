@@ -23,6 +23,10 @@ __all__ = ["align"]
 def align(
     sources: SourcesArg,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the face set.")] = Path("faces"),
+    crop_size: Annotated[
+        int,
+        typer.Option(metavar="128|160|256", help="Side of the crops in pixels; encoders of 224 px gain by 256."),
+    ] = 128,
     device: DeviceOpt = None,
     overwrite: OverwriteOpt = False,
     json: JsonOpt = False,
@@ -32,7 +36,9 @@ def align(
     from ferkit.workflows.align import align as run
 
     with ProgressBar() as progress:
-        result = run(sources, out, device=device, overwrite=overwrite, progress=progress, **options)
+        result = run(
+            sources, out, crop_size=crop_size, device=device, overwrite=overwrite, progress=progress, **options
+        )
     report(_summary(result), asdict(result), json=json)
 
 

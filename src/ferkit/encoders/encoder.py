@@ -20,12 +20,14 @@ from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry, fetch_head
 from ferkit.encoders.registry import (
     CROP,
     CROP_SIDE,
+    CROP_SIDES,
     DEFAULT_ENCODER,
     ENTRY_NAME,
     EncoderCard,
     EncoderEntry,
     WeightsFile,
     entry_to_yaml,
+    field_of,
     load_registry,
     read_entry,
     registered_weights,
@@ -139,13 +141,14 @@ class Encoder(nn.Module):
         """Cut the centre square out of the crops and bring it to the network's size and colours.
 
         Args:
-            crops: (B, H, W, 3) uint8 RGB, aligned to the entry's template, H and W at least ``entry.field``.
+            crops: (B, H, W, 3) uint8 RGB, aligned to the entry's template, H and W at least ``entry.field``. Of squares
+                of more than 128 px, the same part of the face is cut.
 
         Returns:
             (B, 3, S, S) float32 on the encoder's device: (RGB / 255 - mean) / std, where the entry says so of the
             luminance in place of R, G and B.
         """
-        field, size = self.entry.field, self.entry.input_size
+        field, size = field_of(self.entry.field, crops.shape[1]), self.entry.input_size
         top, left = ((side - field) // 2 for side in crops.shape[1:3])
         square = crops[:, top : top + field, left : left + field]
         # The copy makes a read-only memory map writable, without which torch warns.
@@ -220,7 +223,7 @@ class Encoder(nn.Module):
                 f"crops of {crops.shape[1]}×{crops.shape[2]} px are smaller than the {self.entry.field} px that "
                 f"{self.name!r} looks at; align the faces to {self.crop!r} first"
             )
-        if max(crops.shape[1:3]) > CROP_SIDE:
+        if max(crops.shape[1:3]) > CROP_SIDE and not crops.shape[1] == crops.shape[2] in CROP_SIDES:
             raise InputError(
                 f"images of {crops.shape[2]}×{crops.shape[1]} px are no aligned crops of {CROP_SIDE} px; "
                 "embed the faces of `ferkit.find_faces(images)`"

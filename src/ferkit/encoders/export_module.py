@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferkit.encoders.encoder import Encoder
-from ferkit.encoders.registry import EncoderCard
+from ferkit.encoders.registry import EncoderCard, field_of
 
 __all__ = ["CropGraph", "contract_digest"]
 
@@ -34,13 +34,14 @@ class CropGraph(nn.Module):
         entry = encoder.entry
         self.network = encoder.backbone
         self.gray, self.flip = entry.gray, entry.flip
-        self.first, self.last = (side - entry.field) // 2, (side - entry.field) // 2 + entry.field
+        field = field_of(entry.field, side)
+        self.first, self.last = (side - field) // 2, (side - field) // 2 + field
         self.register_buffer("luma", encoder.luma.clone())
         self.register_buffer("scale", 1 / (255 * encoder.std))
         self.register_buffer("shift", -encoder.mean / encoder.std)
         self.register_buffer("center", encoder.center.clone())
         self.register_buffer("projection", None if encoder.projection is None else encoder.projection.clone())
-        self.register_buffer("resampling", _resampling(entry.field, entry.input_size))
+        self.register_buffer("resampling", _resampling(field, entry.input_size))
         self.eval()
 
     def forward(self, crops: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from ferkit.errors import InputError
 __all__ = [
     "CROP",
     "CROP_SIDE",
+    "CROP_SIDES",
     "DEFAULT_ENCODER",
     "ENTRY_NAME",
     "IMAGENET_MEAN",
@@ -31,6 +32,7 @@ __all__ = [
     "WeightsFile",
     "bundled_weights",
     "entry_to_yaml",
+    "field_of",
     "first_problem",
     "load_registry",
     "own_files",
@@ -50,6 +52,10 @@ CROP = "ferkit-128"
 CROP_SIDE = 128
 """Its side in pixels."""
 
+CROP_SIDES = (128, 160, 256)
+"""Sides in which it may be drawn."""
+
+
 _PACKAGE = Path(__file__).parents[1]
 
 # Lists of YAML become tuples; everything else must have its type already.
@@ -65,6 +71,11 @@ Text = Annotated[str, Field(pattern=r"^[\P{Cc}\n\t]*$")]
 
 IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
 IMAGENET_STD: RgbScale = (0.229, 0.224, 0.225)
+
+
+def field_of(field: int, side: int) -> int:
+    """Side in pixels of what an encoder sees of crops, given what it sees of those of `CROP_SIDE` or fewer pixels."""
+    return round(field * side / CROP_SIDE) if side > CROP_SIDE else field
 
 
 class _Strict(BaseModel):

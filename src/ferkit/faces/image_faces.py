@@ -62,7 +62,7 @@ def measure_faces(
     """Measure faces of an image of this width and height that were cut out of it; otherwise as `cut_faces`.
 
     Args:
-        crops: (n, 128, 128, 3) uint8 RGB, one for each of ``found``.
+        crops: (n, S, S, 3) uint8 RGB, one for each of ``found``.
         found: all faces of the image.
         rows: which of them to take.
         size: width and height of the image, in the pixels of ``found``.

@@ -76,7 +76,7 @@ def face_quality(
     """Measure n faces.
 
     Args:
-        crops: (n, 128, 128, 3) uint8 RGB, aligned to the template.
+        crops: (n, S, S, 3) uint8 RGB, aligned to the template.
         boxes: (n, 4) x0, y0, x1, y1; None for pictures that were taken as crops.
         landmarks: (n, 5, 2) pixels of the picture that ``image_size`` tells, points in the template's order; None for
             pictures that were taken as crops.
@@ -105,7 +105,7 @@ def sharpness(crops: Pixels) -> Doubles:
     t^2 = s^2 + 0.49: 0.81 at s = 0, 0.54 at 1, 0.26 at 2, 0.08 at 4.
 
     Args:
-        crops: (n, 128, 128, 3) uint8 RGB.
+        crops: (n, S, S, 3) uint8 RGB; larger ones are measured at 128 px.
 
     Returns:
         (n,) in [0, 1]: 0.65 to 0.75 for a good portrait, about 0.55 for a small press photo, below 0.35 where the
@@ -165,6 +165,8 @@ def clipped_share(landmarks: Floats, image_size: ArrayLike) -> Doubles:
 
 
 def _sharpness(crop: Pixels) -> float:
+    if len(crop) != CROP_SIZE:
+        crop = np.asarray(cv2.resize(crop, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA))
     around = slice(_FACE.start - _REACH, _FACE.stop + _REACH)
     gray = cv2.cvtColor(crop[around, around].astype(np.float32), cv2.COLOR_RGB2GRAY)
     gray = cv2.GaussianBlur(gray, (0, 0), _GRAIN_SIGMA)

@@ -10,13 +10,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CROP_SIZE", "TEMPLATE", "TEMPLATE_NAME"]
+__all__ = ["CROP_SIZE", "CROP_SIZES", "TEMPLATE", "TEMPLATE_NAME", "template_points"]
 
 TEMPLATE_NAME = "ferkit-128"
 """Written into every face set and encoder, so that crops of different templates are never mixed."""
 
 CROP_SIZE = 128
 """Side of the square crop, in pixels."""
+
+CROP_SIZES = (128, 160, 256)
+"""Sides that a face set may have; the template is drawn larger, and shows the same."""
 
 TEMPLATE: NDArray[np.float32] = np.array(
     [
@@ -31,3 +34,8 @@ TEMPLATE: NDArray[np.float32] = np.array(
 """(5, 2) pixel coordinates (x, y) in the crop; the centre of its first pixel is (0, 0). Read-only."""
 
 TEMPLATE.setflags(write=False)
+
+
+def template_points(size: int) -> NDArray[np.float64]:
+    """Return the (5, 2) points of the template in a crop of another side."""
+    return (TEMPLATE.astype(np.float64) + 0.5) * (size / CROP_SIZE) - 0.5

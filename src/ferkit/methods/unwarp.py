@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from ferkit.faces.template import CROP_SIZE
 from ferkit.methods.anchors import ANCHORS, carry_anchors
 from ferkit.methods.base import Batch, Method, MethodSettings, mlp
 from ferkit.methods.contrawarping import ContraWarpingViews
@@ -190,7 +191,7 @@ def _flipped_at_random(crops: Tensor, landmarks: Tensor, generator: torch.Genera
     """Mirror half of the (B, H, W, 3) crops with their (B, 5, 2) landmarks, so that a warp is told for both sides."""
     flip = chance((len(crops),), 0.5, generator).to(crops.device, non_blocking=True)
     mirrored = landmarks[:, (1, 0, 2, 4, 3)] * landmarks.new_tensor([-1, 1])
-    mirrored = mirrored + landmarks.new_tensor([crops.shape[2] - 1, 0])
+    mirrored = mirrored + landmarks.new_tensor([CROP_SIZE - 1, 0])  # landmarks are told of crops of this side
     turned = torch.where(flip[:, None, None, None], crops.flip(2), crops)
     return turned, torch.where(flip[:, None, None], mirrored, landmarks)
 

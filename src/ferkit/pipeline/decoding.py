@@ -18,6 +18,7 @@ from PIL import Image
 
 from ferkit.data.sources import Picture
 from ferkit.errors import UnreadableImageError
+from ferkit.faces.template import CROP_SIZE, template_points
 
 __all__ = [
     "Decoded",
@@ -79,59 +80,58 @@ def search_scale(size: tuple[int, int], min_face: float | None = None) -> int:
     return next((s for s in (8, 4, 2) if smallest >= s * (_SMALLEST if s <= usual else _CLEAR)), 1)
 
 
-def cut_scales(landmarks: NDArray[np.floating]) -> NDArray[np.int64]:
+def cut_scales(landmarks: NDArray[np.floating], crop_size: int = CROP_SIZE) -> NDArray[np.int64]:
     """Return the (n,) scales, 1 to 8, at which the crops of faces lose nothing.
 
     Args:
         landmarks: (n, 5, 2) pixels of the photo.
+        crop_size: side of the crops in pixels.
     """
     from ferkit.faces.align import similarity_from_points
-    from ferkit.faces.template import TEMPLATE
 
-    matrix = similarity_from_points(landmarks, TEMPLATE)
+    matrix = similarity_from_points(landmarks, template_points(crop_size))
     steps = 1 / np.hypot(matrix[:, 0, 0], matrix[:, 0, 1])  # pixels of the photo to one of the crop
     scales: NDArray[np.int64] = 2 ** np.log2(steps.clip(1, 8)).astype(np.int64)
     return scales
 
 
-def read_crop(picture: Picture) -> tuple[Pixels, float]:
+def read_crop(picture: Picture, crop_size: int = CROP_SIZE) -> tuple[Pixels, float]:
     """Read a picture that is a face crop already.
 
     Returns:
-        (128, 128, 3) uint8 RGB, and how many pixels of the original one of its pixels spans.
+        (crop_size, crop_size, 3) uint8 RGB, and how many pixels of the original one of its pixels spans.
 
     Raises:
         UnreadableImageError: as `Picture.read`, or too few pixels for a face.
     """
     image, scale = picture.read_scaled(_CROP_SIDE)
-    crop, zoom = square_crop(image, picture.source)
+    crop, zoom = square_crop(image, picture.source, crop_size)
     return crop, scale * zoom
 
 
-def square_crop(image: Pixels, source: str) -> tuple[Pixels, float]:
+def square_crop(image: Pixels, source: str, crop_size: int = CROP_SIZE) -> tuple[Pixels, float]:
     """Take the central square of a picture, resized (bicubic, antialiased when it shrinks).
 
     Args:
         image: (H, W, 3) uint8 RGB.
         source: what an error calls it.
+        crop_size: side of the crop in pixels.
 
     Returns:
-        (128, 128, 3) uint8 RGB, and how many pixels of ``image`` one of its pixels spans.
+        (crop_size, crop_size, 3) uint8 RGB, and how many pixels of ``image`` one of its pixels spans.
 
     Raises:
         UnreadableImageError: too few pixels for a face.
     """
-    from ferkit.faces.template import CROP_SIZE
-
     height, width = image.shape[:2]
     if min(height, width) < _SMALLEST_CROP:
         raise UnreadableImageError(source, f"{width}×{height} pixels are too few for a face")
-    if height == width == CROP_SIZE:
+    if height == width == crop_size:
         return image, 1
     cut = min(height, width)
     left, top = (width - cut) // 2, (height - cut) // 2
     square = Image.fromarray(image[top : top + cut, left : left + cut])
-    return np.asarray(square.resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BICUBIC)), cut / CROP_SIZE
+    return np.asarray(square.resize((crop_size, crop_size), Image.Resampling.BICUBIC)), cut / crop_size
 
 
 class Decoded(NamedTuple):

@@ -20,7 +20,7 @@ from ferkit.data.sources import Picture
 from ferkit.errors import UnreadableImageError
 from ferkit.faces.parallel import map_in_threads
 from ferkit.faces.quality import face_quality
-from ferkit.faces.template import CROP_SIZE
+from ferkit.faces.template import CROP_SIZE, template_points
 from ferkit.pipeline.decoding import Decoded, cut_scales
 from ferkit.pipeline.face_options import FaceOptions
 
@@ -65,7 +65,7 @@ class Found(NamedTuple):
     """The faces of one picture.
 
     Attributes:
-        crops: (n, 128, 128, 3) uint8 RGB.
+        crops: (n, S, S, 3) uint8 RGB; of any side where n is 0.
         faces: one entry per crop.
         problem: why there are none, if there are none.
     """
@@ -83,7 +83,7 @@ class FaceBatch:
     """The faces of a few consecutive pictures, frames of a video, or rows of a face set.
 
     Attributes:
-        crops: (n, 128, 128, 3) uint8 RGB.
+        crops: (n, S, S, 3) uint8 RGB.
         faces: one entry per crop; those of one picture are numbered from 1, left to right, before any are left out.
         pictures: how many pictures the batch covers, those without a face included.
         problems: those of them that gave no face.
@@ -97,11 +97,11 @@ class FaceBatch:
     state: Any = None
 
 
-def finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Finder:
+def finder_of(options: FaceOptions, aligned: bool, device: str | None, size: int = CROP_SIZE) -> Finder:
     """Return what finds the faces of pictures, or takes the pictures as they are; the detector is loaded here."""
     if aligned:
         return take_crops
-    return partial(find_faces, detector=_detector_of(options, device), which=options.faces)
+    return partial(find_faces, detector=_detector_of(options, device), which=options.faces, size=size)
 
 
 def _detector_of(options: FaceOptions, device: str | None) -> FaceDetector:
@@ -121,13 +121,15 @@ def filter_of(options: FaceOptions) -> FaceFilter:
     return FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
 
 
-def video_finder_of(options: FaceOptions, aligned: bool, device: str | None) -> Callable[[Any], VideoFinder]:
+def video_finder_of(
+    options: FaceOptions, aligned: bool, device: str | None, size: int = CROP_SIZE
+) -> Callable[[Any], VideoFinder]:
     """Return what makes, for a place in a video, the finder of its faces from there on; the detector is loaded here."""
     if aligned or options.every_frame:
-        each = EachFrame(finder_of(options, aligned, device))
+        each = EachFrame(finder_of(options, aligned, device, size))
         return lambda _: each
     detector = _detector_of(options, device)
-    return lambda state: FollowedFrames(detector, options.faces, state)
+    return lambda state: FollowedFrames(detector, options.faces, state, size)
 
 
 class VideoFinder(Protocol):
@@ -160,12 +162,20 @@ class FollowedFrames:
         detector: searches.
         which: faces to take, of `ferkit.faces.choose`.
         state: of the finder that found the faces until here; None at a video's beginning.
+        size: side of the crops in pixels.
     """
 
-    def __init__(self, detector: FaceDetector, which: str, state: Any) -> None:  # noqa: ANN401 (any JSON value)
+    def __init__(
+        self,
+        detector: FaceDetector,
+        which: str,
+        state: Any,  # noqa: ANN401 (any JSON value)
+        size: int = CROP_SIZE,
+    ) -> None:
         from ferkit.faces.follow import FrameFinder
 
-        self._finder, self._detector, self._which = FrameFinder(detector, state), detector, which
+        self._finder, self._detector = FrameFinder(detector, state), detector
+        self._cut = partial(_faces_of, detector=detector, which=which, size=size)
 
     @property
     def state(self) -> Any:  # noqa: ANN401 (any JSON value)
@@ -176,16 +186,16 @@ class FollowedFrames:
         """Find the faces of the next frames."""
         times = [float(item.picture.time_s or 0) for item in group]
         detections = self._finder.find(times, [item.image for item in group])
-        cut = partial(_faces_of, detector=self._detector, which=self._which)
-        return map_in_threads(cut, list(zip(group, detections, strict=True)), self._detector.threads)
+        return map_in_threads(self._cut, list(zip(group, detections, strict=True)), self._detector.threads)
 
 
-def find_faces(group: list[Decoded], detector: FaceDetector, which: str) -> list[Found]:
+def find_faces(group: list[Decoded], detector: FaceDetector, which: str, size: int = CROP_SIZE) -> list[Found]:
     """Search photos for faces and bring those that are wanted onto the template."""
     readable = [item for item in group if item.problem is None]
     detections = detector.detect([item.image for item in readable], [item.scale for item in readable])
     pairs = list(zip(readable, detections, strict=True))
-    found = iter(map_in_threads(partial(_faces_of, detector=detector, which=which), pairs, detector.threads))
+    cut = partial(_faces_of, detector=detector, which=which, size=size)
+    found = iter(map_in_threads(cut, pairs, detector.threads))
     return [_unreadable(item) if item.problem else next(found) for item in group]
 
 
@@ -200,11 +210,22 @@ def batch_of(
     pictures: int | None = None,
     problems: Sequence[Problem] = (),
     state: Any = None,  # noqa: ANN401 (any JSON value)
+    size: int = CROP_SIZE,
 ) -> FaceBatch:
-    """Put the faces of consecutive pictures together, without those that the filter leaves out."""
+    """Put the faces of consecutive pictures together, without those that the filter leaves out.
+
+    Args:
+        found: faces of one picture each.
+        wanted: which faces stay.
+        pictures: how many there were; None counts ``found``.
+        problems: of the pictures, beside those of ``found``.
+        state: where to go on.
+        size: side of the crops, where there are none.
+    """
     passed = [_filtered(item, wanted) for item in found]
     faces = [face for item in passed for face in item.faces]
-    crops = np.concatenate([_NO_CROPS, *(item.crops for item in passed)])
+    none = np.empty((0, size, size, 3), np.uint8)
+    crops = np.concatenate([none, *(item.crops for item in passed if item.faces)])
     listed = [*(item.problem for item in passed if item.problem), *problems]
     return FaceBatch(crops, faces, len(found) if pictures is None else pictures, listed, state)
 
@@ -227,7 +248,7 @@ def _unreadable(item: Decoded) -> Found:
 
 def _as_it_is(item: Decoded) -> Found:
     crops = item.image[None]
-    measures: dict[str, Any] = {**face_quality(crops).row(0), "size": item.scale * CROP_SIZE}
+    measures: dict[str, Any] = {**face_quality(crops).row(0), "size": item.scale * len(crops[0])}
     return Found(crops, [replace(_face(item.picture, 1, crops[0]), **measures)])
 
 
@@ -238,16 +259,16 @@ class _Cut(NamedTuple):
     crops: Pixels
 
 
-def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: str) -> Found:
+def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: str, size: int) -> Found:
     from ferkit.faces.choose import choose
     from ferkit.faces.image_faces import measure_faces
 
     item, detections = pair
     height, width = (side * item.scale for side in item.image.shape[:2])
     try:
-        found = _cut(item, detections, detector)
+        found = _cut(item, detections, detector, size)
         if not found.faces.surely_upright and item.picture.time_s is None:  # frames are the right way up
-            turned = _cut(item, detector.detect_turned(item.image), detector)
+            turned = _cut(item, detector.detect_turned(item.image), detector, size)
             found = turned if turned.faces.scores.sum() > found.faces.scores[found.faces.upright].sum() else found
     except UnreadableImageError as error:  # it has changed or gone since it was searched
         return Found(_NO_CROPS, [], Problem(item.picture.source, error.why))
@@ -261,28 +282,30 @@ def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: s
     return Found(np.stack([face.crop for face in faces]), [_measured(item.picture, face) for face in faces])
 
 
-def _cut(item: Decoded, found: Detections, detector: FaceDetector) -> _Cut:
+def _cut(item: Decoded, found: Detections, detector: FaceDetector, size: int) -> _Cut:
     """Check faces and cut them out: of the copy that was searched, or, those that it shows small, of a larger one.
 
     Raises:
         UnreadableImageError: as `Picture.read`.
     """
-    scales = cut_scales(found.rescaled(item.scale).landmarks)
+    scales = cut_scales(found.rescaled(item.scale).landmarks, size)
     small = scales < item.scale
-    faces, crops = _cut_from(item.image, item.scale, found.select(np.flatnonzero(~small)), detector)
+    faces, crops = _cut_from(item.image, item.scale, found.select(np.flatnonzero(~small)), detector, size)
     if not small.any():
         return _Cut(faces, crops)
     image, scale = item.picture.read_scaled(scale=lambda _: int(scales.min()))
     part = found.select(np.flatnonzero(small)).rescaled(item.scale / scale)
-    more, their_crops = _cut_from(image, scale, part, detector, smaller=True)
+    more, their_crops = _cut_from(image, scale, part, detector, size, smaller=True)
     return _Cut(faces + more, np.concatenate([crops, their_crops]))
 
 
-def _cut_from(image: Pixels, scale: float, found: Detections, detector: FaceDetector, *, smaller: bool = False) -> _Cut:
+def _cut_from(
+    image: Pixels, scale: float, found: Detections, detector: FaceDetector, size: int, *, smaller: bool = False
+) -> _Cut:
     from ferkit.faces.align import align_faces
 
     faces = detector.verify(image, found, smaller=smaller)
-    return _Cut(faces.rescaled(scale), align_faces(image, faces.landmarks))
+    return _Cut(faces.rescaled(scale), align_faces(image, faces.landmarks, template_points(size), size))
 
 
 def _meant(boxes: NDArray[np.floating], stated: tuple[float, float, float, float]) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ import numpy as np
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.sources import SourceRules, looks_aligned, open_sources
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
+from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline import FACES
 from ferkit.pipeline.decoding import prefetched
 from ferkit.pipeline.face_finder import FILTERED, NO_FACE, FaceBatch, filter_of
@@ -44,6 +45,10 @@ _ROWS_A_BATCH = 512
 
 class FaceStream(Protocol):
     """Faces in a fixed order, from any batch on."""
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the crops in pixels."""
 
     @property
     def total(self) -> float:
@@ -115,7 +120,7 @@ def open_faces(sources: Sequence[Path], options: FaceOptions, device: str | None
 
 
 def open_pictures(
-    sources: Sequence[Path], options: FaceOptions, device: str | None, progress: Progress
+    sources: Sequence[Path], options: FaceOptions, device: str | None, progress: Progress, crop_size: int = CROP_SIZE
 ) -> SourceStream:
     """Open photos, face crops or videos; ``aligned=None`` looks at the first pictures and says what it takes them for.
 
@@ -134,7 +139,7 @@ def open_pictures(
             progress.say("small, square and alike: taken as face crops (--detect searches them for faces)")
         else:
             progress.say("searching for faces (--aligned takes the pictures as face crops)")
-    return SourceStream(opened, aligned, options, device)
+    return SourceStream(opened, aligned, options, device, crop_size)
 
 
 def filtered_set(faces: FaceSet, options: FaceOptions, progress: Progress) -> FaceSet:
@@ -161,6 +166,11 @@ class SetStream:
     """The rows of a face set."""
 
     face_set: FaceSet
+
+    @property
+    def crop_size(self) -> int:
+        """Of the face set."""
+        return self.face_set.size
 
     @property
     def total(self) -> float:

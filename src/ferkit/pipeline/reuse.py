@@ -80,6 +80,11 @@ class ReusingStream:
     changes: Changes
 
     @property
+    def crop_size(self) -> int:
+        """Side of the crops in pixels."""
+        return self.rest.crop_size
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is left to look at."""
         return not (len(self.rest.sources.pictures) or self.rest.sources.videos)

@@ -32,7 +32,6 @@ from ferkit.encoders.runtimes import (
     require_installed,
 )
 from ferkit.errors import InputError, OutputError, UnknownNameError
-from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline.cache_folder import cache_folder
 from ferkit.pipeline.face_stream import FaceStream
 from ferkit.pipeline.fingerprint import digest
@@ -156,7 +155,7 @@ def open_runtime(chosen: Chosen, encoder: Encoder, stream: FaceStream, progress:
     faces = _calibration_faces(stream, progress) if chosen.precision == INT8 else None
     calibration = None if faces is None else hashlib.sha256(faces.tobytes()).hexdigest()[:16]
     try:
-        embedder = _converted(chosen, encoder, faces, calibration, progress)
+        embedder = _converted(chosen, encoder, stream.crop_size, faces, calibration, progress)
     except ConversionError as error:
         if chosen.asked:
             raise
@@ -172,9 +171,9 @@ def _by_torch(encoder: Encoder) -> Embedding:
 
 
 def _calibration_faces(stream: FaceStream, progress: Progress) -> NDArray[np.uint8]:
-    """The first 300 crops of a stream: (n, 128, 128, 3) uint8."""
+    """The first 300 crops of a stream: (n, S, S, 3) uint8."""
     progress.say(f"int8 is calibrated on the first {_CALIBRATED_ON} faces")
-    faces: NDArray[np.uint8] = np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    faces: NDArray[np.uint8] = np.empty((0, stream.crop_size, stream.crop_size, 3), np.uint8)
     for batch in stream.batches():
         faces = np.concatenate([faces, batch.crops[: _CALIBRATED_ON - len(faces)]])
         if len(faces) == _CALIBRATED_ON:
@@ -187,7 +186,12 @@ def _calibration_faces(stream: FaceStream, progress: Progress) -> NDArray[np.uin
 
 
 def _converted(
-    chosen: Chosen, encoder: Encoder, faces: NDArray[np.uint8] | None, calibration: str | None, progress: Progress
+    chosen: Chosen,
+    encoder: Encoder,
+    side: int,
+    faces: NDArray[np.uint8] | None,
+    calibration: str | None,
+    progress: Progress,
 ) -> Embedder:
     from ferkit.encoders.runtimes.converted import ConvertedEncoder
     from ferkit.encoders.runtimes.engines import open_onnx, open_openvino
@@ -197,15 +201,15 @@ def _converted(
 
     def make(path: Path) -> None:
         progress.say(f"converting {encoder.name} for {chosen.runtime}, once")
-        _convert(chosen, encoder, faces, path)
+        _convert(chosen, encoder, side, faces, path)
 
     def load(path: Path) -> Embedder:
-        return ConvertedEncoder(encoder, open_file(path, threads), CROP_SIZE, threads)
+        return ConvertedEncoder(encoder, open_file(path, threads), side, threads)
 
-    return _kept(_place(chosen, encoder, calibration), make, load, progress)
+    return _kept(_place(chosen, encoder, side, calibration), make, load, progress)
 
 
-def _convert(chosen: Chosen, encoder: Encoder, faces: NDArray[np.uint8] | None, path: Path) -> None:
+def _convert(chosen: Chosen, encoder: Encoder, side: int, faces: NDArray[np.uint8] | None, path: Path) -> None:
     """Write the converted encoder to ``path``; `ConversionError` where it does not compute the same."""
     from ferkit.encoders.export import onnx_of
     from ferkit.encoders.runtimes.engines import open_onnx, open_openvino, write_onnx, write_openvino
@@ -213,23 +217,23 @@ def _convert(chosen: Chosen, encoder: Encoder, faces: NDArray[np.uint8] | None, 
     from ferkit.encoders.runtimes.parity import parity_of, require_parity, sample_crops
 
     with_openvino = chosen.runtime == "openvino"
-    model = onnx_of(encoder, CROP_SIZE)
+    model = onnx_of(encoder, side)
     if faces is not None:
         # OpenVINO's first convolution in int8 is wrong by far on ResNets (2026.4, cosine 0.9), and no faster.
         model = quantize_onnx(model, faces, first_layer=not with_openvino)
     write, open_file = (write_openvino, open_openvino) if with_openvino else (write_onnx, open_onnx)
     write(model, path)
-    compared = sample_crops(_COMPARED, CROP_SIZE) if faces is None else faces
+    compared = sample_crops(_COMPARED, side) if faces is None else faces
     parity = parity_of(encoder, open_file(path, 1), compared)
     require_parity(parity, f"{encoder.name!r} by {chosen.runtime} in {chosen.precision}", int8=faces is not None)
 
 
-def _place(chosen: Chosen, encoder: Encoder, calibration: str | None) -> Path:
+def _place(chosen: Chosen, encoder: Encoder, side: int, calibration: str | None) -> Path:
     """Where the converted encoder is kept; named by all that decides it."""
     versions = [f"{name} {version(name)}" for name in ("torch", "timm", "onnx", "onnxscript", "onnxruntime")]
     versions += [f"openvino {version('openvino')}"] if chosen.runtime == "openvino" else []
     contract = contract_digest(encoder.entry)
-    key = digest([__version__, encoder.sha256, contract, str(CROP_SIZE), calibration or "", *versions])
+    key = digest([__version__, encoder.sha256, contract, str(side), calibration or "", *versions])
     suffix = "" if chosen.runtime == "openvino" else ".onnx"
     return cache_folder() / "runtimes" / f"{chosen.runtime}-{chosen.precision}-{key[:24]}{suffix}"
 

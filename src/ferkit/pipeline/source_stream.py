@@ -18,6 +18,7 @@ from ferkit._version import __version__
 from ferkit.data.filters import FaceFilter
 from ferkit.data.sources import Picture, Sources, Video
 from ferkit.errors import UnreadableImageError, UnreadableVideoError
+from ferkit.faces.template import CROP_SIZE
 from ferkit.faces.tracks import Tracker
 from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo, square_crop
 from ferkit.pipeline.face_finder import (
@@ -53,12 +54,14 @@ class SourceStream:
         aligned: whether they are face crops already.
         options: how faces are found and chosen.
         device: where the detector runs; None takes the best one present.
+        crop_size: side of the crops in pixels.
     """
 
     sources: Sources
     aligned: bool
     options: FaceOptions
     device: str | None
+    crop_size: int = CROP_SIZE
 
     @property
     def unit(self) -> str:
@@ -88,7 +91,8 @@ class SourceStream:
     def settings(self) -> str:
         """Digest of how faces are found and chosen."""
         options = {f.name: getattr(self.options, f.name) for f in fields(self.options) if f.name not in _NOT_THE_RESULT}
-        return digest([f"ferkit {__version__} {sorted(options.items())} aligned={self.aligned}"])
+        size = "" if self.crop_size == CROP_SIZE else f" {self.crop_size} px"
+        return digest([f"ferkit {__version__} {sorted(options.items())} aligned={self.aligned}{size}"])
 
     def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
         """Yield the faces from a place in the stream on; decoding and searching run ahead of whoever takes them.
@@ -97,9 +101,9 @@ class SourceStream:
             done: pictures and frames behind us.
             state: of the batch that ended there.
         """
-        find, wanted = finder_of(self.options, self.aligned, self.device), filter_of(self.options)
-        in_video = video_finder_of(self.options, self.aligned, self.device)
-        return prefetched(self._batches(done, state, find, in_video, wanted), ahead=1)
+        make = (self.options, self.aligned, self.device, self.crop_size)
+        find, in_video = finder_of(*make), video_finder_of(*make)
+        return prefetched(self._batches(done, state, find, in_video, filter_of(self.options)), ahead=1)
 
     def _batches(
         self,
@@ -111,15 +115,16 @@ class SourceStream:
     ) -> Generator[FaceBatch]:
         if state is None:
             for group in grouped(self._pictures(done), _CROPS_A_BATCH if self.aligned else _PHOTOS_A_BATCH):
-                yield batch_of(find(group), wanted)
+                yield batch_of(find(group), wanted, size=self.crop_size)
             state = _beginning(0)
         for number in range(state["video"], len(self.sources.videos)):
-            followed = _VideoFaces(number, self.sources.videos[number], self.aligned, in_video, wanted)
+            followed = _VideoFaces(number, self.sources.videos[number], self.aligned, in_video, wanted, self.crop_size)
             yield from followed.batches(state if state["video"] == number else _beginning(number))
 
     def _pictures(self, start: int) -> Iterator[Decoded]:
         if self.aligned:
-            return read_ahead(self.sources.pictures, start, read_crop, _CROPS_AHEAD, self.options.workers)
+            cut = partial(read_crop, crop_size=self.crop_size)
+            return read_ahead(self.sources.pictures, start, cut, _CROPS_AHEAD, self.options.workers)
         read = partial(read_photo, min_face=self.options.min_face)
         return read_ahead(self.sources.pictures, start, read, _PHOTOS_AHEAD, self.options.workers)
 
@@ -143,6 +148,7 @@ class _VideoFaces:
     aligned: bool
     finder: Callable[[Any], VideoFinder]
     wanted: FaceFilter
+    crop_size: int
 
     def batches(self, state: dict[str, Any]) -> Iterator[FaceBatch]:
         """Yield the faces from a place in the video on; the last batch tells what was wrong with the whole."""
@@ -153,12 +159,13 @@ class _VideoFaces:
                 problem = Problem(self.video.source, group.pop().problem or "")
             if group:
                 found = [self._linked(item, frame, tracker) for item, frame in zip(find(group), group, strict=True)]
-                batch = batch_of(found, self.wanted)
+                batch = batch_of(found, self.wanted, size=self.crop_size)
                 state = self._bookmark(state, group, found, batch, tracker) | {"finder": find.state}
                 yield replace(batch, state=state, problems=[])  # of the video as a whole, not of its frames
         if problem is None and not state["taken"]:
             problem = Problem(self.video.source, FILTERED + self.wanted.describe() if state["found"] else NO_FACE)
-        yield batch_of([], self.wanted, problems=[problem] if problem else [], state=_beginning(self.number + 1))
+        problems = [problem] if problem else []
+        yield batch_of([], self.wanted, problems=problems, state=_beginning(self.number + 1), size=self.crop_size)
 
     def _frames(self, start: int) -> Generator[Decoded]:
         """Decode from frame ``start`` on; where that fails, the last item says why."""
@@ -166,7 +173,9 @@ class _VideoFaces:
         try:
             for frame in self.video.frames(start):
                 picture = replace(about, source=f"{self.video.source}#{frame.number}", time_s=frame.time_s)
-                image, scale = square_crop(frame.image, picture.source) if self.aligned else (frame.image, 1)
+                image, scale = frame.image, 1.0
+                if self.aligned:
+                    image, scale = square_crop(image, picture.source, self.crop_size)
                 yield Decoded(picture, image, scale)
         except (UnreadableVideoError, UnreadableImageError) as error:
             yield Decoded.failed(about, error.why)

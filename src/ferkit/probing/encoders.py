@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ferkit._version import __version__
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder
 from ferkit.encoders.hashes import sha256_of
-from ferkit.encoders.registry import load_registry
+from ferkit.encoders.registry import field_of, load_registry
 from ferkit.encoders.weights import serialize
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.ops.device import pick_device
@@ -116,9 +116,10 @@ class PixelEncoder:
 
     def features(self, crops: Crops) -> Vectors:
         """As `FaceEncoder.features`."""
-        top, left = ((side - 112) // 2 for side in crops.shape[1:3])
-        gray = torch.from_numpy(crops[:, top : top + 112, left : left + 112].astype(np.float32)).mean(3)
-        small = F.avg_pool2d(gray[:, None], 4).flatten(1)
+        field = field_of(112, crops.shape[1])
+        top, left = ((side - field) // 2 for side in crops.shape[1:3])
+        gray = torch.from_numpy(crops[:, top : top + field, left : left + field].astype(np.float32)).mean(3)
+        small = F.avg_pool2d(gray[:, None], field // 28).flatten(1)
         return np.asarray((small - small.mean(1, keepdim=True)).numpy())
 
     def unit(self, features: Vectors) -> Vectors:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
+from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_set_builder import build_face_set
 from ferkit.pipeline.face_stream import source_paths, split_problems
@@ -43,6 +44,7 @@ def align(
     sources: str | Path | Sequence[str | Path],
     out: str | Path = "faces",
     *,
+    crop_size: int = CROP_SIZE,
     device: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -56,6 +58,8 @@ def align(
     Args:
         sources: photos, videos, folders, globs, lists, CSV or parquet files, zip or tar archives.
         out: folder of the face set.
+        crop_size: side of the crops in pixels: 128, 160 or 256, for encoders that look at larger pictures. The
+            template grows with it, so that all show the same.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         overwrite: replace a face set that is there, once the new one is complete.
         progress: told of every batch.
@@ -70,7 +74,13 @@ def align(
     """
     started = time.monotonic()
     faces = build_face_set(
-        source_paths(sources), out, FaceOptions(**options), device, progress or Silent(), overwrite=overwrite
+        source_paths(sources),
+        out,
+        FaceOptions(**options),
+        device,
+        progress or Silent(),
+        crop_size=crop_size,
+        overwrite=overwrite,
     )
     seconds = time.monotonic() - started
     return AlignResult(Path(out), len(faces), faces.pictures_done, *split_problems(faces.problems), seconds)

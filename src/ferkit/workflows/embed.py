@@ -228,6 +228,11 @@ class _VectorStream:
     batch_size: int
 
     @property
+    def crop_size(self) -> int:
+        """Side of the crops in pixels."""
+        return self.update.stream.crop_size
+
+    @property
     def total(self) -> float:
         """Steps of the whole job."""
         return self.update.stream.total
