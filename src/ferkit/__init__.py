@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
     from ferkit.workflows.embed_parts import embed_parts
+    from ferkit.workflows.export import export
     from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
     from ferkit.workflows.faces_split import split_faces
     from ferkit.workflows.find_faces import find_faces
@@ -58,6 +59,7 @@ __all__ = [
     "embed",
     "embed_parts",
     "encoder_card",
+    "export",
     "export_encoder",
     "faces_info",
     "filter_faces",
@@ -90,6 +92,7 @@ _HOMES = {
     "embed": "ferkit.workflows.embed",
     "embed_parts": "ferkit.workflows.embed_parts",
     "encoder_card": "ferkit.workflows.models",
+    "export": "ferkit.workflows.export",
     "export_encoder": "ferkit.encoders.export",
     "faces_info": "ferkit.workflows.faces",
     "filter_faces": "ferkit.workflows.faces",

@@ -18,6 +18,7 @@ from ferkit.cli import (
     best,
     demo,
     embed,
+    export,
     faces,
     index,
     models,
@@ -57,6 +58,7 @@ app.command("best")(best.best)
 app.command("recognise")(recognise.recognise)
 app.command("recognize", hidden=True)(recognise.recognise)
 app.command("serve")(serve.serve)
+app.command("export")(export.export)
 app.command("warp-preview")(warp_preview.warp_preview)
 app.command("demo")(demo.demo)
 app.add_typer(faces.app, name="faces")

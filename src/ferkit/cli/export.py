@@ -1,0 +1,45 @@
+"""``ferkit export``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ferkit.cli.options import JsonOpt
+from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.cli.words import counted
+
+if TYPE_CHECKING:
+    from ferkit.workflows.export import ExportResult
+
+__all__ = ["export"]
+
+
+def export(
+    embeddings: Annotated[
+        Path, typer.Argument(metavar="EMB.npy", help="Embedding set to write, of `ferkit embed`.")
+    ] = Path("emb.npy"),
+    to: Annotated[
+        str, typer.Option(metavar="parquet|embedding-atlas|fiftyone", help="What shall open it.")
+    ] = "parquet",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file or folder.", show_default="named after the set")
+    ] = None,
+    json: JsonOpt = False,
+) -> None:
+    """Write an embedding set for other tools: vectors, thumbnails, columns and a map."""
+    from ferkit.workflows.export import export as run
+
+    with ProgressBar() as progress:
+        result = run(embeddings, to, out, progress=progress)
+    report(_summary(result), asdict(result), json=json)
+
+
+def _summary(result: ExportResult) -> str:
+    lines = [f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')}, {result.bytes / 1e6:.1f} MB"]
+    if result.without_picture:
+        lines.append(f"without a thumbnail, since their pictures are gone or changed: {result.without_picture:,}")
+    return "\n".join([*lines, f"open it: [bold]{escape(result.open_with)}[/]"])
