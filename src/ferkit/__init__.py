@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ferkit.web.server import serve
     from ferkit.workflows.align import align
     from ferkit.workflows.best import best
+    from ferkit.workflows.compare import compare
     from ferkit.workflows.demo import demo
     from ferkit.workflows.embed import embed
     from ferkit.workflows.embed_parts import embed_parts
@@ -55,6 +56,7 @@ __all__ = [
     "__version__",
     "align",
     "best",
+    "compare",
     "demo",
     "embed",
     "embed_parts",
@@ -88,6 +90,7 @@ _HOMES = {
     "Searcher": "ferkit.search.searcher",
     "align": "ferkit.workflows.align",
     "best": "ferkit.workflows.best",
+    "compare": "ferkit.workflows.compare",
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",
     "embed_parts": "ferkit.workflows.embed_parts",

@@ -16,6 +16,7 @@ from ferkit._version import __version__
 from ferkit.cli import (
     align,
     best,
+    compare,
     demo,
     embed,
     export,
@@ -52,6 +53,7 @@ app.command("embed")(embed.embed)
 app.command("probe")(probe.probe)
 app.command("index")(index.index)
 app.command("retrieve")(retrieve.retrieve)
+app.command("compare")(compare.compare)
 app.command("moments")(moments.moments)
 app.command("timeline")(timeline.timeline)
 app.command("best")(best.best)

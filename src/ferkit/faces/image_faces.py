@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.errors import NoFaceError
 from ferkit.faces.align import align_faces
-from ferkit.faces.detect import Detections
+from ferkit.faces.choose import choose
+from ferkit.faces.detect import Detections, shared_detector
 from ferkit.faces.quality import face_quality
+from ferkit.faces.template import CROP_SIZE
+from ferkit.ops.rgb import AnyImage, rgb_arrays
 
-__all__ = ["ImageFace", "cut_at", "cut_faces", "measure_faces"]
+__all__ = ["ImageFace", "cut_at", "cut_faces", "largest_crop", "measure_faces"]
 
 Pixels = NDArray[np.uint8]
 
@@ -87,3 +91,20 @@ def cut_at(picture: Pixels, landmarks: NDArray[np.float32], image: int = 0) -> l
         ImageFace(image, row + 1, crop, points, None, None, {**quality.row(row), "size": None})
         for row, (crop, points) in enumerate(zip(crops, landmarks, strict=True))
     ]
+
+
+def largest_crop(image: AnyImage, device: str | None = None) -> Pixels:
+    """Return the (1, 128, 128, 3) crop of an image's largest face; an image of 128 x 128 pixels is one already.
+
+    Raises:
+        InputError: it is no image.
+        NoFaceError: it shows no face.
+    """
+    (picture,) = rgb_arrays([image])
+    if picture.shape[:2] == (CROP_SIZE, CROP_SIZE):
+        return picture[None]
+    found = shared_detector(device).find([picture])[0]
+    if not len(found):
+        raise NoFaceError("no face was found in the image")
+    (face,) = cut_faces(picture, found, choose(found, picture.shape[:2], "largest"))
+    return face.crop[None]

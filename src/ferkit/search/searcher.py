@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_parts import MANIFEST
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.errors import NoFaceError
 from ferkit.progress import Progress, Silent
 from ferkit.search.approximate import ApproximateIndex, StaleIndexError, index_path, read_index
 from ferkit.search.index import FlatIndex
@@ -136,24 +135,11 @@ class Searcher:
 
     def vector(self, image: AnyImage) -> NDArray[np.float32]:
         """Return the (D,) vector of an image or face, as `query` takes it."""
-        from ferkit.faces.choose import choose
-        from ferkit.faces.detect import shared_detector
-        from ferkit.faces.image_faces import cut_faces
-        from ferkit.faces.template import CROP_SIZE
-        from ferkit.ops.rgb import rgb_arrays
+        from ferkit.faces.image_faces import largest_crop
 
-        (picture,) = rgb_arrays([image])
-        if picture.shape[:2] == (CROP_SIZE, CROP_SIZE):
-            return _first(self.encoder.embed(picture))
-        found = shared_detector(self._device).find([picture])[0]
-        if not len(found):
-            raise NoFaceError("no face was found in the image")
-        return _first(self.encoder.embed(cut_faces(picture, found, choose(found, picture.shape[:2], "largest"))))
-
-
-def _first(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    first: NDArray[np.float32] = vectors[0]
-    return first
+        vectors: NDArray[np.float32] = self.encoder.embed(largest_crop(image, self._device))
+        first: NDArray[np.float32] = vectors[0]
+        return first
 
 
 def open_searcher(

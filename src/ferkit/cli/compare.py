@@ -1,0 +1,46 @@
+"""``ferkit compare``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
+from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.encoders import DEFAULT_ENCODER
+
+__all__ = ["compare"]
+
+
+@with_face_options(["aligned", "min_face", "max_side", "thresholds"])
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A.jpg", help="A photo of a face, or a face crop.")],
+    second: Annotated[Path, typer.Argument(metavar="B.jpg", help="Another.")],
+    encoder: EncoderOpt = DEFAULT_ENCODER,
+    face: Annotated[
+        int | None, typer.Option(help="Which face of A, from 1, left to right.", show_default="the largest")
+    ] = None,
+    other_face: Annotated[int | None, typer.Option(help="Which face of B.", show_default="the largest")] = None,
+    device: DeviceOpt = None,
+    json: JsonOpt = False,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Say how likely two photos show the same expression."""
+    from ferkit.workflows.compare import compare as run
+
+    with ProgressBar() as progress:
+        result = run(
+            first,
+            second,
+            encoder=encoder,
+            face=face,
+            other_face=other_face,
+            device=device,
+            progress=progress,
+            **options,
+        )
+    known = "" if result.probability is None else f"same expression with a probability of {result.probability:.2f}, "
+    report(f"{known}cosine {result.cosine:.3f}, by {escape(result.encoder)}", asdict(result), json=json)
