@@ -28,13 +28,16 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.evaluation.calibration import expected_calibration_error, fit_curve, reliability, sample_pairs
-from ferkit.evaluation.head import calibrated, fit_head
+from ferkit.evaluation.head import at_temperature, fit_head, temperature_of
 from ferkit.evaluation.score import score_of
 
 DATA = (
     "classifier and prototypes: the labelled faces of FER+ train; temperature and the curve of the same expression: "
     "one half of FER+ valid"
 )
+
+
+NOTES = {"unsupervised": "; the encoder itself saw no labels"}
 
 
 class Labelled(NamedTuple):
@@ -111,7 +114,8 @@ def main() -> None:
     held_out = labelled(valid, lambda row: int(row["sha256"][-1], 16) % 2 == 0)
     fitted = fit_head(encoder.sha256, *labelled(train, lambda row: True)[:2])
     curve = fit_curve(sample_pairs(*held_out))
-    head = replace(calibrated(fitted, held_out.vectors, held_out.labels), same=curve)
+    temperature = temperature_of(fitted, held_out.vectors, held_out.labels)
+    head = replace(at_temperature(fitted, temperature), same=curve)
     measured = {
         "the other half of FER+ valid": measure(head, labelled(valid, lambda row: int(row["sha256"][-1], 16) % 2 == 1)),
         "lfw-expressions without fear, test people": measure(
@@ -127,15 +131,11 @@ def main() -> None:
         "file": path.name,
         "sha256": sha256,
         "bytes": path.stat().st_size,
-        "data": DATA,
+        "data": DATA + NOTES.get(encoder.entry.supervision, ""),
         "metrics": metrics(measured),
     }
     print(yaml.safe_dump({"head": block}, sort_keys=False, width=200, default_flow_style=None))
-    print(
-        json.dumps(
-            {"temperature": float(fitted.weight[0, 0] / head.weight[0, 0]), "same": curve, **measured}, default=str
-        )
-    )
+    print(json.dumps({"temperature": temperature, "same": curve, **measured}, default=str))
 
 
 if __name__ == "__main__":

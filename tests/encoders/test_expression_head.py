@@ -97,7 +97,7 @@ def test_a_bundled_head_knows_the_eight_classes(entry):
 def test_a_run_without_a_head_says_what_to_do(run_folder):
     encoder = load_encoder(run_folder, "cpu")
     assert encoder.head is None
-    with pytest.raises(WeightsError, match="save_head"):
+    with pytest.raises(WeightsError, match="save-head"):
         encoder.require_head()
 
 

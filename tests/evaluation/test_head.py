@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from ferkit.evaluation.affect import affect_answers
 from ferkit.evaluation.cosine import unit_rows
-from ferkit.evaluation.head import calibrated, fit_head
+from ferkit.evaluation.head import at_temperature, fit_head, temperature_of, with_affect
 
 
 def clouds(seed, spread=0.5):
@@ -21,10 +22,21 @@ def test_a_head_reads_classes_it_was_not_shown():
     assert head.prototypes.argmax(axis=1).tolist() == [2, 1, 0]
 
 
-def test_calibration_changes_no_answer_and_lowers_the_cross_entropy():
+def test_calibration_divides_the_logits_and_leaves_out_unknown_classes():
     head = fit_head("e" * 64, *clouds(0))
     vectors, labels = clouds(1)
-    head = calibrated(head, vectors, labels)
-    again = calibrated(head, vectors, [*labels[:-1], "contempt"])
-    assert again.weight == pytest.approx(head.weight, rel=0.05, abs=1e-6)
-    assert (head.probabilities(vectors).argmax(1) == again.probabilities(vectors).argmax(1)).all()
+    temperature = temperature_of(head, vectors, labels)
+    warm = at_temperature(head, temperature)
+    assert warm.weight * temperature == pytest.approx(head.weight, rel=1e-5)
+    assert temperature_of(warm, vectors, labels) == pytest.approx(1, abs=0.02)
+    extra = np.concatenate([vectors, vectors[:1]])
+    assert temperature_of(head, extra, [*labels, "contempt"]) == temperature
+
+
+def test_affect_is_the_ridge_regression_of_the_probe():
+    vectors, labels = clouds(0)
+    values = np.stack([vectors[:, 0] - vectors[:, 1], 0.5 * vectors[:, 2]], axis=1)
+    head = with_affect(fit_head("e" * 64, vectors, labels), vectors, values)
+    asked, _ = clouds(1)
+    expected = affect_answers(vectors.astype(np.float64), values, asked).predicted
+    assert head.affect(asked) == pytest.approx(expected.clip(-1, 1), abs=1e-5)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import ferkit
-from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.encoders.encoder import load_encoder, load_head, random_encoder, save_encoder
 from ferkit.encoders.registry import read_entry
-from ferkit.errors import EncoderMismatchError, InputError, OutputError, UnknownEncoderError
+from ferkit.errors import EncoderMismatchError, InputError, OutputError, UnknownEncoderError, WeightsError
 from ferkit.probing import encoders
 from ferkit.probing.protocols import base as protocols
 from ferkit.probing.report import as_json
@@ -111,6 +111,29 @@ def test_a_report_that_cannot_be_drawn_leaves_the_earlier_one(people, run, tmp_p
             with pytest.raises(OutputError, match="nothing was changed"):
                 ask()
         assert ({path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}) == left
+
+
+def test_a_head_of_own_labels_is_kept(people, run, tmp_path):
+    faces = people(n=12)
+    ferkit.probe(run, faces, protocol="linear", device="cpu", save_head=tmp_path / "own.safetensors")
+    found = ferkit.recognise(faces, encoder=run, head=tmp_path / "own.safetensors", device="cpu")
+    assert found.classes == LABELS
+    assert np.mean([row["expression"] == row["label"] for row in found.table.to_pylist()]) > 0.8
+    head = load_head(run, tmp_path / "own.safetensors")
+    assert head.same is not None
+    assert head.affect_weight is None
+    other = save_run(tmp_path / "other", seed=2)
+    with pytest.raises(WeightsError, match="not those"):
+        ferkit.recognise(faces, encoder=other, head=tmp_path / "own.safetensors", device="cpu")
+
+
+def test_bad_heads_are_refused_beforehand(people, run, tmp_path):
+    with pytest.raises(WeightsError, match="safetensors"):
+        ferkit.probe(run, people(), save_head=tmp_path / "head.csv")
+    with pytest.raises(InputError, match="one encoder"):
+        ferkit.probe([run, "pixels"], people(), save_head=tmp_path / "head.safetensors")
+    with pytest.raises(InputError, match="no weights"):
+        ferkit.probe("pixels", people(), protocol="linear", save_head=tmp_path / "head.safetensors")
 
 
 def test_the_faces_that_were_asked_go_with_the_answers(people, run):

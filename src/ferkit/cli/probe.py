@@ -88,6 +88,10 @@ def probe(
         bool, typer.Option("--compare", help="Say by how much the first encoder differs from the others.")
     ] = False,
     publish: Annotated[bool, typer.Option("--publish", help="Write the figures into the run's encoder.yaml.")] = False,
+    save_head: Annotated[
+        Path | None,
+        typer.Option(metavar="HEAD.safetensors", help="Keep a head for `ferkit recognise --head`.", show_default=False),
+    ] = None,
     label_map: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +120,7 @@ def probe(
             pictures=pictures,
             compare=compare,
             publish=publish,
+            save_head=save_head,
             label_map=label_map,
             batch_size=batch_size,
             device=device,
@@ -127,6 +132,8 @@ def probe(
         return
     for shown in _shown(result, out):
         console.print(shown)
+    if save_head is not None:
+        console.print(f"head: [bold]{escape(str(save_head))}[/]")
 
 
 def _shown(result: ProbeReport, out: Path | None) -> Iterator[str | Table]:

@@ -10,12 +10,13 @@ import numpy as np
 from ferkit.data.expressions import EXPRESSIONS
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.errors import InputError
+from ferkit.evaluation.affect import affect_answers
 from ferkit.evaluation.calibration import fit_temperature
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.linear import linear_answers
 from ferkit.evaluation.rows import Rows
 
-__all__ = ["calibrated", "fit_head"]
+__all__ = ["at_temperature", "fit_head", "temperature_of", "with_affect"]
 
 
 def fit_head(
@@ -48,8 +49,8 @@ def _place(name: str) -> tuple[int, str]:
     return (EXPRESSIONS.index(name) if name in EXPRESSIONS else len(EXPRESSIONS)), name
 
 
-def calibrated(head: ExpressionHead, vectors: Rows, labels: Sequence[str]) -> ExpressionHead:
-    """Return a head whose probabilities are calibrated on faces that it was not fitted on.
+def temperature_of(head: ExpressionHead, vectors: Rows, labels: Sequence[str]) -> float:
+    """Return the temperature that calibrates a head on faces that it was not fitted on, see `fit_temperature`.
 
     Args:
         head: as it was fitted.
@@ -61,11 +62,32 @@ def calibrated(head: ExpressionHead, vectors: Rows, labels: Sequence[str]) -> Ex
     """
     known = [row for row, label in enumerate(labels) if label in head.classes]
     true = np.array([head.classes.index(labels[row]) for row in known], np.int64)
-    temperature = fit_temperature(
-        vectors[known].astype(np.float64) @ head.weight.T.astype(np.float64) + head.bias, true
-    )
-    return replace(
-        head,
-        weight=(head.weight / temperature).astype(np.float32),
-        bias=(head.bias / temperature).astype(np.float32),
-    )
+    return fit_temperature(vectors[known].astype(np.float64) @ head.weight.T.astype(np.float64) + head.bias, true)
+
+
+def at_temperature(head: ExpressionHead, temperature: float) -> ExpressionHead:
+    """Return a head whose logits are divided by ``temperature``."""
+    weight, bias = (np.asarray(part / temperature, np.float32) for part in (head.weight, head.bias))
+    return replace(head, weight=weight, bias=bias)
+
+
+def with_affect(
+    head: ExpressionHead, vectors: Rows, values: Rows, people: Sequence[str | None] | None = None
+) -> ExpressionHead:
+    """Return a head that tells valence and arousal as well, by `affect_answers`'s ridge regression.
+
+    Args:
+        head: of the same encoder.
+        vectors: (N, D) of length 1.
+        values: (N, 2) of `DIMENSIONS`, in [-1, 1].
+        people: who they are, see `affect_answers`.
+
+    Raises:
+        InputError: as `affect_answers`.
+    """
+    # The answers are affine in the vectors: those at the origin and at the unit vectors tell weights and bias.
+    dim = vectors.shape[1]
+    asked = np.concatenate([np.zeros((1, dim)), np.eye(dim)])
+    bias, *rest = affect_answers(vectors.astype(np.float64), values, asked, train_identities=people).predicted
+    weight = np.stack([answer - bias for answer in rest], axis=1)
+    return replace(head, affect_weight=weight.astype(np.float32), affect_bias=bias.astype(np.float32))

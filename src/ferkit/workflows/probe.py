@@ -24,6 +24,7 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.probing.data import ProbeData, open_data, read_label_map, rows_of_table
 from ferkit.probing.given_vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
+from ferkit.probing.own_head import check_head_output, save_own_head
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_encoders
 from ferkit.probing.protocols import RUNNERS, Task
@@ -52,6 +53,7 @@ def probe(
     pictures: bool = True,
     compare: bool = False,
     publish: bool = False,
+    save_head: str | Path | None = None,
     label_map: str | Path | dict[str, str] | None = None,
     batch_size: int = 64,
     device: str | None = None,
@@ -75,6 +77,8 @@ def probe(
         pictures: draw them: confusion, few labels, a map of the vectors, nearest faces, what the decision looks at.
         compare: add the differences of the first encoder to all others, with paired intervals.
         publish: write the figures into each encoder's entry.
+        save_head: a ``.safetensors`` file for the one encoder's head, fitted on all labelled faces of ``data``:
+            `ferkit.recognise` reads classes by it, and valence and arousal where they are known.
         label_map: new names of labels, see `ferkit.probing.data.read_label_map`.
         batch_size: faces per pass through a network.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
@@ -93,6 +97,8 @@ def probe(
     wanted = _protocols(protocol)
     _check_settings(settings, names, compare)
     entries = [entry_file(name) for name in names] if publish else []
+    if save_head is not None:
+        check_head_output(Path(save_head), len(names))
     earlier = {} if out is None else _earlier_protocols(Path(out))
     renamed = read_label_map(label_map)
     files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
@@ -131,6 +137,8 @@ def probe(
         _write(report, Path(out), earlier, pictures, progress)
     if publish:
         publish_report(report, entries)
+    if save_head is not None:
+        save_own_head(subjects[0], known, Path(save_head))
     return report
 
 

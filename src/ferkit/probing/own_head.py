@@ -1,0 +1,70 @@
+"""An expression head from the labels of a probe's faces."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ferkit.encoders.weights import check_format
+from ferkit.errors import InputError
+from ferkit.evaluation.calibration import fit_curve, sample_pairs
+from ferkit.evaluation.head import at_temperature, fit_head, temperature_of, with_affect
+from ferkit.evaluation.rows import has_embedding
+from ferkit.evaluation.splits import identity_split
+from ferkit.probing.data import ProbeData
+from ferkit.probing.probed_encoders import ProbedEncoder
+from ferkit.probing.protocols.base import people_to_keep_together
+
+__all__ = ["check_head_output", "save_own_head"]
+
+_HELD_OUT = 5
+
+
+def check_head_output(path: Path, encoders: int) -> None:
+    """Refuse a head of several encoders, or a name that is not ``.safetensors``; call it before long work.
+
+    Raises:
+        InputError: several encoders are probed.
+        WeightsError: another ending.
+    """
+    if encoders != 1:
+        raise InputError(f"--save-head keeps the head of one encoder, and {encoders} are probed; name one")
+    check_format(path)
+
+
+def save_own_head(subject: ProbedEncoder, data: ProbeData, path: Path) -> None:
+    """Fit a head on all labelled faces of a probe's data and save it; valence and arousal too where they are known.
+
+    Its temperature is fitted on a fifth of the people, by a head that learnt from the others. The curve of the same
+    expression is fitted on pairs of people; it is left out where no class has two.
+
+    Args:
+        subject: the encoder and what it makes of the faces.
+        data: the faces.
+        path: a ``.safetensors`` file.
+
+    Raises:
+        InputError: the vectors are of no encoder, or there is too little to fit.
+        OutputError: it cannot be written.
+    """
+    sha256, rows = subject.source.sha256, subject.known
+    if not sha256:
+        raise InputError(f"{subject.name!r} has no weights that a head could belong to; probe an encoder")
+    there = has_embedding(rows.vectors)
+    labelled = data.labelled[there[data.labelled]]
+    known = rows.at(labelled)
+    people = people_to_keep_together(known.people)
+    head = fit_head(sha256, known.vectors, known.true_labels, people)
+    held_out = identity_split(known.true_labels, list(known.people), held_out=_HELD_OUT, seed=0)
+    others, asked = known.at(np.flatnonzero(~held_out)), known.at(np.flatnonzero(held_out))
+    trial = fit_head(sha256, others.vectors, others.true_labels, people_to_keep_together(others.people))
+    head = at_temperature(head, temperature_of(trial, asked.vectors, asked.true_labels))
+    with suppress(InputError):  # no class has two people
+        head = replace(head, same=fit_curve(sample_pairs(known.vectors, known.true_labels, known.identities)))
+    valued = rows.at(data.valued[there[data.valued]])
+    if len(valued):
+        head = with_affect(head, valued.vectors, valued.affect, people_to_keep_together(valued.people))
+    head.save(path)
