@@ -15,9 +15,9 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.faces import Face, crop_sha256
 from ferkit.data.sources import Picture, find_picture
-from ferkit.data.sources.video import VIDEO_SUFFIXES, frame_pictures
+from ferkit.data.sources.video import VIDEO_SUFFIXES, Frame, frames_at
 from ferkit.errors import InputError, SetError
-from ferkit.pipeline.decoding import cut_scales, read_crop, search_scale
+from ferkit.pipeline.decoding import cut_scales, read_crop, search_scale, square_crop
 
 __all__ = ["Lost", "crop_from_source", "row_crops"]
 
@@ -35,7 +35,7 @@ def row_crops(embeddings: EmbeddingSet, rows: Sequence[int]) -> list[Pixels | Lo
     """Return the crops that vectors were made of.
 
     They come from the face set where the set was made of one and it still holds the same faces, else from the pictures
-    themselves; all frames of a video are read in one pass. A crop of other pixels than were embedded is never shown.
+    themselves; frames of a video are sought by their times. A crop of other pixels than were embedded is never shown.
 
     Args:
         embeddings: an opened embedding set.
@@ -58,16 +58,31 @@ def row_crops(embeddings: EmbeddingSet, rows: Sequence[int]) -> list[Pixels | Lo
 
 def _crops_of_videos(faces: Mapping[int, Face]) -> dict[int, Pixels | Lost]:
     """The crops of rows that are frames of videos; those whose frame cannot be read again are left out."""
-    videos: dict[str, dict[str, list[int]]] = {}
+    videos: dict[str, dict[int, list[int]]] = {}
     for row, face in faces.items():
         path, _, number = face.source.rpartition("#")
         if Path(path).suffix.lower() in VIDEO_SUFFIXES and number.isdecimal() and not Path(face.source).exists():
-            videos.setdefault(path, {}).setdefault(face.source, []).append(row)
+            videos.setdefault(path, {}).setdefault(int(number), []).append(row)
     crops: dict[int, Pixels | Lost] = {}
     for path, rows in videos.items():
-        for picture in frame_pictures(Path(path), (int(source.rpartition("#")[2]) for source in rows)):
-            crops |= {row: _same(_cut(picture, faces[row]), faces[row]) for row in rows[picture.source]}
+        times = {number: faces[same[0]].time_s or 0.0 for number, same in rows.items()}
+        for seek in (True, False):
+            for frame in frames_at(Path(path), times, seek=seek):
+                crops |= {row: _same(_cut_frame(frame, faces[row]), faces[row]) for row in rows[frame.number]}
+            # A jump may have led to a picture that is not quite the same: what is decoded in order is.
+            times = {number: at for number, at in times.items() if crops.get(rows[number][0]) is Lost.CHANGED}
+            if not times:
+                break
     return crops
+
+
+def _cut_frame(frame: Frame, face: Face) -> Pixels:
+    from ferkit.faces.align import align_faces
+
+    if face.landmarks is None:
+        return square_crop(frame.image, face.source)[0]
+    crop: Pixels = align_faces(frame.image, np.array(face.landmarks).reshape(1, 5, 2))[0]
+    return crop
 
 
 def _crop_of_picture(face: Face) -> Pixels | Lost:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import Clip, clips_of
-from ferkit.data.sources.video import frame_pictures
+from ferkit.data.sources.video import frame_png, frames_at
 from ferkit.errors import InputError, OutputError
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import source_paths
@@ -203,7 +203,7 @@ def _ranked(
 def _hit(found: EmbeddingSet, rank: int, clip: Clip, moment: Moment) -> MomentHit:
     row = int(clip.rows[moment.place])
     face = found.face(row)
-    onset, apex, offset = (round(seconds, 3) for seconds in (moment.onset_s, moment.apex_s, moment.offset_s))
+    onset, apex, offset = (round(seconds, 6) for seconds in (moment.onset_s, moment.apex_s, moment.offset_s))
     score = round(moment.score, 6)
     return MomentHit(rank, score, clip.name, face.identity, onset, apex, offset, face.source, face.face, row)
 
@@ -253,17 +253,17 @@ def _plot(
 
 
 def _save_frames(hits: Sequence[MomentHit], folder: Path) -> None:
-    wanted: dict[str, dict[str, list[MomentHit]]] = {}
+    wanted: dict[str, dict[int, list[MomentHit]]] = {}
     for hit in hits:
-        wanted.setdefault(hit.source.rpartition("#")[0], {}).setdefault(hit.source, []).append(hit)
+        path, _, number = hit.source.rpartition("#")
+        wanted.setdefault(path, {}).setdefault(int(number), []).append(hit)
     with atomic_path(folder) as partial:
         partial.mkdir()
         for path, frames in wanted.items():
-            for picture in frame_pictures(Path(path), (int(source.rpartition("#")[2]) for source in frames)):
-                content = picture.fetch() if picture.fetch else b""
-                for hit in frames[picture.source]:
+            for frame in frames_at(Path(path), {number: same[0].apex_s for number, same in frames.items()}):
+                for hit in frames[frame.number]:
                     name = f"{hit.rank:03d} {Path(path).stem[:_NAME_LENGTH]} {hit.apex_s:.2f} s.png"
-                    (partial / name).write_bytes(content)
+                    (partial / name).write_bytes(frame_png(frame.image))
 
 
 def _name(clip: str) -> str:

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ferkit.data.sources.video import VIDEO_SUFFIXES, Video, frame_picture
+from ferkit.data.sources import video
+from ferkit.data.sources.video import VIDEO_SUFFIXES, Video, frame_picture, frames_at
 from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
 
 LOSSLESS = "FFV1"
@@ -253,3 +254,23 @@ def test_few_frames_fewer_than_stated_are_no_damage(data_dir):
     video = Video(str(data_dir / "video" / "mixed" / "no_face.mp4"))
     assert video.info().frames == 98
     assert len(numbers(video)) == 95
+
+
+@pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
+def test_single_frames_are_sought_by_their_times_or_decoded_to(tmp_path, suffix):
+    path = Path(write_video(tmp_path / f"a{suffix}", frames=400))
+    every = list(Video(str(path)).frames())
+    times = {number: every[number].time_s for number in (3, 250, 255, 398)}
+    for seek in (True, False):
+        frames = list(frames_at(path, times | {900: 36.0}, seek=seek))
+        assert [(frame.number, frame.time_s) for frame in frames] == list(times.items())
+        for frame in frames:
+            assert np.abs(frame.image.astype(int) - every[frame.number].image).max() <= 1
+
+
+def test_a_late_frame_is_not_decoded_to_from_the_beginning(tmp_path, monkeypatch):
+    path = Path(write_video(tmp_path / "a.avi", frames=2000))
+    grabs = []
+    monkeypatch.setattr(video, "_grabbed", lambda *_: grabs.append(1) or iter(()))
+    (frame,) = frames_at(path, {1900: 76.0})
+    assert (frame.number, round(level(frame) - level(next(iter(frames_at(path, {0: 0.0})))))) == (1900, 1900 % 40)

@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
 
-__all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "VideoInfo", "frame_picture", "frame_pictures"]
+__all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "VideoInfo", "frame_picture", "frame_png", "frames_at"]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".webm", ".mkv", ".m4v"})
 
 _USUAL_FPS = 25.0  # of files that state none; ferkit default
 _MAX_FPS = 1000.0
 _TICK_S = 0.001  # Matroska and WebM keep whole milliseconds: what is due at 66.7 ms may be stamped 66
+_NEAR_S, _JUMP_BACK_S = 2.0, 2.0  # nearer than this is decoded on; a jump that leads too far is begun earlier
 # What the decoded frames may fall short of the stated length, which some containers only estimate; ferkit defaults.
 _SHORT_SHARE, _SHORT_LEAST_S, _SHORT_MOST_S = 0.05, 0.5, 5.0
 
@@ -144,25 +145,50 @@ def frame_picture(path: Path, number: int) -> Picture:
     return Picture(f"{path}#{number}", fetch=partial(_frame_png, path, number))
 
 
-def frame_pictures(path: Path, numbers: Iterable[int]) -> Iterator[Picture]:
-    """Yield some frames of a video as pictures, decoded in one pass that ends with the last of them.
+def frames_at(path: Path, times: Mapping[int, float], *, seek: bool = True) -> Iterator[Frame]:
+    """Yield some frames of a video, in its order; those that it does not have are left out.
 
     Args:
-        path: the video, absolute.
-        numbers: the frames' places in the file, in any order.
-
-    Yields:
-        The pictures, as `frame_picture` gives them, in the file's order; those that it does not have are left out.
+        path: the video.
+        times: when each is shown, in seconds as of `Frame`, by its number.
+        seek: jump to frames that lie far ahead, where the container's clock confirms that the jump led there; what it
+            does not confirm is decoded from the beginning on, in one pass. Frames that depend on others across a jump
+            may still differ: codecs promise nothing.
     """
-    wanted = set(numbers)
+    left = dict(times)
+    with suppress(UnreadableVideoError), _opened(str(path)) as capture:
+        for number, time_s in sorted(times.items()) if seek else ():
+            if _reached(capture, time_s):
+                del left[number]
+                yield Frame(number, time_s, _retrieved(capture, str(path), number))
+    if not left:
+        return
     with suppress(UnreadableVideoError), _opened(str(path)) as capture:
         for number, time_s in enumerate(_grabbed(capture, _stated(capture).fps)):
-            if number in wanted:
-                frame = Frame(number, time_s, _retrieved(capture, str(path), number))
-                yield Picture(f"{path}#{number}", fetch=partial(_as_png, frame))
-                wanted.remove(number)
-            if not wanted:
+            if left.pop(number, None) is not None:
+                yield Frame(number, time_s, _retrieved(capture, str(path), number))
+            if not left:
                 return
+
+
+def frame_png(image: NDArray[np.uint8]) -> bytes:
+    """Return an (H, W, 3) uint8 RGB image as PNG."""
+    _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return bytes(png)
+
+
+def _reached(capture: cv2.VideoCapture, time_s: float) -> bool:
+    """Go on to the frame that is shown at ``time_s``, by a jump if it is far; False where no frame has this time."""
+    for back in (0.0, _JUMP_BACK_S, 5 * _JUMP_BACK_S):
+        at = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if back or not 0 <= time_s - at <= _NEAR_S:
+            capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * max(0.0, time_s - back))
+        stamp = -math.inf
+        while stamp < time_s - _TICK_S / 2 and capture.grab():
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if abs(stamp - time_s) < _TICK_S / 2:
+            return True
+    return False
 
 
 def _frame_png(path: Path, number: int) -> bytes:
@@ -174,12 +200,7 @@ def _frame_png(path: Path, number: int) -> bytes:
         raise UnreadableImageError(name, error.why) from error
     if frame is None or frame.number != number:
         raise UnreadableImageError(name, "the video has no such frame")
-    return _as_png(frame)
-
-
-def _as_png(frame: Frame) -> bytes:
-    _, png = cv2.imencode(".png", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    return bytes(png)
+    return frame_png(frame.image)
 
 
 @contextmanager
