@@ -179,7 +179,8 @@ def small_training(monkeypatch):
         shrunk = {"views.size": 32, "monitor.every": 0, **(settings or {})}
         if options.get("recipe"):
             return train(*arguments, settings=settings, **options)
-        options |= {"epochs": 1, "batch_size": 8, "backbone": "test_resnet"}
+        asked = options.get("batch_size")
+        options |= {"epochs": 1, "batch_size": asked and min(asked, 8), "backbone": "test_resnet"}
         return train(*arguments, settings=shrunk, **options)
 
     monkeypatch.setattr(pretrain_module, "pretrain", small)
