@@ -31,6 +31,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SKIPPED = {
     r"git clone|make ": "sets up an environment; what the targets call has tests of its own",
     r"pip install|apt-get|docker ": "fetches packages",
+    r"ray start|.*--engine ray": "needs the extra ray: tests/pipeline",
     r"torchrun|accelerate launch": "several processes: tests/workflows/test_pretrain_together.py",
     r".*hf-hub:|.*models pu(ll|sh)": "the public hub: tests/encoders/test_hub_verbs.py has one of its own",
     r".*imagenet-r|.*dinov2": "the public hub",
@@ -244,6 +245,8 @@ def prepare(text, typed):
         face_set(Path(words[3]))
     if "clips" in text and not Path("clips").exists() and asks:
         typed("ferkit align interviews/ -o clips/")
+    if asks and "emb/" in words and not Path("emb").exists():
+        typed("ferkit embed photos/ -o emb/ --parts 2")
     for name in ("emb.npy", "train.npy", "test.npy"):
         if asks and (name in words or "retrieve" in words) and not Path(name).exists():
             prepare("ferkit embed faces/", typed)
