@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from ferkit.encoders.cycleface import CycleFaceEncoder
+from ferkit.encoders.resnet import RESNETS, ResNet
 from ferkit.encoders.weights import misfits
 from ferkit.errors import UnknownNameError, WeightsError
 
@@ -20,6 +20,7 @@ __all__ = [
     "UnknownBackboneError",
     "build_backbone",
     "classifier_prefixes",
+    "empty_backbone",
     "feature_dim",
     "outline_backbone",
     "require_room_for_weights",
@@ -62,6 +63,8 @@ def build_backbone(arch: str, input_size: int | None = None) -> nn.Module:
     """
     if arch in _OWN:
         return _OWN[arch](input_size or _OWN_SIZE)
+    import timm  # with torchvision, which it brings, it takes longer than torch
+
     known = timm.list_models()
     if arch not in known:
         raise UnknownBackboneError(arch, [*known, *_OWN])
@@ -86,12 +89,18 @@ def require_room_for_weights(arch: str, input_size: int, path: Path) -> None:
         WeightsError: it has less than a byte for each weight.
         UnknownBackboneError: there is no such network.
     """
-    weights = sum(weight.numel() for weight in outline_backbone(arch, input_size).parameters())
+    with torch.device("meta"):
+        weights = sum(weight.numel() for weight in empty_backbone(arch, input_size).parameters())
     if weights > path.stat().st_size:
         raise WeightsError(
             f"{str(path)!r} is of {path.stat().st_size:,} bytes and cannot hold the {weights:,} weights of {arch!r}; "
             "correct the entry beside it"
         )
+
+
+def empty_backbone(arch: str, input_size: int | None = None) -> nn.Module:
+    """Build a network that all weights will be loaded into, as `build_backbone` does, and where it can without timm."""
+    return ResNet(*RESNETS[arch]) if arch in RESNETS else build_backbone(arch, input_size)
 
 
 def feature_dim(backbone: nn.Module) -> int:

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferkit.atomic import atomic_path
-from ferkit.encoders.backbones import build_backbone, feature_dim, require_room_for_weights, timm_state
+from ferkit.encoders.backbones import (
+    build_backbone,
+    empty_backbone,
+    feature_dim,
+    require_room_for_weights,
+    timm_state,
+)
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.encoders.hub import PREFIX, parse_repo
 from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry, fetch_head
@@ -259,7 +265,7 @@ def load_encoder(
         require_room_for_weights(entry.arch, entry.input_size, path)
     if not any(name.startswith("backbone.") for name in state):  # timm's own
         state = {f"backbone.{name}": tensor for name, tensor in timm_state(state, entry.arch, entry.input_size).items()}
-    network = build_backbone(entry.arch, entry.input_size)
+    network = empty_backbone(entry.arch, entry.input_size)
     width = feature_dim(network)
     if "projection" not in state and width != entry.dim:
         raise WeightsError(

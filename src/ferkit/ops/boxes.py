@@ -5,9 +5,13 @@ A box is (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, in any continuous unit; it
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 __all__ = ["box_iou", "box_min_overlap", "nms", "nms_min", "shift_boxes", "square_boxes"]
 
@@ -51,8 +55,15 @@ def nms(boxes: Tensor, scores: Tensor, group: Tensor, threshold: float) -> Tenso
     Returns:
         (K,) int64 indices of what stays, by falling score.
     """
-    kept: Tensor = batched_nms(boxes, scores, group, threshold)
-    return kept
+    if not len(boxes):
+        return torch.empty(0, dtype=torch.int64, device=boxes.device)
+    suppress = _suppression()
+    if boxes.numel() <= (4_000 if boxes.device.type == "cpu" else 100_000):  # torchvision's `batched_nms` as well
+        apart = group.to(boxes) * (boxes.max() + 1)  # moves each group to where no other is
+        return suppress(boxes + apart[:, None], scores, threshold)
+    of_group = (torch.nonzero(group == number)[:, 0] for number in torch.unique(group))
+    kept = torch.cat([rows[suppress(boxes[rows], scores[rows], threshold)] for rows in of_group]).sort().values
+    return kept[scores[kept].argsort(descending=True, stable=True)]
 
 
 def nms_min(boxes: Tensor, scores: Tensor, group: Tensor, threshold: float) -> Tensor:
@@ -106,6 +117,21 @@ def square_boxes(boxes: Tensor) -> Tensor:
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True) / 2
     return torch.cat([centre - half, centre + half], dim=1)
+
+
+@cache
+def _suppression() -> Callable[[Tensor, Tensor, float], Tensor]:
+    """Return torchvision's compiled suppression; the package around it takes longer to import than torch."""
+    package = find_spec("torchvision")
+    for library in Path(package.origin or "").parent.glob("_C*") if package else ():
+        try:
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
+        except OSError:
+            continue
+    if not hasattr(torch.ops.torchvision, "nms"):
+        import torchvision  # noqa: F401 (it knows where its library lies)
+    suppress: Callable[[Tensor, Tensor, float], Tensor] = torch.ops.torchvision.nms
+    return suppress
 
 
 def _area(boxes: Tensor) -> Tensor:
