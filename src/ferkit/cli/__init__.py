@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from io import TextIOWrapper
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -89,6 +90,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # names that the terminal's encoding lacks
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture is told in its place
     try:
         _run()
     except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.media import IMAGE_SUFFIXES
 
 __all__ = ["month_taken"]
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ferkit.data.face_selection import codes, picture_of
-from ferkit.data.sources.video import VIDEO_SUFFIXES
+from ferkit.data.media import VIDEO_SUFFIXES
 
 __all__ = ["GROUPINGS", "groups_of"]
 

@@ -8,31 +8,38 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ferkit.data.media import HEAD, is_raw, why_unread
 from ferkit.data.memory import DECODING
 from ferkit.errors import UnreadableImageError
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "ScaleOf", "capture_time", "image_size", "read_image", "read_image_scaled"]
+__all__ = ["MAX_PIXELS", "ScaleOf", "capture_time", "image_size", "read_image", "read_image_scaled"]
 
 ScaleOf = Callable[[tuple[int, int]], int]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 300_000_000  # 0.9 GB as RGB; larger headers are more often an attack than a photo
 
 # Others that Pillow knows start programs (EPS) or are no photos; their parsers stay out of reach of strangers' files.
-_READERS = (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile, TiffImageFile, GifImageFile)
+_READERS = (
+    *(JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile, TiffImageFile, GifImageFile),
+    *(AvifImageFile, PpmImageFile, Jpeg2KImageFile),
+)
 _FORMATS = [str(reader.format) for reader in _READERS]
 # What white is worth in the modes deeper than 8 bits; where a mode leaves it open, the least that the pixels fit in.
 _WHITES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
@@ -94,7 +101,8 @@ def read_image_scaled(
     Raises:
         UnreadableImageError: the file is missing, no image, cut short, or beyond `MAX_PIXELS`.
     """
-    with _errors(source, name), _open(source) as image:
+    called = _called(source, name)
+    with _errors(source, called), _open(source, called) as image:
         step = _reduction(image.size, at_least) if scale is None else min(scale(image.size), min(image.size))
         drafted = step > 1 and _draft(image, step)
         with DECODING.reserve(_decoding_bytes(image)):
@@ -106,7 +114,7 @@ def read_image_scaled(
 
 def image_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
     """Return (width, height) as stored, from the header alone; `UnreadableImageError` as in `read_image_scaled`."""
-    with _errors(source, name), _open(source) as image:
+    with _errors(source, _called(source, name)), _open(source, _called(source, name)) as image:
         return image.size
 
 
@@ -118,7 +126,7 @@ def capture_time(source: Path | bytes, name: str | None = None) -> float | None:
     Raises:
         UnreadableImageError: as `read_image`.
     """
-    with _errors(source, name), _open(source) as image:
+    with _errors(source, _called(source, name)), _open(source, _called(source, name)) as image:
         try:
             exif = image.getexif()
             tags = exif.get_ifd(_EXIF_FOLDER)
@@ -130,24 +138,36 @@ def capture_time(source: Path | bytes, name: str | None = None) -> float | None:
 
 
 @contextmanager
-def _errors(source: Path | bytes, name: str | None) -> Iterator[None]:
-    called = name or (str(source) if isinstance(source, Path) else "image bytes")
+def _errors(source: Path | bytes, called: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise UnreadableImageError(called, _reason(source, error)) from error
+        raise UnreadableImageError(called, _reason(source, called, error)) from error
 
 
-def _reason(source: Path | bytes, error: BaseException) -> str:
+def _called(source: Path | bytes, name: str | None) -> str:
+    return name or (str(source) if isinstance(source, Path) else "image bytes")
+
+
+def _head(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:HEAD]
+    with source.open("rb") as file:
+        return file.read(HEAD)
+
+
+def _reason(source: Path | bytes, called: str, error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
-        size = source.stat().st_size if isinstance(source, Path) else len(source)
-        return "its content is no image" if size else "it is empty"
+        head = _head(source)
+        return (why_unread(called, head) or "its content is no image") if head else "it is empty"
     text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
     return " ".join(text.split())
 
 
 @contextmanager
-def _open(source: Path | bytes) -> Iterator[Image.Image]:
+def _open(source: Path | bytes, called: str) -> Iterator[Image.Image]:
+    if is_raw(called):  # a TIFF by its first bytes, of which Pillow would show the thumbnail
+        raise UnidentifiedImageError(called)
     with _open_unlimited(source) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
@@ -162,8 +182,22 @@ def _open_unlimited(source: Path | bytes) -> Image.Image:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(source if isinstance(source, Path) else BytesIO(source), formats=_FORMATS)
+        except UnidentifiedImageError:
+            if not _heif_is_registered():
+                raise
+            return Image.open(source if isinstance(source, Path) else BytesIO(source), formats=["HEIF"])
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+@cache
+def _heif_is_registered() -> bool:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 def _reduction(size: tuple[int, int], at_least: int | None) -> int:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.faces import Face, crop_sha256
+from ferkit.data.media import is_video
 from ferkit.data.sources import Picture, find_picture
-from ferkit.data.sources.video import VIDEO_SUFFIXES, Frame, frames_at
+from ferkit.data.sources.video import Frame, frames_at
 from ferkit.errors import InputError, SetError
 from ferkit.pipeline.decoding import cut_scales, read_crop, search_scale, square_crop
 
@@ -61,7 +62,7 @@ def _crops_of_videos(faces: Mapping[int, Face]) -> dict[int, Pixels | Lost]:
     videos: dict[str, dict[int, list[int]]] = {}
     for row, face in faces.items():
         path, _, number = face.source.rpartition("#")
-        if Path(path).suffix.lower() in VIDEO_SUFFIXES and number.isdecimal() and not Path(face.source).exists():
+        if number.isdecimal() and not Path(face.source).exists() and is_video(path):
             videos.setdefault(path, {}).setdefault(int(number), []).append(row)
     crops: dict[int, Pixels | Lost] = {}
     for path, rows in videos.items():

@@ -15,8 +15,8 @@ from PIL import Image
 
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path, output_errors
+from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.data.sources import find_picture
-from ferkit.data.sources.video import VIDEO_SUFFIXES
 from ferkit.errors import InputError, OutputError
 from ferkit.pipeline.examples import Examples
 from ferkit.pipeline.recrop import Lost, row_crops

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import codes, picture_of
-from ferkit.data.sources.video import VIDEO_SUFFIXES
+from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 
 __all__ = ["QUALITIES", "Choice", "Facets", "People"]

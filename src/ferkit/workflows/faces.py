@@ -18,7 +18,7 @@ from ferkit._version import __version__
 from ferkit.data.face_selection import at_most_per_value, first_of_each, picture_of
 from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.filters import FaceFilter
-from ferkit.data.sources.video import VIDEO_SUFFIXES
+from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 from ferkit.pipeline import FACES
 from ferkit.pipeline.fingerprint import digest, stamp

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ferkit.data.dates import month_taken
 from ferkit.data.face_selection import codes, picture_of
 from ferkit.data.faces import Face
+from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.data.sources import Picture, find_picture, looks_aligned
-from ferkit.data.sources.video import VIDEO_SUFFIXES
 from ferkit.errors import InputError, NoFaceError, UnreadableImageError
 from ferkit.pipeline.decoding import Decoded, read_crop, read_photo
 from ferkit.pipeline.face_finder import NO_FACE, Finder, finder_of

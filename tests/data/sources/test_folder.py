@@ -45,8 +45,33 @@ def test_hidden_and_other_files_are_passed_over(tmp_path):
     save(tmp_path / "x.png")
     (tmp_path / "notes.txt").write_text("no")
     (tmp_path / "folder.png").mkdir()
-    os.mkfifo(tmp_path / "pipe.png")
     assert below(tmp_path, open_sources([tmp_path]).pictures) == ["x.png"]
+
+
+def test_thumbnails_and_bins_of_devices_are_passed_over(tmp_path):
+    for folder in ("@eaDir/x.png", "#recycle", "$RECYCLE.BIN", "lost+found", "__MACOSX", "@__thumb"):
+        save(tmp_path / folder / "1.png")
+    save(tmp_path / "x.png")
+    assert below(tmp_path, open_sources([tmp_path]).pictures) == ["x.png"]
+
+
+def test_what_is_no_file_is_listed_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    for picture in open_sources([tmp_path]).pictures:
+        for look in (picture.read, picture.size, picture.sha256):
+            with pytest.raises(UnreadableImageError, match="pipe or device"):
+                look()
+
+
+def test_photos_and_videos_are_known_by_their_content_too(tmp_path):
+    save(tmp_path / "subject01.png").rename(tmp_path / "subject01.happy")
+    (tmp_path / "clip").write_bytes(b"\0\0\0\x18ftypisom" + bytes(500))
+    (tmp_path / "types.ts").write_text("export const x = 1")
+    (tmp_path / "tape.MTS").write_bytes((b"G" + bytes(187)) * 4)
+    found = open_sources([tmp_path])
+    assert below(tmp_path, found.pictures) == ["subject01.happy"]
+    assert [video.source for video in found.videos] == [str(tmp_path / name) for name in ("clip", "tape.MTS")]
 
 
 def test_links_may_run_in_circles(tmp_path):
@@ -108,7 +133,7 @@ def test_a_path_that_cannot_be_looked_into(tmp_path):
 def test_nothing_found(tmp_path):
     (tmp_path / "notes.txt").write_text("no")
     with pytest.raises(
-        NoImagesError, match=r"no image or video in .*looked for \.bmp, \.jpeg.*, \.webp, \.avi.*, \.webm$"
+        NoImagesError, match=r"no image or video in .*looked for \.avif, \.bmp.*, \.webp, \.3g2.*, \.wmv$"
     ):
         open_sources([tmp_path])
     with pytest.raises(NoImagesError, match="no image or video"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ferkit.data.sources import video
-from ferkit.data.sources.video import VIDEO_SUFFIXES, Video, frame_picture, frames_at
+from ferkit.data.sources.video import Video, frame_picture, frames_at
 from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
 
 LOSSLESS = "FFV1"
@@ -21,6 +21,10 @@ CODECS = {
     ".webm": "VP80",
     ".mpg": "MPG1",
     ".mpeg": "MPG1",
+    **dict.fromkeys((".flv", ".wmv", ".asf"), "FLV1"),
+    **dict.fromkeys((".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".vob"), "mp4v"),
+    ".mxf": "MPG2",
+    ".ogv": "VP80",
 }
 STEP = 5  # gray levels from one frame to the next
 
@@ -50,7 +54,7 @@ def open_files(path):
     return sum(link.resolve() == path for link in Path("/proc/self/fd").iterdir())
 
 
-@pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(CODECS))
 def test_reads_every_frame_of_every_container_in_order(tmp_path, suffix):
     frames = list(Video(write_video(tmp_path / f"a{suffix}", frames=30)).frames())
     assert [frame.number for frame in frames] == list(range(30))

@@ -167,9 +167,25 @@ def test_a_damaged_archive(tmp_path, keep):
 
 
 def test_an_archive_without_pictures_holds_nothing(tmp_path):
-    path = write_zip(tmp_path / "x.zip", [("notes.txt", b"no"), ("clip.mp4", b"no")])
-    with pytest.raises(NoImagesError, match=r"no image or video in .*videos only outside archives: unpack them"):
+    path = write_zip(tmp_path / "x.zip", [("notes.txt", b"no"), ("data.json", b"{}")])
+    with pytest.raises(NoImagesError, match="no image or video in"):
         open_zip(path)
+
+
+def test_what_cannot_be_read_in_an_archive_is_listed_with_its_remedy(tmp_path):
+    video = b"\0\0\0\x18ftypisom" + bytes(500)
+    raw = b"II*\0" + bytes(100)
+    members = [("clip.mp4", video), ("inner.zip", b"PK"), ("photo.CR2", raw), ("subject01.happy", png(1))]
+    pictures = {place: picture for picture in open_zip(write_zip(tmp_path / "x.zip", members))
+                for place in [picture.source.rpartition("#")[2]]}
+    assert pictures["subject01.happy"].size() == (4, 4)
+    for name, remedy in (
+        ("clip.mp4", "a video: unpack"),
+        ("inner.zip", "an archive"),
+        ("photo.CR2", "export it as JPEG"),
+    ):
+        with pytest.raises(UnreadableImageError, match=remedy):
+            pictures[name].read()
 
 
 def test_real_pictures(data_dir, tmp_path):

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ferkit.data.face_set import is_face_set, sets_below
-from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_video
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.folder import open_file, open_folder
 from ferkit.data.sources.layouts import open_layout
@@ -19,7 +19,7 @@ from ferkit.data.sources.rules import RuledPictures, SourceRules
 from ferkit.data.sources.shards import open_tar, refuse_compressed
 from ferkit.data.sources.tables import open_csv, open_list
 from ferkit.data.sources.tree import is_there
-from ferkit.data.sources.video import VIDEO_SUFFIXES, Video, frame_picture
+from ferkit.data.sources.video import Video, frame_picture
 from ferkit.data.sources.zips import open_zip
 from ferkit.errors import InputError, MissingPathError, NoImagesError, UnreadableImageError
 
@@ -38,7 +38,6 @@ OPENERS: Mapping[str, Callable[[Path, SourceRules], Sources]] = {
 """How files that hold or name pictures are opened, by their suffix."""
 # fmt: on
 
-_ARCHIVES = frozenset({".zip", ".tar"})
 _ALIGNED_SIDE = 256  # crops are small; ferkit default
 _ALIGNED_SAMPLE = 64
 _OPEN_CONTAINERS = 8
@@ -128,7 +127,7 @@ def _open(path: Path, rules: SourceRules) -> Sources:
 
 
 def _find(path: Path, place: str, rules: SourceRules) -> Picture:
-    if path.suffix.lower() in VIDEO_SUFFIXES and place.isdecimal():
+    if place.isdecimal() and is_video(path):
         return frame_picture(path, int(place))
     status = path.stat()
     opened = _opened(path, status.st_size, status.st_mtime_ns, tuple(rules.columns.items()))
@@ -164,9 +163,7 @@ def _nothing_found(paths: Sequence[Path]) -> str:
         kinds = " and ".join(suffix.removeprefix(".") for suffix in held)
         return f"there is no image or video in {named}, but {kinds} files, which are read only when named themselves"
     looked_for = ", ".join([*sorted(IMAGE_SUFFIXES), *sorted(VIDEO_SUFFIXES)])
-    packed = any(Path(path).suffix.lower() in _ARCHIVES for path in paths)
-    hint = " (videos only outside archives: unpack them)" if packed else ""
-    return f"there is no image or video in {named}; looked for {looked_for}{hint}"
+    return f"there is no image or video in {named}; looked for {looked_for}"
 
 
 def _container_suffixes(folder: Path) -> Iterator[str]:

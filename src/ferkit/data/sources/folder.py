@@ -6,16 +6,14 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.media import HEAD, is_media, is_video
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.rules import SourceRules
-from ferkit.data.sources.tree import class_folders, natural_key
-from ferkit.data.sources.video import VIDEO_SUFFIXES, Video
+from ferkit.data.sources.tree import class_folders, is_hidden, natural_key
+from ferkit.data.sources.video import Video
 
 __all__ = ["open_file", "open_folder"]
-
-_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
 def open_folder(root: Path, rules: SourceRules) -> Sources:
@@ -31,7 +29,7 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
 
 
 def open_file(path: Path, rules: SourceRules) -> Sources:
-    """Take a lone file for a video by its suffix and else, whatever it is called, for an image."""
+    """Take a lone file for a video by its suffix or content and else, whatever it is called, for an image."""
     return _parted([rules.apply(Picture(str(path)), path.as_posix())], rules)
 
 
@@ -39,7 +37,7 @@ def _parted(found: Iterable[Picture], rules: SourceRules) -> Sources:
     pictures: list[Picture] = []
     videos: list[Video] = []
     for file in found:
-        if Path(file.source).suffix.lower() in VIDEO_SUFFIXES:
+        if is_video(file.source):
             videos.append(Video(file.source, file.label, file.identity, rules.fps))
         else:
             pictures.append(file)
@@ -53,7 +51,7 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         return
     seen.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as listing:
-        entries = [entry for entry in listing if not entry.name.startswith(".")]
+        entries = [entry for entry in listing if not is_hidden([entry.name])]
     for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
         # Path's is_dir says no to a link that points at itself; that of the entry raises.
         path = Path(entry.path)
@@ -64,5 +62,15 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 
 
 def _is_wanted(entry: os.DirEntry[str]) -> bool:
-    # A link that leads nowhere is kept, to be reported as unreadable.
-    return Path(entry.name).suffix.lower() in _SUFFIXES and (entry.is_symlink() or entry.is_file())
+    # A link that leads nowhere, and what is no file but called like a photo, are kept, to be reported as unreadable.
+    return is_media(entry.name, _head(Path(entry.path)))
+
+
+def _head(path: Path) -> bytes | None:
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return None

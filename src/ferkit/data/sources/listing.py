@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.data.sources.columns import FactColumns
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, refused
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
-from ferkit.data.sources.video import VIDEO_SUFFIXES, Video
+from ferkit.data.sources.video import Video
 from ferkit.errors import InputError
 
 __all__ = ["ListedPictures", "file_of_entry", "open_listed", "row_at"]

@@ -78,7 +78,12 @@ class Picture:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _content(self) -> Path | bytes:
-        return Path(self.source) if self.fetch is None else self.fetch()
+        if self.fetch is not None:
+            return self.fetch()
+        path = Path(self.source)
+        if path.exists() and not (path.is_file() or path.is_dir()):  # reading it might wait for ever
+            raise UnreadableImageError(self.source, "it is a pipe or device, no file")
+        return path
 
 
 class Pictures(Sequence[Picture]):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.media import HEAD, is_archive, is_media
 from ferkit.data.sources.columns import BOX_SIDES, read_facts
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, place_name, refused
@@ -33,6 +33,7 @@ class Member(NamedTuple):
     name: str
     offset: int
     size: int
+    is_link: bool = False
 
     @property
     def end(self) -> int:
@@ -79,7 +80,7 @@ class TarPictures(Container):
 
     def __init__(self, path: Path, members: Sequence[Member], rules: SourceRules, *, whole: bool = True) -> None:
         self._path = path
-        self.images = [member for member in members if _suffix(member) in IMAGE_SUFFIXES]
+        self.images = [member for member in members if self._is_media(member)]
         self._classes = member_classes([member_parts(image.name) for image in self.images])
         self._numbers = {place_name(image.name): number for number, image in enumerate(self.images)}
         self._sidecars = _sidecars(members)
@@ -112,6 +113,8 @@ class TarPictures(Container):
             raise UnreadableImageError(source, str(error)) from error
 
     def _read(self, member: Member) -> bytes:
+        if member.is_link:
+            raise ValueError("it is a link within the tar file: pack the files that links lead to (`tar -h`)")
         # Opened anew each time: threads can read at once, and any number of shards needs no open files.
         with self._path.open("rb") as file:
             file.seek(member.offset)
@@ -119,6 +122,15 @@ class TarPictures(Container):
         if len(content) < member.size:
             raise ValueError(f"the tar file is cut short within {member.name!r}")
         return content
+
+    def _is_media(self, member: Member) -> bool:
+        if is_archive(member.name) or is_media(member.name, None):
+            return True
+        if _suffix(member).removeprefix(".") in _SIDECARS or member.is_link:
+            return False
+        with self._path.open("rb") as file:
+            file.seek(member.offset)
+            return is_media(member.name, file.read(min(HEAD, member.size)))
 
     def _said(self, image: Member) -> dict[str, Any]:
         """Return what stands beside an image, by our names; `ValueError` where it cannot be understood."""
@@ -142,15 +154,16 @@ class TarPictures(Container):
 def _index(path: Path) -> tuple[list[Member], bool]:
     """Read the headers of a tar file, and whether it ends as it should.
 
-    Of members of one name the last counts, as unpacking would leave it; directories, links and hidden files do not.
+    Of members of one name the last counts, as unpacking would leave it; directories and hidden files do not.
     """
     members: dict[str, Member] = {}
     with tarfile.open(path, "r:", errors="backslashreplace") as tar:
         try:
             while (header := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory, a kilobyte each
-                if header.isreg() and not is_hidden(member_parts(header.name)):
-                    members[header.name] = Member(header.name, header.offset_data, header.size)
+                is_link = header.issym() or header.islnk()
+                if (header.isreg() or is_link) and not is_hidden(member_parts(header.name)):
+                    members[header.name] = Member(header.name, header.offset_data, header.size, is_link)
         except tarfile.ReadError:
             return list(members.values()), False
         return list(members.values()), _ends_at(path, tar.offset)

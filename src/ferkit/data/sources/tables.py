@@ -13,7 +13,7 @@ from typing import TextIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ferkit.data.sources.columns import find_columns
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.layouts.fer2013 import Fer2013Table
@@ -21,7 +21,6 @@ from ferkit.data.sources.listing import open_listed, row_at
 from ferkit.data.sources.picture import Container, Picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
-from ferkit.data.sources.video import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 
 __all__ = ["open_csv", "open_list"]

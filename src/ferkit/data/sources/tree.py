@@ -43,9 +43,15 @@ def member_parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[/\\]", name) if part not in ("", ".", ".."))
 
 
+_MADE_BY_DEVICES = frozenset(
+    {"__macosx", "@eadir", "@__thumb", "#recycle", "#snapshot", "$recycle.bin", "lost+found"}
+    | {"system volume information", "@recycle", "@tmp", "recycler"}
+)
+
+
 def is_hidden(parts: Sequence[str]) -> bool:
-    """Say whether a member is hidden, or what macOS puts beside the files of an archive."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    """Say whether a file or folder is hidden, or holds what computers and NAS put beside photos: thumbnails, bins."""
+    return any(part.startswith(".") or part.lower() in _MADE_BY_DEVICES for part in parts)
 
 
 def member_classes(members: Sequence[Sequence[str]]) -> list[str | None]:

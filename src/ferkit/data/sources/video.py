@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
 
-__all__ = ["VIDEO_SUFFIXES", "Frame", "Video", "VideoInfo", "frame_picture", "frame_png", "frames_at"]
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mpg", ".mpeg", ".avi", ".webm", ".mkv", ".m4v"})
+__all__ = ["Frame", "Video", "VideoInfo", "frame_picture", "frame_png", "frames_at"]
 
 _USUAL_FPS = 25.0  # of files that state none; ferkit default
 _MAX_FPS = 1000.0
@@ -121,15 +119,18 @@ class Video:
                 decoded were yielded, it ends well before its stated length (by more than 5 %, at least 0.5 s and at
                 most 5 s): cut short, damaged, or trimmed without being written anew.
         """
-        number, ends_s, taken = -1, 0.0, -1
+        number, ends_s, taken, late_s = -1, 0.0, -1, 0.0
         with _opened(self.source) as capture:
             stated = _stated(capture)
             for number, time_s in enumerate(_grabbed(capture, stated.fps)):
+                late_s = _first_stamp(capture, stated.fps) if number == 0 else late_s
                 place = number if self.fps is None else math.floor((time_s + _TICK_S) * self.fps)
                 if place > taken and number >= start:
                     yield Frame(number, time_s, _retrieved(capture, self.source, number))
                 taken, ends_s = place, time_s + 1 / stated.fps
-        _check_complete(self.source, number + 1, ends_s, stated.seconds)
+            if number < 0:
+                raise UnreadableVideoError(self.source, _undecoded(capture))
+        _check_complete(self.source, ends_s, stated.seconds - late_s)
 
 
 def frame_picture(path: Path, number: int) -> Picture:
@@ -222,6 +223,8 @@ def _opened(source: str) -> Iterator[cv2.VideoCapture]:
 def _check_readable(source: str) -> None:
     try:
         source.encode()  # OpenCV crashes on the escapes that stand for bytes that are not UTF-8
+        if Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir()):
+            raise UnreadableVideoError(source, "it is a pipe or device, no file")
         with Path(source).open("rb") as file:
             empty = not file.read(1)
     except UnicodeEncodeError as error:
@@ -269,9 +272,19 @@ def _retrieved(capture: cv2.VideoCapture, source: str, number: int) -> NDArray[n
     return rgb
 
 
-def _check_complete(source: str, frames: int, ends_s: float, stated_s: float) -> None:
-    if not frames:
-        raise UnreadableVideoError(source, "it holds no frame that can be decoded")
+def _first_stamp(capture: cv2.VideoCapture, fps: float) -> float:
+    """Seconds at which the container's clock stands at the frame just grabbed; its stated length counts them in."""
+    return max(0.0, float(capture.get(cv2.CAP_PROP_PTS)) / fps) if hasattr(cv2, "CAP_PROP_PTS") else 0.0
+
+
+def _undecoded(capture: cv2.VideoCapture) -> str:
+    codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace").upper()
+    if codec != "AV01":
+        return "it holds no frame that can be decoded"
+    return "it holds AV1, which this OpenCV cannot decode: `ffmpeg -i IN -c:v libx264 OUT.mp4` converts it"
+
+
+def _check_complete(source: str, ends_s: float, stated_s: float) -> None:
     allowed = min(max(_SHORT_SHARE * stated_s, _SHORT_LEAST_S), _SHORT_MOST_S)
     if stated_s - ends_s > allowed:
         why = f"it ends after {ends_s:.1f} s of {stated_s:.1f} s: cut short, damaged or trimmed"

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Sequence
 from functools import partial
 from lzma import LZMAError
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.media import HEAD, is_archive, is_media
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, place_name
 from ferkit.data.sources.rules import SourceRules
@@ -87,11 +87,20 @@ class ZipPictures(Container):
 
 
 def _images(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return the archive's images in natural order; of those of one name the last, as unpacking would leave it."""
-    members = {member.filename: member for member in archive.infolist() if _is_image(member)}
+    """Return what looks like media, in natural order; of those of one name the last, as unpacking would leave it."""
+    members = {member.filename: member for member in archive.infolist() if _is_media(archive, member)}
     return sorted(members.values(), key=lambda member: [natural_key(part) for part in member_parts(member.filename)])
 
 
-def _is_image(member: zipfile.ZipInfo) -> bool:
-    is_picture = PurePosixPath(member.filename).suffix.lower() in IMAGE_SUFFIXES
-    return is_picture and not member.is_dir() and not is_hidden(member_parts(member.filename))
+def _is_media(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    if member.is_dir() or is_hidden(member_parts(member.filename)):
+        return False
+    return is_archive(member.filename) or is_media(member.filename, _head(archive, member))
+
+
+def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
+    try:
+        with archive.open(member) as file:
+            return file.read(HEAD)
+    except (*_DAMAGE, NotImplementedError):
+        return None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from ferkit.data.images import IMAGE_SUFFIXES
+from ferkit.data.media import IMAGE_SUFFIXES
 from ferkit.data.sources.tree import natural_key
 from ferkit.errors import InputError
 
