@@ -1,3 +1,4 @@
+from functools import partial
 from io import BytesIO
 from threading import Lock
 
@@ -18,6 +19,7 @@ from ferkit.pipeline.decoding import (
     read_ahead,
     read_crop,
     read_photo,
+    read_picture,
     search_scale,
 )
 
@@ -92,7 +94,7 @@ def test_read_ahead_keeps_order_and_reads_no_further_than_told():
     def read(picture):
         with lock:
             started.append(picture.source)
-        return np.zeros((1, 1, 3), np.uint8), 1
+        return Decoded(picture, np.zeros((1, 1, 3), np.uint8))
 
     pictures = [Picture(str(number)) for number in range(50)]
     stream = read_ahead(pictures, 10, read, 3)
@@ -105,7 +107,7 @@ def test_read_ahead_keeps_order_and_reads_no_further_than_told():
 def test_what_cannot_be_read_comes_as_a_problem_in_its_place():
     good = picture_of(np.zeros((128, 128, 3)), name="good")
     bad = Picture("bad", fetch=lambda: b"no picture")
-    first, second, third = read_ahead([good, bad, good], 0, read_crop, 2)
+    first, second, third = read_ahead([good, bad, good], 0, partial(read_picture, aligned=True, min_face=None), 2)
     assert (first.problem, third.problem) == (None, None)
     assert second.problem
     assert second.image.size == 0

@@ -43,12 +43,22 @@ def test_a_photo_decoded_smaller_tells_its_face_in_its_own_pixels(portraits, tmp
 
 def test_crops_are_recognised_and_that_is_said(crop_folder, portraits, listener):
     about_crops, about_photos, told = listener(), listener(), listener()
-    assert stream_of(crop_folder(3), progress=about_crops).aligned
-    assert not stream_of(portraits["hopper"], progress=about_photos).aligned
+    stream_of(crop_folder(3), progress=about_crops)
+    stream_of(portraits["hopper"], progress=about_photos)
     stream_of(portraits["hopper"], aligned=True, progress=told)
     assert ["--detect" in text for text in about_crops.said] == [True]
     assert ["--aligned" in text for text in about_photos.said] == [True]
     assert told.said == []
+
+
+def test_each_picture_is_a_crop_or_a_photo_for_itself(crop_folder, portraits, listener):
+    told = listener()
+    stream = stream_of(crop_folder(2), portraits["hopper"], crop_folder(1, "more"), progress=told)
+    batches = list(stream.batches())
+    assert [batch.pictures for batch in batches] == [2, 1, 1]
+    assert [[face.box is None for face in batch.faces] for batch in batches] == [[True, True], [False], [True]]
+    assert [batch.faces for batch in stream.batches(2)] == [batch.faces for batch in batches[1:]]
+    assert "others searched" in told.said[0]
 
 
 def test_crops_come_as_they_are_with_nothing_measured(crop_folder, noise_crops):

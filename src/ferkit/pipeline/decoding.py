@@ -24,16 +24,18 @@ __all__ = [
     "Decoded",
     "cut_scales",
     "grouped",
+    "is_crop",
     "prefetched",
     "read_ahead",
     "read_crop",
     "read_photo",
+    "read_picture",
     "search_scale",
     "square_crop",
 ]
 
 Pixels = NDArray[np.uint8]
-Reader = Callable[[Picture], tuple[Pixels, float]]
+Reader = Callable[[Picture], "Decoded"]
 T = TypeVar("T")
 
 _LONGER, _SHORTER = 1600, 900
@@ -43,7 +45,7 @@ _SMALLEST, _CLEAR = 15, 48
 """Pixels of the searched copy that the smallest face keeps: in any case, and where that copy is smaller than usual."""
 
 _CROP_SIDE = 512
-_SMALLEST_CROP = 16
+_SMALLEST_CROP, _LARGEST_CROP = 16, 256
 _GROUP_PIXELS = 24_000_000
 _MOST_THREADS = 4
 
@@ -109,6 +111,31 @@ def read_crop(picture: Picture, crop_size: int = CROP_SIZE) -> tuple[Pixels, flo
     return crop, scale * zoom
 
 
+def read_picture(picture: Picture, aligned: bool | None, min_face: float | None, crop_size: int = CROP_SIZE) -> Decoded:
+    """Read a photo or a face crop.
+
+    Args:
+        picture: what to read.
+        aligned: whether it is a face crop; None says so of those that are small and square.
+        min_face: as in `FaceOptions`.
+        crop_size: side of a crop.
+
+    Raises:
+        UnreadableImageError: as `read_photo` and `read_crop`.
+    """
+    if aligned:
+        return Decoded(picture, *read_crop(picture, crop_size), aligned=True)
+    image, scale = read_photo(picture, min_face)
+    if aligned is None and is_crop((image.shape[1] * scale, image.shape[0] * scale)):
+        return Decoded(picture, *read_crop(picture, crop_size), aligned=True)
+    return Decoded(picture, image, scale)
+
+
+def is_crop(size: tuple[int, int]) -> bool:
+    """Say whether a picture of this width and height is taken as a face crop where nobody says what it is."""
+    return size[0] == size[1] <= _LARGEST_CROP
+
+
 def square_crop(image: Pixels, source: str, crop_size: int = CROP_SIZE) -> tuple[Pixels, float]:
     """Take the central square of a picture, resized (bicubic, antialiased when it shrinks).
 
@@ -142,12 +169,14 @@ class Decoded(NamedTuple):
         image: (H, W, 3) uint8 RGB; (0, 0, 3) where it could not be read.
         scale: how many pixels of the original one of the image's spans.
         problem: why it could not be read.
+        aligned: whether it was taken as a face crop.
     """
 
     picture: Picture
     image: Pixels
     scale: float = 1
     problem: str | None = None
+    aligned: bool = False
 
     @classmethod
     def failed(cls, picture: Picture, why: str) -> Decoded:
@@ -157,7 +186,7 @@ class Decoded(NamedTuple):
 
 def _decode(picture: Picture, read: Reader) -> Decoded:
     try:
-        return Decoded(picture, *read(picture))
+        return read(picture)
     except UnreadableImageError as error:
         return Decoded.failed(picture, error.why)
 
@@ -221,8 +250,10 @@ def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
         thread.join()
 
 
-def grouped(decoded: Iterable[Decoded], most: int) -> Iterator[list[Decoded]]:
+def grouped(decoded: Iterable[Decoded], most: int, most_crops: int = 0) -> Iterator[list[Decoded]]:
     """Group by number and by pixels, so that a batch of huge pictures needs no more memory than one of small ones.
+
+    Face crops, of which ``most_crops`` go together, and photos come in groups of their own.
 
     The groups from the start of any group on depend on nothing before it: a resumed job meets the same ones.
     """
@@ -230,7 +261,8 @@ def grouped(decoded: Iterable[Decoded], most: int) -> Iterator[list[Decoded]]:
     pixels = 0
     for item in decoded:
         size = item.image.shape[0] * item.image.shape[1]
-        if group and (len(group) == most or pixels + size > _GROUP_PIXELS):
+        limit = most_crops if item.aligned else most
+        if group and (len(group) == limit or pixels + size > _GROUP_PIXELS or item.aligned != group[0].aligned):
             yield group
             group, pixels = [], 0
         group.append(item)

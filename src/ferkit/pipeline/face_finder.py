@@ -97,10 +97,15 @@ class FaceBatch:
     state: Any = None
 
 
-def finder_of(options: FaceOptions, aligned: bool, device: str | None, size: int = CROP_SIZE) -> Finder:
-    """Return what finds the faces of pictures, or takes the pictures as they are; the detector is loaded here."""
+def finder_of(options: FaceOptions, aligned: bool | None, device: str | None, size: int = CROP_SIZE) -> Finder:
+    """Return what finds the faces of pictures, or takes the pictures as they are; the detector is loaded here.
+
+    With ``aligned=None`` that goes by what the pictures of each group were read as: all of them photos, or all crops.
+    """
     if aligned:
         return take_crops
+    if aligned is None:
+        return lambda group: finder_of(options, group[0].aligned, device, size)(group)
     return partial(find_faces, detector=_detector_of(options, device), which=options.faces, size=size)
 
 

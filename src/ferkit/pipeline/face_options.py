@@ -52,7 +52,7 @@ class FaceOptions:
         None,
         "Take the images as face crops, or search them for faces.",
         flag="--aligned/--detect",
-        default_text="crops if small, square and alike",
+        default_text="crops where small and square",
         group=_READING,
     )
     layout: str | None = setting(

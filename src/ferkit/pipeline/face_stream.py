@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ferkit.data.face_set import FaceSet, is_face_set
-from ferkit.data.sources import SourceRules, looks_aligned, open_sources
+from ferkit.data.sources import SourceRules, first_sizes, open_sources
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline import FACES
-from ferkit.pipeline.decoding import prefetched
+from ferkit.pipeline.decoding import is_crop, prefetched
 from ferkit.pipeline.face_finder import FILTERED, NO_FACE, FaceBatch, filter_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest, stamp
@@ -122,7 +122,7 @@ def open_faces(sources: Sequence[Path], options: FaceOptions, device: str | None
 def open_pictures(
     sources: Sequence[Path], options: FaceOptions, device: str | None, progress: Progress, crop_size: int = CROP_SIZE
 ) -> SourceStream:
-    """Open photos, face crops or videos; ``aligned=None`` looks at the first pictures and says what it takes them for.
+    """Open photos, face crops or videos; ``aligned=None`` takes small square pictures as crops, each for itself.
 
     Raises:
         MissingPathError, NoImagesError, InputError: as `open_sources`.
@@ -132,14 +132,17 @@ def open_pictures(
     rules = SourceRules(options.layout, options.label_from, options.identity_from, options.columns, options.fps)
     check_policy(options.faces)
     opened = open_sources(sources, rules)
-    aligned = options.aligned
-    if aligned is None:
-        aligned = bool(len(opened.pictures)) and looks_aligned(opened.pictures)
-        if aligned:
-            progress.say("small, square and alike: taken as face crops (--detect searches them for faces)")
-        else:
-            progress.say("searching for faces (--aligned takes the pictures as face crops)")
-    return SourceStream(opened, aligned, options, device, crop_size)
+    if options.aligned is None:
+        progress.say(_what_they_are({is_crop(size) for size in first_sizes(opened.pictures)}))
+    return SourceStream(opened, options.aligned, options, device, crop_size)
+
+
+def _what_they_are(crops: set[bool]) -> str:
+    if crops == {True}:
+        return "small and square: taken as face crops (--detect searches them for faces)"
+    if True in crops:
+        return "small square pictures are taken as face crops, others searched for faces (--aligned, --detect: all)"
+    return "searching for faces (--aligned takes the pictures as face crops)"
 
 
 def filtered_set(faces: FaceSet, options: FaceOptions, progress: Progress) -> FaceSet:

@@ -20,7 +20,7 @@ from ferkit.data.sources import Picture, Sources, Video
 from ferkit.errors import UnreadableImageError, UnreadableVideoError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.faces.tracks import Tracker
-from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, read_crop, read_photo, square_crop
+from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, read_picture, square_crop
 from ferkit.pipeline.face_finder import (
     FILTERED,
     NO_FACE,
@@ -51,14 +51,14 @@ class SourceStream:
 
     Attributes:
         sources: what is read.
-        aligned: whether they are face crops already.
+        aligned: whether they are face crops already; None: those pictures that are small and square.
         options: how faces are found and chosen.
         device: where the detector runs; None takes the best one present.
         crop_size: side of the crops in pixels.
     """
 
     sources: Sources
-    aligned: bool
+    aligned: bool | None
     options: FaceOptions
     device: str | None
     crop_size: int = CROP_SIZE
@@ -101,8 +101,8 @@ class SourceStream:
             done: pictures and frames behind us.
             state: of the batch that ended there.
         """
-        make = (self.options, self.aligned, self.device, self.crop_size)
-        find, in_video = finder_of(*make), video_finder_of(*make)
+        find = finder_of(self.options, self.aligned, self.device, self.crop_size)
+        in_video = video_finder_of(self.options, bool(self.aligned), self.device, self.crop_size)
         return prefetched(self._batches(done, state, find, in_video, filter_of(self.options)), ahead=1)
 
     def _batches(
@@ -114,19 +114,18 @@ class SourceStream:
         wanted: FaceFilter,
     ) -> Generator[FaceBatch]:
         if state is None:
-            for group in grouped(self._pictures(done), _CROPS_A_BATCH if self.aligned else _PHOTOS_A_BATCH):
+            for group in grouped(self._pictures(done), _PHOTOS_A_BATCH, _CROPS_A_BATCH):
                 yield batch_of(find(group), wanted, size=self.crop_size)
             state = _beginning(0)
         for number in range(state["video"], len(self.sources.videos)):
-            followed = _VideoFaces(number, self.sources.videos[number], self.aligned, in_video, wanted, self.crop_size)
+            video = self.sources.videos[number]
+            followed = _VideoFaces(number, video, bool(self.aligned), in_video, wanted, self.crop_size)
             yield from followed.batches(state if state["video"] == number else _beginning(number))
 
     def _pictures(self, start: int) -> Iterator[Decoded]:
-        if self.aligned:
-            cut = partial(read_crop, crop_size=self.crop_size)
-            return read_ahead(self.sources.pictures, start, cut, _CROPS_AHEAD, self.options.workers)
-        read = partial(read_photo, min_face=self.options.min_face)
-        return read_ahead(self.sources.pictures, start, read, _PHOTOS_AHEAD, self.options.workers)
+        read = partial(read_picture, aligned=self.aligned, min_face=self.options.min_face, crop_size=self.crop_size)
+        ahead = _CROPS_AHEAD if self.aligned else _PHOTOS_AHEAD
+        return read_ahead(self.sources.pictures, start, read, ahead, self.options.workers)
 
     @cached_property
     def _seconds(self) -> list[float]:
@@ -154,7 +153,7 @@ class _VideoFaces:
         """Yield the faces from a place in the video on; the last batch tells what was wrong with the whole."""
         problem = None
         tracker, find = Tracker(state["tracks"]), self.finder(state["finder"])
-        for group in grouped(prefetched(self._frames(state["frame"]), _FRAMES_AHEAD), _FRAMES_A_BATCH):
+        for group in grouped(prefetched(self._frames(state["frame"]), _FRAMES_AHEAD), _FRAMES_A_BATCH, _FRAMES_A_BATCH):
             if group[-1].problem is not None:
                 problem = Problem(self.video.source, group.pop().problem or "")
             if group:
@@ -173,10 +172,10 @@ class _VideoFaces:
         try:
             for frame in self.video.frames(start):
                 picture = replace(about, source=f"{self.video.source}#{frame.number}", time_s=frame.time_s)
-                image, scale = frame.image, 1.0
                 if self.aligned:
-                    image, scale = square_crop(image, picture.source, self.crop_size)
-                yield Decoded(picture, image, scale)
+                    yield Decoded(picture, *square_crop(frame.image, picture.source, self.crop_size), aligned=True)
+                else:
+                    yield Decoded(picture, frame.image)
         except (UnreadableVideoError, UnreadableImageError) as error:
             yield Decoded.failed(about, error.why)
 

@@ -17,9 +17,9 @@ from ferkit.data.dates import month_taken
 from ferkit.data.face_selection import codes, picture_of
 from ferkit.data.faces import Face
 from ferkit.data.media import VIDEO_SUFFIXES
-from ferkit.data.sources import Picture, find_picture, looks_aligned
+from ferkit.data.sources import Picture, find_picture
 from ferkit.errors import InputError, NoFaceError, UnreadableImageError
-from ferkit.pipeline.decoding import Decoded, read_crop, read_photo
+from ferkit.pipeline.decoding import Decoded, is_crop, read_crop, read_photo
 from ferkit.pipeline.face_finder import NO_FACE, Finder, finder_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.thumbnails import Thumbnails, jpeg
@@ -224,7 +224,7 @@ class Viewer:
             return self._found(picture)
 
     def _found(self, picture: Picture) -> list[ShownFace]:
-        if self._holds_crops and looks_aligned([picture]):
+        if self._holds_crops and is_crop(picture.size()):
             crops = read_crop(picture)[0][None]
             boxes: list[Box | None] = [None]
         else:

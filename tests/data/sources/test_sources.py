@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ferkit.data.sources import Picture, SourceRules, find_picture, looks_aligned, open_sources
+from ferkit.data.sources import Picture, SourceRules, find_picture, first_sizes, open_sources
 from ferkit.errors import InputError, MissingPathError, UnknownLayoutError, UnreadableImageError
 
 
@@ -247,34 +247,16 @@ def test_a_layout_reads_what_is_named_its_own_way(tmp_path):
         open_sources([tmp_path], SourceRules(layout="fer2031"))
 
 
-# looks_aligned
+# first_sizes
 
 
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [
-        ([(48, 48)] * 3, True),
-        ([(256, 256)], True),
-        ([(257, 257)], False),
-        ([(48, 48), (48, 49)], False),
-        ([(48, 48), (64, 64)], False),
-        ([(48, 40)] * 3, False),
-    ],
-)
-def test_looks_aligned(tmp_path, sizes, expected):
-    for number, size in enumerate(sizes):
-        save(tmp_path / f"{number}.png", size)
-    assert looks_aligned(open_sources([tmp_path]).pictures) is expected
-
-
-def test_looks_aligned_passes_over_what_cannot_be_read(tmp_path):
+def test_first_sizes_pass_over_what_cannot_be_read(tmp_path):
     (tmp_path / "0.png").write_bytes(b"")
-    assert looks_aligned(open_sources([tmp_path]).pictures) is False
-    save(tmp_path / "1.png", (64, 64))
-    assert looks_aligned(open_sources([tmp_path]).pictures) is True
+    save(tmp_path / "1.png", (64, 48))
+    assert list(first_sizes(open_sources([tmp_path]).pictures)) == [(64, 48)]
 
 
-def test_looks_aligned_asks_64_pictures_at_most():
+def test_first_sizes_asks_64_pictures_at_most():
     asked = []
 
     def fetch(row):
@@ -282,7 +264,7 @@ def test_looks_aligned_asks_64_pictures_at_most():
         return png(0)
 
     pictures = [Picture(f"x#{row}", fetch=lambda row=row: fetch(row)) for row in range(200)]
-    assert looks_aligned(pictures)
+    assert len(list(first_sizes(pictures))) == 64
     assert asked == list(range(64))
 
 
@@ -290,12 +272,11 @@ def test_looks_aligned_asks_64_pictures_at_most():
 
 
 @pytest.mark.parametrize(
-    ("folder", "count", "labels", "aligned"),
-    [("lfw-expressions", 6045, 8, True), ("studio-smiles", 82, 2, False), ("ferplus/valid.parquet", 3284, 8, True)],
+    ("folder", "count", "labels"),
+    [("lfw-expressions", 6045, 8), ("studio-smiles", 82, 2), ("ferplus/valid.parquet", 3284, 8)],
 )
-def test_real_sources(data_dir, folder, count, labels, aligned):
+def test_real_sources(data_dir, folder, count, labels):
     pictures = open_sources([data_dir / folder]).pictures
     assert len(pictures) == count
     assert len({picture.label for picture in pictures} - {None}) == labels
-    assert looks_aligned(pictures) is aligned
     assert pictures[count // 2].read().dtype == np.uint8

@@ -229,7 +229,7 @@ def test_a_table_of_fer2013_holds_its_pictures(tmp_path):
     [
         (b"", r"no column with the pictures' paths, such as `image` or `path` \(it is empty\)"),
         (b"\n\n", r"it is empty"),
-        (b"a;b\n1;2", r"\(only: a, b\); say which one it is with `--columns image=NAME`"),
+        (b"a;b\n1;2", r"\(only: a, b\); say which one it is with `columns="),
         (b"image\ngone.png", r"no picture that .*x\.csv' names can be found \(the first: '.*/gone\.png'\)"),
         (b"image\n" + b"x\\" * 300, "names can be found"),
         (b"image,time_s\n1.png,late", r"\(the first: '.*x\.csv#0'\)"),

@@ -260,7 +260,7 @@ def test_few_frames_fewer_than_stated_are_no_damage(data_dir):
     assert len(numbers(video)) == 95
 
 
-@pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(CODECS))
 def test_single_frames_are_sought_by_their_times_or_decoded_to(tmp_path, suffix):
     path = Path(write_video(tmp_path / f"a{suffix}", frames=400))
     every = list(Video(str(path)).frames())

@@ -176,8 +176,11 @@ def test_what_cannot_be_read_in_an_archive_is_listed_with_its_remedy(tmp_path):
     video = b"\0\0\0\x18ftypisom" + bytes(500)
     raw = b"II*\0" + bytes(100)
     members = [("clip.mp4", video), ("inner.zip", b"PK"), ("photo.CR2", raw), ("subject01.happy", png(1))]
-    pictures = {place: picture for picture in open_zip(write_zip(tmp_path / "x.zip", members))
-                for place in [picture.source.rpartition("#")[2]]}
+    pictures = {
+        place: picture
+        for picture in open_zip(write_zip(tmp_path / "x.zip", members))
+        for place in [picture.source.rpartition("#")[2]]
+    }
     assert pictures["subject01.happy"].size() == (4, 4)
     for name, remedy in (
         ("clip.mp4", "a video: unpack"),

@@ -23,7 +23,7 @@ from ferkit.data.sources.video import Video, frame_picture
 from ferkit.data.sources.zips import open_zip
 from ferkit.errors import InputError, MissingPathError, NoImagesError, UnreadableImageError
 
-__all__ = ["OPENERS", "Picture", "SourceRules", "Sources", "Video", "find_picture", "looks_aligned", "open_sources"]
+__all__ = ["OPENERS", "Picture", "SourceRules", "Sources", "Video", "find_picture", "first_sizes", "open_sources"]
 
 # fmt: off
 OPENERS: Mapping[str, Callable[[Path, SourceRules], Sources]] = {
@@ -38,8 +38,7 @@ OPENERS: Mapping[str, Callable[[Path, SourceRules], Sources]] = {
 """How files that hold or name pictures are opened, by their suffix."""
 # fmt: on
 
-_ALIGNED_SIDE = 256  # crops are small; ferkit default
-_ALIGNED_SAMPLE = 64
+_SAMPLE = 64
 _OPEN_CONTAINERS = 8
 
 
@@ -96,13 +95,9 @@ def find_picture(source: str, rules: SourceRules | None = None) -> Picture:
         raise InputError(f"{path!r} holds no picture {place!r} any more; read its faces again") from error
 
 
-def looks_aligned(pictures: Sequence[Picture]) -> bool:
-    """Say whether these are face crops already: small, square and all alike.
-
-    Looks at the headers of the first 64 readable pictures: all must be square, of one size, at most 256 pixels.
-    """
-    sizes = set(islice(_readable_sizes(pictures), _ALIGNED_SAMPLE))
-    return len(sizes) == 1 and all(width == height <= _ALIGNED_SIDE for width, height in sizes)
+def first_sizes(pictures: Iterable[Picture]) -> Iterator[tuple[int, int]]:
+    """Yield width and height, by their headers, of the first 64 pictures that can be read."""
+    return islice(_readable_sizes(pictures), _SAMPLE)
 
 
 def _opened_all(named: Path, rules: SourceRules) -> Iterator[Sources]:
