@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from torchmetrics.functional import concordance_corrcoef
 
 from ferkit.errors import InputError
-from ferkit.evaluation.affect import affect_answers, concordance, rmse
+from ferkit.evaluation.affect import affect_answers, concordance, correlation, rmse, sign_agreement
 
 
 def values_of(seed, count=50):
@@ -21,6 +21,9 @@ def test_three_values_by_hand():
     # Means 0 and 1, variances 2/3 and 2/3, covariance 2/3: 2 (2/3) / (2/3 + 2/3 + 1) = 4/7.
     assert concordance(np.array([-1, 0, 1]), np.array([0, 1, 2])) == pytest.approx(4 / 7)
     assert rmse(np.array([-1, 0, 1]), np.array([0, 1, 2])) == 1
+    assert correlation(np.array([-1, 0, 1]), np.array([0, 1, 2])) == pytest.approx(1)
+    assert sign_agreement(np.array([-1, 0, 1]), np.array([0, 1, 2])) == pytest.approx(1 / 3)
+    assert np.isnan(correlation(np.array([1.0, 1.0]), np.array([0.0, 1.0])))
 
 
 @pytest.mark.parametrize(
@@ -106,3 +109,9 @@ def test_bad_input(change, words):
     train, values = random.normal(size=(20, 3)), random.normal(size=(20, 2))
     with pytest.raises(InputError, match=words):
         affect_answers(**{"train": train, "train_values": values, "test": train, **change})
+
+
+def test_correlation_is_numpys():
+    true, predicted = values_of(3)
+    expected = [np.corrcoef(true[:, column], predicted[:, column])[0, 1] for column in range(2)]
+    np.testing.assert_allclose(correlation(true, predicted), expected, rtol=1e-12)

@@ -138,7 +138,9 @@ def test_planted_affect_is_read(planted):
     affect = np.tanh(vectors[:, :2] + vectors[:, 2:4])
     rows = rows_of(vectors, labels, who, affect)
     section = affect_section(rows, rows, folds_of(rows))
-    assert [figure.name for figure in section.figures] == ["valence.ccc", "valence.rmse", "arousal.ccc", "arousal.rmse"]
+    assert [figure.name for figure in section.figures] == [
+        f"{what}.{figure}" for what in ("valence", "arousal") for figure in ("ccc", "pcc", "sagr", "rmse")
+    ]
     assert value_of(section, "valence.ccc") > 0.7
     expected = np.sqrt(np.mean((section.predicted[:, 1] - affect[:, 1]) ** 2))
     assert value_of(section, "arousal.rmse") == pytest.approx(expected)

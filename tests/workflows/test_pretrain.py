@@ -77,6 +77,7 @@ def test_every_method_leaves_an_encoder_that_loads(faces, tmp_path, method, more
     assert result.steps == 6
     encoder = load_encoder(tmp_path / "run", device="cpu")
     assert encoder.entry.trained_on.method == method
+    assert encoder.entry.trained_on.data == "the faces of faces"
     assert encoder.size == 32
     crops = np.random.default_rng(1).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
     np.testing.assert_allclose(np.linalg.norm(encoder.embed(crops), axis=1), 1, rtol=1e-5)

@@ -282,7 +282,9 @@ def test_fine_tuned_valence_and_arousal(people, run):
         run, people(2, **told), test=people(2, "more", **told), protocol="finetune-affect", finetune_epochs=1
     )
     figures = {figure.name: figure.value for figure in report.encoders[0].sections["finetune-affect"].figures}
-    assert figures.keys() == {f"{what}.{figure}" for what in ("valence", "arousal") for figure in ("ccc", "rmse")}
+    assert figures.keys() == {
+        f"{what}.{figure}" for what in ("valence", "arousal") for figure in ("ccc", "pcc", "sagr", "rmse")
+    }
     assert "CCC loss" in report.encoders[0].sections["finetune-affect"].protocol
 
 

@@ -88,6 +88,12 @@ def probe(
         bool, typer.Option("--compare", help="Say by how much the first encoder differs from the others.")
     ] = False,
     publish: Annotated[bool, typer.Option("--publish", help="Write the figures into the run's encoder.yaml.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="All figures as a table, a row each.", show_default=False)
+    ] = None,
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE.tex", help="A LaTeX table for each protocol.", show_default=False)
+    ] = None,
     save_head: Annotated[
         Path | None,
         typer.Option(metavar="HEAD.safetensors", help="Keep a head for `ferkit recognise --head`.", show_default=False),
@@ -120,6 +126,8 @@ def probe(
             pictures=pictures,
             compare=compare,
             publish=publish,
+            csv=csv,
+            latex=latex,
             save_head=save_head,
             label_map=label_map,
             batch_size=batch_size,

@@ -20,7 +20,9 @@ __all__ = [
     "AffectAnswers",
     "affect_answers",
     "concordance",
+    "correlation",
     "rmse",
+    "sign_agreement",
 ]
 
 ALPHAS = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
@@ -66,6 +68,22 @@ def concordance(true: Values, predicted: Values) -> NDArray[np.float64]:
     spread = (t**2).mean(axis=0) + (p**2).mean(axis=0) + apart
     together = 2 * (t * p).mean(axis=0)
     return np.asarray(np.divide(together, spread, out=np.full_like(spread, np.nan), where=spread > 0))
+
+
+def correlation(true: Values, predicted: Values) -> NDArray[np.float64]:
+    """Pearson's correlation coefficient of each dimension (PCC), in [-1, 1]; arguments as of `concordance`.
+
+    NaN where a side never changes.
+    """
+    true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    t, p = true - true.mean(axis=0), predicted - predicted.mean(axis=0)
+    spread = np.sqrt((t**2).mean(axis=0) * (p**2).mean(axis=0))
+    return np.asarray(np.divide((t * p).mean(axis=0), spread, out=np.full_like(spread, np.nan), where=spread > 0))
+
+
+def sign_agreement(true: Values, predicted: Values) -> NDArray[np.float64]:
+    """Share of the faces whose value has the right sign (SAGR), in [0, 1]; 0 agrees with 0 alone (arXiv:1609.06426)."""
+    return np.asarray((np.sign(true) == np.sign(predicted)).mean(axis=0, dtype=np.float64))
 
 
 def rmse(true: Values, predicted: Values) -> NDArray[np.float64]:

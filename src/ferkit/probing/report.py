@@ -97,7 +97,7 @@ class FewLabelSection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffectSection:
-    """Valence and arousal: figures ``valence.ccc``, ``valence.rmse``, ``arousal.ccc``, ``arousal.rmse``.
+    """Valence and arousal: for each the figures ``valence.ccc``, ``valence.pcc``, ``valence.sagr``, ``valence.rmse``.
 
     Attributes:
         protocol: in words.

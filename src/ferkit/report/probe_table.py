@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from ferkit.probing.report import MetricValue, ProbeReport
 
-__all__ = ["ProtocolRow", "protocol_rows"]
+__all__ = ["ProtocolRow", "figures_table", "latex_tables", "protocol_rows"]
 
 Cells = Mapping[str, MetricValue | float]
 
@@ -45,3 +48,61 @@ def protocol_rows(report: ProbeReport, protocol: str) -> Iterator[ProtocolRow]:
 
 def _as_printed(figures: tuple[MetricValue, ...]) -> dict[str, tuple[float, ...]]:
     return {each.name: tuple(round(value, 3) for value in (each.value, *(each.interval or ()))) for each in figures}
+
+
+def figures_table(report: ProbeReport) -> pa.Table:
+    """Return all figures as a long table: protocol, encoder, figure, value, and low and high of its 95 % interval."""
+    rows = [
+        {"protocol": protocol, "encoder": row.name, "figure": name, **_value_and_interval(cell)}
+        for protocol in _protocols(report)
+        for row in protocol_rows(report, protocol)
+        for name, cell in row.cells.items()
+    ]
+    columns = [(name, pa.string()) for name in ("protocol", "encoder", "figure")]
+    return pa.Table.from_pylist(
+        rows, pa.schema([*columns, *((name, pa.float64()) for name in ("value", "low", "high"))])
+    )
+
+
+def latex_tables(report: ProbeReport) -> str:
+    """Write a LaTeX table a protocol, with booktabs' rules: encoders down, figures across, intervals in brackets."""
+    return "\n".join(_latex(report, protocol) for protocol in _protocols(report))
+
+
+def _latex(report: ProbeReport, protocol: str) -> str:
+    rows = list(protocol_rows(report, protocol))
+    names = list({name: None for row in rows for name in row.cells})
+    lines = [
+        f"% ferkit probe: {protocol}",
+        rf"\begin{{tabular}}{{l{'r' * len(names)}}}",
+        r"\toprule",
+        " & ".join(["", *map(_escaped, names)]) + r" \\",
+        r"\midrule",
+        *(" & ".join([_escaped(row.name), *(_cell(row.cells.get(name)) for name in names)]) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _protocols(report: ProbeReport) -> list[str]:
+    return list({name: None for encoder in report.encoders for name in encoder.sections})
+
+
+def _value_and_interval(cell: MetricValue | float) -> dict[str, float | None]:
+    if isinstance(cell, float):
+        return {"value": cell, "low": None, "high": None}
+    low, high = cell.interval or (None, None)
+    return {"value": cell.value, "low": low, "high": high}
+
+
+def _cell(cell: MetricValue | float | None) -> str:
+    if cell is None:
+        return "--"
+    found = _value_and_interval(cell)
+    interval = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"{found['value']:.3f}{interval}"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([&%$#_{}])", r"\\\1", text)

@@ -356,7 +356,11 @@ def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> En
         crop=faces.template,
         supervision=learner.supervision,
         trained_on=TrainedOn(
-            method=recipe.method, recipe="recipe.yaml", data="", faces=len(faces), commit=f"ferkit {__version__}"
+            method=recipe.method,
+            recipe="recipe.yaml",
+            data=f"the faces of {faces.path.name}",
+            faces=len(faces),
+            commit=f"ferkit {__version__}",
         ),
     )
 

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from ferkit._version import __version__
-from ferkit.atomic import output_errors
+from ferkit.atomic import atomic_path, output_errors
 from ferkit.documents import read_json
 from ferkit.errors import InputError, OutputError
 from ferkit.evaluation.intervals import paired_interval
@@ -32,6 +32,8 @@ from ferkit.probing.publish import entry_file, publish_report
 from ferkit.probing.report import Comparison, EncoderReport, MetricValue, ProbeReport, Section, as_json
 from ferkit.probing.settings import ALL, FINETUNES, LINEAR, ProbeKeywords, ProbeSettings
 from ferkit.progress import Progress, Silent
+from ferkit.report.probe_table import figures_table, latex_tables
+from ferkit.report.table_file import check_table_output, write_table_file
 from ferkit.settings import part_settings
 from ferkit.staging import StagedOutput
 
@@ -53,6 +55,8 @@ def probe(
     pictures: bool = True,
     compare: bool = False,
     publish: bool = False,
+    csv: str | Path | None = None,
+    latex: str | Path | None = None,
     save_head: str | Path | None = None,
     label_map: str | Path | dict[str, str] | None = None,
     batch_size: int = 64,
@@ -77,6 +81,8 @@ def probe(
         pictures: draw them: confusion, few labels, a map of the vectors, nearest faces, what the decision looks at.
         compare: add the differences of the first encoder to all others, with paired intervals.
         publish: write the figures into each encoder's entry.
+        csv: a ``.csv``, ``.tsv`` or ``.parquet`` file of all figures, a row each.
+        latex: a file of a LaTeX table for each protocol (booktabs).
         save_head: a ``.safetensors`` file for the one encoder's head, fitted on all labelled faces of ``data``:
             `ferkit.recognise` reads classes by it, and valence and arousal where they are known.
         label_map: new names of labels, see `ferkit.probing.data.read_label_map`.
@@ -94,6 +100,8 @@ def probe(
     """
     names, progress = _listed(encoders), progress or Silent()
     settings, reading = _parted(options)
+    if csv is not None:
+        check_table_output(Path(csv))
     wanted = _protocols(protocol)
     _check_settings(settings, names, compare)
     entries = [entry_file(name) for name in names] if publish else []
@@ -135,6 +143,11 @@ def probe(
     )
     if out is not None:
         _write(report, Path(out), earlier, pictures, progress)
+    if csv is not None:
+        write_table_file(figures_table(report), Path(csv))
+    if latex is not None:
+        with atomic_path(Path(latex)) as partial:
+            partial.write_text(latex_tables(report), encoding="utf-8")
     if publish:
         publish_report(report, entries)
     if save_head is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.evaluation.affect import DIMENSIONS, affect_answers, concordance, rmse
+from ferkit.evaluation.affect import DIMENSIONS, affect_answers, concordance, correlation, rmse, sign_agreement
 from ferkit.evaluation.intervals import Statistic
 from ferkit.evaluation.rows import Rows
 from ferkit.probing.folds import ProbeRows, Split
@@ -33,6 +33,9 @@ def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSe
     return affect_report(how, asked, split, predicted, tuple(chosen))
 
 
+_FIGURES = {"ccc": concordance, "pcc": correlation, "sagr": sign_agreement, "rmse": rmse}
+
+
 def affect_report(
     protocol: str, asked: ProbeRows, split: Split, predicted: NDArray[np.float64], chosen: tuple[dict[str, Any], ...]
 ) -> AffectSection:
@@ -47,7 +50,7 @@ def affect_report(
     """
     rows, figures = asked.at(split.test), []
     for number, name in enumerate(DIMENSIONS):
-        for figure, function in (("ccc", concordance), ("rmse", rmse)):
+        for figure, function in _FIGURES.items():
             statistic = _of_columns(function, rows.affect[:, number], predicted[:, number])
             figures.append(metric(f"{name}.{figure}", statistic, rows.people, split.seeds[0]))
     return AffectSection(with_split(protocol, split), tuple(figures), chosen, rows.affect, predicted)
