@@ -307,3 +307,10 @@ def test_a_single_changed_vector_or_row_is_found(tmp_path, name):
     changed = EmbeddingSet.open(tmp_path / "emb.npy")
     with pytest.raises(SetError, match=rf"{name} has changed since it was written"):
         changed.verify()
+
+
+def test_a_face_set_below_is_named_from_there_and_moves_along(tmp_path):
+    replace(make(), faces=str(tmp_path / "here" / "faces")).save(tmp_path / "here" / "emb.npy")
+    assert json.loads((tmp_path / "here" / "emb.json").read_text())["faces"] == "faces"
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert EmbeddingSet.open(tmp_path / "there" / "emb.npy").faces == str(tmp_path / "there" / "faces")

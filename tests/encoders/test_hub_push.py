@@ -12,9 +12,9 @@ from huggingface_hub import PyTorchModelHubMixin, constants
 from torch import nn
 
 from ferkit.encoders.encoder import load_encoder, locate_encoder, random_encoder, save_encoder
-from ferkit.encoders.hub_push import push
+from ferkit.encoders.hub_push import _ABSOLUTE, push, push_encoder
 from ferkit.encoders.registry import Licences, Metric, TrainedOn
-from ferkit.errors import HubError, OutputError
+from ferkit.errors import HubError, InputError, OutputError
 
 # The hub's client uploads to a store in a way that its own HTTP library calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -240,3 +240,18 @@ def test_an_upload_that_the_store_refuses_is_said(hub, pushed, run):
         pushed()
     assert files(hub).keys() == {".gitattributes"}
     assert pushed().changed
+
+
+@pytest.mark.parametrize("data", ["photos of /home/ann/private", r"C:\\Users\\ann", "from ~/photos", "/srv/faces/2024"])
+def test_a_path_of_this_machine_is_not_published(hub, tmp_path, data):
+    save(tmp_path, "smiles", seed=0)
+    yaml_file = tmp_path / "encoder.yaml"
+    yaml_file.write_text(yaml_file.read_text().replace("a dozen faces", data))
+    with pytest.raises(InputError, match="which would be published"):
+        push_encoder(tmp_path, "ann/smiles")
+    assert hub.requests("POST", "commit") == []
+
+
+def test_addresses_and_fractions_are_no_paths():
+    for text in ("https://example.org/a/b/c", "see doi.org/10.1/x", "and/or", "3/4 of 1/2", "CC BY-NC 4.0", "a / b"):
+        assert _ABSOLUTE.search(text) is None

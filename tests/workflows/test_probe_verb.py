@@ -88,6 +88,7 @@ def test_a_report_replaces_the_pictures_of_an_earlier_one_and_touches_no_other_f
     assert "random-linear-confusion.png" in drawn
     (out / "mine.png").write_text("")
     ask(run, out=out, pictures=False)
+    assert str(tmp_path) not in (out / REPORT).read_text() + (out / PAGE).read_text()
     assert {path.name for path in out.iterdir()} == {REPORT, PAGE, "mine.png"}
     (out / REPORT).unlink()
     with pytest.raises(OutputError, match="no report"):

@@ -199,7 +199,7 @@ class EmbeddingSet:
         with output_errors(path):
             write_table(_stamped(self.table, digest), table_file)
             sha256 = {"vectors": _full_digest(self.vectors), "table": _file_digest(table_file)}
-            description = {**self._description(digest), "sha256": sha256}
+            description = {**self._description(digest, path.resolve().parent), "sha256": sha256}
             json_file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
             parts = [table_file.name, json_file.name, path.name]
             if record is not None:
@@ -271,13 +271,16 @@ class EmbeddingSet:
             raise _broken(path, f"{path.name}, {table_path.name} and {json_path.name} belong to different sets")
         return cls(vectors, rows, **description)
 
-    def _description(self, digest: str) -> dict[str, Any]:
+    def _description(self, digest: str, folder: Path) -> dict[str, Any]:
+        faces = self.faces
+        if faces is not None and Path(faces).is_relative_to(folder):  # so that both can travel, and tell no more
+            faces = Path(faces).relative_to(folder).as_posix()
         return {
             "format": _FORMAT,
             "count": len(self),
             "encoder": asdict(self.encoder),
             "normalized": self.normalized,
-            "faces": self.faces,
+            "faces": faces,
             "pictures": self.pictures,
             "listing": self.listing,
             "job": self.job,
@@ -422,6 +425,8 @@ def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
         told = read_json(json_path)
         newer = int(told["format"]) > _FORMAT
         description = {name: told[name] for name in ("normalized", "faces", "vectors")}
+        if description["faces"] is not None:
+            description["faces"] = str(path.resolve().parent / str(description["faces"]))
         description |= {name: told.get(name) for name in ("job", "pictures", "listing")}
         description["sha256"] = {str(name): str(stated) for name, stated in dict(told.get("sha256") or {}).items()}
         description |= {"encoder": _read_stamp(told["encoder"]), "version": str(told["ferkit"])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ferkit.encoders.hub_errors import endpoint, hub_errors, words
 from ferkit.encoders.hub_repo import CONFIG, LIBRARY, WEIGHTS, config_of, read_config
 from ferkit.encoders.registry import EncoderEntry, Licences, TrainedOn, WeightsFile, load_registry
 from ferkit.errors import HubError, InputError, OutputError
+from ferkit.printable import shortened
 from ferkit.progress import Progress
 
 __all__ = ["PushResult", "push", "push_encoder"]
@@ -25,6 +27,10 @@ __all__ = ["PushResult", "push", "push_encoder"]
 CARD = "README.md"
 _CODE_LICENCE = "Apache-2.0"
 """Of timm's and ferkit's code, which build and train every network that ferkit pushes."""
+
+
+_ABSOLUTE = re.compile(r"(?<![\w:/.<])/(?:[\w.@+-]+/)+[\w.@+-]*|\b[A-Za-z]:\\\\?\w|(?<![\w/])~/\w")
+"""A path of this machine; of an address, what stands behind the colon is none."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ def push_encoder(
     entry, path = locate_encoder(run, progress)
     load_weights(path, entry.sha256)  # damaged ones are not passed on
     stated = _stated(entry, licence, data)
+    _refuse_paths(stated)
     return push(stated, path, repo, private=private, message=message, overwrite=overwrite)
 
 
@@ -124,6 +131,28 @@ def push(
             _require_same(there, repo, entry, private, overwrite)
         commit = _commit(api, there, repo, entry, weights, message or f"Push {entry.name} with ferkit {__version__}")
     return PushResult(repo, commit.oid, f"{endpoint()}/{repo}", bool(there.private), commit.oid != there.sha)
+
+
+def _refuse_paths(entry: EncoderEntry) -> None:
+    """What is pushed tells nobody where things lie on this machine.
+
+    Raises:
+        InputError: a value of the entry holds an absolute path.
+    """
+    for value in _texts(entry.model_dump(mode="json")):
+        if path := _ABSOLUTE.search(value):
+            raise InputError(
+                f"the entry of {entry.name!r} holds the path {shortened(path[0])}, which would be published; "
+                "take it out of the .yaml file beside the weights"
+            )
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _commit(api: HfApi, there: ModelInfo, repo: str, entry: EncoderEntry, weights: Path, message: str) -> CommitInfo:

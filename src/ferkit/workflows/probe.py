@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Unpack
@@ -29,7 +29,7 @@ from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_encoders
 from ferkit.probing.protocols import RUNNERS, Task
 from ferkit.probing.publish import entry_file, publish_report
-from ferkit.probing.report import Comparison, EncoderReport, MetricValue, ProbeReport, Section, as_json
+from ferkit.probing.report import Comparison, DataStamp, EncoderReport, MetricValue, ProbeReport, Section, as_json
 from ferkit.probing.settings import ALL, FINETUNES, LINEAR, ProbeKeywords, ProbeSettings
 from ferkit.progress import Progress, Silent
 from ferkit.report.probe_table import figures_table, latex_tables
@@ -362,6 +362,7 @@ def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictur
     from ferkit.report.probe_page import write_page
     from ferkit.report.safe_picture import require_replaceable
 
+    report = _published(report)
     with StagedOutput(out / REPORT, {}, _refuse_foreign, files=True) as output, output_errors(out):
         output.begin()
         try:
@@ -377,6 +378,20 @@ def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictur
             output.discard()
         for picture in picture_paths(out, earlier) - {out / name for name in names}:
             picture.unlink(missing_ok=True)
+
+
+def _published(report: ProbeReport) -> ProbeReport:
+    """A report travels: what lies at an absolute path on this machine goes by its base name."""
+
+    def base(place: str) -> str:
+        return Path(place).name if Path(place).is_absolute() else place
+
+    def stamp(data: DataStamp) -> DataStamp:
+        return replace(data, sources=tuple(map(base, data.sources)))
+
+    encoders = tuple(replace(encoder, encoder=base(encoder.encoder)) for encoder in report.encoders)
+    test = None if report.test is None else stamp(report.test)
+    return replace(report, data=stamp(report.data), test=test, encoders=encoders)
 
 
 def _refuse_foreign(folder: Path) -> None:
