@@ -12,16 +12,22 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint bench table browser clean
+.PHONY: help demo test test-floors fuzz lint bench table browser clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## find the same expression on another person; leaves demo/gallery.png
 	@$(BIN)/ferkit demo --out demo
 
 test: $(VENV)/.dev ## run the tests (ARGS='-k name' for some of them)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(JOBS) --durations=10 $(ARGS)
+
+test-floors: $(BIN)/python ## install the oldest releases that pyproject.toml allows into .venv-floors and run the demo
+	@$(BIN)/python -m venv --clear .venv-floors
+	@$(BIN)/python tests/floors.py > .venv-floors/floors.txt
+	@.venv-floors/bin/python -m pip install --quiet --requirement .venv-floors/floors.txt --editable .
+	@.venv-floors/bin/ferkit demo --out .venv-floors/demo
 
 fuzz: $(VENV)/.dev ## damage files of every kind at random, FERKIT_FUZZ=500 times each (test takes 4)
 	@FERKIT_FUZZ=$${FERKIT_FUZZ:-500} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(JOBS) tests/fuzz
