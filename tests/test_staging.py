@@ -16,7 +16,7 @@ from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EncoderStamp
 from ferkit.data.embedding_writer import EmbeddingSetWriter
 from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, crop_sha256
 from ferkit.errors import BusyError, OutputError
 from ferkit.locks import output_lock
 from ferkit.workflows.faces_split import split_faces
@@ -31,7 +31,10 @@ class Killed(BaseException):
 def rows(seed, count=6):
     random = np.random.default_rng(seed)
     crops = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    named = [Face(f"/p{seed}/{n}", 1, None, f"i{n}", None, "happy", None, None, 0.5, f"{n}") for n in range(count)]
+    named = [
+        Face(f"/p{seed}/{n}", 1, None, f"i{n}", None, "happy", None, None, 0.5, crop_sha256(crop))
+        for n, crop in enumerate(crops)
+    ]
     return crops, named
 
 
