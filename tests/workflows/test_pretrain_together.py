@@ -1,17 +1,21 @@
 """Several processes on one machine, as a launcher starts them: gloo, on CPUs."""
 
 import csv
+import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 from safetensors.torch import load_file
 
 from ferkit.data.face_set import FaceSetWriter
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, crop_sha256
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +37,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     pixels = np.random.default_rng(0).integers(0, 256, (16, 128, 128, 3), dtype=np.uint8)
     unknown = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
-    rows = [Face(f"/photos/{row}.jpg", 1, sha256=f"{row:064x}", **unknown) for row in range(16)]
+    rows = [Face(f"/photos/{row}.jpg", 1, sha256=crop_sha256(pixels[row]), **unknown) for row in range(16)]
     with FaceSetWriter(folder / "faces", "ferkit-128", 128, fingerprint="test") as writer:
         writer.append(pixels, rows, pictures_done=16)
     training = {"batch_size": 8, "epochs": 2, "lr": 0.01, "optimizer": "sgd", "log_steps": 1, "checkpoint_steps": 2}
@@ -78,3 +82,45 @@ def test_a_failure_of_the_first_process_ends_all(folder, alone):
     assert ended.returncode != 0
     assert "add --resume" in ended.stderr
     assert losses(alone) == before
+
+
+def start_nodes(folder, *arguments):
+    """Two machines, as far as their launchers can tell."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    launcher += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    command = ["-m", "ferkit", "pretrain", "faces", "--recipe", "recipe.yaml", "--device", "cpu", *arguments]
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
+    return [
+        subprocess.Popen(
+            [*launcher, f"--node-rank={rank}", *command],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+
+
+def test_a_run_that_loses_a_machine_goes_on_with_both(folder):
+    arguments = ["-o", "nodes", "--set", "epochs=100"]
+    nodes = start_nodes(folder, *arguments)
+    checkpoints = folder / "nodes" / "checkpoints"
+    while not (checkpoints.is_dir() and len(list(checkpoints.iterdir())) > 1):
+        assert nodes[0].poll() is None, nodes[0].communicate()[0]
+        time.sleep(0.01)
+    lost = psutil.Process(nodes[1].pid)
+    for process in [*lost.children(recursive=True), lost]:
+        process.kill()
+    nodes[1].communicate()
+    nodes[0].communicate(timeout=120)
+    assert nodes[0].returncode != 0
+    assert not (folder / "nodes" / "encoder.safetensors").exists()
+    told = [node.communicate(timeout=300)[0] for node in start_nodes(folder, *arguments, "--resume")]
+    assert "going on after" in told[0], told[0]
+    assert len(losses(folder / "nodes")) == 200
+    assert (folder / "nodes" / "encoder.safetensors").exists()
