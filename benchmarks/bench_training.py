@@ -35,7 +35,7 @@ import torch
 from PIL import Image
 
 from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, crop_sha256
 from ferkit.encoders.backbones import build_backbone, feature_dim
 from ferkit.methods import find_method
 from ferkit.pretraining.training_faces import TrainingFaces
@@ -53,7 +53,7 @@ def make_faces(folder: Path, count: int) -> FaceSet:
     coarse = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
     crops = np.stack([np.asarray(Image.fromarray(one).resize((128, 128), Image.Resampling.BICUBIC)) for one in coarse])
     nothing = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
-    rows = [Face(source=f"/{row}.png", face=1, sha256=f"{row:064x}", **nothing) for row in range(count)]
+    rows = [Face(source=f"/{row}.png", face=1, sha256=crop_sha256(crops[row]), **nothing) for row in range(count)]
     with FaceSetWriter(folder / "faces", "ferkit-128", 128, fingerprint="bench") as writer:
         writer.append(crops, rows, pictures_done=count)
     (folder / "images" / "all").mkdir(parents=True)

@@ -5,7 +5,7 @@ import pytest
 
 from ferkit.data.clip_windows import Windows
 from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, crop_sha256
 from ferkit.errors import TrainingError
 from ferkit.faces.template import TEMPLATE
 from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
@@ -17,11 +17,20 @@ def face_set(tmp_path, landmarks, labels, moments=None):
     """Faces that show their row's number; ``moments`` are their clips and times."""
     unknown = dict.fromkeys(("identity", "box", "score"))
     moments = moments or [(None, None)] * len(labels)
+    crops = np.stack([np.full((128, 128, 3), row, np.uint8) for row in range(len(labels))])
     rows = [
-        Face(f"/{row}.jpg", 1, sha256=f"{row:064x}", label=label, landmarks=points, clip=clip, time_s=time, **unknown)
+        Face(
+            f"/{row}.jpg",
+            1,
+            sha256=crop_sha256(crops[row]),
+            label=label,
+            landmarks=points,
+            clip=clip,
+            time_s=time,
+            **unknown,
+        )
         for row, (points, label, (clip, time)) in enumerate(zip(landmarks, labels, moments, strict=True))
     ]
-    crops = np.stack([np.full((128, 128, 3), row, np.uint8) for row in range(len(rows))])
     with FaceSetWriter(tmp_path / "faces", "ferkit-128", 128, fingerprint="test") as writer:
         writer.append(crops, rows, pictures_done=len(rows))
     return FaceSet.open(tmp_path / "faces")

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ferkit.data.face_set import FaceSetWriter
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, crop_sha256
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import (
     BusyError,
@@ -38,7 +38,12 @@ def write_faces(path, count, channels=3, **known):
     pixels = np.broadcast_to(pixels, (count, 128, 128, 3))
     unknown = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
     rows = [
-        Face(f"/photos/{row}.jpg", 1, sha256=f"{row:064x}", **unknown | {name: of(row) for name, of in known.items()})
+        Face(
+            f"/photos/{row}.jpg",
+            1,
+            sha256=crop_sha256(pixels[row]),
+            **unknown | {name: of(row) for name, of in known.items()},
+        )
         for row in range(count)
     ]
     with FaceSetWriter(path, "ferkit-128", 128, fingerprint="test") as writer:

@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ferkit.data.face_set import FaceSetWriter
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, crop_sha256
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.errors import InputError, TrainingError, UnknownEncoderError, UnknownMethodError
 from ferkit.workflows.pretrain import pretrain
@@ -21,7 +21,7 @@ def write_faces(path, moments=MOMENTS):
     pixels = np.random.default_rng(0).integers(0, 256, (len(moments), 128, 128, 3), dtype=np.uint8)
     unknown = dict.fromkeys(("identity", "label", "box", "landmarks", "score"))
     rows = [
-        Face(f"/{row}.jpg", 1, sha256=f"{row:064x}", clip=clip, time_s=time_s, **unknown)
+        Face(f"/{row}.jpg", 1, sha256=crop_sha256(pixels[row]), clip=clip, time_s=time_s, **unknown)
         for row, (clip, time_s) in enumerate(moments)
     ]
     with FaceSetWriter(path, "ferkit-128", 128, fingerprint="test") as writer:

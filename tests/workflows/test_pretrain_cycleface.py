@@ -5,7 +5,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ferkit.data.face_set import FaceSetWriter
-from ferkit.data.faces import Face
+from ferkit.data.faces import Face, crop_sha256
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, TrainingError
 from ferkit.workflows.pretrain import pretrain
@@ -27,7 +27,7 @@ def clips(tmp_path_factory):
             1,
             clip=clip[row],
             time_s=float(row) if clip[row] else None,
-            sha256=f"{row:064x}",
+            sha256=crop_sha256(pixels[row]),
             **unknown,
         )
         for row in range(9)

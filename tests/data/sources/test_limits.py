@@ -1,14 +1,18 @@
 """Small files that would take giant amounts of memory or time."""
 
+import io
+import tarfile
 import time
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ferkit.data.sources import SourceRules, open_sources
 from ferkit.data.sources.rules import _found
-from ferkit.errors import InputError
+from ferkit.errors import InputError, UnreadableImageError
 
 
 def test_a_parquet_file_of_nothing_but_nulls(tmp_path):
@@ -24,3 +28,23 @@ def test_an_expression_is_searched_in_the_end_of_a_giant_name():
     assert _found("identity", r"(\w+)_\d+", "a" * 100_000) is None
     assert time.monotonic() - started < 1
     assert _found("identity", r"(\w+)_\d+", "x/" * 5000 + "ann_3.jpg") == "ann"
+
+
+def test_a_member_that_claims_terabytes_and_a_number_of_5000_digits(tmp_path):
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(picture, "PNG")
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        header = tarfile.TarInfo("a.png")
+        header.size = len(picture.getvalue())
+        archive.addfile(header, io.BytesIO(picture.getvalue()))
+        header = tarfile.TarInfo("b.png")
+        header.size = 4 << 40
+        archive.fileobj.write(header.tobuf(tarfile.GNU_FORMAT))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("9" * 5000, "10", "2"):
+            archive.writestr(f"happy/{name}.png", picture.getvalue())
+    with pytest.raises(UnreadableImageError, match="cut short"):
+        open_sources([tmp_path / "x.tar"], SourceRules()).pictures[1].read()
+    pictures = open_sources([tmp_path / "x.zip"], SourceRules()).pictures
+    assert [picture.source[-6:] for picture in pictures] == ["/2.png", "10.png", "99.png"]
+    assert pictures[2].read().shape == (40, 40, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from collections.abc import Sequence
@@ -117,11 +118,10 @@ class TarPictures(Container):
             raise ValueError("it is a link within the tar file: pack the files that links lead to (`tar -h`)")
         # Opened anew each time: threads can read at once, and any number of shards needs no open files.
         with self._path.open("rb") as file:
+            if member.offset + member.size > os.fstat(file.fileno()).st_size:
+                raise ValueError(f"the tar file is cut short within {member.name!r}")
             file.seek(member.offset)
-            content = file.read(member.size)
-        if len(content) < member.size:
-            raise ValueError(f"the tar file is cut short within {member.name!r}")
-        return content
+            return file.read(member.size)
 
     def _is_media(self, member: Member) -> bool:
         if is_archive(member.name) or is_media(member.name, None):

@@ -9,11 +9,17 @@ from pathlib import Path
 __all__ = ["class_folders", "is_hidden", "is_there", "member_classes", "member_parts", "natural_key"]
 
 
-def natural_key(name: str) -> tuple[list[str | int], str]:
+def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
     """Return what sorts names as people do: "2" before "10", capitals beside small letters."""
     # The split alternates text and digits, so that text is only ever compared with text.
     parts = re.split(r"(\d+)", name.casefold())
-    return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
+    return [_number(part) if number % 2 else part for number, part in enumerate(parts)], name
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """Digits as a value that sorts as their number does, however many there are."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def class_folders(files: Sequence[Sequence[str]]) -> list[str | None]:
