@@ -67,3 +67,11 @@ def test_a_full_output_device_is_said_in_a_sentence():
 def test_odd_names_are_drawn(name):
     tile = Tile(np.zeros((8, 8, 3), np.uint8), "0.9", name)
     assert draw_montage(tile, [tile], name, name).width > 0
+
+
+def test_ctrl_c_while_ferkit_is_imported_is_one_line():
+    lines = ["import sys", "sys.modules['typer'] = None", "try:", "    import ferkit.cli"]
+    program = "\n".join([*lines, "except ImportError:", "    raise KeyboardInterrupt from None"])
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ended.returncode not in (0, 1)
+    assert ended.stderr == b"interrupted; nothing was begun\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ferkit.cli import interrupts  # isort: skip  # noqa: F401 (before all that takes long to import)
+
 import errno
 import os
 import signal
