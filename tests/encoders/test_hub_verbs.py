@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.encoders.encoder import locate_encoder
+from ferkit.encoders.encoder import load_head, locate_encoder
 from ferkit.encoders.hub_push import push_encoder
 from ferkit.encoders.hub_repo import pull_encoder
 from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, WeightsFile, load_registry
@@ -143,6 +143,14 @@ def test_damaged_weights_are_not_passed_on(hub, tmp_path, run_folder, monkeypatc
     with pytest.raises(WeightsError, match="SHA-256"):
         push_encoder(tmp_path, "ann/toy", **STATED)
     assert hub.repos == {}
+
+
+def test_the_head_goes_with_the_encoder(hub, headed_run, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_write")
+    push_encoder(headed_run, "ann/headed", **STATED)
+    found, own = load_head("hf-hub:ann/headed"), load_head(headed_run)
+    assert (found.classes, found.same) == (own.classes, own.same)
+    assert (found.weight == own.weight).all()
 
 
 # in every command

@@ -118,7 +118,7 @@ def test_a_change_is_looked_for_on_others(asked):
     result = ask(asked, before=asked.folder / "0.png", after=asked.folder / "3.png")
     rows = expected(asked, cosines(asked, v[1] - v[0]), [row_of(asked, 0), row_of(asked, 3)])
     assert [hit.row for hit in result.hits] == rows
-    assert result.query == "from 0.png to 3.png"
+    assert result.query == "the change from 0.png to 3.png"
 
 
 def test_the_probability_is_the_heads_curve_and_percentiles_are_of_the_set(asked, headed_run):

@@ -270,7 +270,9 @@ def _facts(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
     yield "", f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}"
     yield "learnt from", _learnt_from(entry)
     yield from _training(entry)
-    for metric in entry.metrics:
+    if entry.head:
+        yield "head", f"{entry.head.file}; {entry.head.data}"
+    for metric in entry.all_metrics:
         interval = f" (95 %: {_numbers(metric.interval)})" if metric.interval else ""
         yield "measured", f"{metric.value:.3f}{interval} {metric.protocol}, on {metric.data}"
     if entry.licences:

@@ -109,6 +109,8 @@ def _training(entry: EncoderCard) -> Iterator[str]:
         return
     yield f"- method: {trained.method}" + (f" ({entry.paper})" if entry.paper else "")
     yield f"- data: {trained.data or 'not stated'}"
+    if isinstance(entry, EncoderEntry) and entry.head:
+        yield f"- expression head, fitted on labels: {entry.head.data}"
     counts = [f"{number:,} {what}" for what, number in (("faces", trained.faces), ("steps", trained.steps)) if number]
     if counts:
         yield f"- {', '.join(counts)}"
@@ -117,12 +119,13 @@ def _training(entry: EncoderCard) -> Iterator[str]:
 
 
 def _figures(entry: EncoderCard) -> Iterator[str]:
-    if not entry.metrics:
+    metrics = entry.all_metrics if isinstance(entry, EncoderEntry) else entry.metrics
+    if not metrics:
         yield _UNMEASURED
         return
     yield "| protocol | data | value | 95 % interval |"
     yield "|---|---|---|---|"
-    for metric in entry.metrics:
+    for metric in metrics:
         interval = " – ".join(f"{end:.3f}" for end in metric.interval) if metric.interval else "not stated"
         yield f"| {_cell(metric.protocol)} | {_cell(metric.data)} | {metric.value:.3f} | {interval} |"
     yield ""

@@ -212,6 +212,11 @@ class EncoderEntry(EncoderCard):
     head: HeadFile | None = None
     """What reads classes of expressions off the vectors; fitted on labels, whatever ``supervision`` says."""
 
+    @property
+    def all_metrics(self) -> list[Metric]:
+        """Of the encoder and of its head."""
+        return [*self.metrics, *(self.head.metrics if self.head else ())]
+
     @model_validator(mode="after")
     def _has_a_hash(self) -> EncoderEntry:
         if self.weights.kind != "hub" and (self.sha256 is None or self.bytes is None):

@@ -125,7 +125,7 @@ class Examples:
 
         if question.before is not None and question.after is not None:
             after, before = embedded(question.after), embedded(question.before)
-            name = f"from {before.name} to {after.name}"
+            name = f"the change from {before.name} to {after.name}"
             return cls(change(before.vector, after.vector), [after], [before], name)
         rows = [*question.rows, *([] if question.source is None else [_row_of(question, searcher.set)])]
         alone = len(question.pictures) == 1

@@ -63,7 +63,7 @@ def no_good_match(hits: Sequence[Hit]) -> str | None:
     likely = [hit.probability for hit in hits if hit.probability is not None]
     if not likely or max(likely) >= GOOD:
         return None
-    return f"no good match: the most likely of these shows the same expression with a probability of {max(likely):.2f}"
+    return f"no good match: the most likely of these shows it with a probability of {max(likely):.2f}"
 
 
 def check_answer_files(files: Mapping[str, Path], asked: Sequence[str | Path]) -> None:
