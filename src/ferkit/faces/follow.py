@@ -34,6 +34,7 @@ class FrameFinder:
     be, on the straight way from one to the other (`FaceDetector.follow`); a frame in which one of them is not found is
     searched. Where two searched frames do not show the same faces, the frame in their middle is searched, and so on, so
     that a face is found from its first frame on. A face that comes and goes between two searched frames is missed.
+    A frame whose pixels are those of the one before it has that one's faces.
 
     Args:
         detector: searches.
@@ -60,19 +61,34 @@ class FrameFinder:
         Returns:
             One Detections a frame.
         """
+        small = [_thumbnail(image) for image in images]
+        pairs = zip(pairwise(small), pairwise(images), strict=True)
+        changed = [True, *(not (np.array_equal(*few) and np.array_equal(*all_)) for few, all_ in pairs)]
+        distinct = np.flatnonzero(changed).tolist()
+        faces = self._find(
+            [times[place] for place in distinct],
+            [images[place] for place in distinct],
+            [small[place] for place in distinct],
+        )
+        self._time_s = times[-1]
+        return [faces[number - 1] for number in np.cumsum(changed).tolist()]
+
+    def _find(
+        self, times: Sequence[float], images: Sequence[Pixels], small: Sequence[NDArray[np.float64]]
+    ) -> list[Detections]:
+        """Find the faces of frames of which each differs from the one before."""
         found: dict[int, Detections] = {}
-        wanted = self._keys(times, images)
+        wanted = self._keys(times, small)
         while wanted:
             searched = self._detector.detect([images[place] for place in wanted])
             found |= dict(zip(wanted, searched, strict=True))
             wanted = self._between(times, images, found)
-        last = found[len(images) - 1]
-        self._time_s, self._boxes = times[-1], last.boxes
+        self._boxes = found[len(images) - 1].boxes
         return [found[place] for place in range(len(images))]
 
-    def _keys(self, times: Sequence[float], images: Sequence[Pixels]) -> list[int]:
+    def _keys(self, times: Sequence[float], small: Sequence[NDArray[np.float64]]) -> list[int]:
         """The frames that are searched whatever they show."""
-        keys = {len(images) - 1}
+        keys = {len(times) - 1}
         last = self._time_s
         if last is None:
             keys.add(0)
@@ -81,7 +97,6 @@ class FrameFinder:
             if after - last > _SEARCH_EVERY_S:
                 keys.add(place)
                 last = time_s
-        small = [_thumbnail(image) for image in images]
         for place, (one, other) in enumerate(pairwise(small)):
             if np.abs(other - one).mean() > _CUT:
                 keys |= {place, place + 1}

@@ -153,13 +153,17 @@ class KnownVectors:
     def complete(
         self, faces: Sequence[Face], crops: NDArray[np.uint8], embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        """Return the (n, D) vectors of faces; ``embed`` is asked for those that are not known."""
+        """Return the (n, D) vectors of faces; ``embed`` is asked for those that are not known, for equal ones once."""
         rows = np.array([self._rows.get(face.sha256, -1) for face in faces], np.int64)
-        if self._embeddings is None or (rows < 0).all():
-            return embed(crops)
+        first: dict[str, int] = {}
+        new = np.flatnonzero(rows < 0)
+        places = [first.setdefault(faces[row].sha256, row) for row in new.tolist()]
+        distinct = np.array(list(first.values()), np.int64)
+        if self._embeddings is None or len(new) == len(rows):
+            return embed(crops[distinct])[np.searchsorted(distinct, places)]
         vectors = np.array(self._embeddings.vectors[np.maximum(rows, 0)])
-        if (rows < 0).any():
-            vectors[rows < 0] = embed(crops[rows < 0])
+        if len(new):
+            vectors[new] = embed(crops[distinct])[np.searchsorted(distinct, places)]
         return vectors
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -278,3 +279,29 @@ def test_a_late_frame_is_not_decoded_to_from_the_beginning(tmp_path, monkeypatch
     monkeypatch.setattr(video, "_grabbed", lambda *_: grabs.append(1) or iter(()))
     (frame,) = frames_at(path, {1900: 76.0})
     assert (frame.number, round(level(frame) - level(next(iter(frames_at(path, {0: 0.0})))))) == (1900, 1900 % 40)
+
+
+def test_frames_of_a_varying_rate_with_b_frames_have_the_times_of_another_decoder(tmp_path):
+    av = pytest.importorskip("av")
+    times = [0.0, 0.04, 0.1, 0.13, 0.3, 0.31, 0.4, 0.52, 0.6, 0.75, 0.8, 1.0]
+    with av.open(str(tmp_path / "phone.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"bf": "3", "b_strategy": "0", "crf": "1"}
+        stream.codec_context.time_base = Fraction(1, 90_000)
+        for number, time_s in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 + STEP * number, np.uint8), format="rgb24")
+            frame.time_base, frame.pts = Fraction(1, 90_000), round(time_s * 90_000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    with av.open(str(tmp_path / "phone.mp4")) as file:
+        others = list(file.decode(video=0))
+        kinds = [av.video.frame.PictureType(frame.pict_type).name for frame in others]
+        expected = [float(frame.pts * frame.time_base) for frame in others]
+        pictures = [frame.to_ndarray(format="rgb24") for frame in others]
+    assert "B" in kinds
+    frames = list(Video(str(tmp_path / "phone.mp4")).frames())
+    assert [frame.time_s for frame in frames] == pytest.approx([time_s - expected[0] for time_s in expected], abs=0.002)
+    for frame, picture in zip(frames, pictures, strict=True):
+        assert np.abs(frame.image.astype(int) - picture).max() <= 3
+    assert [frame.number for frame in frames_at(tmp_path / "phone.mp4", {9: frames[9].time_s})] == [9]
