@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferkit.encoders.registry import CROP_SIDES
 from ferkit.faces import CROP_SIZE, TEMPLATE, align_faces, similarity_from_points
 from ferkit.faces.align import landmarks_in_crops
-from ferkit.faces.template import template_points
+from ferkit.faces.template import CROP_SIZES, template_points
 
 coordinate = st.floats(-500, 500, width=32)
 five_points = st.lists(st.tuples(coordinate, coordinate), min_size=5, max_size=5).map(np.array)
@@ -155,4 +156,5 @@ def test_larger_crops_show_the_same(size):
     shrunk = cv2.resize(large, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
     assert np.abs(shrunk.astype(int) - usual)[2:-2, 2:-2].max() <= 2
     np.testing.assert_allclose(template_points(CROP_SIZE), TEMPLATE)
+    assert size in CROP_SIZES == CROP_SIDES
     np.testing.assert_allclose((template_points(size) + 0.5) / size, (TEMPLATE + 0.5) / CROP_SIZE, rtol=1e-6)

@@ -3,11 +3,14 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 
-import ferkit
 from ferkit.data.face_set import FaceSet
+from ferkit.encoders.encoder import random_encoder
 from ferkit.errors import InputError, NoFaceError, OutputError
+from ferkit.methods.unwarp import Unwarp, UnwarpSettings
 from ferkit.pipeline import source_stream
+from ferkit.pretraining.training_faces import TrainingFaces
 from ferkit.probing.encoders import PixelEncoder
 from ferkit.workflows.align import align
 
@@ -50,14 +53,15 @@ def test_larger_crops_show_the_same_faces(portraits, tmp_path, size):
 
 def test_larger_crops_are_embedded_probed_and_trained_on(crop_folder, tmp_path):
     """Nothing on the way takes them for photos, or for crops of 128 px."""
-    run = tmp_path / "run"
-    faces = align(crop_folder(8), tmp_path / "faces", crop_size=160).path
-    settings = {"views.size": 32, "monitor.sheet": 2}
-    ferkit.pretrain(faces, run, method="unwarp", settings=settings, backbone="test_resnet", epochs=1, batch_size=4)
-    ferkit.embed(faces, tmp_path / "emb.npy", encoder=run)
-    assert np.load(tmp_path / "emb.npy").shape[0] == 8
-    found = PixelEncoder().features(FaceSet.open(faces).crops(range(8)))
-    assert found.shape == (8, 28 * 28)
+    faces = FaceSet.open(align(crop_folder(8), tmp_path / "faces", crop_size=160).path)
+    encoder = random_encoder("test_resnet", input_size=32)
+    assert encoder.embed(faces.crops(range(8))).shape == (8, encoder.dim)
+    assert PixelEncoder().features(faces.crops(range(8))).shape == (8, 28 * 28)
+    method = Unwarp(encoder.backbone, encoder.dim, UnwarpSettings(views={"size": 32}))
+    batch = TrainingFaces(faces, method.batch_fields).batch(np.arange(8), np.random.default_rng(0))
+    views = method.views({name: torch.from_numpy(rows) for name, rows in batch.items()}, torch.Generator())
+    assert views.a.shape == (8, 3, 32, 32)
+    assert method(views)["loss"].isfinite()
 
 
 def test_a_side_that_crops_cannot_have(crop_folder, tmp_path):
