@@ -46,3 +46,31 @@ def test_every_public_name_leads_somewhere():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'embedd'"):
         _ = ferkit.embedd
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["retrieve", "nope.jpg"], "no file or folder"),
+        (["retrieve", __file__, "--set", "nope.npy"], "no embedding set"),
+        (["embed", "nope"], "no file or folder"),
+        (["embed", __file__, "--encoder", "votes-r19"], "did you mean: votes-r18"),
+        (["align", "nope", "-o", "out"], "no file or folder"),
+        (["recognise", __file__, "-o", "out.csv", "--encoder", "runs/nope"], "a run folder"),
+    ],
+)
+def test_a_typing_error_is_told_before_torch_is_loaded(arguments, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = f"""
+import sys
+sys.argv = ["ferkit", *{arguments!r}]
+from ferkit.cli import main
+try:
+    main()
+except SystemExit as stop:
+    print("torch" in sys.modules, stop.code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert why in done.stderr
+    assert done.stdout.split()[0] == "False"
+    assert done.stdout.split()[1] in ("2", "3", "5")

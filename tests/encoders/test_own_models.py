@@ -124,6 +124,6 @@ def test_a_file_without_entries_adds_none(own, content):
 def test_what_yaml_chokes_on_is_one_sentence(own, content):
     path = own("a")
     path.write_text(content)
-    with pytest.raises(InputError, match="is not YAML") as caught:
+    with pytest.raises(InputError, match=r"(is not YAML|nested too deep)") as caught:
         load_registry()
     assert str(path) in str(caught.value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, SourcesArg, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.problems import problem_lines
@@ -33,6 +34,7 @@ def align(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find and align every face of photos and videos; keep the crops as a face set."""
+    require_names(sources)
     from ferkit.workflows.align import align as run
 
     with ProgressBar() as progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.problems import problem_lines
@@ -96,6 +97,7 @@ def embed(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Turn every face into a vector; run again, it embeds only what is new or changed."""
+    require_names(sources, encoder=encoder)
     shared: dict[str, Any] = {"encoder": encoder, "batch_size": batch_size, "device": device, "precision": precision}
     if part is None and (parts, engine, address, processes) != (None, None, None, None):
         from ferkit.workflows.embed_parts import embed_parts

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, with_settings
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import columns, counted
@@ -51,6 +52,7 @@ def moments(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find when faces in videos show an expression, and for how long."""
+    require_names(sources, encoder=encoder)
     from ferkit.workflows.moments import moments as run
 
     with ProgressBar() as progress:

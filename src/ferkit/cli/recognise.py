@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.problems import problem_lines
@@ -44,6 +45,7 @@ def recognise(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Say what every face shows: class probabilities, box, landmarks, head pose, quality."""
+    require_names(sources, encoder=encoder)
     from ferkit.workflows.recognise import recognise as run
 
     with ProgressBar() as progress:

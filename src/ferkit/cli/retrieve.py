@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, WhereOpt, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import columns
@@ -127,9 +128,13 @@ def retrieve(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find the faces that show the same expression."""
-    from ferkit.workflows.retrieve import retrieve as run
+    require_names(query, negatives, before, after, prototypes, encoder=encoder)
+    from ferkit.search.searcher import open_searcher
 
     with ProgressBar() as progress:
+        open_searcher(embeddings, encoder, device, progress)  # stays open; what is wrong with it is told at once
+        from ferkit.workflows.retrieve import retrieve as run
+
         result = run(
             query or [],
             embeddings,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options, with_settings
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import counted
@@ -42,6 +43,7 @@ def timeline(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Draw what faces in videos show over time."""
+    require_names(sources, encoder=encoder)
     from ferkit.workflows.timeline import timeline as run
 
     with ProgressBar() as progress:

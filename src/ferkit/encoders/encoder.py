@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -37,9 +36,10 @@ from ferkit.encoders.registry import (
     load_registry,
     read_entry,
     registered_weights,
+    require_encoder,
 )
-from ferkit.encoders.weights import PICKLED, check_format, load_weights, misfits, save_weights, serialize, sha256_of
-from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
+from ferkit.encoders.weights import check_format, load_weights, misfits, save_weights, serialize, sha256_of
+from ferkit.errors import InputError, WeightsError
 from ferkit.ops.colour import LUMA
 from ferkit.ops.device import pick_device
 from ferkit.ops.rgb import AnyImages, rgb_arrays
@@ -377,15 +377,9 @@ def locate_encoder(name_or_path: str | Path, progress: Progress | None = None) -
     if str(name_or_path).startswith(PREFIX):
         entry, file = fetch_encoder(parse_repo(str(name_or_path)), progress)
         return entry, file.path
+    require_encoder(name_or_path)
     path = Path(name_or_path)
-    if path.is_dir():
-        return _beside(path / WEIGHTS_NAME)
-    if path.exists():
-        return _beside(path)
-    if _looks_like_path(name_or_path):
-        names = "a name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME"
-        raise MissingPathError(path, f"give {names}")
-    raise UnknownEncoderError(str(name_or_path), registry)
+    return _beside(path / WEIGHTS_NAME if path.is_dir() else path)
 
 
 def _crops(faces: AnyImages) -> Crops:
@@ -396,11 +390,6 @@ def _crops(faces: AnyImages) -> Crops:
     if len({crop.shape for crop in crops}) > 1:
         raise InputError("images of several sizes are no aligned crops; embed the faces of `ferkit.find_faces(images)`")
     return np.stack(crops) if crops else np.empty((0, CROP_SIDE, CROP_SIDE, 3), np.uint8)
-
-
-def _looks_like_path(name: str | Path) -> bool:
-    is_file_name = Path(name).suffix in PICKLED | {".safetensors"}
-    return isinstance(name, Path) or is_file_name or "/" in name or os.sep in name
 
 
 def _beside(weights: Path) -> tuple[EncoderEntry, Path]:

@@ -27,13 +27,11 @@ from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # not mark
 from ferkit._version import __version__
 from ferkit.encoders.hashes import sha1s_of, sha256_of
 from ferkit.encoders.hub_errors import hub_errors, is_transport_error
+from ferkit.encoders.registry import PREFIX
 from ferkit.errors import InputError, WeightsError
 from ferkit.progress import Progress, Silent
 
 __all__ = ["PREFIX", "HubFile", "HubRepo", "fetch", "intact_sha256", "is_commit", "parse_repo"]
-
-PREFIX = "hf-hub:"
-"""What an encoder's name begins with where it is a repository of the hub."""
 
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

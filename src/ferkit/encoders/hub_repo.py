@@ -19,6 +19,7 @@ from ferkit.encoders.hashes import check_sha256, sha256_of
 from ferkit.encoders.hub import PREFIX, HubFile, HubRepo, fetch, intact_sha256, is_commit, parse_repo
 from ferkit.encoders.hub_errors import hub_errors
 from ferkit.encoders.registry import (
+    PICKLED,
     EncoderCard,
     EncoderEntry,
     HeadFile,
@@ -309,8 +310,6 @@ def _fetch_weights(repo: HubRepo, sha256: str | None, progress: Progress | None)
 
 
 def _pickles(files: list[str]) -> list[str]:
-    from ferkit.encoders.weights import PICKLED  # torch loads only where this goes wrong
-
     return [file for file in files if Path(file).suffix in PICKLED]
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ferkit.documents import read_yaml
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.errors import InputError
+from ferkit.errors import InputError, MissingPathError, UnknownEncoderError
 
 __all__ = [
     "CROP",
@@ -23,6 +23,8 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "OWN_MODELS",
+    "PICKLED",
+    "PREFIX",
     "EncoderCard",
     "EncoderEntry",
     "HeadFile",
@@ -38,6 +40,7 @@ __all__ = [
     "own_files",
     "read_entry",
     "registered_weights",
+    "require_encoder",
 ]
 
 ENTRY_NAME = "encoder.yaml"
@@ -76,6 +79,13 @@ IMAGENET_STD: RgbScale = (0.229, 0.224, 0.225)
 def field_of(field: int, side: int) -> int:
     """Side in pixels of what an encoder sees of crops, given what it sees of those of `CROP_SIDE` or fewer pixels."""
     return round(field * side / CROP_SIDE) if side > CROP_SIDE else field
+
+
+PREFIX = "hf-hub:"
+"""How the name of an encoder on the Hugging Face Hub begins."""
+
+PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
+"""Endings of the formats that can run code when they are opened."""
 
 
 class _Strict(BaseModel):
@@ -254,6 +264,24 @@ def load_registry(path: Path | None = None, own: Sequence[Path] | None = None) -
                 raise InputError(f"{str(file)!r} names an encoder {name!r}, which there is already; rename it there")
             registry[name] = entry
     return registry
+
+
+def require_encoder(name_or_path: str | Path) -> None:
+    """Refuse what names no encoder, before anything is loaded or fetched for it.
+
+    Raises:
+        UnknownEncoderError: no such name; says the nearest ones.
+        MissingPathError: what looks like a path does not exist.
+        InputError: a file of users' own encoders is wrong.
+    """
+    name, registry = str(name_or_path), load_registry()
+    if name in registry or name.startswith(PREFIX) or Path(name_or_path).exists():
+        return
+    is_file_name = Path(name).suffix in PICKLED | {".safetensors"}
+    if isinstance(name_or_path, Path) or is_file_name or "/" in name or os.sep in name:
+        names = "a name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME"
+        raise MissingPathError(name_or_path, f"give {names}")
+    raise UnknownEncoderError(name, registry)
 
 
 def own_files() -> list[Path]:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from ferkit.atomic import atomic_path
 from ferkit.encoders.hashes import check_sha256, sha256_of
+from ferkit.encoders.registry import PICKLED
 from ferkit.errors import WeightsError
 
 __all__ = [
-    "PICKLED",
     "check_format",
     "load_weights",
     "misfits",
@@ -27,9 +27,6 @@ __all__ = [
 ]
 
 _METADATA = "ferkit"  # one key: safetensors writes several in any order
-
-PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl"})
-"""Endings of the formats that can run code when they are opened."""
 
 
 def check_format(path: Path) -> None:
