@@ -15,13 +15,19 @@ OUT = Path("out")
 def asked(monkeypatch):
     """Replaces the demo's work; holds the arguments that it was called with."""
     calls = []
-    hit = workflow.Ranking("Grace Hopper", "smile", ("smile", "frown"), (0.9, 0.1))
-    miss = workflow.Ranking("Eileen Collins", "smile", ("frown", "smile"), (0.9, 0.1))
+    smile, frown = workflow.Answer("Joe Biden", "smile", 0.9), workflow.Answer("Joe Biden", "frown", 0.1)
+    hit = workflow.Ranking("Grace Hopper", "smile", (smile, frown))
+    miss = workflow.Ranking("Eileen Collins", "smile", (frown, smile))
     paths = (OUT / "faces", OUT / "queries", OUT / "emb.npy", OUT / "gallery.png", OUT / "warp_preview.png")
 
     def stand_in(out, **options):
         calls.append((out, options["encoder"], options["device"]))
-        return workflow.DemoResult(OUT, "[odd] name", *paths, rankings=(hit, miss, hit))
+        return workflow.DemoResult(
+            OUT,
+            "[odd] name",
+            *paths,
+            rounds=rounds)
+        )
 
     monkeypatch.setattr(workflow, "demo", stand_in)
     return calls
@@ -32,8 +38,8 @@ def test_text_tells_result_chance_and_next_step(asked):
 
     assert done.exit_code == 0
     assert asked == [(OUT, DEFAULT_ENCODER, "cpu")]
-    assert "2 of 3 queries find the same expression first (chance: 0.5)" in done.stdout
-    assert "mean rank is 1.33 (chance: 3.5)" in done.stdout
+    assert "2 of 3 as they are (chance: 1.5)" in done.stdout
+    assert done.stdout.index("tells less well") < done.stdout.index("0 of 1 hardly (chance: 0.5)")
     assert str(OUT / "gallery.png") in done.stdout
     assert "[odd] name" in done.stdout  # no markup is made of what users name
     assert "ferkit retrieve query.jpg" in done.stdout
@@ -44,5 +50,6 @@ def test_json_is_one_object(asked):
 
     told = json.loads(done.stdout)
     assert asked[0][1] == "runs/x"
-    assert (told["queries"], told["first"], told["mean_rank_by_chance"]) == (3, 2, 3.5)
-    assert told["rankings"][1]["rank"] == 2
+    first = told["rounds"][0]
+    assert (first["queries"], first["first"], first["first_by_chance"]) == (3, 2, 1.5)
+    assert first["rankings"][1]["rank"] == 2

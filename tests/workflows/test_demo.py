@@ -10,9 +10,10 @@ from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import random_encoder, save_encoder
 from ferkit.errors import InputError, OutputError, UnknownEncoderError
 from ferkit.methods.expression_warps import EXPRESSIONS
-from ferkit.workflows.demo import DemoResult, Ranking, demo, rank_others
+from ferkit.workflows.demo import Answer, Ranking, Round, demo, rank_others
 
 PEOPLE = ("Grace Hopper", "Eileen Collins")
+EVERYBODY = ("grace-hopper", "eileen-collins", "barack-obama", "joe-biden")
 NAMES = tuple(EXPRESSIONS)
 
 
@@ -46,61 +47,71 @@ def embeddings_of(expression_axis):
     return EmbeddingSet(vectors, table, EncoderStamp("hand-made", "", 16, "ferkit-128", 112))
 
 
-def result_of(rankings):
-    return DemoResult(*(None,) * 7, rankings=tuple(rankings))
-
-
 def test_expression_vectors_find_themselves_on_the_other_person():
-    rankings = rank_others(embeddings_of(lambda person, expression: expression))
+    rankings = rank_others(embeddings_of(lambda person, expression: expression), NAMES)
 
     assert [(ranking.person, ranking.expression) for ranking in rankings] == [(p, n) for p in PEOPLE for n in NAMES]
-    assert [ranking.found[0] for ranking in rankings] == [*NAMES, *NAMES]
+    assert [ranking.found[0].expression for ranking in rankings] == [*NAMES, *NAMES]
+    assert [ranking.found[0].person for ranking in rankings] == [PEOPLE[1]] * 6 + [PEOPLE[0]] * 6
     # Both have length sqrt(10) and share the expression's axis only.
-    assert [ranking.scores[0] for ranking in rankings] == pytest.approx([0.1] * 12)
+    assert [ranking.found[0].score for ranking in rankings] == pytest.approx([0.1] * 12)
+
+
+def test_only_the_named_expressions_take_part():
+    rankings = rank_others(embeddings_of(lambda person, expression: expression), NAMES[:2])
+    assert [ranking.expression for ranking in rankings] == [*NAMES[:2]] * 2
+    assert all(len(ranking.found) == 2 for ranking in rankings)
 
 
 def test_a_mixed_up_expression_ranks_behind():
     # Collins's expressions lie one axis further on: each finds its neighbour first, its own no better than the others.
-    rankings = rank_others(embeddings_of(lambda person, expression: (expression + person) % len(NAMES)))
+    rankings = rank_others(embeddings_of(lambda person, expression: (expression + person) % len(NAMES)), NAMES)
 
-    assert [ranking.found[0] for ranking in rankings[:6]] == [NAMES[(i - 1) % 6] for i in range(6)]
+    assert [ranking.found[0].expression for ranking in rankings[:6]] == [NAMES[(i - 1) % 6] for i in range(6)]
     assert all(ranking.rank > 1 for ranking in rankings)
 
 
-def test_figures_of_the_result():
-    third, first = ("smile", "frown", "sadness"), ("sadness", "frown", "smile")
-    result = result_of([Ranking("", "sadness", third, (0.3, 0.2, 0.1)), Ranking("", "sadness", first, (0.3, 0.2, 0.1))])
+def test_figures_of_a_round():
+    def ranking(*shown):
+        return Ranking("", "sadness", tuple(Answer("", expression, 0.5) for expression in shown))
 
-    assert (result.first, result.mean_rank) == (1, 2.0)
-    assert result.chance_first == pytest.approx(2 / 6)
-    assert result.chance_rank == 3.5
+    found = Round("", (ranking("smile", "frown", "sadness"), ranking("sadness", "smile", "sadness")))
+    assert [each.rank for each in found.rankings] == [3, 1]
+    assert (found.first, found.chance) == (1, pytest.approx(1 / 3 + 2 / 3))
 
 
 def test_demo_leaves_everything_it_names(result):
-    assert sorted(path.name for path in result.queries.iterdir()) == sorted(
-        f"{person}-{name.replace(' ', '-')}.png" for person in ("eileen-collins", "grace-hopper") for name in NAMES
-    )
+    names = [f"{person}-{name.replace(' ', '-')}.png" for person in EVERYBODY for name in ("photo", *NAMES)]
+    assert sorted(path.name for path in result.queries.iterdir()) == sorted(names)
     for picture in (result.gallery, result.preview):
         with Image.open(picture) as image:
             assert min(image.size) > 500
             assert len(set(image.convert("L").resize((32, 32)).tobytes())) > 20  # it is no blank page
-    assert len(FaceSet.open(result.faces)) == len(EmbeddingSet.open(result.embeddings)) == 12
+    assert len(FaceSet.open(result.faces)) == len(EmbeddingSet.open(result.embeddings)) == 4 * 7
 
 
-def test_demo_asks_the_other_person_only(result):
-    assert [ranking.person for ranking in result.rankings] == [person for person in PEOPLE for _ in NAMES]
-    for ranking in result.rankings:
-        assert sorted(ranking.found) == sorted(NAMES)
-        assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
+def test_demo_asks_the_other_people_only(result):
+    assert [len(each.rankings) for each in result.rounds] == [4, 12, 12]
+    for ranking in (ranking for each in result.rounds for ranking in each.rankings):
+        assert ranking.person not in {answer.person for answer in ranking.found}
+        scores = [answer.score for answer in ranking.found]
+        assert scores == sorted(scores, reverse=True)
+    assert [each.chance for each in result.rounds] == pytest.approx([4 / 3, 4, 4])
 
 
-def test_demo_finds_the_same_faces_on_both_portraits(result):
-    # The eyes of the crops are where the template wants them: dark pupils near (43.5, 43.5) and (83.5, 43.5).
-    crops = FaceSet.open(result.faces).crops([0, len(NAMES)]).astype(float).mean(axis=3)
+def test_demo_finds_the_same_faces_on_all_portraits(result):
+    # The eyes of the crops are where the template wants them: darker near (43.5, 43.5) and (83.5, 43.5) than below.
+    crops = FaceSet.open(result.faces).crops([0, 7, 14, 21]).astype(float).mean(axis=3)
     for crop in crops:
         for column in (43, 83):
             eye, cheek = crop[40:48, column - 4 : column + 5], crop[66:74, column - 4 : column + 5]
             assert eye.min() < 0.6 * cheek.mean()
+
+
+def test_the_default_encoder_tells_photographed_expressions(tmp_path):
+    photographed, bent, _ = demo(tmp_path / "demo", device="cpu").rounds
+    assert photographed.first == 4
+    assert bent.first >= 9  # 10 of 12, by drawing lots 4
 
 
 def test_demo_replaces_an_earlier_one(result, encoder):

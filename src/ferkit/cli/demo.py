@@ -24,7 +24,7 @@ def demo(
     device: DeviceOpt = None,
     json: JsonOpt = False,
 ) -> None:
-    """See the whole way on two public-domain portraits; no data needed."""
+    """See the whole way on four public-domain portraits; no data needed."""
     from ferkit.workflows.demo import demo as run
 
     with ProgressBar() as progress:
@@ -37,26 +37,31 @@ def _summary(result: DemoResult) -> str:
 
 
 def _story(result: DemoResult) -> str:
-    faces, encoder = len(result.rankings), escape(result.encoder)
     return f"""\
-The faces of two portraits were found and aligned, and ferkit's local warp bent each into {faces // 2} expressions.
-With the vectors of [bold]{encoder}[/], each of the {faces} faces then asked for the other person's face that shows the
-same expression:"""
+The faces of four portraits were found and aligned. With the vectors of [bold]{escape(result.encoder)}[/] each of them
+then asked for other people's faces that show the same expression: as photographed, and bent by ferkit's local warp."""
 
 
 def _answers(result: DemoResult) -> str:
     return "\n".join(
-        f"  {query.person:14}  {query.expression:11}  finds {query.found[0]:11}  own expression at rank {query.rank}"
-        for query in result.rankings
+        f"  {query.person:14}  {query.expression.removeprefix('photo: '):12}  finds "
+        f"{query.found[0].expression.removeprefix('photo: '):12}  of {query.found[0].person}"
+        for query in result.rounds[0].rankings
     )
 
 
 def _score(result: DemoResult) -> str:
-    queries, expected = len(result.rankings), f"{result.chance_first:g}"
-    return f"""\
-[bold]{result.first} of {queries} queries find the same expression first (chance: {expected}); its mean rank is \
-{result.mean_rank:.2f} (chance: {result.chance_rank:g}).[/]
-Two portraits illustrate and measure nothing; measured figures: `ferkit models show {DEFAULT_ENCODER}`."""
+    *strong, weak = result.rounds
+    lines = [f"  {each.first} of {len(each.rankings)} {each.title} (chance: {each.chance:.1f})" for each in strong]
+    return "\n".join(
+        [
+            "[bold]Queries that find the same expression first:[/]",
+            *lines,
+            "What the encoder was not taught it tells less well:",
+            f"  {weak.first} of {len(weak.rankings)} {weak.title} (chance: {weak.chance:.1f})",
+            f"Four portraits illustrate and measure nothing; measured figures: `ferkit models show {DEFAULT_ENCODER}`.",
+        ]
+    )
 
 
 def _what_next(result: DemoResult) -> str:
@@ -81,13 +86,22 @@ def _fields(result: DemoResult) -> dict[str, Any]:
         "gallery": str(result.gallery),
         "warp_preview": str(result.preview),
         "embeddings": str(result.embeddings),
-        "queries": len(result.rankings),
-        "first": result.first,
-        "first_by_chance": result.chance_first,
-        "mean_rank": result.mean_rank,
-        "mean_rank_by_chance": result.chance_rank,
-        "rankings": [
-            {"person": r.person, "expression": r.expression, "found": r.found, "scores": r.scores, "rank": r.rank}
-            for r in result.rankings
+        "rounds": [
+            {
+                "title": each.title,
+                "queries": len(each.rankings),
+                "first": each.first,
+                "first_by_chance": round(each.chance, 3),
+                "rankings": [
+                    {
+                        "person": r.person,
+                        "expression": r.expression,
+                        "rank": r.rank,
+                        "found": [a._asdict() for a in r.found],
+                    }
+                    for r in each.rankings
+                ],
+            }
+            for each in result.rounds
         ],
     }

@@ -55,7 +55,7 @@ def draw_gallery(title: str, panels: Sequence[Panel], footer: str) -> Image.Imag
     Returns:
         An RGB picture, faces at their own 128 px.
     """
-    width, height = _panel_size(panels[0])
+    width, height = (max(sides) for sides in zip(*map(_panel_size, panels), strict=True))
     total = 2 * _MARGIN + len(panels) * width + (len(panels) - 1) * _PANEL_GAP
     page = Image.new("RGB", (total, _HEADER + height + _FOOTER), _PAPER)
     draw = ImageDraw.Draw(page)

@@ -1,14 +1,15 @@
-"""The whole way in one minute, without any data of the user's: two portraits, six expressions each, who matches whom?
+"""The whole way in one minute, without any data of the user's: four portraits, who shows the same as whom?
 
-Grace Hopper comes with matplotlib, Eileen Collins with scikit-image; both pictures are works of the United States
-government (Navy, NASA) and in the public domain. ferkit's own local warp bends each portrait into the expressions of
-`EXPRESSIONS`; then every variant of one person asks for the other person's face that shows the same.
+Grace Hopper comes with matplotlib, Eileen Collins with scikit-image, Barack Obama and Joe Biden (official portraits of
+the White House by Pete Souza and Andrew Cutraro, cut and shrunk) with ferkit; all four pictures are works of the United
+States government and in the public domain. The faces ask one another as they were photographed; then ferkit's own local
+warp bends each into the expressions of `EXPRESSIONS`, and every variant asks for others' faces that show the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -37,12 +38,37 @@ from ferkit.search.index import FlatIndex
 from ferkit.workflows.embed import embed
 from ferkit.workflows.warp_preview import warp_preview
 
-__all__ = ["DemoResult", "Ranking", "demo", "rank_others"]
+__all__ = ["Answer", "DemoResult", "Ranking", "Round", "demo", "rank_others"]
 
 Pixels = NDArray[np.uint8]
 
+_PHOTOGRAPHED = {
+    "Grace Hopper": "closed mouth",
+    "Eileen Collins": "smile",
+    "Barack Obama": "smile",
+    "Joe Biden": "closed mouth",
+}
+"""What the portraits show."""
+
+_ROUNDS = {
+    "as photographed": ("photo: smile", "photo: closed mouth"),
+    "bent into a smile, sadness or surprise": ("smile", "sadness", "surprise"),
+    "bent into smaller changes: frown, open mouth, pursed lips": ("frown", "open mouth", "pursed lips"),
+}
+"""Which faces ask one another, the clearest first."""
+
+_PORTRAITS = Path(__file__).parents[1] / "portraits"
+_SHOWN, _ROWS = 3, 6
 _MARKER = ".ferkit-demo"
 """File that says of a folder that it is a demo's."""
+
+
+class Answer(NamedTuple):
+    """A face that was found: whose, what it shows, and its cosine."""
+
+    person: str
+    expression: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -51,33 +77,30 @@ class Ranking:
 
     Attributes:
         person: who asks.
-        expression: what the query shows, a name of `EXPRESSIONS`.
-        found: the expressions of the other person's faces, most similar first.
-        scores: their cosines.
+        expression: what the query shows.
+        found: the other people's faces, most similar first.
     """
 
     person: str
     expression: str
-    found: tuple[str, ...]
-    scores: tuple[float, ...]
+    found: tuple[Answer, ...]
 
     @property
     def rank(self) -> int:
-        """Place of the face that shows the query's expression, from 1."""
-        return self.found.index(self.expression) + 1
+        """Place of the first face that shows the query's expression, from 1."""
+        return [answer.expression for answer in self.found].index(self.expression) + 1
+
+    @property
+    def chance(self) -> float:
+        """How likely the first one shows it if lots are drawn."""
+        return sum(answer.expression == self.expression for answer in self.found) / len(self.found)
 
 
 @dataclass(frozen=True)
-class DemoResult:
-    """What lies in the demo's folder, and how well the encoder did."""
+class Round:
+    """Queries of one kind: what the faces show, and how every one was answered."""
 
-    out: Path
-    encoder: str
-    faces: Path
-    queries: Path
-    embeddings: Path
-    gallery: Path
-    preview: Path
+    title: str
     rankings: tuple[Ranking, ...]
 
     @property
@@ -86,19 +109,23 @@ class DemoResult:
         return sum(ranking.rank == 1 for ranking in self.rankings)
 
     @property
-    def mean_rank(self) -> float:
-        """Mean place of the same expression, from 1."""
-        return sum(ranking.rank for ranking in self.rankings) / len(self.rankings)
+    def chance(self) -> float:
+        """How many would by drawing lots."""
+        return sum(ranking.chance for ranking in self.rankings)
 
-    @property
-    def chance_first(self) -> float:
-        """How many queries would find it first by drawing lots."""
-        return len(self.rankings) / len(EXPRESSIONS)
 
-    @property
-    def chance_rank(self) -> float:
-        """Mean place by drawing lots."""
-        return (len(EXPRESSIONS) + 1) / 2
+@dataclass(frozen=True)
+class DemoResult:
+    """What lies in the demo's folder, and how well the encoder did: on photos, on strong and on weak warps."""
+
+    out: Path
+    encoder: str
+    faces: Path
+    queries: Path
+    embeddings: Path
+    gallery: Path
+    preview: Path
+    rounds: tuple[Round, ...]
 
 
 class _Variant(NamedTuple):
@@ -145,12 +172,11 @@ def _demo(out: Path, encoder: str, device: str | None, progress: Progress) -> De
     faces = _save_face_set(variants, out / "faces")
     embeddings = out / "emb.npy"
     embed([faces.path], embeddings, encoder=encoder, device=device, progress=progress)
-    rankings = rank_others(EmbeddingSet.open(embeddings))
+    found = EmbeddingSet.open(embeddings)
+    rounds = tuple(Round(title, rank_others(found, names)) for title, names in _ROUNDS.items())
     preview = out / "warp_preview.png"
     warp_preview(portraits["Grace Hopper"], preview, aligned=False, progress=progress)
-    result = DemoResult(
-        out, encoder, out / "faces", out / "queries", embeddings, out / "gallery.png", preview, rankings
-    )
+    result = DemoResult(out, encoder, out / "faces", out / "queries", embeddings, out / "gallery.png", preview, rounds)
     _save_gallery(result, variants)
     return result
 
@@ -164,7 +190,8 @@ def _portraits() -> dict[str, Pixels]:
     from matplotlib.cbook import get_sample_data
 
     hopper = read_image(Path(get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    return {"Grace Hopper": hopper, "Eileen Collins": _astronaut()}
+    own = {person: read_image(_PORTRAITS / f"{_slug(person)}.png") for person in ("Barack Obama", "Joe Biden")}
+    return {"Grace Hopper": hopper, "Eileen Collins": _astronaut(), **own}
 
 
 def _save_portraits(pictures: Mapping[str, Pixels], folder: Path) -> dict[str, Path]:
@@ -197,13 +224,13 @@ def _aligned(portraits: Mapping[str, Path], device: str | None, progress: Progre
 
 
 def _variants(crops: Mapping[str, Pixels], folder: Path) -> Iterator[_Variant]:
-    """Bend every face into every expression; each is also a file that `ferkit retrieve` takes as a query."""
+    """Each face as it is and bent into every expression; all are files that `ferkit retrieve` takes as queries."""
     for person, crop in crops.items():
-        for expression in EXPRESSIONS:
-            query = folder / f"{_slug(person)}-{_slug(expression)}.png"
-            bent = with_expression(crop, expression)
-            save_picture(Image.fromarray(bent), query)
-            yield _Variant(person, expression, bent, query)
+        bent = {name: with_expression(crop, name) for name in EXPRESSIONS}
+        for expression, shown in {f"photo: {_PHOTOGRAPHED[person]}": crop, **bent}.items():
+            query = folder / f"{_slug(person)}-{_slug(expression.partition(':')[0])}.png"
+            save_picture(Image.fromarray(shown), query)
+            yield _Variant(person, expression, shown, query)
 
 
 def _save_face_set(variants: list[_Variant], path: Path) -> FaceSet:
@@ -231,46 +258,62 @@ def _face(variant: _Variant) -> Face:
     )
 
 
-def rank_others(embeddings: EmbeddingSet) -> tuple[Ranking, ...]:
-    """Let every face of an embedding set with identities and labels ask for the faces of the other people.
+def rank_others(embeddings: EmbeddingSet, expressions: Collection[str]) -> tuple[Ranking, ...]:
+    """Let the faces with some labels ask for those of the other people.
+
+    Args:
+        embeddings: a set with identities and labels.
+        expressions: labels of the faces that ask and are found.
 
     Returns:
-        One ranking per row, in the set's order.
+        One ranking per such row, in the set's order.
     """
     people = np.array(embeddings.table.column("identity").to_pylist())
-    labels = embeddings.table.column("label").to_pylist()
-    index = FlatIndex(embeddings.vectors, unit=embeddings.normalized)
+    labels = np.array(embeddings.table.column("label").to_pylist())
+    index, taking_part = FlatIndex(embeddings.vectors, unit=embeddings.normalized), np.isin(labels, list(expressions))
     rankings = []
-    for row, (person, label) in enumerate(zip(people, labels, strict=True)):
-        query = embeddings.vectors[row : row + 1]
-        scores, rows = index.query(query, k=len(labels), allowed=people != person)
-        found = tuple(labels[other] for other in rows[0])
-        rankings.append(Ranking(str(person), label, found, tuple(map(float, scores[0]))))
+    for row in np.flatnonzero(taking_part).tolist():
+        allowed = taking_part & (people != people[row])
+        scores, rows = index.query(embeddings.vectors[row : row + 1], k=int(allowed.sum()), allowed=allowed)
+        pairs = zip(rows[0].tolist(), scores[0].tolist(), strict=True)
+        found = tuple(Answer(str(people[other]), str(labels[other]), score) for other, score in pairs)
+        rankings.append(Ranking(str(people[row]), str(labels[row]), found))
     return tuple(rankings)
 
 
 def _save_gallery(result: DemoResult, variants: list[_Variant]) -> None:
     crops = {(variant.person, variant.expression): variant.crop for variant in variants}
-    people = list(dict.fromkeys(variant.person for variant in variants))
-    panels = [_panel(result, crops, asking, other) for asking, other in (people, people[::-1])]
+    *strong, weak = result.rounds
+    panels = [
+        Panel(_heading(each) if not start else "", [_row(ranking, crops) for ranking in each.rankings[start:][:_ROWS]])
+        for each in strong
+        for start in range(0, len(each.rankings), _ROWS)
+    ]
     footer = (
-        f"Framed: the same expression. First in {result.first} of {len(result.rankings)} queries (chance "
-        f"{result.chance_first:g}), mean rank {result.mean_rank:.2f} (chance {result.chance_rank:g}). Under each face: "
-        f"expression and cosine. Encoder: {result.encoder}. Portraits: U.S. Navy, NASA, public domain; bent by ferkit."
+        f"Framed: the same expression as the query's. Not shown: {_heading(weak)}. Encoder: {result.encoder}. "
+        "Portraits: U.S. Navy, NASA, White House, public domain."
     )
     save_picture(draw_gallery("The same expression on another person", panels, footer), result.gallery)
 
 
-def _panel(result: DemoResult, crops: Mapping[tuple[str, str], Pixels], asking: str, other: str) -> Panel:
-    rows = []
-    for ranking in result.rankings:
-        if ranking.person == asking:
-            found = [
-                Tile(crops[other, expression], f"{expression}  {score:.3f}", match=expression == ranking.expression)
-                for expression, score in zip(ranking.found, ranking.scores, strict=True)
-            ]
-            rows.append(Row(Tile(crops[asking, ranking.expression], ranking.expression), found))
-    return Panel(f"{asking} asks, {other} answers", rows)
+def _heading(asked: Round) -> str:
+    return f"{asked.title}: {asked.first} of {len(asked.rankings)} (chance {asked.chance:.1f})"
+
+
+def _row(ranking: Ranking, crops: Mapping[tuple[str, str], Pixels]) -> Row:
+    found = [
+        Tile(
+            crops[answer.person, answer.expression],
+            f"{_plain(answer.expression)}  {answer.score:.2f}",
+            match=answer.expression == ranking.expression,
+        )
+        for answer in ranking.found[:_SHOWN]
+    ]
+    return Row(Tile(crops[ranking.person, ranking.expression], _plain(ranking.expression)), found)
+
+
+def _plain(expression: str) -> str:
+    return expression.removeprefix("photo: ")
 
 
 def _slug(name: str) -> str:
