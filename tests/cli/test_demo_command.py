@@ -22,12 +22,8 @@ def asked(monkeypatch):
 
     def stand_in(out, **options):
         calls.append((out, options["encoder"], options["device"]))
-        return workflow.DemoResult(
-            OUT,
-            "[odd] name",
-            *paths,
-            rounds=rounds)
-        )
+        rounds = (workflow.Round("as they are", (hit, miss, hit)), workflow.Round("hardly", (miss,)))
+        return workflow.DemoResult(OUT, "[odd] name", *paths, rounds=rounds)
 
     monkeypatch.setattr(workflow, "demo", stand_in)
     return calls
