@@ -230,6 +230,26 @@ def test_a_page_of_others_is_kept(asked, tmp_path):
         ask(asked, 0, html=tmp_path / "index.html")
 
 
+@pytest.mark.parametrize("combine", ["mean", "best"])
+def test_an_empty_set_answers_with_nothing(asked, tmp_path, combine):
+    EmbeddingSet(asked.set.vectors[:0], asked.set.table[:0], asked.set.encoder).save(tmp_path / "none.npy")
+    pictures = [asked.folder / "0.png", asked.folder / "1.png"]
+    for person in ("any", "exclude"):
+        result = retrieve(pictures, tmp_path / "none.npy", combine=combine, same_person=person, aligned=True)
+        assert (result.hits, result.searched, result.good) == ([], 0, None)
+
+
+def test_photos_that_are_gone_are_shown_as_missing(crop_folder, headed_run, tmp_path, listener):
+    folder, told = crop_folder(3), listener()
+    embed(folder, tmp_path / "emb.npy", encoder=headed_run, device="cpu")
+    (folder / "1.png").unlink()
+    files = {"html": tmp_path / "t.html", "copy_to": tmp_path / "copies"}
+    assert len(retrieve(folder / "0.png", tmp_path / "emb.npy", progress=told, **files).hits) == 2
+    assert "picture not found" in (tmp_path / "t.html").read_text()
+    assert len(list((tmp_path / "copies").iterdir())) == 1
+    assert sum("not where they were" in text for text in told.said) == 2
+
+
 def test_an_encoder_without_a_head_gives_cosines_alone(crop_folder, run_folder, tmp_path):
     folder = crop_folder(2)
     embed(folder, tmp_path / "emb.npy", encoder=run_folder, device="cpu")

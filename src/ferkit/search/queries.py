@@ -84,7 +84,7 @@ def nearest(searcher: Searcher, query: Query, k: int, allowed: Mask | None) -> t
         return cosines.astype(np.float64), ids
     vectors = searcher.set.vectors
     blocks = (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
-    scores = np.concatenate([query.scores(np.asarray(block)) for block in blocks])
+    scores = np.concatenate([np.empty(0), *(query.scores(np.asarray(block)) for block in blocks)])
     kept = np.arange(len(scores)) if allowed is None else np.flatnonzero(allowed)
     rows = kept[np.argsort(-scores[kept], kind="stable")[:k]]
     return scores[rows], rows
