@@ -87,7 +87,10 @@ def test_a_preset_names_its_run_and_may_stand_in_a_recipe(clips, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.yaml").write_text("method: ssl-fer-a\nsettings: {temperature: 0.5}\n")
     assert str(pretrain(clips, recipe="a.yaml", settings=SMALL, **QUICK).run) == "runs/ssl-fer-a"
-    assert str(pretrain(clips, method="ssl-fer-b", settings=SMALL, **QUICK).run) == "runs/ssl-fer-b"
+    assert str(pretrain(clips, method="ssl-fer-b", preset="cpu", settings=SMALL, **QUICK).run) == "runs/ssl-fer-b"
+    scaled = yaml.safe_load((tmp_path / "runs/ssl-fer-b/recipe.yaml").read_text())
+    assert (scaled["settings"]["parts"], scaled["training"]["precision"]) == (["time-aug", "hard-neg"], "auto")
+    assert scaled["settings"]["views"]["size"] == SMALL["views.size"]  # what is said wins
     saved = yaml.safe_load((tmp_path / "runs/ssl-fer-a/recipe.yaml").read_text())
     assert (saved["method"], saved["settings"]["parts"], saved["settings"]["temperature"]) == (
         "ssl-fer",
