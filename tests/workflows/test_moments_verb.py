@@ -164,6 +164,9 @@ def test_a_smile_that_is_planted_between_two_portraits_is_found_to_the_frame(dat
     for share in [0] * 12 + fade + [1] * 12 + fade[::-1] + [0] * 8:  # half way at the frames 14 and 31
         writer.write(cv2.addWeighted(smile, share, calm, 1 - share, 0))
     writer.release()
-    result = moments(tmp_path / "planted.mp4", next((people / "smiling").glob(f"{name[1]}_*")), min_face=60)
-    (moment,) = result.moments
-    assert (moment.onset_s * FPS, moment.offset_s * FPS) == pytest.approx((14, 31), abs=3)
+    kept, other = tmp_path / "kept.npy", next((people / "smiling").glob(f"{name[1]}_*"))
+    for sources, like in ((tmp_path / "planted.mp4", other), (kept, "happy")):
+        result = moments(sources, like, min_face=60, **({} if sources == kept else {"keep": kept}))
+        (moment,) = result.moments
+        assert (moment.onset_s * FPS, moment.offset_s * FPS) == pytest.approx((14, 31), abs=3)
+        assert (result.measure, result.reached) == ("probability", True)
