@@ -142,7 +142,9 @@ def test_who_may_be_found(asked, listener):
     assert any("'identity'" in text for text in told.said)
     assert {hit.identity for hit in ask(asked, 0, same_person="only").hits} == {"Ann"}
     assert {hit.identity for hit in ask(asked, 0, same_person="exclude", identity="Cem").hits} == {"Ann", "Bob"}
-    assert sorted(hit.identity for hit in ask(asked, 0, one_per_person=True).hits) == ["Ann", "Bob", "Cem"]
+    once = ask(asked, 0, one_per_person=True)
+    assert sorted(hit.identity for hit in once.hits) == ["Ann", "Bob", "Cem"]
+    assert once.people == "identity"
     with pytest.raises(InputError, match="'Dan'"):
         ask(asked, 0, same_person="only", identity="Dan")
 
@@ -152,6 +154,9 @@ def test_where_nobody_is_known_it_says_so(crop_folder, headed_run, tmp_path, lis
     embed(folder, tmp_path / "emb.npy", encoder=headed_run, device="cpu")
     assert len(retrieve(folder / "0.png", tmp_path / "emb.npy", same_person="exclude", progress=told).hits) == 2
     assert any("not known who" in text for text in told.said)
+    told = listener()
+    assert retrieve(folder / "0.png", tmp_path / "emb.npy", one_per_person=True, progress=told).people == "nothing"
+    assert any("neither identities nor clips" in text for text in told.said)
     with pytest.raises(InputError, match="identity"):
         retrieve(folder / "0.png", tmp_path / "emb.npy", same_person="only")
 

@@ -15,7 +15,16 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
 from ferkit.errors import InputError
 
-__all__ = ["ANY", "EXCLUDE", "ONLY", "SAME_PERSON", "PersonRows", "rows_of_person", "same_person_rows"]
+__all__ = [
+    "ANY",
+    "EXCLUDE",
+    "ONLY",
+    "SAME_PERSON",
+    "PersonRows",
+    "people_known_by",
+    "rows_of_person",
+    "same_person_rows",
+]
 
 EXCLUDE, ONLY, ANY = SAME_PERSON = ("exclude", "only", "any")
 """What becomes of the faces of the query's person."""
@@ -65,6 +74,12 @@ def same_person_rows(
             return PersonRows(None, "nothing")
         theirs, by = _among(embeddings.column(known), names[known]), known
     return PersonRows(theirs if same_person == ONLY else ~theirs, by)
+
+
+def people_known_by(embeddings: EmbeddingSet) -> str:
+    """Return what tells the people of a set apart: ``identity``, else ``clip``, else ``nothing``."""
+    known = (name for name in ("identity", "clip") if embeddings.column(name).null_count < len(embeddings))
+    return next(known, "nothing")
 
 
 def rows_of_person(embeddings: EmbeddingSet, identity: str, option: str) -> Mask:

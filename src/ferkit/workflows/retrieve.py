@@ -25,7 +25,7 @@ from ferkit.report.contact_sheet import draw_numbered_faces
 from ferkit.report.safe_picture import save_picture
 from ferkit.search.folding import fold_copies, is_copy, one_per_person
 from ferkit.search.hits import Hit, hit_of
-from ferkit.search.people import ANY, rows_of_person, same_person_rows
+from ferkit.search.people import ANY, people_known_by, rows_of_person, same_person_rows
 from ferkit.search.queries import MEAN, nearest
 from ferkit.search.scores import GOOD, class_probabilities, percentiles, same_probabilities
 from ferkit.search.searcher import Searcher, open_searcher
@@ -53,7 +53,7 @@ class RetrieveResult:
         searched: how many faces of the set were allowed to be found.
         encoder: name of the encoder.
         good: whether a hit is more likely than not to show the same expression; None where that is not known.
-        people: what told the query's person: ``identity``, ``clip`` or ``nothing``; None where nobody asked.
+        people: what told people apart: ``identity``, ``clip`` or ``nothing``; None where nobody asked.
         hits: best first.
         outputs: files and folders that were written, by what they are.
     """
@@ -169,7 +169,8 @@ def retrieve(
         progress.say("the set was embedded in int8 and the query is in float32: scores are off by up to some 0.02")
     faces = [example for example in examples.positives if example.face is not None and same_person != ANY]
     people = same_person_rows(searcher.set, [_known_face(searcher, each) for each in faces], identity, same_person)
-    _tell_person(people.by, progress)
+    people_by = people_known_by(searcher.set) if one_per_person and people.by is None else people.by
+    _tell_people(people.by, people_by, progress)
     allowed = _both(allowed, people.rows)
     if min_probability is not None:
         allowed = _both(allowed, _likely(head, examples, searcher.set, min_probability))
@@ -187,7 +188,7 @@ def retrieve(
         searched,
         searcher.set.encoder.name,
         max(likely) >= GOOD if likely else None,
-        people.by,
+        people_by,
         hits,
         files,
     )
@@ -289,11 +290,14 @@ def _known_face(searcher: Searcher, example: Example) -> Face:
     return example.face
 
 
-def _tell_person(by: str | None, progress: Progress) -> None:
-    if by == "nothing":
+def _tell_people(query_by: str | None, people_by: str | None, progress: Progress) -> None:
+    """Say what told the query's person, or people in general, and where nothing does."""
+    if query_by == "nothing":
         progress.say("nobody is left out: it is not known who the query shows (--identity NAME says it)")
-    elif by is not None:
-        progress.say(f"the query's person is known by the column {by!r}")
+    elif people_by == "nothing":
+        progress.say("the set knows neither identities nor clips, so that each face counts as a person")
+    elif people_by is not None:
+        progress.say(f"people are told apart by the column {people_by!r}")
 
 
 def _probabilities(
