@@ -58,6 +58,19 @@ def test_a_set_can_be_asked_again(crops, run_folder, tmp_path):
     assert len(best(tmp_path / "emb.npy", tmp_path / "like.png", device="cpu", aligned=True).shots) == 4
 
 
+def test_photos_that_have_gone_are_told_and_the_others_chosen(crops, run_folder, listener, tmp_path):
+    embed(crops, tmp_path / "emb.npy", encoder=run_folder, device="cpu", aligned=True)
+    for number in (3, 4):
+        (crops / f"{number}.png").unlink()
+    heard, copies = listener(), tmp_path / "chosen"
+    result = best(
+        tmp_path / "emb.npy", tmp_path / "like.png", copy_to=copies, progress=heard, device="cpu", aligned=True
+    )
+    assert [shot.photos for shot in result.shots] == [3, 1, 1, 1]
+    assert [path.name for path in sorted(copies.iterdir())] == ["001 1.png", "004 5.png"]
+    assert sum("not copied" in said for said in heard.said) == 2
+
+
 def test_what_is_wrong_is_said_before_any_work(crops, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()

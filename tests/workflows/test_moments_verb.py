@@ -132,6 +132,13 @@ def test_bad_options_are_refused_before_any_work(save_set, options, kind, what):
         ask(save_set(PULSE), **options)
 
 
+def test_videos_that_have_gone_are_told(save_set, listener, tmp_path):
+    heard = listener()
+    result = ask(save_set(PULSE), frames=tmp_path / "frames", sheet=tmp_path / "s.png", progress=heard)
+    assert len(result.moments) == 1
+    assert "1 of the 1 frames cannot be read again: their videos have gone" in heard.said
+
+
 def test_pictures_have_no_moments(save_set):
     with pytest.raises(InputError, match=r"no video .* `ferkit retrieve`"):
         ask(save_set(PULSE, known=False))

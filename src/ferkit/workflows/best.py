@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
@@ -141,7 +142,7 @@ def best(
         names = [field.name for field in fields(BestShot)]
         write_table_file(pa.table({name: [getattr(shot, name) for shot in shots] for name in names}), outputs["csv"])
     if "copies" in outputs:
-        _copy(shots, outputs["copies"])
+        _copy(shots, outputs["copies"], progress)
     return BestResult(str(like), liked.measure, len(photos), found.encoder.name, shots, outputs)
 
 
@@ -172,11 +173,17 @@ def _best_of_bursts(
     found: EmbeddingSet, photos: dict[str, list[int]], liked: Likeness, seconds: float
 ) -> list[BestShot]:
     names = list(photos)
-    times, looks = [], []
+    times: list[float | None] = []
+    looks: list[NDArray[np.float64]] = []
     for name in names:
-        picture = find_picture(name)
-        times.append(picture.capture_time())
-        looks.append(photo_look(picture.read(at_least=_THUMBNAIL)))
+        try:
+            picture = find_picture(name)
+            times.append(picture.capture_time())
+            looks.append(photo_look(picture.read(at_least=_THUMBNAIL)))
+        except InputError:  # it has gone: a burst of its own
+            del times[len(looks) :]
+            times.append(None)
+            looks.append(photo_look(np.zeros((1, 1, 3), np.uint8)))
     shots = []
     for number, burst in enumerate(find_bursts(times, looks, seconds), 1):
         rows = [row for photo in burst for row in photos[names[photo]]]
@@ -206,11 +213,15 @@ def _sheet(found: EmbeddingSet, shots: Sequence[BestShot], liked: Likeness) -> A
     return draw_montage(liked.tile, tiles, Path(found.encoder.name).name, heading="the best of each burst")
 
 
-def _copy(shots: Sequence[BestShot], folder: Path) -> None:
+def _copy(shots: Sequence[BestShot], folder: Path, progress: Progress) -> None:
     with atomic_path(folder) as partial:
         partial.mkdir()
         for shot in shots:
-            picture = find_picture(shot.source)
+            try:
+                picture = find_picture(shot.source)
+            except InputError as error:
+                progress.say(f"not copied: {error}")
+                continue
             name = f"{shot.burst:03d} {Path(shot.source.rpartition('#')[2] or shot.source).name}"
             if picture.fetch is None:
                 shutil.copy2(shot.source, partial / name)

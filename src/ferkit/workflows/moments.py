@@ -164,7 +164,7 @@ def moments(
     if "csv" in outputs:
         write_table_file(_table(hits), outputs["csv"])
     if "frames" in outputs:
-        _save_frames(hits, outputs["frames"])
+        _save_frames(hits, outputs["frames"], progress)
     counted = sum(len(clip.rows) for clip in clips)
     return MomentsResult(
         str(like), liked.measure, least, reached, len(clips), counted, found.encoder.name, hits, outputs
@@ -252,11 +252,12 @@ def _plot(
     return draw_moments(curves, title, liked.measure, settings.gap, least)
 
 
-def _save_frames(hits: Sequence[MomentHit], folder: Path) -> None:
+def _save_frames(hits: Sequence[MomentHit], folder: Path, progress: Progress) -> None:
     wanted: dict[str, dict[int, list[MomentHit]]] = {}
     for hit in hits:
         path, _, number = hit.source.rpartition("#")
         wanted.setdefault(path, {}).setdefault(int(number), []).append(hit)
+    saved = 0
     with atomic_path(folder) as partial:
         partial.mkdir()
         for path, frames in wanted.items():
@@ -264,6 +265,9 @@ def _save_frames(hits: Sequence[MomentHit], folder: Path) -> None:
                 for hit in frames[frame.number]:
                     name = f"{hit.rank:03d} {Path(path).stem[:_NAME_LENGTH]} {hit.apex_s:.2f} s.png"
                     (partial / name).write_bytes(frame_png(frame.image))
+                    saved += 1
+    if saved < len(hits):
+        progress.say(f"{len(hits) - saved} of the {len(hits)} frames cannot be read again: their videos have gone")
 
 
 def _name(clip: str) -> str:
