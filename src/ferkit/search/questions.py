@@ -202,8 +202,10 @@ class Questioner:
         """Return the probabilities that faces show the examples' expression; of a class, that they show it."""
         if question.like:
             examples = np.stack([self._vector(example) for example in question.like])
-            likely: Floats | None = same_probabilities(self.head, examples, self._set.vectors[rows])
-            return likely
+            if self.head is None or self.head.same is None:
+                return None
+            blocks = (self._set.vectors[rows[step : step + _BLOCK]] for step in range(0, max(1, len(rows)), _BLOCK))
+            return np.concatenate([same_probabilities(self.head, examples, block) for block in blocks])
         if question.expression is None:
             return None
         head = self._searcher.encoder.require_head()

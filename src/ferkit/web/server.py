@@ -91,6 +91,7 @@ def serve(
             lifespan="off",
             ws="none",
             timeout_graceful_shutdown=2,
+            timeout_keep_alive=75,
         )
         server = uvicorn.Server(config)
         threading.Thread(target=_warm_up, args=(viewer, progress), daemon=True).start()

@@ -73,12 +73,14 @@ class Answer:
     Attributes:
         hits: as many as asked for, or all that there are.
         searched: how many faces could be found.
+        nobody_known: whether examples were given, and it is not known who any of them shows.
         warning: one sentence where the answer is not what one might think.
         counts: values of each facet, and how many faces each would leave; only with the first hits.
     """
 
     hits: list[ShownHit]
     searched: int
+    nobody_known: bool = False
     warning: str | None = None
     counts: Mapping[str, list[tuple[str, int]]] = field(default_factory=dict)
 
@@ -160,6 +162,7 @@ class Viewer:
             EncoderMismatchError: it has changed since.
         """
         self.set.verify()
+        _ = self.set.table  # in memory from here on, so that each query need not read it
         with self._computing:
             _ = self._finder, self._searcher.encoder
         self._study()
@@ -249,7 +252,7 @@ class Viewer:
         first = question.start == 0
         warning = _warning(hits, question, ranking.nobody_known) if first else None
         counts = self._questioner.facets.counts(question.choice) if first else {}
-        return Answer(hits, ranking.searched, warning, counts)
+        return Answer(hits, ranking.searched, ranking.nobody_known, warning, counts)
 
     def face(self, row: int | None) -> Face:
         """Return what is known of a face of the set.

@@ -19,7 +19,7 @@ export function showFilters(parameters, answer, about) {
   const groups = Object.entries(TITLES).filter(([name]) => answer.counts[name]).map(([name, title]) => group(name, title, answer.counts[name], parameters));
   $("filters").replaceChildren(
     any ? probability(parameters, answer) : "",
-    asked ? people(parameters, about) : "",
+    asked ? people(parameters, answer, about) : "",
     about.known_by ? check("once", "1", "Each person once", null, parameters) : "",
     ...groups,
     count_filters(parameters) ? h("button", { className: "wide", on: { click: clear } }, "Clear all filters") : "",
@@ -64,10 +64,11 @@ function check(name, value, words, number, parameters, share = null) {
   return label;
 }
 
-function people(parameters, about) {
+function people(parameters, answer, about) {
   const asked = parameters.get("person") ?? "exclude";
   if (!about.known_by) return h("p", { className: "soft note" }, "Who is who is not known in this set, so nobody can be left out.");
-  const known = about.known_by === "clip" ? "Faces of one clip count as one person." : "";
+  const known = answer.nobody_known ? "It is not known who the example shows, so nobody is left out."
+    : about.known_by === "clip" ? "Faces of one clip count as one person." : "";
   return h("fieldset", { className: "people" }, h("legend", {}, "People"), Object.entries(PEOPLE).map(([value, words]) => {
     const input = h("input", { type: "radio", name: "person", id: `filter-person-${value}`, value, checked: value === asked });
     input.addEventListener("change", () => change({ person: value === "exclude" ? null : value, open: null }));

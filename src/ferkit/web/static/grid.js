@@ -91,7 +91,7 @@ function tile(hit) {
     on: { click: () => change({ open: hit.row }) },
   }, thumbnail(hit.row, ""), hit.folded ? h("span", { className: "fold", title: "shots of one moment" }, `${hit.folded + 1}`) : null);
   const meter = score === null ? null : h("span", { className: "meter", aria: { hidden: "true" } }, h("i"));
-  if (meter) meter.firstChild.style.width = percent(score);
+  if (meter) meter.firstChild.style.width = `${100 * score}%`;
   return h("li", { className: score !== null && score < 0.5 ? "tile weak" : "tile" }, open,
     h("div", { className: "judge" },
       judge(hit, "like", "+", "More like this"), judge(hit, "unlike", "−", "Less like this")),

@@ -114,7 +114,7 @@ function classes(about) {
   const best = Object.entries(about.expressions).sort((a, b) => b[1] - a[1]);
   return h("div", { className: "shares" }, h("h3", {}, "Reads as"), best.map(([name, share]) => {
     const meter = h("span", { className: "meter" }, h("i"));
-    meter.firstChild.style.width = percent(share);
+    meter.firstChild.style.width = `${100 * share}%`;
     return h("div", { className: "share" }, h("button", { className: "link", title: `Look for ${name}`,
       on: { click: () => change({ expression: name, like: null, unlike: null, open: null }) } }, name), meter, h("span", {}, percent(share)));
   }));
