@@ -13,6 +13,7 @@ from typing import Any, Unpack
 from ferkit._version import __version__
 from ferkit.data.embedding_parts import MANIFEST, complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.sources.remote import remote_url
 from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.errors import FerkitError, InputError, SetError, UnknownNameError
 from ferkit.locks import output_lock
@@ -112,7 +113,7 @@ def embed_parts(
         if len(left) < parts:
             progress.say(f"{parts - len(left)} of {parts} parts are there already")
         arguments = {
-            "sources": [path.absolute() for path in paths],
+            "sources": [path if remote_url(path) else path.absolute() for path in paths],
             "out": folder,
             "encoder": _absolute(encoder),
             "batch_size": batch_size,

@@ -15,6 +15,7 @@ from ferkit.data.sources.layouts import open_layout
 from ferkit.data.sources.parquet import open_parquet
 from ferkit.data.sources.patterns import expanded
 from ferkit.data.sources.picture import Chain, Container, Picture
+from ferkit.data.sources.remote import find_remote, open_remote, remote_url
 from ferkit.data.sources.rules import RuledPictures, SourceRules
 from ferkit.data.sources.shards import open_tar, refuse_compressed
 from ferkit.data.sources.tables import open_csv, open_list
@@ -84,6 +85,8 @@ def find_picture(source: str, rules: SourceRules | None = None) -> Picture:
         MissingPathError: the file is gone.
         InputError: its container cannot be read, or holds no such picture any more.
     """
+    if (remote := find_remote(source)) is not None:
+        return remote
     path, _, place = source.rpartition("#")
     if is_there(Path(source)):
         return Picture(source)
@@ -102,6 +105,9 @@ def first_sizes(pictures: Iterable[Picture]) -> Iterator[tuple[int, int]]:
 
 def _opened_all(named: Path, rules: SourceRules) -> Iterator[Sources]:
     """Open what a name means: files, folders, or the place of one picture as ferkit prints it, ``clip.mp4#209``."""
+    if (url := remote_url(named)) is not None:
+        yield open_remote(url, rules)
+        return
     container, _, place = str(named).rpartition("#")
     if container and place and not is_there(named) and is_there(Path(container)):
         yield Sources([find_picture(f"{Path(container).resolve()}#{place}", rules)])

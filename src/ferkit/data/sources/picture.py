@@ -36,6 +36,7 @@ class Picture:
         box: x0, y0, x1, y1 in pixels of the upright picture: the face that the source means, where there may be others.
         valence: annotated pleasantness in [-1, 1].
         arousal: annotated activation in [-1, 1].
+        version: what changes when the content does, where reading that is slow; None where it is at hand.
     """
 
     source: str
@@ -47,11 +48,12 @@ class Picture:
     box: tuple[float, float, float, float] | None = None
     valence: float | None = None
     arousal: float | None = None
+    version: str | None = None
 
     @property
     def file(self) -> Path:
         """The file that holds the picture: itself, or its container."""
-        return Path(self.source if self.fetch is None else self.source.rpartition("#")[0])
+        return Path(self.source if self.fetch is None or "#" not in self.source else self.source.rpartition("#")[0])
 
     def read(self, at_least: int | None = None) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8 RGB, upright; see `ferkit.data.images.read_image_scaled`."""
@@ -70,7 +72,13 @@ class Picture:
         return capture_time(self._content(), self.source)
 
     def sha256(self) -> str:
-        """Hex digest of the encoded image; `OSError` or `UnreadableImageError` if it cannot be read."""
+        """Hex digest of the encoded image or, where it is far away, of its version.
+
+        Raises:
+            OSError, UnreadableImageError: it cannot be read.
+        """
+        if self.version is not None:
+            return hashlib.sha256(f"{self.source} {self.version}".encode()).hexdigest()
         content = self._content()
         if isinstance(content, bytes):
             return hashlib.sha256(content).hexdigest()
