@@ -136,6 +136,10 @@ def read_index(embeddings: EmbeddingSet, path: Path) -> ApproximateIndex:
         built = faiss().read_index(str(path), how)
     except RuntimeError as error:
         raise StaleIndexError("FAISS cannot read it") from error
+    if plan.kind == "ivf":
+        faiss().downcast_InvertedLists(
+            built.invlists
+        ).prefetch_nthread = 0  # starting threads takes longer than reading
     if (built.ntotal, built.d) != embeddings.vectors.shape:
         raise StaleIndexError("it is of another set")
     return ApproximateIndex(embeddings.vectors, built, plan)
