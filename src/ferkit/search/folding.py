@@ -22,8 +22,8 @@ _NEAR = 0.95
 """Cosine of vectors from which on crops are compared."""
 
 _SAME_SHAPE = 0.05
-"""Distance of landmarks, brought to one place, size and turn, up to which crops are compared. Nine in ten copies, and of
-frames a quarter of a second apart, are nearer; of strangers whose vectors are near, 4 %. Other pictures are not read."""
+"""Distance of landmarks, brought to one place, size and turn, up to which crops are compared. Nine in ten copies are
+nearer, and of frames a quarter of a second apart; of strangers whose vectors are near, 4 %. Others stay unread."""
 
 _MOST_COMPARED = 64
 """Of the best faces, so many crops are compared at most: pictures are read for it."""
