@@ -140,14 +140,14 @@ def test_vectors_of_another_set(refused, made, tmp_path):
 
 def test_a_full_disk(refused, made, run_folder, file_size_limit):
     with file_size_limit(4096):
-        assert "'emb.npy'" in refused(6, "embed", "crops", "-e", run_folder)
-        assert "faces" in refused(6, "align", "crops")
+        assert "'other.npy'" in refused(6, "embed", "crops", "-o", "other.npy", "-e", run_folder)
+        assert "/other'" in refused(6, "align", "crops", "-o", "other")
         assert "found.png" in refused(6, "retrieve", "crops/0.png", "--montage", "found.png")
 
 
 def test_an_output_that_is_taken(refused, ferkit_command, crops, run_folder, tmp_path):
     ferkit_command("align", "crops")
-    assert "--overwrite" in refused(6, "align", "crops")
+    assert "--overwrite" in refused(6, "align", "crops/0.png")  # another job
     assert "crops" in refused(6, "align", "crops", "-o", "crops", "--overwrite")
     (tmp_path / "notes.json").write_text("{}")
     assert "notes.json" in refused(6, "embed", "crops", "-o", "notes.npy", "-e", run_folder)

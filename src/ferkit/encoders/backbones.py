@@ -93,7 +93,7 @@ def require_room_for_weights(arch: str, input_size: int, path: Path) -> None:
         weights = sum(weight.numel() for weight in empty_backbone(arch, input_size).parameters())
     if weights > path.stat().st_size:
         raise WeightsError(
-            f"{str(path)!r} is of {path.stat().st_size:,} bytes and cannot hold the {weights:,} weights of {arch!r}; "
+            f"{str(path)!r} does not fit {arch!r}: its {path.stat().st_size:,} bytes cannot hold {weights:,} weights; "
             "correct the entry beside it"
         )
 
