@@ -54,7 +54,7 @@ def pretrain(
         str | None,
         typer.Option(
             metavar="PART,PART,…",
-            help="For ssl-fer and contrawarping: time-aug, hard-neg, face-swap, mask-fn, cutmix; they need clips.",
+            help="For ssl-fer and contrawarping: time-aug and hard-neg, which need clips, face-swap, mask-fn, cutmix.",
             show_default="the method's",
         ),
     ] = None,

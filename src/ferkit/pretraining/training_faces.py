@@ -18,6 +18,9 @@ from ferkit.progress import Progress
 
 __all__ = ["TrainingFaces", "usable_faces"]
 
+_WITHOUT_CLIPS = ("face-swap,mask-fn", "face-swap,cutmix")
+"""Parts of SSL-FER that draw no other frame."""
+
 _WINDOWED = ("positive", "hard_negative", "hard_positive")
 _DRAWN = (*_WINDOWED, "partner", "stranger")
 _KNOWN = ("label", "votes", "landmarks", "clip", "moment", "person", "row")
@@ -111,7 +114,7 @@ def usable_faces(faces: FaceSet, needs: Collection[str], windows: Windows, progr
     found = _clip_windows(faces, windows)
     counts, anchors = found.counts, len(found.anchors)
     if counts.untimed == len(faces):
-        raise _no_clips(len(faces), "a clip and a time")
+        raise _no_clips(len(faces), "a clip and a time", f"; photos do for --parts {' or '.join(_WITHOUT_CLIPS)}")
     span = f"{windows.nearest:g} to {windows.farthest:g} s apart"
     if counts.clips < 2:
         raise TrainingError(
@@ -143,10 +146,10 @@ def _faces_with_mates(faces: FaceSet, progress: Progress) -> FaceSet:
     return faces.subset(np.sort(members))
 
 
-def _no_clips(count: int, what: str) -> TrainingError:
+def _no_clips(count: int, what: str, other: str = "") -> TrainingError:
     return TrainingError(
         f"none of the {count} faces has {what}, and the method learns from frames of one clip; "
-        "give the faces of videos, or of a data set of their frames, such as --layout voxceleb1"
+        f"give the faces of videos, or of a data set of their frames, such as --layout voxceleb1{other}"
     )
 
 
