@@ -29,8 +29,8 @@ Stacks = Sequence[Sequence[Pixels]]
 OVERLAP = 0.7
 """Overlap above which two candidates are one face (the paper's, in all stages)."""
 
+_AT_THE_BOX = ((0.0, 0.0, 0.0, 0.0),)
 _SHIFTS = (
-    (0.0, 0.0, 0.0, 0.0),
     (-0.1, -0.1, 0.1, 0.1),
     (0.1, 0.1, -0.1, -0.1),
     (-0.12, 0.0, -0.12, 0.0),
@@ -38,7 +38,7 @@ _SHIFTS = (
     (0.0, -0.12, 0.0, -0.12),
     (0.0, 0.12, 0.0, 0.12),
 )
-"""Where a face that is followed is looked for, about where it must be: corners, in shares of the box's side."""
+"""Where a face that is followed is looked for when it is not where it must be: corners, in shares of the box's side."""
 
 _TILE = {"cpu": 216, "accelerator": 4096}
 """Side of the pieces of canvas that P-Net sees at once, even. On a CPU what passes between its layers then stays in the
@@ -91,19 +91,22 @@ class Cascade(nn.Module):
         return self.decide(self.refine(candidates, stacks), stacks)
 
     @torch.inference_mode()
-    def follow(self, images: Sequence[Pixels], boxes: NDArray[np.float32], device: torch.device) -> Faces:
-        """Find faces where they must be near: R-Net and O-Net alone, on each box and on a few shifted ones.
+    def follow(
+        self, images: Sequence[Pixels], boxes: NDArray[np.float32], device: torch.device, *, beside: bool
+    ) -> Faces:
+        """Find faces where they must be near: R-Net and O-Net alone, on each box, or on shifted ones.
 
         Args:
             images: one (H, W, 3) uint8 RGB image for each box.
             boxes: (N, 4) float32, each in pixels of its image.
             device: where the networks run.
+            beside: look about the boxes and not at them.
         """
-        stacks = [halvings(image) for image in images]
+        stacks, shifts = [halvings(image) for image in images], _SHIFTS if beside else _AT_THE_BOX
         squares = square_boxes(torch.from_numpy(boxes).to(device))
         side = (squares[:, 2] - squares[:, 0])[:, None, None]
-        near = squares[:, None] + side * torch.tensor(_SHIFTS, device=device)
-        image = torch.arange(len(boxes), device=device).repeat_interleave(len(_SHIFTS))
+        near = squares[:, None] + side * torch.tensor(shifts, device=device)
+        image = torch.arange(len(boxes), device=device).repeat_interleave(len(shifts))
         return self.decide(self.refine(Candidates(image, near.reshape(-1, 4)), stacks), stacks)
 
     def propose(self, atlas: Atlas) -> Candidates:

@@ -184,15 +184,20 @@ class FaceDetector:
         return [_apart(found[start:end]) for start, end in pairwise(counts.tolist())]
 
     def _follow_group(self, parts: Sequence[_Part]) -> list[_Followed | None]:
+        found = self._near(parts, beside=False)
+        lost = [number for number, face in enumerate(found) if face is None]
+        for number, face in zip(lost, self._near([parts[number] for number in lost], beside=True), strict=True):
+            found[number] = face
+        return found
+
+    def _near(self, parts: Sequence[_Part], *, beside: bool) -> list[_Followed | None]:
         if not parts:
             return []
-        faces = self._cascade.follow(
-            [part.image for part in parts], np.stack([part.box for part in parts]), self.device
-        )
-        image, boxes, scores, points = (
-            value.cpu().numpy() for value in (faces.image, faces.boxes, faces.scores, faces.landmarks)
-        )
-        overlap = box_iou(torch.from_numpy(boxes), torch.from_numpy(np.stack([part.box for part in parts]))).numpy()
+        expected = np.stack([part.box for part in parts])
+        faces = self._cascade.follow([part.image for part in parts], expected, self.device, beside=beside)
+        values = (faces.image, faces.boxes, faces.scores, faces.landmarks)
+        image, boxes, scores, points = (value.cpu().numpy() for value in values)
+        overlap = box_iou(torch.from_numpy(boxes), torch.from_numpy(expected)).numpy()
         chosen: list[_Followed | None] = []
         for number, part in enumerate(parts):
             near = np.where(image == number, overlap[:, number], 0.0)
