@@ -210,7 +210,7 @@ def crop_folder(tmp_path, noise_crops):
 
     def make(n, name="crops"):
         folder = tmp_path / name
-        folder.mkdir()
+        folder.mkdir(parents=True)
         for number, crop in enumerate(noise_crops(n)):
             Image.fromarray(crop).save(folder / f"{number}.png", compress_level=1)
         return folder

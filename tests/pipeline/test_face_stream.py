@@ -46,7 +46,7 @@ def test_crops_are_recognised_and_that_is_said(crop_folder, portraits, listener)
     stream_of(crop_folder(3), progress=about_crops)
     stream_of(portraits["hopper"], progress=about_photos)
     stream_of(portraits["hopper"], aligned=True, progress=told)
-    assert ["--detect" in text for text in about_crops.said] == [True]
+    assert [text.partition(":")[0] for text in about_crops.said] == ["no labels", "small and square"]
     assert ["--aligned" in text for text in about_photos.said] == [True]
     assert told.said == []
 
@@ -58,7 +58,14 @@ def test_each_picture_is_a_crop_or_a_photo_for_itself(crop_folder, portraits, li
     assert [batch.pictures for batch in batches] == [2, 1, 1]
     assert [[face.box is None for face in batch.faces] for batch in batches] == [[True, True], [False], [True]]
     assert [batch.faces for batch in stream.batches(2)] == [batch.faces for batch in batches[1:]]
-    assert "others searched" in told.said[0]
+    assert "others searched" in told.said[-1]
+
+
+def test_the_labels_that_are_taken_are_told(crop_folder, tmp_path, listener):
+    crop_folder(1, "set/train/joy"), crop_folder(2, "set/test/fear")
+    told = listener()
+    stream_of(tmp_path / "set", progress=told)
+    assert told.said[0] == "labels from class folders: fear, joy"
 
 
 def test_crops_come_as_they_are_with_nothing_measured(crop_folder, noise_crops):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ferkit.data.face_set import FaceSet, is_face_set
-from ferkit.data.sources import SourceRules, first_sizes, open_sources
+from ferkit.data.sources import SourceRules, Sources, first_sizes, open_sources
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline import FACES
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _ROWS_A_BATCH = 512
+_LABELS_SAMPLED, _LABELS_SHOWN = 200, 12
 
 
 class FaceStream(Protocol):
@@ -132,9 +133,25 @@ def open_pictures(
     rules = SourceRules(options.layout, options.label_from, options.identity_from, options.columns, options.fps)
     check_policy(options.faces)
     opened = open_sources(sources, rules)
+    if len(opened.pictures) + len(opened.videos) > 1:
+        progress.say(_labels_taken(opened, rules))
+    if opened.repeated:
+        progress.say(f"{opened.repeated:,} pictures or videos are named more than once: each is taken once")
     if options.aligned is None:
         progress.say(_what_they_are({is_crop(size) for size in first_sizes(opened.pictures)}))
     return SourceStream(opened, options.aligned, options, device, crop_size)
+
+
+def _labels_taken(opened: Sources, rules: SourceRules) -> str:
+    """Say which labels there are, by a sample of the pictures and videos, and where they come from."""
+    step = max(1, len(opened.pictures) // _LABELS_SAMPLED)
+    found = {opened.pictures[row].label for row in range(0, len(opened.pictures), step)}
+    labels = sorted(label for label in found | {video.label for video in opened.videos} if label is not None)
+    if not labels:
+        return "no labels: no class folders, label column or layout (--label-from, --columns label=NAME, --layout)"
+    where = "--label-from" if rules.label_from else f"layout {rules.layout}" if rules.layout else opened.labels_from
+    shown = ", ".join(labels[:_LABELS_SHOWN]) + (", …" if len(labels) > _LABELS_SHOWN else "")
+    return f"labels from {where or 'the sources'}: {shown}"
 
 
 def _what_they_are(crops: set[bool]) -> str:

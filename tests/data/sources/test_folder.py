@@ -103,7 +103,7 @@ def test_sources_are_absolute(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     given = [Path("../in"), Path("../in/x.png")]
-    assert [picture.source for picture in open_sources(given).pictures] == [str(tmp_path / "in" / "x.png")] * 2
+    assert [picture.source for picture in open_sources(given).pictures] == [str(tmp_path / "in" / "x.png")]
 
 
 def test_folders_of_classes_label_their_pictures(tmp_path):
@@ -113,11 +113,52 @@ def test_folders_of_classes_label_their_pictures(tmp_path):
     assert [picture.label for picture in open_sources([tmp_path]).pictures] == ["fear", "joy", "joy"]
 
 
-@pytest.mark.parametrize("names", [("joy/1.png", "joy/2.png"), ("joy/1.png", "fear/2.png", "3.png"), ("1.png",)])
+@pytest.mark.parametrize(
+    "names",
+    [("joy/1.png", "joy/2.png"), ("train/1.png", "val/2.png"), ("a/1.png", "b/1.png", "1.png", "2.png"), ("1.png",)],
+)
 def test_other_layouts_have_no_labels(tmp_path, names):
     for name in names:
         save(tmp_path / name)
     assert {picture.label for picture in open_sources([tmp_path]).pictures} == {None}
+
+
+def labels_below(root, *names):
+    for name in names:
+        save(root / name)
+    return [picture.label for picture in open_sources([root]).pictures]
+
+
+def test_one_loose_picture_costs_the_others_no_label(tmp_path):
+    assert labels_below(tmp_path, "joy/1.png", "fear/2.png", "3.png") == [None, "fear", "joy"]
+
+
+def test_splits_and_lone_wrapping_folders_are_no_classes(tmp_path):
+    names = ["DATASET/train/fear/1.png", "DATASET/train/joy/2.png", "DATASET/Validation/joy/3.png"]
+    assert labels_below(tmp_path, *names) == ["fear", "joy", "joy"]
+
+
+def test_class_numbers_of_raf_db_and_affectnet_have_names(tmp_path):
+    raf = ["train/1/train_00001_aligned.jpg", "train/7/train_00002_aligned.jpg"]
+    assert labels_below(tmp_path / "raf", *raf) == ["surprise", "neutral"]
+    affectnet = ["val/0/image0000001.jpg", "val/7/image0000002.jpg"]
+    assert labels_below(tmp_path / "affectnet", *affectnet) == ["neutral", "contempt"]
+    assert labels_below(tmp_path / "own", "1/a.png", "7/b.png") == ["1", "7"]
+
+
+def test_yolo_labels_are_read_beside_the_pictures(tmp_path):
+    save(tmp_path / "train" / "images" / "a.png")
+    (tmp_path / "train" / "labels").mkdir()
+    (tmp_path / "train" / "labels" / "a.txt").write_text("1 0.5 0.5 1 1\n")
+    (tmp_path / "data.yaml").write_text("nc: 2\nnames: ['Anger', 'Happy']\n")
+    assert labels_below(tmp_path) == ["happy"]
+
+
+def test_a_file_that_is_named_twice_comes_once(tmp_path):
+    save(tmp_path / "a" / "1.png")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    found = open_sources([tmp_path / "a", tmp_path / "a" / "1.png", tmp_path / "link"])
+    assert (len(found.pictures), found.repeated) == (1, 2)
 
 
 def test_missing_path(tmp_path):

@@ -238,3 +238,37 @@ def test_rules_see_the_path_in_the_struct_or_that_of_the_file(tmp_path):
     rules = SourceRules(label_from=r"_([a-z]+)\.", identity_from=r"S\d")
     found = [(picture.label, picture.identity) for picture in open_sources([path], rules).pictures]
     assert found == [("joy", "S1"), ("fear", "S2")]
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "expected"),
+    [
+        ("labels", pa.array(["joy", "fear"]), ["joy", "fear"]),
+        ("emotions", pa.array(["joy", "fear"], pa.string_view()), ["joy", "fear"]),
+        ("target", pa.array(["joy", "fear"]).dictionary_encode(), ["joy", "fear"]),
+        ("label", pa.array([0.0, None]), ["0", None]),
+    ],
+)
+def test_labels_go_by_several_names_and_types(tmp_path, name, labels, expected):
+    path = write_parquet(tmp_path / "x.parquet", pa.array([png(1), png(2)], pa.binary_view()), **{name: labels})
+    found = open_sources([path])
+    assert [picture.label for picture in found.pictures] == expected
+    assert found.pictures[1].read()[0, 0, 0] == 2
+    assert found.labels_from == f"column {name!r}"
+
+
+def test_a_label_within_a_struct_is_reached_by_its_path(tmp_path):
+    path = write_parquet(
+        tmp_path / "x.parquet", pa.array([png(1)]), annotation=pa.array([{"emotion": "joy", "age": 3}])
+    )
+    rules = SourceRules(columns={"label": "annotation.emotion"})
+    assert open_sources([path], rules).pictures[0].label == "joy"
+
+
+def test_a_folder_of_the_hub_is_read_as_its_files(tmp_path):
+    (tmp_path / "data").mkdir()
+    for part in range(2):
+        write_parquet(tmp_path / "data" / f"train-0000{part}-of-00002.parquet", pa.array([png(part)]), label=["joy"])
+    pictures = open_sources([tmp_path]).pictures
+    assert [int(picture.read()[0, 0, 0]) for picture in pictures] == [0, 1]
+    assert {picture.label for picture in pictures} == {"joy"}

@@ -238,3 +238,8 @@ def test_shards_by_a_brace_pattern(tmp_path):
     assert values(open_tar(tmp_path / "x-{000..002}.tar")) == [0, 1, 2]
     with pytest.raises(InputError, match=r"x-003\.tar"):
         open_tar(tmp_path / "x-{000..003}.tar")
+
+
+def test_a_caption_is_no_class(tmp_path):
+    members = [*pictures_of(["a.png", "b.png"]), ("a.txt", b"a woman who laughs in the sun"), ("b.txt", b"joy")]
+    assert [picture.label for picture in open_tar(write_tar(tmp_path / "x.tar", members))] == [None, "joy"]

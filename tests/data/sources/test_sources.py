@@ -47,9 +47,10 @@ def test_several_sources_are_one_sequence(tmp_path):
     path = write_parquet(tmp_path / "x.parquet", pa.array([png(1)] * 4))
     empty = tmp_path / "empty"
     empty.mkdir()
-    pictures = open_sources([folder, empty, path, folder / "1.png"]).pictures
+    save(tmp_path / "3.png")
+    pictures = open_sources([folder, empty, path, tmp_path / "3.png"]).pictures
     names = [Path(picture.source).name for picture in pictures]
-    assert names == ["1.png", "2.png", *(f"x.parquet#{row}" for row in range(4)), "1.png"]
+    assert names == ["1.png", "2.png", *(f"x.parquet#{row}" for row in range(4)), "3.png"]
     assert [picture.source for picture in pictures[1:6:2]] == [pictures[i].source for i in (1, 3, 5)]
     assert pictures[-1] == pictures[6]
     for index in (7, -8):

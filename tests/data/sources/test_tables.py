@@ -261,3 +261,29 @@ def test_a_large_table_is_opened_without_a_picture_for_each_row(folder, monkeypa
     assert made == [0, 1, 2]  # up to the first that exists
     last = pictures[-1]
     assert (last.source, last.label) == (str(folder / "joy" / "199999.png"), str(199_999 % 8))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\npath;label\n1.png;joy\n",
+        "# made by hand\npath,label\n1.png,joy\n",
+        'path;label;"age, years, rough"\n1.png;joy;3\n',
+        "path,labels\n1.png,joy\n",
+    ],
+)
+def test_tables_as_other_programs_write_them(folder, text):
+    (picture,) = open_sources([write(folder / "x.csv", text)]).pictures
+    assert (picture.label, value(picture)) == ("joy", 0)
+
+
+def test_files_are_found_below_the_tables_folder_and_in_either_form_of_unicode(folder):
+    decomposed = "u\u0308/e\u0301, 3.png"
+    table = write(folder / "x.csv", f'path,label\n2.png,joy\n"{decomposed}",fear\n')
+    assert [value(picture) for picture in open_sources([table]).pictures] == [1, 3]
+
+
+def test_fer2013_without_labels(tmp_path):
+    pixels = " ".join(["7"] * 48 * 48)
+    pictures = open_sources([write(tmp_path / "test.csv", f'pixels\n"{pixels}"\n')]).pictures
+    assert [(picture.label, value(picture)) for picture in pictures] == [(None, 7)]

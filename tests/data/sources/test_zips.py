@@ -72,7 +72,7 @@ def test_hidden_members_and_folders_are_passed_over(tmp_path):
         (["fear/1.png", "joy/2.png", "joy/ana/3.png"], ["fear", "joy", "joy"]),
         (["set/fear/1.png", "set/joy/2.png"], ["fear", "joy"]),  # as if the folder in the archive were named
         (["fear\\1.png", "joy\\2.png"], ["fear", "joy"]),  # zipped on Windows
-        (["1.png", "fear/2.png", "joy/3.png"], [None] * 3),
+        (["1.png", "fear/2.png", "joy/3.png"], [None, "fear", "joy"]),
         (["joy/1.png", "joy/2.png"], [None] * 2),
     ],
 )

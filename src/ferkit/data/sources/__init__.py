@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from ferkit.data.face_set import is_face_set, sets_below
 from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_video
@@ -14,7 +17,7 @@ from ferkit.data.sources.folder import open_file, open_folder
 from ferkit.data.sources.layouts import open_layout
 from ferkit.data.sources.parquet import open_parquet
 from ferkit.data.sources.patterns import expanded
-from ferkit.data.sources.picture import Chain, Container, Picture
+from ferkit.data.sources.picture import Chain, Container, Picture, Pictures
 from ferkit.data.sources.remote import find_remote, open_remote, remote_url
 from ferkit.data.sources.rules import RuledPictures, SourceRules
 from ferkit.data.sources.shards import open_tar, refuse_compressed
@@ -39,7 +42,10 @@ OPENERS: Mapping[str, Callable[[Path, SourceRules], Sources]] = {
 """How files that hold or name pictures are opened, by their suffix."""
 # fmt: on
 
+Item = TypeVar("Item", Picture, Video)
+
 _SAMPLE = 64
+_HUB_SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _OPEN_CONTAINERS = 8
 
 
@@ -66,10 +72,38 @@ def open_sources(paths: Sequence[Path], rules: SourceRules | None = None) -> Sou
     """
     rules = rules or SourceRules()
     found = [each for named in paths for each in _opened_all(Path(named), rules)]
-    sources = Sources(Chain([each.pictures for each in found]), [clip for each in found for clip in each.videos])
+    sources = _once(found)
     if not sources.pictures and not sources.videos:
         raise NoImagesError(_nothing_found(paths))
     return sources
+
+
+def _once(found: Sequence[Sources]) -> Sources:
+    """Put sources together, each file once however often it is named."""
+    where = ", ".join(dict.fromkeys(each.labels_from for each in found if each.labels_from))
+    videos = [clip for each in found for clip in each.videos]
+    if len(found) == 1:
+        return Sources(found[0].pictures, videos, where)
+    seen: set[str] = set()
+    total = kept = 0
+    parts: list[Sequence[Picture]] = []
+    for pictures in (each.pictures for each in found):
+        new = pictures if isinstance(pictures, Pictures) else _unseen(pictures, seen)  # those of a table or archive
+        parts.append(new)
+        total, kept = total + len(pictures), kept + len(new)
+    clips = _unseen(videos, seen)
+    return Sources(Chain(parts), clips, where, total - kept + len(videos) - len(clips))
+
+
+def _unseen(items: Sequence[Item], seen: set[str]) -> list[Item]:
+    """Those whose file is not in ``seen`` yet, where they are put."""
+    fresh = []
+    for item in items:
+        place = os.path.realpath(item.source)
+        if place not in seen:
+            fresh.append(item)
+            seen.add(place)
+    return fresh
 
 
 def find_picture(source: str, rules: SourceRules | None = None) -> Picture:
@@ -121,10 +155,19 @@ def _open(path: Path, rules: SourceRules) -> Sources:
         return Sources(RuledPictures(open_layout(rules.layout, path.resolve()), path.resolve(), rules))
     try:
         if path.is_dir():
-            return open_folder(path.resolve(), rules)
+            sources = open_folder(path.resolve(), rules)
+            shards = [] if sources.pictures or sources.videos else _hub_shards(path.resolve())
+            opened = [open_parquet(shard, rules) for shard in shards]
+            pictures = Chain([each.pictures for each in opened])
+            return Sources(pictures, (), opened[0].labels_from) if opened else sources
     except OSError as error:
         raise InputError(f"cannot look into {str(path)!r}: {error.strerror}; check its permissions") from error
     return OPENERS.get(path.suffix.lower(), open_file)(path.parent.resolve() / path.name, rules)
+
+
+def _hub_shards(folder: Path) -> list[Path]:
+    """The parquet files of a data set as the Hugging Face hub lays it out: ``data/train-00000-of-00002.parquet``."""
+    return sorted(path for path in folder.rglob("*.parquet") if _HUB_SHARD.search(path.name))
 
 
 def _find(path: Path, place: str, rules: SourceRules) -> Picture:

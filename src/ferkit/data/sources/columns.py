@@ -13,7 +13,7 @@ from ferkit.data.sources.rules import COLUMNS, SourceRules
 from ferkit.documents import parse_json
 from ferkit.errors import InputError
 
-__all__ = ["BOX_SIDES", "FactColumns", "Facts", "find_columns", "read_facts"]
+__all__ = ["BOX_SIDES", "FactColumns", "Facts", "find_columns", "label_column", "read_facts"]
 
 BOX_SIDES = ("x0", "y0", "x1", "y1")
 """The four columns that hold a box where no single one does."""
@@ -23,9 +23,12 @@ Value = str | float | None
 _USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "image": (
         *("image", "img", "path", "file", "filename", "filepath", "file_name", "file_path", "image_path", "img_path"),
-        *("image_name", "subdirectory_filepath", "pth"),
+        *("image_name", "subdirectory_filepath", "pth", "img_bytes", "image_bytes", "filepaths", "paths", "images"),
     ),
-    "label": ("label", "expression", "emotion", "class"),
+    "label": (
+        *("label", "expression", "emotion", "class", "labels", "expressions", "emotions", "target", "targets"),
+        *("class_name", "expression_label", "emotion_label"),
+    ),
     "identity": ("identity", "subject", "subject_id", "person", "person_id"),
 }
 
@@ -91,6 +94,11 @@ def find_columns(names: Iterable[str], rules: SourceRules, table: Path) -> dict[
     return {ours: theirs for ours, theirs in (found | dict(rules.columns)).items() if theirs is not None}
 
 
+def label_column(columns: Mapping[str, str]) -> str:
+    """Say which column of `find_columns` the labels come from; "" where there is none."""
+    return f"column {columns['label']!r}" if "label" in columns else ""
+
+
 def read_facts(values: Mapping[str, Any]) -> Facts:
     """Read what a row says, each value as text or as a number.
 
@@ -115,7 +123,11 @@ def read_facts(values: Mapping[str, Any]) -> Facts:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value).strip() or None
+    if isinstance(value, float) and value.is_integer():  # pandas makes floats of integers beside a gap
+        value = int(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return str(value).strip() or None
 
 
 def _number(name: str, value: Value) -> float | None:

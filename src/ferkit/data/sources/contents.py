@@ -18,7 +18,11 @@ class Sources:
     Attributes:
         pictures: the images, in the given order, each source's in natural order or in its own.
         videos: the videos, in the same order; their frames come after all images.
+        labels_from: what the labels were taken from; "" where there are none.
+        repeated: how many pictures and videos were named more than once, and are listed once.
     """
 
     pictures: Sequence[Picture] = ()
     videos: Sequence[Video] = ()
+    labels_from: str = ""
+    repeated: int = 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ferkit.data.media import HEAD, is_media, is_video
+from ferkit.data.sources.classes import class_folders, yolo_classes
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.rules import SourceRules
-from ferkit.data.sources.tree import class_folders, is_hidden, natural_key
+from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.data.sources.video import Video
 
 __all__ = ["open_file", "open_folder"]
@@ -20,12 +22,14 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
     """List the images and videos under ``root`` in natural order; class folders right below it label what they hold."""
     files = list(_files(root, set()))
     names = [file.relative_to(root) for file in files]
-    labels = class_folders([name.parts for name in names])
+    yolo = yolo_classes(root, files)
+    labels = class_folders([name.parts for name in names]) if yolo is None else yolo
     found = [
         rules.apply(Picture(str(file), label), name.as_posix())
         for file, name, label in zip(files, names, labels, strict=True)
     ]
-    return _parted(found, rules)
+    where = "class folders" if yolo is None else "YOLO's label files"
+    return replace(_parted(found, rules), labels_from=where if any(labels) else "")
 
 
 def open_file(path: Path, rules: SourceRules) -> Sources:

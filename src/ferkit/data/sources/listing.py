@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit.data.media import VIDEO_SUFFIXES
+from ferkit.data.sources.classes import numbered_class
 from ferkit.data.sources.columns import FactColumns
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, refused
@@ -48,6 +51,7 @@ def open_listed(
     Raises:
         InputError: the paths are web addresses, or none of the files exists.
     """
+    columns = _with_found_paths(table, columns)
     listed = ListedPictures(table, columns, rules, confined=confined, class_names=class_names)
     _require_files(table, listed)
     is_video = np.asarray(pc.fill_null(pc.match_substring_regex(columns["image"], _VIDEO), False))
@@ -57,6 +61,29 @@ def open_listed(
     videos = [Video(clip.source, clip.label, clip.identity, rules.fps) for clip in clips.values() if clip.fetch is None]
     is_video[[row for row, clip in clips.items() if clip.fetch is not None]] = False  # damaged rows, to be reported
     return Sources(_Rows(listed, np.flatnonzero(~is_video)), videos)
+
+
+def _with_found_paths(table: Path, columns: pa.Table) -> pa.Table:
+    """Where a path leads nowhere, put that of the one file below the table's folder that is called so, if there is one.
+
+    Names are compared in Unicode's composed form, which file systems and tables do not agree on.
+    """
+    entries = columns["image"].to_pylist()
+    missing = [row for row, entry in enumerate(entries) if entry and not is_there(table.parent / entry)]
+    if not missing or _ADDRESS.match(entries[missing[0]]):
+        return columns
+    found: dict[str, list[str]] = {}
+    for folder, _, names in os.walk(table.parent):
+        for name in names:
+            path = os.path.relpath(os.path.join(folder, name), table.parent)  # noqa: PTH118 (many)
+            for key in {normalize("NFC", path), normalize("NFC", name)}:
+                found.setdefault(key, []).append(path)
+    for row in missing:
+        entry = normalize("NFC", entries[row].replace("\\", "/"))
+        same = found.get(entry.removeprefix("./")) or ([] if "/" in entry else found.get(entry, []))
+        if len(same) == 1:
+            entries[row] = same[0]
+    return columns.set_column(columns.column_names.index("image"), "image", pa.array(entries, pa.string()))
 
 
 class ListedPictures(Container):
@@ -92,7 +119,10 @@ class ListedPictures(Container):
         try:
             entry = self.entry(row)
             file = file_of_entry(self._table, entry, confined=self._confined)
-            return self._rules.apply(Picture(str(file), **self._facts(row)), entry)
+            picture = Picture(str(file), **self._facts(row))
+            if picture.label is not None:
+                picture = replace(picture, label=numbered_class(picture.label, file.name))
+            return self._rules.apply(picture, entry)
         except ValueError as error:
             return refused(f"{self._table}#{row}", str(error))
 

@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ferkit.data.sources.columns import FactColumns, find_columns
+from ferkit.data.sources.columns import FactColumns, find_columns, label_column
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.listing import file_of_entry, open_listed, row_at
 from ferkit.data.sources.picture import Container, Picture, refused
@@ -48,9 +49,11 @@ def open_parquet(path: Path, rules: SourceRules) -> Sources:
         if _holds_bytes(file.schema_arrow.field(columns["image"]).type):
             names = _entries(file, columns["image"]) if rules.label_from or rules.identity_from else None
             told = FactColumns(pa.table(facts), class_names)
-            return Sources(ParquetPictures(path, file, row_counts, columns["image"], told, rules, names))
+            pictures = ParquetPictures(path, file, row_counts, columns["image"], told, rules, names)
+            return Sources(pictures, labels_from=label_column(columns))
         listed = {"image": _entries(file, columns["image"])} | facts
-        return open_listed(path, pa.table(listed), rules, confined=True, class_names=class_names)
+        sources = open_listed(path, pa.table(listed), rules, confined=True, class_names=class_names)
+        return replace(sources, labels_from=label_column(columns))
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError where names are no text
         why = " ".join(str(error).split())
         raise InputError(f"cannot read {str(path)!r} as parquet ({why}); give a complete file") from error
@@ -148,6 +151,8 @@ def _columns(schema: pa.Schema, rules: SourceRules, path: Path) -> dict[str, str
     """Find the columns to read; lists are passed over unless they are boxes."""
     box = rules.columns.get("box", "box")
     usable = [field.name for field in schema if field.name == box or not _is_list(field.type)]
+    structs = [field for field in schema if pa.types.is_struct(field.type)]
+    usable += [f"{field.name}.{part.name}" for field in structs for part in field.type]
     found = find_columns(usable, rules, path)
     if "image" not in found or not _is_image(schema.field(found["image"]).type):
         columns = ", ".join(schema.names)
@@ -168,11 +173,12 @@ def _is_image(kind: pa.DataType) -> bool:
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     kind = _part(kind, "bytes") if pa.types.is_struct(kind) else kind
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _part(kind: pa.DataType, name: str) -> pa.DataType:
@@ -183,7 +189,7 @@ def _entries(file: pq.ParquetFile, column: str) -> pa.ChunkedArray | None:
     """Return the path that each row gives its picture; None where the rows give none."""
     kind = file.schema_arrow.field(column).type
     if not pa.types.is_struct(kind):
-        return file.read(columns=[column]).column(0) if _is_text(kind) else None
+        return file.read(columns=[column]).column(0).cast(pa.string()) if _is_text(kind) else None
     if not _is_text(_part(kind, "path")):
         return None
     return pc.struct_field(file.read(columns=[f"{column}.path"]).column(0), "path")
@@ -193,7 +199,17 @@ def _read_facts(file: pq.ParquetFile, columns: Mapping[str, str]) -> dict[str, p
     """Read what the rows say beside the image, under our names."""
     theirs = {ours: name for ours, name in columns.items() if ours != "image"}
     table = file.read(columns=sorted(set(theirs.values())))
-    return {ours: table[name] for ours, name in theirs.items()}
+    return {ours: _column(table, name) for ours, name in theirs.items()}
+
+
+def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """A column, or the part ``struct.part`` of one, without Arrow's views."""
+    if name in table.column_names:
+        column = table[name]
+    else:
+        outer, _, inner = name.partition(".")
+        column = pc.struct_field(table[outer], inner)
+    return column.cast(pa.string()) if _is_text(column.type) else column
 
 
 def _class_names(schema: pa.Schema, columns: Mapping[str, str]) -> dict[str, dict[Any, str]]:

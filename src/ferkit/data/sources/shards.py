@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ferkit.data.media import HEAD, is_archive, is_media
+from ferkit.data.sources.classes import class_folders
 from ferkit.data.sources.columns import BOX_SIDES, read_facts
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, place_name, refused
 from ferkit.data.sources.rules import COLUMNS, SourceRules
-from ferkit.data.sources.tree import is_hidden, member_classes, member_parts
+from ferkit.data.sources.tree import is_hidden, member_parts
 from ferkit.documents import parse_json
 from ferkit.errors import InputError, UnreadableImageError
 
@@ -24,6 +25,9 @@ __all__ = ["TarPictures", "open_tar", "refuse_compressed"]
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]*)")
 _SIDECARS = ("txt", "json", "cls")
 """What may stand beside an image and say something of it; a later one overrides those before it."""
+
+_CLASS_WORDS = 3
+"""Words that a class may have; a longer text beside an image is its caption."""
 
 _UNPACKERS = {".gz": "gunzip", ".tgz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd", ".7z": "7z x"}
 
@@ -60,7 +64,7 @@ def open_tar(path: Path, rules: SourceRules) -> Sources:
     pictures = TarPictures(path, members, rules, whole=whole)
     if not whole and not any(image.end <= size for image in pictures.images):
         raise InputError(f"the tar file {str(path)!r} is cut short before its first image ends; give a complete file")
-    return Sources(pictures)
+    return Sources(pictures, labels_from="sidecars or class folders")
 
 
 def refuse_compressed(path: Path, rules: SourceRules) -> Sources:
@@ -82,7 +86,7 @@ class TarPictures(Container):
     def __init__(self, path: Path, members: Sequence[Member], rules: SourceRules, *, whole: bool = True) -> None:
         self._path = path
         self.images = [member for member in members if self._is_media(member)]
-        self._classes = member_classes([member_parts(image.name) for image in self.images])
+        self._classes = class_folders([member_parts(image.name) for image in self.images])
         self._numbers = {place_name(image.name): number for number, image in enumerate(self.images)}
         self._sidecars = _sidecars(members)
         self._rules = rules
@@ -138,6 +142,8 @@ class TarPictures(Container):
         for kind, sidecar in sorted(self._sidecars.get(_key(image), {}).items(), key=_rank):
             text = self._read(sidecar).decode("utf-8-sig").strip()
             said = self._of_json(sidecar, text) if kind == "json" else {"label": text}
+            if kind == "txt" and len(text.split()) > _CLASS_WORDS:  # a caption
+                continue
             values |= {name: value for name, value in said.items() if value is not None}
         return values
 

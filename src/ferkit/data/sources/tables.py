@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from ferkit.data.sources.columns import find_columns
+from ferkit.data.sources.columns import find_columns, label_column
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.layouts.fer2013 import Fer2013Table
 from ferkit.data.sources.listing import open_listed, row_at
@@ -26,6 +27,8 @@ from ferkit.errors import InputError
 __all__ = ["open_csv", "open_list"]
 
 _ROWS_AT_ONCE = 65536
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?')
+_QUOTED = re.compile(r'"[^"]*"')
 _SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES, reverse=True))
 _PATH = re.compile(rf".*(?:{_SUFFIX})", re.IGNORECASE)
 _PATH_AND_LABEL = re.compile(rf"(.+?(?:{_SUFFIX}))\s+(.+)", re.IGNORECASE)
@@ -46,16 +49,27 @@ def open_csv(path: Path, rules: SourceRules) -> Sources:
             exists.
     """
     with _open_text(path) as file:
-        delimiter = max(",;\t", key=file.readline().count)
-        file.seek(0)
-        rows = (row for row in csv.reader(file, delimiter=delimiter) if row)
+        rows = (row for row in csv.reader(file, delimiter=_find_delimiter(file)) if row)
         header = [name.strip() for name in next(rows, [])]
         found = find_columns(header, rules, path)
         if "image" not in found and "pixels" in header:
-            return Sources(_PixelRows(path, rules))
+            return Sources(_PixelRows(path, rules), labels_from=label_column(found))
         _require_paths(path, header, found)
         columns = _read_columns(rows, {ours: header.index(theirs) for ours, theirs in found.items()})
-    return open_listed(path, columns, rules)
+    return replace(open_listed(path, columns, rules), labels_from=label_column(found))
+
+
+def _find_delimiter(file: TextIO) -> str:
+    """Go to the line of column names, behind remarks and the ``sep=;`` of Excel; return what parts its columns."""
+    start, line = 0, file.readline()
+    while line.startswith("#") or _SEPARATOR.fullmatch(line.strip()) or (line and not line.strip()):
+        stated = _SEPARATOR.fullmatch(line.strip())
+        start, line = file.tell(), file.readline()
+        if stated:
+            file.seek(start)
+            return stated[1]
+    file.seek(start)
+    return max(",;\t", key=_QUOTED.sub("", line).count)
 
 
 def open_list(path: Path, rules: SourceRules) -> Sources:

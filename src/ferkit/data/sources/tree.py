@@ -1,4 +1,4 @@
-"""What the names of files in folders and archives say: their order, and the classes that folders stand for."""
+"""What the names of files in folders and archives say: their order, and what is to be passed over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["class_folders", "is_hidden", "is_there", "member_classes", "member_parts", "natural_key"]
+__all__ = ["is_hidden", "is_there", "member_parts", "natural_key"]
 
 
 def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
@@ -20,20 +20,6 @@ def _number(digits: str) -> tuple[int, str]:
     """Digits as a value that sorts as their number does, however many there are."""
     significant = digits.lstrip("0")
     return len(significant), significant
-
-
-def class_folders(files: Sequence[Sequence[str]]) -> list[str | None]:
-    """Return each file's class by the layout of torchvision's ImageFolder.
-
-    Args:
-        files: the parts of each file's path below the root.
-
-    Returns:
-        The top folder's name, one per file, where two or more hold files and no file lies beside them; else None.
-    """
-    tops = {parts[0] for parts in files}
-    labelled = len(tops) > 1 and all(len(parts) > 1 for parts in files)
-    return [parts[0] if labelled else None for parts in files]
 
 
 def is_there(path: Path) -> bool:
@@ -58,10 +44,3 @@ _MADE_BY_DEVICES = frozenset(
 def is_hidden(parts: Sequence[str]) -> bool:
     """Say whether a file or folder is hidden, or holds what computers and NAS put beside photos: thumbnails, bins."""
     return any(part.startswith(".") or part.lower() in _MADE_BY_DEVICES for part in parts)
-
-
-def member_classes(members: Sequence[Sequence[str]]) -> list[str | None]:
-    """Return each member's class as `class_folders` does, below the folder that all of them lie in, if there is one."""
-    while members and len({parts[0] for parts in members}) == 1 and all(len(parts) > 1 for parts in members):
-        members = [parts[1:] for parts in members]
-    return class_folders(members)

@@ -11,10 +11,11 @@ from lzma import LZMAError
 from pathlib import Path
 
 from ferkit.data.media import HEAD, is_archive, is_media
+from ferkit.data.sources.classes import class_folders
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, place_name
 from ferkit.data.sources.rules import SourceRules
-from ferkit.data.sources.tree import is_hidden, member_classes, member_parts, natural_key
+from ferkit.data.sources.tree import is_hidden, member_parts, natural_key
 from ferkit.errors import InputError, UnreadableImageError
 
 __all__ = ["ZipPictures", "open_zip"]
@@ -37,7 +38,7 @@ def open_zip(path: Path, rules: SourceRules) -> Sources:
     members = _images(archive)
     if members and all(member.flag_bits & _ENCRYPTED for member in members):
         raise InputError(f"the pictures in {str(path)!r} are encrypted; unpack it with its password, name the folder")
-    return Sources(ZipPictures(path, archive, members, rules))
+    return Sources(ZipPictures(path, archive, members, rules), labels_from="class folders")
 
 
 class ZipPictures(Container):
@@ -56,7 +57,7 @@ class ZipPictures(Container):
         self._path = path
         self._archive = archive
         self._members = members
-        self._labels = member_classes([member_parts(member.filename) for member in members])
+        self._labels = class_folders([member_parts(member.filename) for member in members])
         self._numbers = {place_name(member.filename): number for number, member in enumerate(members)}
         self._rules = rules
         self._lock = threading.Lock()

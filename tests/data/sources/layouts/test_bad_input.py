@@ -213,7 +213,7 @@ VA = "annotations/VA_Estimation_Challenge/Validation_Set/video2_left.txt"
     ("name", "file", "old", "new", "why"),
     [
         ("affectnet", "training.csv", "face_y,", "", "has no column 'face_y', only: subDirectory_filePath, face_x"),
-        ("fer2013", "fer2013.csv", "emotion,", "mood,", "has no column 'emotion', only: mood, pixels, Usage"),
+        ("fer2013", "fer2013.csv", "pixels,", "dots,", "has no column 'pixels', only: emotion, dots, Usage"),
         (
             "fer2013",
             "fer2013.csv",

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from ferkit.data.expressions import EXPRESSIONS, affect, expression_of_code, numbered
-from ferkit.data.sources.layouts.folders import first_present, joined, wrong_folder
+from ferkit.data.sources.classes import AFFECTNET
+from ferkit.data.sources.layouts.folders import class_tree, first_present, joined, wrong_folder
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.table import Row, Table, table_pictures
 from ferkit.data.sources.picture import Picture
@@ -33,6 +34,8 @@ def read_affectnet(root: Path) -> Parts:
         split: first_present(root, [str(Path(folder, name)) for folder in _TABLE_FOLDERS])
         for split, name in _TABLES.items()
     }
+    if images is None and (parts := class_tree(root, AFFECTNET)):
+        return parts
     if images is None:
         raise wrong_folder(root, "AffectNet", "Manually_Annotated_Images", "it and training.csv")
     if not any(found.values()):

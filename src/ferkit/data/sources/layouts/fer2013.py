@@ -23,7 +23,8 @@ __all__ = ["FER2013_FILES", "Fer2013Table", "read_fer2013", "rows_by_split"]
 FER2013_FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
 _USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
-_CODES = numbered("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+# CK+ in this form has contempt too.
+_CODES = numbered("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
 _SIDE = 48
 
 
@@ -31,11 +32,15 @@ class Fer2013Table(Table):
     """``fer2013.csv``, or ``icml_face_data.csv``, which has the columns in another order."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, ("emotion", "pixels", "Usage"), needed=("emotion", "pixels"))
+        super().__init__(path, ("emotion", "pixels", "Usage"), needed=("pixels",))
 
     def picture(self, row: int) -> Picture:
         """Return the picture of a row, under ``<path>#<row>``; one that cannot be read if the row is damaged."""
-        return or_unreadable(self.place(row), lambda: self.face(row, expression_of_code(self[row]["emotion"], _CODES)))
+        return or_unreadable(self.place(row), lambda: self.face(row, self._label(row)))
+
+    def _label(self, row: int) -> str | None:
+        emotion = self[row].get("emotion")  # the competition's test.csv has none
+        return None if emotion is None else expression_of_code(emotion, _CODES)
 
     def face(self, row: int, label: str | None) -> Picture:
         """Return the picture of a row with a label from elsewhere."""

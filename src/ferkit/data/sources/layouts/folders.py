@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ferkit.data.media import IMAGE_SUFFIXES
-from ferkit.data.sources.tree import natural_key
+from ferkit.data.sources.layouts.layout import Parts
+from ferkit.data.sources.picture import Picture
+from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.errors import InputError
 
-__all__ = ["first_present", "folder_names", "frame_number", "frame_time", "image_names", "joined", "wrong_folder"]
+__all__ = [
+    "class_tree",
+    "first_present",
+    "folder_names",
+    "frame_number",
+    "frame_time",
+    "image_names",
+    "joined",
+    "pictures_below",
+    "wrong_folder",
+]
 
+_SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
 
@@ -45,6 +58,25 @@ def image_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not _is_folder(entry)]
     return _ordered(name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES)  # noqa: PTH122
+
+
+def pictures_below(root: Path) -> list[Path]:
+    """List the image files below ``root`` at any depth in natural order, without hidden ones."""
+    found = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+    wanted = [file for file in found if file.suffix.lower() in IMAGE_SUFFIXES]
+    parts = [(file, file.relative_to(root).parts) for file in wanted]
+    shown = [(file, names) for file, names in parts if not is_hidden(names)]
+    return [file for file, _ in sorted(shown, key=lambda one: [natural_key(name) for name in one[1]])]
+
+
+def class_tree(root: Path, codes: Mapping[int, str]) -> Parts:
+    """Read a copy of a data set as folders of class numbers below those of its splits; {} where there is none."""
+    parts: dict[str, list[Picture]] = {}
+    for file in pictures_below(root):
+        label, split = file.parent.name, file.parent.parent.name.casefold()
+        if label.isdecimal() and int(label) in codes and split in _SPLIT_NAMES:
+            parts.setdefault(_SPLIT_NAMES[split], []).append(Picture(str(file), label=codes[int(label)]))
+    return parts
 
 
 def frame_number(name: str) -> int | None:

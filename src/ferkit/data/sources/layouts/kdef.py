@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ferkit.data.sources.layouts.folders import folder_names, image_names, wrong_folder
+from ferkit.data.sources.layouts.folders import pictures_below, wrong_folder
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.picture import Picture
 
@@ -25,17 +25,11 @@ _LABELS = {
 
 
 def read_kdef(root: Path) -> Parts:
-    """Read ``KDEF/AF01/AF01AFS.JPG`` and so on; a person's two sessions A and B are one identity."""
-    for base in (root, root / "KDEF", root / "KDEF_and_AKDEF" / "KDEF"):
-        people = filter(None, map(_PERSON.fullmatch, folder_names(base))) if base.is_dir() else ()
-        pictures = [picture for person in people for picture in _person(base / person[0], person[1].upper())]
-        if pictures:
-            return {"": pictures}
-    raise wrong_folder(root, "KDEF", "AF01 or another such folder", "them")
-
-
-def _person(folder: Path, identity: str) -> list[Picture]:
-    return [Picture(str(folder / name), label=_label(name), identity=identity) for name in image_names(folder)]
+    """Read ``AF01AFS.JPG`` and so on, at any depth; a person's two sessions A and B are one identity."""
+    people = [(file, person) for file in pictures_below(root) if (person := _PERSON.match(file.name))]
+    if not people:
+        raise wrong_folder(root, "KDEF", "AF01AFS.JPG or another such picture", "them")
+    return {"": [Picture(str(file), label=_label(file.name), identity=person[1].upper()) for file, person in people]}
 
 
 def _label(name: str) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ferkit.data.expressions import expression_of_code, numbered
-from ferkit.data.sources.layouts.folders import first_present, joined, wrong_folder
+from ferkit.data.expressions import expression_of_code
+from ferkit.data.sources.classes import RAF_DB
+from ferkit.data.sources.layouts.folders import class_tree, first_present, joined, wrong_folder
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.table import Row, Table, row_picture
 from ferkit.data.sources.picture import Picture
@@ -14,13 +15,15 @@ from ferkit.data.sources.picture import Picture
 __all__ = ["read_raf_db"]
 
 _LIST = "EmoLabel/list_patition_label.txt"  # spelt so by its authors
-_CODES = numbered("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral", first=1)
+_CODES = RAF_DB
 
 
 def read_raf_db(root: Path) -> Parts:
     """Read ``EmoLabel`` and the pictures of ``Image/aligned``, or of ``Image/original`` where those are missing."""
     labels = first_present(root, [_LIST, f"basic/{_LIST}"])
     images = labels and first_present(labels.parents[1] / "Image", ["aligned", "original"])
+    if labels is None and (parts := class_tree(root, _CODES)):
+        return parts
     if labels is None:
         raise wrong_folder(root, "RAF-DB", _LIST, "EmoLabel and Image")
     if images is None:
