@@ -15,10 +15,11 @@ from urllib.parse import unquote
 import fsspec
 
 from ferkit.data.media import is_media, is_video
+from ferkit.data.sources.classes import class_folders
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Picture, place_name, refused
 from ferkit.data.sources.rules import SourceRules
-from ferkit.data.sources.tree import class_folders, is_hidden, natural_key
+from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.errors import InputError, MissingPathError, UnreadableImageError
 
 __all__ = ["find_remote", "open_remote", "remote_url"]
