@@ -8,7 +8,8 @@ from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionError
 from ferkit.errors import InputError, WeightsError
 from ferkit.search.facets import Choice
-from ferkit.search.questions import ANY, ONLY, Example, Question, Questioner
+from ferkit.search.people import ANY, ONLY
+from ferkit.search.questions import Example, Question, Questioner
 from ferkit.search.searcher import Searcher
 from ferkit.search.set_encoder import encoder_stamp
 

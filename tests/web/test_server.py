@@ -66,6 +66,5 @@ def test_without_its_encoder_a_set_can_still_be_looked_at(served, viewer, monkey
         raise SetError("the encoder is not there any more")
 
     monkeypatch.setattr("ferkit.workflows.serve.Viewer.warm_up", gone)
-    monkeypatch.setattr("threading.Thread.start", lambda thread: thread.run())
     _, said, _ = served(port=0)
     assert "photos cannot be asked with: the encoder is not there any more" in said

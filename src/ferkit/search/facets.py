@@ -15,6 +15,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import codes, picture_of
 from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
+from ferkit.search.people import people_known_by
 
 __all__ = ["QUALITIES", "Choice", "Facets", "People"]
 
@@ -60,7 +61,8 @@ class People:
         identities, names = codes(embeddings.column("identity"))
         clips, _ = codes(embeddings.column("clip"))
         numbers = np.where((identities < 0) & (clips >= 0), clips + len(names), identities)
-        return cls(numbers, "identity" if (identities >= 0).any() else "clip" if (clips >= 0).any() else None)
+        known_by = people_known_by(embeddings)
+        return cls(numbers, None if known_by == "nothing" else known_by)
 
 
 class Facets:

@@ -14,18 +14,16 @@ from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionErr
 from ferkit.errors import InputError
 from ferkit.search.facets import Choice, Facets, People
 from ferkit.search.folding import fold_copies
+from ferkit.search.people import EXCLUDE, same_person_rows
 from ferkit.search.queries import Query
 from ferkit.search.scores import same_probabilities
 from ferkit.search.searcher import Searcher
 
-__all__ = ["ANY", "EXCLUDE", "ONLY", "PERSONS", "Example", "Question", "Questioner", "Ranking"]
+__all__ = ["Example", "Question", "Questioner", "Ranking"]
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
-
-EXCLUDE, ONLY, ANY = PERSONS = ("exclude", "only", "any")
-"""What becomes of the faces of the people that are asked with."""
 
 _BLOCK = 16_384
 
@@ -62,7 +60,7 @@ class Question:
     like: Sequence[Example] = ()
     unlike: Sequence[Example] = ()
     expression: str | None = None
-    person: str = "exclude"
+    person: str = EXCLUDE
     once: bool = False
     least: float = 0.0
     choice: Choice = field(default_factory=Choice)
@@ -134,11 +132,10 @@ class Questioner:
         for example in (*question.like, *question.unlike):
             self._vector(example)
         asked = [example.row for example in question.like if example.row is not None]
-        asked_people = self.people.numbers[asked]
-        unknown = bool(question.like) and not (asked_people >= 0).any()
-        if question.like and not unknown and question.person != ANY:
-            same = np.isin(self.people.numbers, asked_people[asked_people >= 0])
-            allowed &= same if question.person == ONLY else ~same
+        unknown = bool(question.like) and not (self.people.numbers[asked] >= 0).any()
+        if question.like and not unknown:
+            rows, _ = same_person_rows(self._set, self._set.faces_of(asked), None, question.person)
+            allowed &= True if rows is None else rows
         allowed[[example.row for example in (*question.like, *question.unlike) if example.row is not None]] = False
         if question.least > 0 and (likely := self._probabilities(question, np.flatnonzero(allowed))) is not None:
             allowed[np.flatnonzero(allowed)[likely < question.least]] = False

@@ -15,7 +15,8 @@ from starlette.datastructures import QueryParams
 
 from ferkit.errors import InputError
 from ferkit.search.facets import Choice
-from ferkit.search.questions import EXCLUDE, PERSONS, Example, Question
+from ferkit.search.people import EXCLUDE, SAME_PERSON
+from ferkit.search.questions import Example, Question
 
 __all__ = ["FACETS", "example_of", "question_of", "vector_text"]
 
@@ -34,8 +35,8 @@ def question_of(query: QueryParams) -> Question:
     if len(like) + len(unlike) > _MOST_EXAMPLES:
         raise InputError(f"{len(like) + len(unlike)} examples are more than {_MOST_EXAMPLES}; take some away")
     person = query.get("person", EXCLUDE)
-    if person not in PERSONS:
-        raise InputError(f"person is {', '.join(PERSONS)}, and not {person[:20]!r}")
+    if person not in SAME_PERSON:
+        raise InputError(f"person is {', '.join(SAME_PERSON)}, and not {person[:20]!r}")
     values = {name: query.getlist(name) for name in FACETS if name in query}
     return Question(
         [example_of(text) for text in like],

@@ -94,12 +94,14 @@ def serve(
             timeout_keep_alive=75,
         )
         server = uvicorn.Server(config)
-        threading.Thread(target=_warm_up, args=(viewer, progress), daemon=True).start()
+        warming = threading.Thread(target=_warm_up, args=(viewer, progress))
+        warming.start()
         progress.say(f"{len(viewer.set):,} faces of {viewer.path} at {link} (Ctrl-C ends it)")
         if open:
             threading.Timer(0.5, webbrowser.open, [link]).start()
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
+    warming.join()  # Python must not end while torch is at work on a thread
     viewer.thumbnails.close()
     return Served(viewer.path, len(viewer.set), link)
 

@@ -25,7 +25,8 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.thumbnails import Thumbnails, jpeg
 from ferkit.progress import Progress
 from ferkit.search.facets import Choice, Facets, People
-from ferkit.search.questions import ONLY, Question, Questioner, Ranking
+from ferkit.search.people import ONLY
+from ferkit.search.questions import Question, Questioner, Ranking
 from ferkit.search.scores import GOOD
 from ferkit.search.searcher import Searcher
 
