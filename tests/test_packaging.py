@@ -61,7 +61,12 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     others = {name for name in packed - expected if not re.fullmatch(r"ferkit/weights/[\w.-]+\.safetensors", name)}
     page = {f"ferkit/web/{path.relative_to(SOURCE / 'web').as_posix()}" for path in (SOURCE / "web").glob("*/*.*")}
     assert {name for name in page if name.endswith((".html", ".js", ".css", ".svg"))} <= others
-    assert others - page == {"ferkit/models.yaml", "ferkit/py.typed"}
+    kept = {
+        f"ferkit/{path.relative_to(SOURCE)}"
+        for path in (*SOURCE.glob("report/templates/*.html"), *SOURCE.glob("portraits/*"))
+    }
+    assert kept <= others
+    assert others - page - kept == {"ferkit/models.yaml", "ferkit/py.typed"}
 
 
 def test_wheel_holds_the_bundled_weights(wheel):

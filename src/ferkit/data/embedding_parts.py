@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.face_set import is_face_set
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import Face
 from ferkit.errors import OutputError, SetError
@@ -226,7 +227,10 @@ def _without_manifest(folder: Path) -> str:
     try:
         count = int(parts[0].stem.rpartition("-")[2])
     except (IndexError, ValueError):
-        return f"{str(folder)!r} is a folder and no embedding set; name the .npy file"
+        what = "a face set" if is_face_set(folder) else "a folder"
+        return (
+            f"{str(folder)!r} is {what} and no embedding set; make one: `ferkit embed {folder} -o emb.npy`, name that"
+        )
     return _unfinished(folder, missing_parts(folder, count), count)
 
 
