@@ -92,7 +92,7 @@ class ProgressBar:
         if (task := self._task) is None:
             return
         self._bars.advance(task.id, steps)
-        rate = f"{task.speed:.1f}/s" if task.speed else ""
+        rate = "" if not task.speed else f"{task.speed:.1f}/s" if task.speed >= 1 else f"{1 / task.speed:.1f} s each"
         self._bars.update(task.id, rate=rate, note=note or task.fields["note"])
         if not err.is_terminal and monotonic() >= self._line_at:
             self._line_at = monotonic() + _SECONDS_A_LINE
