@@ -37,7 +37,9 @@ class FaceTable:
             self._footer = pq.read_metadata(path)
             schema = self._footer.schema.to_arrow_schema()
         self._names = schema.names
-        self.names: list[str] = with_all_columns(schema.empty_table(), path.name).column_names
+        self.names: list[str] = with_all_columns(
+            pa.Table.from_batches([], schema), path.name
+        ).column_names  # pandas stays out
         self.metadata: dict[bytes, bytes] = schema.metadata or {}
         groups = (self._footer.row_group(group).num_rows for group in range(self._footer.num_row_groups))
         self._starts = np.cumsum([0, *groups])

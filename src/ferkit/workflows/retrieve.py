@@ -29,7 +29,6 @@ from ferkit.search.people import ANY, people_known_by, rows_of_person, same_pers
 from ferkit.search.queries import MEAN, nearest
 from ferkit.search.scores import GOOD, class_probabilities, percentiles, same_probabilities
 from ferkit.search.searcher import Searcher, open_searcher
-from ferkit.search.where import rows_where
 
 __all__ = ["Hit", "RetrieveResult", "retrieve"]
 
@@ -336,6 +335,8 @@ def _allowed(
     if exclude_identity is not None:
         allowed = _both(allowed, ~rows_of_person(embeddings, exclude_identity, "--exclude-identity"))
     if where is not None:
+        from ferkit.search.where import rows_where  # sqlglot loads only for it
+
         met = rows_where(where, embeddings)
         if not met.any():
             raise InputError(f"none of the set's {len(embeddings):,} faces meets --where {where!r}; ask for less")
