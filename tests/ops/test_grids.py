@@ -51,3 +51,11 @@ def test_aspect_keeps_the_area():
     matrix = matrices(scale=0.8, aspect=1.7, angle=0.4)[0, :, :2]
     assert torch.linalg.det(matrix).item() == pytest.approx(0.64, rel=1e-5)
     assert (matrix[:, 0].norm() / matrix[:, 1].norm()).item() == pytest.approx(1.7, rel=1e-5)
+
+
+def test_points_outside_show_the_mirror_image():
+    """As PyTorch's own reflection padding, which not every accelerator has."""
+    image = torch.rand(2, 3, 7, 10, generator=torch.Generator().manual_seed(0))
+    grid = 8 * torch.rand(2, 40, 50, 2, generator=torch.Generator().manual_seed(1)) - 4
+    theirs = torch.nn.functional.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+    torch.testing.assert_close(sample(image, grid), theirs, atol=1e-5, rtol=0)

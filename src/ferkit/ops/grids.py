@@ -60,4 +60,8 @@ def sample(images: Tensor, grid: Tensor) -> Tensor:
     Returns:
         (B, C, h, w) float.
     """
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    # Folded here, as not every accelerator's grid_sample reflects: no point lies beyond the outer pixels' centres then.
+    folded = 1 - (torch.remainder(grid + 1, 4) - 2).abs()
+    last = 1 - 1 / torch.tensor([images.shape[3], images.shape[2]], device=grid.device, dtype=grid.dtype)
+    folded = folded.clamp(-last, last)
+    return F.grid_sample(images, folded, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,15 +33,18 @@ def thin_plate_spline(points: Tensor, centers: Tensor, values: Tensor, smoothing
 
 def _solve(centers: Tensor, values: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """(B, N, D) weights and (B, 3, D) affine part."""
-    batch, count = centers.shape[:2]
-    places = centers.double()  # in single precision close centres would lose their values
-    kernel = _kernel(places, places) + smoothing * torch.eye(count, device=centers.device)
-    plane = torch.cat([torch.ones_like(places[..., :1]), places], 2)
-    below = torch.cat([plane.mT, plane.new_zeros(batch, 3, 3)], 2)
-    system = torch.cat([torch.cat([kernel, plane], 2), below], 1)
-    wanted = torch.cat([values.double(), values.new_zeros(batch, 3, values.shape[-1])], 1)
-    # Not checked for being singular, because the check waits for an accelerator; with smoothing it never is.
-    solution = torch.linalg.solve_ex(system, wanted).result.to(values)
+    # In double precision, for close centres would lose their values; on the CPU, for not every accelerator has it.
+    places, heights = (tensor.detach().cpu().numpy().astype(np.float64) for tensor in (centers, values))
+    batch, count = places.shape[:2]
+    system = np.zeros((batch, count + 3, count + 3))
+    square = np.square(places[:, :, None] - places[:, None]).sum(axis=-1).clip(min=np.finfo(np.float64).tiny)
+    system[:, :count, :count] = square * np.log(square) / 2 + smoothing * np.eye(count)
+    system[:, :count, count] = system[:, count, :count] = 1
+    system[:, :count, count + 1 :] = places
+    system[:, count + 1 :, :count] = places.transpose(0, 2, 1)
+    wanted = np.concatenate([heights, np.zeros((batch, 3, heights.shape[-1]))], axis=1)
+    exact = np.float64 if values.dtype == torch.float64 else np.float32
+    solution = torch.from_numpy(np.linalg.solve(system, wanted).astype(exact)).to(values)
     return solution[:, :count], solution[:, count:]
 
 
