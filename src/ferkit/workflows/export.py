@@ -204,7 +204,9 @@ def _field(name: str, kind: str, document: str | None = None) -> dict[str, Any]:
 
 
 _OWN = [
+    {**_field("id", "ObjectIdField"), "db_field": "_id"},
     _field("filepath", "StringField"),
+    _field("metadata", "EmbeddedDocumentField", "fiftyone.core.metadata.ImageMetadata"),
     {**_field("tags", "ListField"), "subfield": "fiftyone.core.fields.StringField"},
 ]
 
