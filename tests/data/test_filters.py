@@ -66,3 +66,9 @@ def test_limits_read_as_on_the_command_line():
 def test_limits_that_cannot_be(limits, why):
     with pytest.raises(InputError, match=why):
         FaceFilter(**limits)
+
+
+def test_a_least_score_leaves_out_unsure_faces_and_no_crops():
+    faces = [replace(BARE, score=score) for score in (0.94, 0.95, None)]
+    assert FaceFilter(min_score=0.95).keep(faces).tolist() == [False, True, True]
+    assert FaceFilter(min_score=0.95).keep_rows(faces_to_table(faces)).tolist() == [False, True, True]

@@ -12,19 +12,25 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 
-__all__ = ["FaceFilter"]
+__all__ = ["MEASURES", "FaceFilter"]
 
-_HIGHEST = {"min_size": math.inf, "max_yaw": 90.0, "min_sharpness": 1.0}
+MEASURES = ("size", "yaw", "sharpness", "score")
+"""What is known of a face that may be limited."""
+
+_HIGHEST = {"min_size": math.inf, "max_yaw": 90.0, "min_sharpness": 1.0, "min_score": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class FaceFilter:
-    """Limits that a face must keep; None sets none. A face that lacks a value does not pass a limit on it.
+    """Limits that a face must keep; None sets none.
+
+    A face that lacks a value does not pass a limit on it, but for the score, which crops do not have.
 
     Attributes:
         min_size: least shorter side of the box, in pixels of the original.
         max_yaw: furthest that the head may be turned to either side, in degrees, at most 90.
         min_sharpness: least sharpness, at most 1.
+        min_score: least confidence of the detector, at most 1.
 
     Raises:
         InputError: a limit is negative, not finite, or beyond what there can be.
@@ -33,6 +39,7 @@ class FaceFilter:
     min_size: float | None = None
     max_yaw: float | None = None
     min_sharpness: float | None = None
+    min_score: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in self._limits().items():
@@ -44,19 +51,17 @@ class FaceFilter:
         return bool(self._limits())
 
     def keep(self, faces: Sequence[object]) -> NDArray[np.bool_]:
-        """Return (n,) whether each face passes; a face has the attributes size, yaw and sharpness, as `Face` has."""
+        """Return (n,) whether each face passes; a face has the attributes of `MEASURES`, as `Face` has."""
         return self._passed(
             *(
                 np.array([getattr(face, name) for face in faces], dtype=np.float64)  # None becomes NaN
-                for name in ("size", "yaw", "sharpness")
+                for name in MEASURES
             )
         )
 
     def keep_rows(self, table: pa.Table) -> NDArray[np.bool_]:
-        """Return (n,) whether each row passes; the table has the columns size, yaw and sharpness, if no others."""
-        return self._passed(
-            *(table.column(name).to_numpy().astype(np.float64) for name in ("size", "yaw", "sharpness"))
-        )
+        """Return (n,) whether each row passes; the table has the columns `MEASURES`, if no others."""
+        return self._passed(*(table.column(name).to_numpy().astype(np.float64) for name in MEASURES))
 
     def describe(self) -> str:
         """Return the limits as the command line writes them: ``--min-size 40 --max-yaw 30``."""
@@ -67,7 +72,11 @@ class FaceFilter:
         return {name: value for name, value in limits.items() if value is not None}
 
     def _passed(
-        self, size: NDArray[np.float64], yaw: NDArray[np.float64], sharpness: NDArray[np.float64]
+        self,
+        size: NDArray[np.float64],
+        yaw: NDArray[np.float64],
+        sharpness: NDArray[np.float64],
+        score: NDArray[np.float64],
     ) -> NDArray[np.bool_]:
         # A comparison with NaN is false, so that what is not known does not pass.
         passed = np.ones(len(size), np.bool_)
@@ -77,6 +86,8 @@ class FaceFilter:
             passed &= np.abs(yaw) <= self.max_yaw
         if self.min_sharpness is not None:
             passed &= sharpness >= self.min_sharpness
+        if self.min_score is not None:
+            passed &= ~(score < self.min_score)
         return passed
 
 

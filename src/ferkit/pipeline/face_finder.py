@@ -123,7 +123,7 @@ def _detector_of(options: FaceOptions, device: str | None) -> FaceDetector:
 
 def filter_of(options: FaceOptions) -> FaceFilter:
     """Return what leaves faces out."""
-    return FaceFilter(options.min_size, options.max_yaw, options.min_sharpness)
+    return FaceFilter(options.min_size, options.max_yaw, options.min_sharpness, options.min_score)
 
 
 def video_finder_of(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ferkit.data.face_set import FaceSet, is_face_set
+from ferkit.data.filters import MEASURES
 from ferkit.data.sources import SourceRules, Sources, first_sizes, open_sources
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
 from ferkit.faces.template import CROP_SIZE
@@ -171,7 +172,7 @@ def filtered_set(faces: FaceSet, options: FaceOptions, progress: Progress) -> Fa
     wanted = filter_of(options)
     if not wanted:
         return faces
-    rows = np.flatnonzero(wanted.keep_rows(faces.columns(["size", "yaw", "sharpness"])))
+    rows = np.flatnonzero(wanted.keep_rows(faces.columns(MEASURES)))
     if not len(rows):
         raise InputError(
             f"none of the {len(faces):,} faces of {str(faces.path)!r} passes {wanted.describe()};"

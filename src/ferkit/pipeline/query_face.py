@@ -66,7 +66,7 @@ def find_query_face(
     """
     with _as_file(picture) as path:
         name = "standard input" if str(picture) == STANDARD_INPUT else str(path)
-        unfiltered = replace(options, min_size=None, max_yaw=None, min_sharpness=None)
+        unfiltered = replace(options, min_size=None, max_yaw=None, min_sharpness=None, min_score=None)
         stream = open_pictures([path], unfiltered, device, progress)
         pictures = len(stream.sources.pictures)
         if path.is_dir() or pictures != 1:

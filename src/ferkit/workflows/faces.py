@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ferkit._version import __version__
 from ferkit.data.face_selection import at_most_per_value, first_of_each, picture_of
 from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.filters import FaceFilter
+from ferkit.data.filters import MEASURES, FaceFilter
 from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 from ferkit.pipeline import FACES
@@ -192,6 +192,7 @@ def filter_faces(
     min_size: float | None = None,
     max_yaw: float | None = None,
     min_sharpness: float | None = None,
+    min_score: float | None = None,
     where: str | None = None,
     dedupe: bool = False,
     per_identity: int | None = None,
@@ -206,6 +207,7 @@ def filter_faces(
         min_size: least shorter side of the face, in pixels of the photo.
         max_yaw: furthest that the head is turned, in degrees.
         min_sharpness: least sharpness.
+        min_score: least confidence of the detector.
         where: condition on the columns, such as ``"label = 'fear' and score > .9"``, see
             `ferkit.search.where.rows_where`.
         dedupe: of faces with the same pixels only the first.
@@ -228,9 +230,12 @@ def filter_faces(
         dropped[option] = len(rows) - len(kept)
         return kept
 
-    limits = (FaceFilter(min_size=min_size), FaceFilter(max_yaw=max_yaw), FaceFilter(min_sharpness=min_sharpness))
+    limits = (
+        *(FaceFilter(min_size=min_size), FaceFilter(max_yaw=max_yaw)),
+        *(FaceFilter(min_sharpness=min_sharpness), FaceFilter(min_score=min_score)),
+    )
     for limit in filter(None, limits):
-        passed = limit.keep_rows(face_set.columns(["size", "yaw", "sharpness"]))
+        passed = limit.keep_rows(face_set.columns(MEASURES))
         rows = keep(limit.describe(), rows[passed[rows]])
     if where is not None:
         rows = keep(f"--where {where}", rows[rows_where(where, face_set)[rows]])

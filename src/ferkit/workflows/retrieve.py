@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
+from ferkit.data.filters import MEASURES
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.errors import InputError
 from ferkit.pipeline.examples import Example, Examples, Question
@@ -329,7 +330,7 @@ def _allowed(
     """Say which rows may be found: (N,) booleans; None for all."""
     allowed = None
     if wanted := filter_of(options):
-        allowed = wanted.keep_rows(embeddings.columns(["size", "yaw", "sharpness"]))
+        allowed = wanted.keep_rows(embeddings.columns(MEASURES))
         if not allowed.any():
             raise InputError(f"none of the set's {len(embeddings):,} faces passes {wanted.describe()}; ask for less")
     if exclude_identity is not None:
