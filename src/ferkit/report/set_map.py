@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit._version import __version__
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import OutputError
@@ -34,7 +35,7 @@ def set_map(embeddings: EmbeddingSet, folder: Path | None = None) -> NDArray[np.
         folder: where maps are kept; None takes ``maps`` in the cache folder.
     """
     named = embeddings.sha256.get("vectors") or _stamp(embeddings.vectors)
-    path = (folder or cache_folder() / "maps") / f"{digest([named, _method(), str(_LANDMARKS)])}.npy"
+    path = (folder or cache_folder() / "maps") / f"{digest([named, _method(), str(_LANDMARKS), __version__])}.npy"
     with suppress(OSError, ValueError):
         kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
         if kept.shape == (len(embeddings), 2):
