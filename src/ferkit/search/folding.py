@@ -128,7 +128,7 @@ def _near_equal_pairs(
 def _same_shape(faces: Sequence[Face]) -> NDArray[np.bool_]:
     """Return the (n, n) table of faces whose landmarks are alike, or not known."""
     known = np.array([face.landmarks is not None for face in faces], np.bool_)
-    points = np.array([face.landmarks or [0.0] * 10 for face in faces], np.float64).reshape(len(faces), -1, 2)
+    points = np.array([face.landmarks or [0.0] * 10 for face in faces], np.float64).reshape(len(faces), 5, 2)
     # As complex numbers, size and turn are one factor: what is left of it is the shape.
     shapes = points[..., 0] + 1j * points[..., 1]
     shapes -= shapes.mean(axis=1, keepdims=True)
