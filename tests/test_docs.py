@@ -37,6 +37,9 @@ SKIPPED = {
     r".*imagenet-r|.*dinov2": "the public hub",
     r".*models import": "checkpoints of others: tests/encoders/importing",
     r".*-e moco-r50|export ": "of an imported checkpoint, or of the shell",
+    r"ferkit (moments|timeline|best|recognise) ": "videos and classes: tests/workflows/test_moments_verb.py and its kin",
+    r"ferkit (serve|export) ": "runs until it is stopped, or needs an extra: tests/web, tests/workflows",
+    r".*--like smirk|.*--source party|cat |.*own-labels": "an own labelled set: tests/workflows/test_retrieve_verb.py",
     r".*--method cycleface|.*runs/cycleface": "a large network: tests/workflows/test_pretrain_cycleface.py",
     r".*--runtime|.*precision int8": "needs an extra: tests/pipeline/test_runtimes.py",
     r".*models export": "needs an extra: tests/cli/test_export_command.py",
@@ -139,8 +142,10 @@ def newcomer(tmp_path_factory, portraits):
             picture.convert("RGB").resize((picture.width // 2, picture.height // 2)).save(
                 home / "photos" / f"{name}.jpg"
             )
-    for name in ("query", "smile", "face"):
+    for name in ("query", "smile", "face", "neutral", "a"):
         shutil.copy(home / "photos" / "hopper.jpg", home / f"{name}.jpg")
+    for name in ("b", "c"):
+        shutil.copy(home / "photos" / "astronaut.jpg", home / f"{name}.jpg")
     astronaut, hopper = (np.asarray(Image.open(home / "photos" / f"{name}.jpg")) for name in ("astronaut", "hopper"))
     for folder in ("videos", "interviews"):
         film(home / folder / "a.mp4", astronaut)

@@ -11,7 +11,17 @@ __all__ = ["METHOD_NAMES", "encoders", "layouts", "methods", "protocols"]
 
 METHOD_NAMES = [
     *("byol", "byol-paper", "contrawarping", "crs-cont", "crs-cont-fast", "cycleface", "cycleface-identity", "distill"),
-    *("mocov2", "simclr", "ssl-fer", *(f"ssl-fer-{row}" for row in "abcdefg"), "supervised", "unwarp", "votes"),
+    *(
+        "mocov2",
+        "pcl",
+        "simclr",
+        "ssl-fer",
+        *(f"ssl-fer-{row}" for row in "abcdefg"),
+        "supervised",
+        "unwarp",
+        "vcl",
+        "votes",
+    ),
 ]
 """The methods and their variants, which are classes that bring torch."""
 
