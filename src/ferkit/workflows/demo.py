@@ -1,7 +1,7 @@
 """The whole way in one minute, without any data of the user's: four portraits, who shows the same as whom?
 
 Grace Hopper comes with matplotlib, Eileen Collins with scikit-image, Barack Obama and Joe Biden (official portraits of
-the White House by Pete Souza and Andrew Cutraro, cut and shrunk) with ferkit; all four pictures are works of the United
+the White House, cut and shrunk) with ferkit; all four pictures are works of the United
 States government and in the public domain. The faces ask one another as they were photographed; then ferkit's own local
 warp bends each into the expressions of `EXPRESSIONS`, and every variant asks for others' faces that show the same.
 """
