@@ -27,7 +27,7 @@ def test_moments_of_a_video_as_a_table_and_as_json(ferkit_command, clip):
     assert said.code == 0
     head, columns, row = said.out.splitlines()
     assert head.startswith("1 moment like nose.png in 30 frames of 1 clip")
-    assert columns.split() == ["rank", "cosine", "onset", "apex", "offset", "clip"]
+    assert columns.split() == ["rank", "probability", "onset", "apex", "offset", "clip"]
     assert row.endswith("clip.avi@1")
     (moment,) = json.loads(ferkit_command(*arguments, "--json").out)["moments"]
     assert (moment["onset_s"], moment["offset_s"]) == pytest.approx((0.38, 0.78), abs=0.01)

@@ -56,7 +56,7 @@ def test_pictures_are_taken_as_they_are_named(crop_folder, tmp_path):
 def test_one_person_has_nobody_to_swap_with(crop_folder, make_face_set, noise_crops, tmp_path):
     alone = make_face_set(noise_crops(4), identity=lambda row: "one")
     for source in (crop_folder(1), alone.path):
-        with pytest.raises(InputError, match=r"takes two people.*face_swap=True"):
+        with pytest.raises(InputError, match=r"takes two people.*--face-swap"):
             warp_preview(source, tmp_path / "swap.png", face_swap=True, aligned=True)
     assert not (tmp_path / "swap.png").exists()
 

@@ -17,6 +17,7 @@ from ferkit.data.embedding_parts import complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
 from ferkit.data.embedding_writer import EmbeddingSetWriter
 from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
+from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import EncoderMismatchError, SetError
@@ -168,11 +169,12 @@ def embed(
 
 def _encoder(name: str | Path, device: str | None, progress: Progress) -> Encoder:
     """Load an encoder, or take the one of the last call, if that was the same."""
-    return _loaded(str(name), device, locate_encoder(name, progress)[0].sha256)
+    entry = locate_encoder(name, progress)[0]
+    return _loaded(str(name), device, entry.sha256, contract_digest(entry))
 
 
 @lru_cache(maxsize=1)
-def _loaded(name: str, device: str | None, sha256: str | None) -> Encoder:
+def _loaded(name: str, device: str | None, sha256: str | None, contract: str) -> Encoder:
     return load_encoder(name, device)
 
 

@@ -153,7 +153,7 @@ def test_an_import_that_was_killed_before_it_was_registered_goes_on(checkpoint, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["ferkit.workflows.import_encoder"], "_register", killed)
+        patch.setattr(sys.modules["ferkit.encoders.importing.import_encoder"], "_register", killed)
         with pytest.raises(KeyboardInterrupt):
             import_encoder(checkpoint, "moco", register=True)
     assert (own.parent / "moco-resnet10t").is_dir()
