@@ -106,6 +106,7 @@ def start_nodes(folder, *arguments):
     ]
 
 
+@pytest.mark.skipif("FERKIT_NODES" not in os.environ, reason="half a minute: set FERKIT_NODES=1")
 def test_a_run_that_loses_a_machine_goes_on_with_both(folder):
     arguments = ["-o", "nodes", "--set", "epochs=60", "--set", "checkpoint_steps=20"]
     nodes = start_nodes(folder, *arguments)
