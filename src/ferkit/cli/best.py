@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, with_face_options
 from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.cli.words import columns, counted
 
@@ -39,10 +39,7 @@ def best(
     copy_to: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Copy the photos chosen into a new folder.", show_default=False)
     ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", "-e", help="As `ferkit embed` takes it.", show_default="the set's, or the default"),
-    ] = None,
+    encoder: SetEncoderOpt = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, with_settings
+from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, with_settings
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import columns, counted
 from ferkit.pipeline.face_options import FaceOptions
@@ -43,10 +43,7 @@ def moments(
     frames: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Save the frames of the apexes.", show_default=False)
     ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", "-e", help="As `ferkit embed` takes it.", show_default="the set's, or the default"),
-    ] = None,
+    encoder: SetEncoderOpt = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401

@@ -23,6 +23,7 @@ __all__ = [
     "LikeFaceOpt",
     "LikeOpt",
     "OverwriteOpt",
+    "SetEncoderOpt",
     "SourcesArg",
     "WhereOpt",
     "with_face_options",
@@ -48,6 +49,10 @@ EncoderOpt = Annotated[
         help="A name of `ferkit models list`, a run folder, a .safetensors file, or hf-hub:USER/NAME.",
         autocompletion=completion.encoders,
     ),
+]
+SetEncoderOpt = Annotated[
+    str | None,
+    typer.Option("--encoder", "-e", help="As `ferkit embed` takes it.", show_default="the set's, or the default"),
 ]
 HeadOpt = Annotated[
     Path | None,
