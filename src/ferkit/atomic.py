@@ -14,8 +14,6 @@ from pathlib import Path
 from ferkit.errors import OutputError
 from ferkit.locks import output_lock
 
-__all__ = ["atomic_path", "flush_to_disk", "is_temporary", "output_errors", "put_back", "put_in_place", "remove"]
-
 _ASIDE = ".replaced-by-ferkit"
 _TEMPORARY = re.compile(rf"\..+(\.partial(\.[^.]*)?(\.lock)?|\.lock|{re.escape(_ASIDE)})")
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["parse_json", "parse_yaml", "read_json", "read_yaml"]
-
 _JSON_BYTES, _YAML_BYTES = 1 << 28, 1 << 22
 
 

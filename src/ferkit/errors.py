@@ -33,31 +33,6 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-__all__ = [
-    "BusyError",
-    "EncoderMismatchError",
-    "FerkitError",
-    "HubError",
-    "InputError",
-    "MissingPathError",
-    "NoFaceError",
-    "NoImagesError",
-    "OutputError",
-    "SetError",
-    "TrainingError",
-    "UnknownColumnError",
-    "UnknownEncoderError",
-    "UnknownLayoutError",
-    "UnknownMethodError",
-    "UnknownNameError",
-    "UnknownSettingError",
-    "UnreadableImageError",
-    "UnreadableVideoError",
-    "WeightsError",
-    "in_python",
-]
-
-
 _LONGEST = 6000  # two of the longest paths fit
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from ferkit.errors import BusyError
 
-__all__ = ["output_lock"]
-
 _LOCKED_BYTE = 1 << 20  # on Windows nobody may read a locked byte, and the first ones say who is at work
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import reprlib
 import unicodedata
 
-__all__ = ["printable", "shortened"]
-
 # Controls, surrogates (bytes of a name that are no UTF-8), lines' and paragraphs' ends, and marks that turn the
 # direction of what follows.
 _CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}

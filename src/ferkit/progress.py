@@ -7,8 +7,6 @@ from typing import Protocol
 
 from ferkit.errors import in_python
 
-__all__ = ["Progress", "Silent", "duration"]
-
 _LOGGER = logging.getLogger("ferkit")
 
 

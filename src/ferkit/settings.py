@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
-__all__ = ["part_settings", "setting"]
-
 A = TypeVar("A")
 B = TypeVar("B")
 

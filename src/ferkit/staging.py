@@ -25,8 +25,6 @@ import numpy as np
 from ferkit.atomic import flush_to_disk, output_errors, put_back, put_in_place, remove
 from ferkit.locks import output_lock
 
-__all__ = ["JOURNAL", "StagedOutput", "write_to_disk"]
-
 JOURNAL = "journal.jsonl"
 
 

@@ -5,7 +5,8 @@ from typer.testing import CliRunner
 
 from ferkit.cli import models
 from ferkit.cli.output import out
-from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, load_registry
+from ferkit.encoders import DEFAULT_ENCODER
+from ferkit.encoders.registry import EncoderEntry, load_registry
 from ferkit.errors import UnknownEncoderError
 
 FULL = EncoderEntry.model_validate(

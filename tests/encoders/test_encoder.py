@@ -9,8 +9,9 @@ from ferkit.encoders import registry as registry_module
 from ferkit.encoders.backbones import UnknownBackboneError, build_backbone
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
 from ferkit.encoders.export_module import CropGraph, contract_digest
+from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
-from ferkit.encoders.weights import save_weights, sha256_of
+from ferkit.encoders.weights import save_weights
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.probing.encoders import NetworkEncoder
 

@@ -8,8 +8,9 @@ import yaml
 
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionError
+from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.registry import load_registry, registered_weights
-from ferkit.encoders.weights import save_weights, sha256_of
+from ferkit.encoders.weights import save_weights
 from ferkit.errors import WeightsError
 
 ENCODER = "e" * 64

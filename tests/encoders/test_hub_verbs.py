@@ -9,10 +9,11 @@ from huggingface_hub import constants
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_head, locate_encoder
 from ferkit.encoders.hub_push import push_encoder
 from ferkit.encoders.hub_repo import pull_encoder
-from ferkit.encoders.registry import DEFAULT_ENCODER, EncoderEntry, WeightsFile, load_registry
+from ferkit.encoders.registry import EncoderEntry, WeightsFile, load_registry
 from ferkit.errors import HubError, InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.workflows.embed import embed
 from ferkit.workflows.models import show_encoder

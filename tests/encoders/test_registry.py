@@ -5,16 +5,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders import registry as registry_module
-from ferkit.encoders.registry import (
-    CROP,
-    DEFAULT_ENCODER,
-    EncoderEntry,
-    bundled_weights,
-    entry_to_yaml,
-    load_registry,
-    read_entry,
-)
+from ferkit.encoders.registry import CROP, EncoderEntry, bundled_weights, entry_to_yaml, load_registry, read_entry
 from ferkit.errors import InputError
 from ferkit.faces import TEMPLATE_NAME
 

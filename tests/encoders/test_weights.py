@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferkit.encoders.weights import load_weights, misfits, save_weights, serialize, sha256_of
+from ferkit.encoders.hashes import sha256_of
+from ferkit.encoders.weights import load_weights, misfits, save_weights, serialize
 from ferkit.errors import OutputError, WeightsError
 
 STATE = {

@@ -6,8 +6,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_encoder
-from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.faces.detect import FaceDetector
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
 from ferkit.ops.tps import thin_plate_spline

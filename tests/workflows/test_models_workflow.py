@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from ferkit.encoders.registry import DEFAULT_ENCODER, load_registry, read_entry
+from ferkit.encoders import DEFAULT_ENCODER
+from ferkit.encoders.registry import load_registry, read_entry
 from ferkit.errors import UnknownEncoderError
 from ferkit.workflows.models import list_encoders, show_encoder
 

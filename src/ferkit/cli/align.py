@@ -17,8 +17,6 @@ from ferkit.cli.words import counted, typed
 if TYPE_CHECKING:
     from ferkit.workflows.align import AlignResult
 
-__all__ = ["align"]
-
 
 @with_face_options()
 def align(

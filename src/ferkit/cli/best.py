@@ -16,8 +16,6 @@ from ferkit.cli.words import columns, counted
 if TYPE_CHECKING:
     from ferkit.workflows.best import BestResult, BestShot
 
-__all__ = ["best"]
-
 
 @with_face_options()
 def best(

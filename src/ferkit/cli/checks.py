@@ -8,8 +8,6 @@ from pathlib import Path
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import MissingPathError
 
-__all__ = ["require_names"]
-
 _PATTERN = set("*?[]{}#")  # of globs and of places inside a file, which the verb itself looks for
 
 

@@ -12,8 +12,6 @@ from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.encoders import DEFAULT_ENCODER
 
-__all__ = ["compare"]
-
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds"])
 def compare(

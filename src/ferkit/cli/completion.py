@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ferkit.probing.settings import ALL, PROTOCOLS
 
-__all__ = ["METHOD_NAMES", "encoders", "layouts", "methods", "protocols"]
-
 METHOD_NAMES = [
     *("byol", "byol-paper", "contrawarping", "crs-cont", "crs-cont-fast", "cycleface", "cycleface-identity", "distill"),
     *(

@@ -15,8 +15,6 @@ from ferkit.encoders import DEFAULT_ENCODER
 if TYPE_CHECKING:
     from ferkit.workflows.demo import DemoResult
 
-__all__ = ["demo"]
-
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo leaves.")] = Path("demo"),

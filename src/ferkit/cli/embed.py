@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ferkit.workflows.embed import EmbedResult
     from ferkit.workflows.embed_parts import EmbedPartsResult
 
-__all__ = ["embed"]
-
 _PARTS = "In parts, on one machine or many"
 
 

@@ -15,8 +15,6 @@ from ferkit.cli.words import counted
 if TYPE_CHECKING:
     from ferkit.workflows.export import ExportResult
 
-__all__ = ["export"]
-
 
 def export(
     embeddings: Annotated[

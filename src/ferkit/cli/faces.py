@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ferkit.workflows.faces import FacesInfo, FilterResult
     from ferkit.workflows.faces_split import SplitResult
 
-__all__ = ["app", "faces_info", "filter_faces", "merge_faces", "split_faces"]
-
 app = typer.Typer(no_args_is_help=True, help="Face sets: what is in them; join, thin out and split them.")
 
 SetArg = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a face set.")]

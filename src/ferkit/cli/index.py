@@ -15,8 +15,6 @@ from ferkit.cli.output import ProgressBar, report, short_path
 if TYPE_CHECKING:
     from ferkit.workflows.index import IndexResult
 
-__all__ = ["index"]
-
 
 def index(
     embeddings: Annotated[

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-__all__ = ["say_interrupted"]
-
 
 def say_interrupted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Take Python's place in telling of an exception that nobody caught."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ferkit.encoders.export import ExportResult
     from ferkit.encoders.registry import EncoderEntry
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True, help="The zoo: the encoders that ferkit knows.")
 
 

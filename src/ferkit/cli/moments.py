@@ -18,8 +18,6 @@ from ferkit.search.moment_settings import MomentSettings
 if TYPE_CHECKING:
     from ferkit.workflows.moments import MomentHit, MomentsResult
 
-__all__ = ["moments"]
-
 
 @with_settings(MomentSettings, FaceOptions)
 def moments(

@@ -13,23 +13,6 @@ import typer
 from ferkit.cli import completion
 from ferkit.pipeline.face_options import FaceOptions
 
-__all__ = [
-    "DeviceOpt",
-    "EncoderOpt",
-    "HeadOpt",
-    "JsonOpt",
-    "KeepOpt",
-    "KnownArg",
-    "LikeFaceOpt",
-    "LikeOpt",
-    "OverwriteOpt",
-    "SetEncoderOpt",
-    "SourcesArg",
-    "WhereOpt",
-    "with_face_options",
-    "with_settings",
-]
-
 Command = TypeVar("Command", bound=Callable[..., None])
 
 SourcesArg = Annotated[

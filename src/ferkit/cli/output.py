@@ -17,8 +17,6 @@ from rich.text import Text
 from ferkit.printable import printable
 from ferkit.progress import duration
 
-__all__ = ["ProgressBar", "err", "escape", "out", "report", "short_path"]
-
 
 class _Terminal(Console):
     """Whatever is printed, nothing of it but rich's own styles reaches the terminal as a control character."""

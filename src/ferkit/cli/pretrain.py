@@ -17,8 +17,6 @@ from ferkit.pipeline import FACES
 if TYPE_CHECKING:
     from ferkit.workflows.pretrain import PretrainResult
 
-__all__ = ["pretrain"]
-
 
 @with_face_options()
 def pretrain(

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ferkit.evaluation.intervals import Interval
     from ferkit.probing.report import MetricValue, ProbeReport
 
-__all__ = ["probe"]
-
 _COLUMNS = 3
 """Figures beside each other; with their intervals they fill 80 characters."""
 

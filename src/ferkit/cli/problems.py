@@ -7,8 +7,6 @@ from typing import Protocol
 
 from ferkit.cli.output import escape, short_path
 
-__all__ = ["problem_lines"]
-
 _MOST = 5
 
 

@@ -18,8 +18,6 @@ from ferkit.encoders import DEFAULT_ENCODER
 if TYPE_CHECKING:
     from ferkit.workflows.recognise import RecogniseResult
 
-__all__ = ["recognise"]
-
 _MOST = 20
 
 

@@ -16,9 +16,8 @@ from ferkit.cli.words import columns
 from ferkit.pipeline.face_options import FILTERS
 
 if TYPE_CHECKING:
-    from ferkit.workflows.retrieve import Hit, RetrieveResult
-
-__all__ = ["retrieve"]
+    from ferkit.search.hits import Hit
+    from ferkit.workflows.retrieve import RetrieveResult
 
 _ASKING, _WHO, _ANSWERS = "Ways to ask", "Who may be found", "Answers as files"
 

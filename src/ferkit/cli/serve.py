@@ -10,8 +10,6 @@ import typer
 from ferkit.cli.options import DeviceOpt
 from ferkit.cli.output import ProgressBar
 
-__all__ = ["serve"]
-
 
 def serve(
     embeddings: Annotated[

@@ -18,8 +18,6 @@ from ferkit.search.moment_settings import MomentSettings
 if TYPE_CHECKING:
     from ferkit.workflows.timeline import TimelineResult
 
-__all__ = ["timeline"]
-
 
 @with_face_options()
 @with_settings(MomentSettings, names=["smooth", "gap"])

@@ -11,8 +11,6 @@ from ferkit.cli.options import JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.words import counted
 
-__all__ = ["warp_preview"]
-
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds"])
 def warp_preview(

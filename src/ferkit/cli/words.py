@@ -8,8 +8,6 @@ from pathlib import Path
 
 from ferkit.cli.output import escape
 
-__all__ = ["columns", "counted", "typed"]
-
 _WORDS = ("label", "person", "why")
 """Columns of words, which begin at one line; numbers end at one."""
 

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["header_errors", "map_array"]
-
 
 def map_array(path: Path) -> NDArray[Any]:
     """Map the one array of a ``.npy`` file; nothing is unpickled.

@@ -15,8 +15,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["WINDOWS", "ClipMates", "ClipPairs", "ClipWindows", "Strangers", "WindowCounts", "Windows", "clip_numbers"]
-
 Integers = NDArray[np.int64]
 
 _TICKS = 1_000_000

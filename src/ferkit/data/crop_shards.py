@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from ferkit.data.arrays import header_errors
 from ferkit.data.faces import crop_sha256
 
-__all__ = ["CropShards", "shard_name"]
-
 
 def shard_name(number: int) -> str:
     """Return the file name of shard ``number``, counted from 0."""

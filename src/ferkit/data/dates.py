@@ -9,8 +9,6 @@ from PIL import Image
 
 from ferkit.data.media import IMAGE_SUFFIXES
 
-__all__ = ["month_taken"]
-
 _FORMATS = ("JPEG", "TIFF", "WEBP")
 _EXIF_BLOCK, _TAKEN = 0x8769, 0x9003
 

@@ -25,8 +25,6 @@ from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import Face
 from ferkit.errors import OutputError, SetError
 
-__all__ = ["MANIFEST", "PartedSet", "complete_parts", "missing_parts", "open_parts", "part_path"]
-
 MANIFEST = "manifest.json"
 _FORMAT = 1
 

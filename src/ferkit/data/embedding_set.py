@@ -33,8 +33,6 @@ from ferkit.documents import read_json
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput
 
-__all__ = ["EmbeddingSet", "EncoderStamp", "check_embedding_output", "require_same_encoder", "staged_set"]
-
 _FORMAT = 1
 _DIGEST_KEY = b"ferkit.vectors"
 _DIGEST_ROWS = 256  # enough to tell two sets apart, few enough to check on every opening

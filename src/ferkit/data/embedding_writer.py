@@ -16,8 +16,6 @@ from ferkit.data.source_records import SourceRecord, write_records
 from ferkit.data.staged_rows import GrowingArray, StagedRows
 from ferkit.errors import SetError
 
-__all__ = ["EmbeddingSetWriter"]
-
 
 class EmbeddingSetWriter(StagedRows):
     """Keeps the vectors of an embedding set in ``<path>.partial/`` until all are there, flushed after each batch.

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from ferkit.data.face_selection import codes, picture_of
 from ferkit.data.media import VIDEO_SUFFIXES
 
-__all__ = ["GROUPINGS", "groups_of"]
-
 GROUPINGS = ("identity", "clip", "source", "none")
 """What a split can keep together, the coarsest first; where a face lacks one, the next counts."""
 

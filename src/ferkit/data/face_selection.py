@@ -11,8 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["Clip", "at_most_per_value", "clips_of", "codes", "first_of_each", "picture_of"]
-
 Mask = NDArray[np.bool_]
 
 

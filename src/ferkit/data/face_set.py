@@ -36,8 +36,6 @@ from ferkit.documents import read_json
 from ferkit.errors import OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput
 
-__all__ = ["FaceSet", "FaceSetWriter", "is_face_set", "refuse_foreign", "sets_below"]
-
 _FORMAT = 2  # 1 had no columns of affect and quality, and is read as if they were empty
 _META, _TABLE, _PROBLEMS = "meta.json", "faces.parquet", "problems.csv"
 _OURS = re.compile(rf"faces-\d{{5,}}\.npy|faces\.parquet|problems\.csv|meta\.json|{re.escape(JOURNAL)}")

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from ferkit.data.faces import FACE_SCHEMA, Face, face_from_row, with_all_columns
 
-__all__ = ["FaceTable"]
-
 
 class FaceTable:
     """A parquet file of faces.

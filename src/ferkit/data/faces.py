@@ -13,21 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-__all__ = [
-    "FACE_SCHEMA",
-    "PARQUET_OPTIONS",
-    "ROW_GROUP",
-    "Face",
-    "crop_sha256",
-    "face_from_row",
-    "face_values",
-    "faces_to_table",
-    "read_table",
-    "table_row_to_face",
-    "with_all_columns",
-    "write_table",
-]
-
 FACE_SCHEMA = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),

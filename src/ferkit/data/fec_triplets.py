@@ -25,8 +25,6 @@ from ferkit.data.images import image_size
 from ferkit.data.sources.picture import Picture, Pictures, refused
 from ferkit.errors import InputError, MissingPathError, UnreadableImageError
 
-__all__ = ["FEC_KINDS", "FecFace", "FecTriplets", "read_fec"]
-
 FEC_KINDS = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
 """How many coarse classes of expression the three faces were drawn from."""
 

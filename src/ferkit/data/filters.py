@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 
-__all__ = ["MEASURES", "FaceFilter"]
-
 MEASURES = ("size", "yaw", "sharpness", "score")
 """What is known of a face that may be limited."""
 

@@ -29,8 +29,6 @@ from ferkit.data.media import HEAD, is_raw, why_unread
 from ferkit.data.memory import DECODING
 from ferkit.errors import UnreadableImageError
 
-__all__ = ["MAX_PIXELS", "ScaleOf", "capture_time", "image_size", "read_image", "read_image_scaled"]
-
 ScaleOf = Callable[[tuple[int, int]], int]
 
 MAX_PIXELS = 300_000_000  # 0.9 GB as RGB; larger headers are more often an attack than a photo

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-__all__ = ["HEAD", "IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "is_archive", "is_media", "is_raw", "is_video", "why_unread"]
-
 HEAD = 512
 """How many of a file's first bytes tell its kind."""
 

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["DECODING", "MemoryBudget"]
-
 
 class MemoryBudget:
     """Lets threads in as long as what they ask for fits together; what is larger than the whole budget goes alone.

@@ -21,8 +21,6 @@ from ferkit.data.sources.video import Video
 from ferkit.errors import UnreadableImageError
 from ferkit.progress import Progress
 
-__all__ = ["SourceRecord", "read_records", "record_sources", "records_path", "write_records"]
-
 _COLUMNS = ("source", "about", "stamp", "content", "problem")
 _SCHEMA = pa.schema([(name, pa.string()) for name in _COLUMNS])
 _SET, _SETTINGS = b"ferkit.vectors", b"ferkit.settings"

@@ -27,8 +27,6 @@ from ferkit.atomic import output_errors
 from ferkit.data.faces import ROW_GROUP, Face, face_from_row, face_values, faces_to_table
 from ferkit.staging import StagedOutput, write_to_disk
 
-__all__ = ["GrowingArray", "StagedRows"]
-
 
 class GrowingArray:
     """Rows of one shape that are appended to ``.npy`` files, each of exactly ``shard`` rows except the last.

@@ -15,18 +15,6 @@ from ferkit.encoders.resnet import RESNETS, ResNet
 from ferkit.encoders.weights import misfits
 from ferkit.errors import UnknownNameError, WeightsError
 
-__all__ = [
-    "COMPANIONS",
-    "UnknownBackboneError",
-    "build_backbone",
-    "classifier_prefixes",
-    "empty_backbone",
-    "feature_dim",
-    "outline_backbone",
-    "require_room_for_weights",
-    "timm_state",
-]
-
 _OWN: Mapping[str, Callable[[int], nn.Module]] = {
     "cycleface": CycleFaceEncoder,
     "cycleface-map": partial(CycleFaceEncoder, code=False),

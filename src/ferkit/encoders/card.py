@@ -12,8 +12,6 @@ import yaml
 from ferkit._version import __version__
 from ferkit.encoders.registry import EncoderCard, EncoderEntry
 
-__all__ = ["LEARNT_FROM", "model_card"]
-
 LEARNT_FROM = {
     "none": "nothing (random)",
     "unsupervised": "no labels",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["CODE", "SLOPE", "ChannelAttention", "CycleFaceEncoder", "ResidualBlock", "convolution", "kaiming"]
-
 SLOPE = 0.1
 """Of all leaky ReLUs."""
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferkit.atomic import atomic_path
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.backbones import (
     build_backbone,
     empty_backbone,
@@ -20,14 +21,15 @@ from ferkit.encoders.backbones import (
     timm_state,
 )
 from ferkit.encoders.expression_head import ExpressionHead
-from ferkit.encoders.hub import PREFIX, parse_repo
+from ferkit.encoders.hashes import sha256_of
+from ferkit.encoders.hub import parse_repo
 from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry, fetch_head
 from ferkit.encoders.registry import (
     CROP,
     CROP_SIDE,
     CROP_SIDES,
-    DEFAULT_ENCODER,
     ENTRY_NAME,
+    PREFIX,
     EncoderCard,
     EncoderEntry,
     WeightsFile,
@@ -38,23 +40,12 @@ from ferkit.encoders.registry import (
     registered_weights,
     require_encoder,
 )
-from ferkit.encoders.weights import check_format, load_weights, misfits, save_weights, serialize, sha256_of
+from ferkit.encoders.weights import check_format, load_weights, misfits, save_weights, serialize
 from ferkit.errors import InputError, WeightsError
 from ferkit.ops.colour import LUMA
 from ferkit.ops.device import pick_device
 from ferkit.ops.rgb import AnyImages, rgb_arrays
 from ferkit.progress import Progress
-
-__all__ = [
-    "ENTRY_NAME",
-    "WEIGHTS_NAME",
-    "Encoder",
-    "load_encoder",
-    "load_head",
-    "locate_encoder",
-    "random_encoder",
-    "save_encoder",
-]
 
 WEIGHTS_NAME = "encoder.safetensors"
 

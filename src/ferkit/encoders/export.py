@@ -30,8 +30,6 @@ from ferkit.progress import Progress
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["FORMATS", "ExportResult", "UnknownFormatError", "described", "export_encoder", "onnx_of", "write_export"]
-
 _COMPARED = 32
 
 

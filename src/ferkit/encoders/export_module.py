@@ -11,8 +11,6 @@ from torch.nn import functional as F
 from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.registry import EncoderCard, field_of
 
-__all__ = ["CropGraph", "contract_digest"]
-
 
 class CropGraph(nn.Module):
     """What `Encoder.embed` does, in steps that every runtime has; only its checks are left out.

@@ -16,8 +16,6 @@ from ferkit.documents import parse_json
 from ferkit.encoders.weights import load_weights, read_metadata, save_weights
 from ferkit.errors import UnknownNameError, WeightsError
 
-__all__ = ["DIMENSIONS", "ExpressionHead", "UnknownExpressionError"]
-
 DIMENSIONS = ("valence", "arousal")
 """What `ExpressionHead.affect` gives, in this order."""
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ferkit.errors import WeightsError
 
-__all__ = ["check_sha256", "sha1s_of", "sha256_of"]
-
 
 def sha256_of(data: Path | bytes) -> str:
     """Return the SHA-256 of a file, or of bytes, as 64 hexadecimal digits.

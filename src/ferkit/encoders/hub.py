@@ -31,8 +31,6 @@ from ferkit.encoders.registry import PREFIX
 from ferkit.errors import InputError, WeightsError
 from ferkit.progress import Progress, Silent
 
-__all__ = ["PREFIX", "HubFile", "HubRepo", "fetch", "intact_sha256", "is_commit", "parse_repo"]
-
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[\w-]+")

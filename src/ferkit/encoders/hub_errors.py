@@ -22,8 +22,6 @@ from huggingface_hub.errors import (
 
 from ferkit.errors import HubError
 
-__all__ = ["endpoint", "hub_errors", "is_transport_error", "words"]
-
 _HttpError: type[Exception] = HfHubHTTPError.__mro__[1]
 """The base of all errors of the HTTP library that the hub's client uses, whichever it is (it has changed thrice)."""
 

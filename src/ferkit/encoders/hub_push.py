@@ -14,15 +14,13 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from ferkit._version import __version__
 from ferkit.encoders.card import model_card
-from ferkit.encoders.hub import PREFIX, HubRepo, parse_repo
+from ferkit.encoders.hub import HubRepo, parse_repo
 from ferkit.encoders.hub_errors import endpoint, hub_errors, words
 from ferkit.encoders.hub_repo import CONFIG, LIBRARY, WEIGHTS, config_of, read_config
-from ferkit.encoders.registry import EncoderEntry, Licences, TrainedOn, WeightsFile, load_registry
+from ferkit.encoders.registry import PREFIX, EncoderEntry, Licences, TrainedOn, WeightsFile, load_registry
 from ferkit.errors import HubError, InputError, OutputError
 from ferkit.printable import shortened
 from ferkit.progress import Progress
-
-__all__ = ["PushResult", "push", "push_encoder"]
 
 CARD = "README.md"
 _CODE_LICENCE = "Apache-2.0"

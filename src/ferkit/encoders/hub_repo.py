@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ferkit.atomic import atomic_path
 from ferkit.documents import read_json
 from ferkit.encoders.hashes import check_sha256, sha256_of
-from ferkit.encoders.hub import PREFIX, HubFile, HubRepo, fetch, intact_sha256, is_commit, parse_repo
+from ferkit.encoders.hub import HubFile, HubRepo, fetch, intact_sha256, is_commit, parse_repo
 from ferkit.encoders.hub_errors import hub_errors
 from ferkit.encoders.registry import (
     PICKLED,
+    PREFIX,
     EncoderCard,
     EncoderEntry,
     HeadFile,
@@ -30,20 +31,6 @@ from ferkit.encoders.registry import (
 )
 from ferkit.errors import HubError, InputError, OutputError, UnknownEncoderError, WeightsError
 from ferkit.progress import Progress, Silent
-
-__all__ = [
-    "CONFIG",
-    "LIBRARY",
-    "WEIGHTS",
-    "PullResult",
-    "config_of",
-    "fetch_encoder",
-    "fetch_entry",
-    "fetch_head",
-    "pull_encoder",
-    "read_config",
-    "recorded",
-]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

@@ -9,8 +9,6 @@ from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata, 
 
 from ferkit.encoders.registry import load_registry
 
-__all__ = ["LicenceLine", "list_licences"]
-
 _UNSTATED = "not stated; ask its makers"
 _BUNDLED_WITH_PACKAGES = (
     (

@@ -11,37 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ferkit.documents import read_yaml
-from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError
-
-__all__ = [
-    "CROP",
-    "CROP_SIDE",
-    "CROP_SIDES",
-    "DEFAULT_ENCODER",
-    "ENTRY_NAME",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "OWN_MODELS",
-    "PICKLED",
-    "PREFIX",
-    "EncoderCard",
-    "EncoderEntry",
-    "HeadFile",
-    "Licences",
-    "Metric",
-    "TrainedOn",
-    "WeightsFile",
-    "bundled_weights",
-    "entry_to_yaml",
-    "field_of",
-    "first_problem",
-    "load_registry",
-    "own_files",
-    "read_entry",
-    "registered_weights",
-    "require_encoder",
-]
 
 ENTRY_NAME = "encoder.yaml"
 """The file of a run or an import that holds its one entry."""

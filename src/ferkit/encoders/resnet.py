@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-__all__ = ["RESNETS", "ResNet"]
-
 
 class ResNet(nn.Module):
     """Maps (B, 3, S, S) images to (B, D) pooled features.

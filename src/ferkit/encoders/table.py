@@ -8,8 +8,6 @@ from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.card import LEARNT_FROM
 from ferkit.encoders.registry import EncoderEntry
 
-__all__ = ["COLUMNS", "markdown_table", "table_row"]
-
 COLUMNS = ("name", "network", "dim", "px", "learnt from", "MB", "licence")
 """What one chooses an encoder by. px is the side of the network's images, licence what one may do with the weights."""
 

@@ -16,16 +16,6 @@ from ferkit.encoders.hashes import check_sha256, sha256_of
 from ferkit.encoders.registry import PICKLED
 from ferkit.errors import WeightsError
 
-__all__ = [
-    "check_format",
-    "load_weights",
-    "misfits",
-    "read_metadata",
-    "save_weights",
-    "serialize",
-    "sha256_of",
-]
-
 _METADATA = "ferkit"  # one key: safetensors writes several in any order
 
 

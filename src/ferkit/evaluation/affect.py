@@ -14,17 +14,6 @@ from ferkit.evaluation.linear import standardise
 from ferkit.evaluation.rows import Rows, check_parts, has_embedding, numbered_groups
 from ferkit.evaluation.splits import identity_split
 
-__all__ = [
-    "ALPHAS",
-    "DIMENSIONS",
-    "AffectAnswers",
-    "affect_answers",
-    "concordance",
-    "correlation",
-    "rmse",
-    "sign_agreement",
-]
-
 ALPHAS = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
 """Penalties of the ridge regression that are tried; ferkit defaults."""
 

@@ -12,16 +12,6 @@ from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.rows import Rows, check_rows, numbered_groups
 
-__all__ = [
-    "Pairs",
-    "ReliabilityBin",
-    "expected_calibration_error",
-    "fit_curve",
-    "fit_temperature",
-    "reliability",
-    "sample_pairs",
-]
-
 BINS = 15
 """Of `reliability` (arXiv:1706.04599, section 4)."""
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 
-__all__ = ["FIGURES", "Classification", "classification_figure", "classification_of"]
-
 Table = NDArray[np.int64]
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["unit_rows"]
-
 
 def unit_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Bring the rows of (N, D) vectors to length 1, in their own precision; rows of zeros stay zeros."""

@@ -12,8 +12,6 @@ from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.rows import Rows, has_embedding
 
-__all__ = ["OddOneOutScore", "odd_one_out"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OddOneOutScore:

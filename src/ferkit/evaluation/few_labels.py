@@ -13,8 +13,6 @@ from ferkit.evaluation.classification import Classification, classification_of
 from ferkit.evaluation.linear import STRENGTHS, linear_answers
 from ferkit.evaluation.rows import Answers, Rows, check_parts
 
-__all__ = ["SHARES", "FewLabelPoint", "few_label_curve", "few_label_rows"]
-
 SHARES = (0.01, 0.05, 0.10, 0.25, 1.0)
 """Shares of the training labels; ferkit defaults."""
 

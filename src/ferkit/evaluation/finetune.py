@@ -25,17 +25,6 @@ from ferkit.ops.losses import class_loss, concordance_loss
 from ferkit.ops.schedules import warmup_cosine
 from ferkit.progress import Progress, Silent
 
-__all__ = [
-    "FINETUNES",
-    "Crops",
-    "FineTuneAnswers",
-    "FineTuneSettings",
-    "FineTuneValues",
-    "finetune_answers",
-    "finetune_values",
-    "layered_optimizer",
-]
-
 Crops = FaceSet | NDArray[np.uint8]
 """Faces to learn from or to judge: a face set, read batch by batch, or (N, H, W, 3) uint8 RGB, memory-mapped or not."""
 

@@ -16,8 +16,6 @@ from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.linear import linear_answers
 from ferkit.evaluation.rows import Rows
 
-__all__ = ["at_temperature", "fit_head", "temperature_of", "with_affect"]
-
 
 def fit_head(
     encoder: str, vectors: Rows, labels: Sequence[str], people: Sequence[str | None] | None = None

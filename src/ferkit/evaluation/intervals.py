@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import numbered_groups
 
-__all__ = ["RESAMPLES", "Interval", "bootstrap_interval", "paired_interval"]
-
 RESAMPLES = 2000
 """A ferkit default."""
 

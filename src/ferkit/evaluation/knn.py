@@ -12,8 +12,6 @@ from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
 from ferkit.evaluation.score import Score, score_of
 
-__all__ = ["knn_accuracy", "knn_answers"]
-
 _BLOCK = 1024
 
 

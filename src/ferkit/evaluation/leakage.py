@@ -15,8 +15,6 @@ from ferkit.evaluation.linear import STRENGTHS, linear_answers
 from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups
 from ferkit.evaluation.splits import identity_split
 
-__all__ = ["Leak", "linear_leak", "neighbour_leak"]
-
 _BLOCK = 1024
 
 _TIE = 1e-6

@@ -20,8 +20,6 @@ from ferkit.evaluation.score import Score, score_of
 from ferkit.evaluation.splits import identity_split
 from ferkit.evaluation.threads import one_thread
 
-__all__ = ["STRENGTHS", "LinearAnswers", "LinearModel", "linear_accuracy", "linear_answers", "standardise"]
-
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse regularisations that are tried (scikit-learn's C); a ferkit default."""
 

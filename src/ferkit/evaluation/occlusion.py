@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 
-__all__ = ["OcclusionMap", "occlusion_map", "patch_count"]
-
 PATCH, STRIDE = 1 / 4, 1 / 8
 """Side of a patch, and the way from one to the next, as shares of the crop's side; ferkit defaults."""
 

@@ -12,8 +12,6 @@ from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups
 
-__all__ = ["RetrievalScore", "retrieval_score"]
-
 _BLOCK = 1024
 
 Doubles = NDArray[np.float64]

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 
-__all__ = ["Answers", "Rows", "check_parts", "check_rows", "coverage", "has_embedding", "numbered_groups"]
-
 Rows = NDArray[np.floating[Any]]
 """(N, D) embeddings; a row that is not finite says that no face was found."""
 

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Score", "score_of"]
-
 _Z95 = 1.959964
 """97.5 % of a normal distribution lies below it."""
 

@@ -14,8 +14,6 @@ from ferkit.errors import InputError
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
 from ferkit.evaluation.threads import one_thread
 
-__all__ = ["SCHEDULES", "Redraw", "SgdSchedule", "sgd_answers"]
-
 Redraw = Callable[[int], Rows]
 """Gives the (N, D) features of the training faces as an epoch, numbered from 0, sees them."""
 

@@ -12,8 +12,6 @@ from ferkit.errors import InputError
 from ferkit.evaluation.rows import numbered_groups
 from ferkit.ops.stratified_groups import stratified_group_split
 
-__all__ = ["identity_folds", "identity_split"]
-
 
 def identity_folds(
     labels: Sequence[str], identities: Sequence[str | None], *, folds: int = 5, seed: int = 0

@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-__all__ = ["one_thread"]
-
 
 def one_thread() -> AbstractContextManager[object]:
     """Return a context in which BLAS and OpenMP compute on one thread.

@@ -13,8 +13,6 @@ from ferkit.errors import InputError
 from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.rows import Rows, has_embedding
 
-__all__ = ["TripletScore", "TripletTally", "triplet_score", "triplet_tally"]
-
 _RESAMPLES = 2000
 
 # Equal vectors must tie, although products of different block shapes differ in the last bits.

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ferkit.faces.template import CROP_SIZE, TEMPLATE
 
-__all__ = ["align_faces", "landmarks_in_crops", "similarity_from_points"]
-
 Floats = NDArray[np.floating]
 Pixels = NDArray[np.uint8]
 

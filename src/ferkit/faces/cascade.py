@@ -21,8 +21,6 @@ from ferkit.faces.networks import output_network, proposal_network, refine_netwo
 from ferkit.faces.packed_pyramid import CELL, STRIDE, Atlas
 from ferkit.ops.boxes import nms, nms_min, shift_boxes, square_boxes
 
-__all__ = ["OVERLAP", "Cascade", "Faces"]
-
 Pixels = NDArray[np.uint8]
 Stacks = Sequence[Sequence[Pixels]]
 

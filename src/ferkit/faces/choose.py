@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from ferkit.errors import InputError
 from ferkit.faces.detect import Detections
 
-__all__ = ["FACES_POLICIES", "check_policy", "choose"]
-
 FACES_POLICIES: tuple[str, ...] = ("all", "largest", "center")
 
 

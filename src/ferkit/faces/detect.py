@@ -22,8 +22,6 @@ from ferkit.faces.verify import PATCH, box_around, verify
 from ferkit.ops.boxes import box_iou, nms_min
 from ferkit.ops.device import pick_device
 
-__all__ = ["Detections", "FaceDetector", "shared_detector"]
-
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
 

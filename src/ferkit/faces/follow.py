@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from ferkit.faces.detect import Detections, FaceDetector
 from ferkit.ops.boxes import box_iou
 
-__all__ = ["FrameFinder"]
-
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
 

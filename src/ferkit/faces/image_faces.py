@@ -15,8 +15,6 @@ from ferkit.faces.quality import face_quality
 from ferkit.faces.template import CROP_SIZE
 from ferkit.ops.rgb import AnyImage, rgb_arrays
 
-__all__ = ["ImageFace", "cut_at", "cut_faces", "largest_crop", "measure_faces"]
-
 Pixels = NDArray[np.uint8]
 
 

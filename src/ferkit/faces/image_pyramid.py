@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from ferkit.faces.networks import MID_GRAY
 
-__all__ = ["cut_patches", "halvings"]
-
 Pixels = NDArray[np.uint8]
 
 _COARSEST = 48

@@ -22,8 +22,6 @@ from torch.nn.functional import pad
 
 from ferkit.errors import WeightsError
 
-__all__ = ["MID_GRAY", "output_network", "proposal_network", "refine_network"]
-
 Weights = dict[str, Tensor]
 Layer = TypeVar("Layer", bound=nn.Module)
 

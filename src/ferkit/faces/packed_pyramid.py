@@ -18,8 +18,6 @@ from torch import Tensor
 from ferkit.faces.networks import MID_GRAY
 from ferkit.faces.packing import pack
 
-__all__ = ["CELL", "STRIDE", "Atlas"]
-
 Pixels = NDArray[np.uint8]
 
 CELL = 12

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["pack"]
-
 _UNBOUNDED = 1 << 40
 
 

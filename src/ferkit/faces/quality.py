@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from ferkit.faces.align import similarity_from_points
 from ferkit.faces.template import CROP_SIZE, TEMPLATE
 
-__all__ = ["Quality", "clipped_share", "face_quality", "head_pose", "sharpness"]
-
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

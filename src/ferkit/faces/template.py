@@ -10,8 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CROP_SIZE", "CROP_SIZES", "TEMPLATE", "TEMPLATE_NAME", "template_points"]
-
 TEMPLATE_NAME = "ferkit-128"
 """Written into every face set and encoder, so that crops of different templates are never mixed."""
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ferkit.ops.boxes import box_iou
 
-__all__ = ["Tracker"]
-
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
 Doubles = NDArray[np.float64]

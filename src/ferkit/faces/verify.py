@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from ferkit.faces.align import align_faces, similarity_from_points
 from ferkit.faces.template import CROP_SIZE, TEMPLATE
 
-__all__ = ["PATCH", "Placed", "box_around", "verify"]
-
 Doubles = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 Network = Callable[[Pixels], tuple[Doubles, Doubles]]

@@ -9,17 +9,6 @@ from torch import Tensor
 
 from ferkit.faces.template import CROP_SIZE, TEMPLATE
 
-__all__ = [
-    "ANCHORS",
-    "EYES",
-    "MIRRORED",
-    "MOUTH",
-    "ON_THE_RIGHT",
-    "anchor_points",
-    "carry_anchors",
-    "masked_ellipses",
-]
-
 ANCHORS: dict[str, tuple[float, float]] = {
     "left inner brow": (54.5, 34.5),
     "left outer brow": (35.5, 34.5),

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from ferkit.methods.views import ViewMaker, Views, ViewSettings
 
-__all__ = ["Batch", "Method", "MethodSettings", "mlp"]
-
 Batch = Mapping[str, Tensor]
 """The faces of one step: "crops", (B, H, W, 3) uint8 RGB, and what the method's `Method.batch_fields` names."""
 

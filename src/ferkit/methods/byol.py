@@ -11,8 +11,6 @@ from ferkit.methods.momentum import MomentumEncoder, rising_momentum
 from ferkit.methods.views import ViewMaker, Views
 from ferkit.ops.losses import regression_loss
 
-__all__ = ["Byol", "ByolSettings", "SelfTarget"]
-
 
 class ByolSettings(MethodSettings):
     """The paper's heads, and its momentum for runs of some hundred epochs (0.996 is that of its 1000).

@@ -37,8 +37,6 @@ from ferkit.ops.warp_losses import (
     warp_repel_loss,
 )
 
-__all__ = ["ContraWarping", "ContraWarpingSettings", "ContraWarpingViews"]
-
 _NO_GAP = 0.01
 """Cosine; runs whose warps were learnt ended at 0.03 and above (contrawarping.md)."""
 

@@ -28,8 +28,6 @@ from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import class_loss, nt_xent_loss, supervised_contrastive_loss
 from ferkit.ops.warp_losses import warp_gap
 
-__all__ = ["CoarseClass", "CrsCont", "CrsContSettings"]
-
 
 class CoarseClass(BaseModel):
     """Labels that count as one class."""

@@ -10,8 +10,6 @@ from ferkit.encoders.cycleface import ChannelAttention, ResidualBlock, convoluti
 from ferkit.methods.vgg import VggLayers
 from ferkit.ops.flows import back_flow, warp_by_flow
 
-__all__ = ["STEM_WIDTH", "FlowDecoder", "Generator", "Renormaliser", "make_stem"]
-
 STEM_WIDTH = 256
 """Channels that VGG-19's third block has, and so the generator."""
 

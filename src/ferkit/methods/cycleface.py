@@ -25,8 +25,6 @@ from ferkit.ops.distributed import gather_rows
 from ferkit.ops.flows import flow_colours, warp_by_flow
 from ferkit.ops.image_losses import asymmetry, beyond_margin, gram_matrices, ssim
 
-__all__ = ["CycleFace", "CycleFaceSettings"]
-
 # Weights of the pictures that are warped directly, in the sums of a stage (C).
 _DIRECT, _DIRECT_IDENTITY, _DIRECT_SYMMETRY = 1.5, 0.8, 0.5
 

@@ -12,14 +12,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import Encoder, load_encoder
-from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.methods.base import Batch, Method, MethodSettings
 from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import relation_loss
-
-__all__ = ["Distill", "DistillSettings"]
 
 _KEPT = 1 << 18
 

@@ -19,8 +19,6 @@ from ferkit.methods.anchors import ANCHORS
 from ferkit.ops.bumps import bump_displacement
 from ferkit.ops.grids import sample, sampling_grid
 
-__all__ = ["EXPRESSIONS", "Push", "expression_grid", "with_expression"]
-
 _CROP = 128
 
 

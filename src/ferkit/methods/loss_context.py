@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["Described", "LossContext", "Mixed"]
-
 
 @dataclass(frozen=True)
 class Described:

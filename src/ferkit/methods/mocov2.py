@@ -13,8 +13,6 @@ from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import info_nce_loss
 
-__all__ = ["KeyQueue", "MocoV2", "MocoV2Settings"]
-
 
 class MocoV2Settings(MethodSettings):
     """The paper's head and temperature; queue and momentum are what its authors take for 50,000 small pictures.

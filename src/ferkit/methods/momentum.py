@@ -8,8 +8,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MomentumEncoder", "rising_momentum"]
-
 
 class MomentumEncoder(nn.Sequential):
     """A copy of a chain of networks that gets no gradient and follows the originals.

@@ -18,8 +18,6 @@ from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import nt_xent_loss, orthogonality_loss
 from ferkit.ops.warp_losses import own_warps_info_nce_loss
 
-__all__ = ["Pcl", "PclSettings"]
-
 
 class PclSettings(MethodSettings):
     """The heads, and the weights of the terms (ferkit defaults)."""

@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 from ferkit.errors import InputError
 from ferkit.methods.ssl_fer import ROWS
 
-__all__ = ["PRESETS", "SCALES", "Preset", "find_preset", "scaled"]
-
 Settings = Mapping[str, Any]
 
 

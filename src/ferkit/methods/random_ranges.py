@@ -8,8 +8,6 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-__all__ = ["PositiveRange", "Range", "Share", "ShareRange", "chance", "rising", "uniform"]
-
 Bounds = TypeVar("Bounds", tuple[float, float], tuple[int, int])
 
 

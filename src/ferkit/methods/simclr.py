@@ -11,8 +11,6 @@ from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import nt_xent_loss
 
-__all__ = ["SimClr", "SimClrSettings"]
-
 
 class SimClrSettings(MethodSettings):
     """The projection head and temperature."""

@@ -20,8 +20,6 @@ from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.views import ViewMaker, Views, ViewSettings
 from ferkit.ops.distributed import gather_rows
 
-__all__ = ["ROWS", "SslFer", "SslFerSettings", "SslFerViews"]
-
 ROWS: dict[str, tuple[Part, ...]] = {
     "a": ("time-aug",),
     "b": ("time-aug", "hard-neg"),

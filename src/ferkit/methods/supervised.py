@@ -19,8 +19,6 @@ from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import class_loss
 
-__all__ = ["Supervised", "SupervisedSettings"]
-
 
 class SupervisedSettings(MethodSettings):
     """What is told apart and how errors count (ferkit defaults)."""

@@ -33,8 +33,6 @@ from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import cosine_matrix, covariance_loss, nt_xent_loss, variance_loss
 from ferkit.ops.warp_losses import own_warps_info_nce_loss, warp_gap
 
-__all__ = ["FaceQueue", "Unwarp", "UnwarpSettings"]
-
 _DISPLACEMENT = 0.1
 """Face coordinates that count as 1 in the regression: about the largest shift of an anchor by the default warps."""
 

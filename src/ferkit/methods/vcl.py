@@ -17,8 +17,6 @@ from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import cosine_matrix, normal_divergence, power_divergence
 
-__all__ = ["Vcl", "VclSettings"]
-
 
 class VclSettings(MethodSettings):
     """The Gaussian head, and the weights of the terms (ferkit defaults)."""

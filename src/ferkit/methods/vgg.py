@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from ferkit.encoders.weights import load_weights
 from ferkit.errors import FerkitError, TrainingError
 
-__all__ = ["VggLayers", "load_imagenet"]
-
 _REPOSITORY, _FILE = "timm/vgg19.tv_in1k", "model.safetensors"
 
 

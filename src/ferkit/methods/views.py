@@ -21,8 +21,6 @@ from ferkit.ops.grids import affine_matrices, sample, sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.ops.warps import Warp
 
-__all__ = ["ViewMaker", "ViewSettings", "Views", "as_pictures", "to_float"]
-
 _MASKED = masked_ellipses()
 
 _CHUNK = 16

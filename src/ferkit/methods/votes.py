@@ -28,8 +28,6 @@ from ferkit.ops.emphasis import class_emphasis
 from ferkit.ops.face_swap import inner_face_mask
 from ferkit.ops.losses import agreement_contrast_loss, share_loss
 
-__all__ = ["Votes", "VotesSettings"]
-
 
 class VotesSettings(MethodSettings):
     """Classes, and the weights of the terms (ferkit defaults)."""

@@ -18,8 +18,6 @@ from ferkit.ops.fields import smooth_noise
 from ferkit.ops.tps import thin_plate_spline
 from ferkit.ops.warps import REACH, SIDE, Warp, fade_out, lattice, limit_folds
 
-__all__ = ["KINDS", "Kind", "Placement", "WarpSettings", "draw_warps"]
-
 Kind = Literal["bumps", "tps", "field"]
 Placement = Literal["landmarks", "template", "uniform"]
 Anchors = Annotated[int, Field(ge=1, le=len(ANCHORS))]

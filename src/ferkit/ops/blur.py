@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["gaussian_blur"]
-
 
 def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Blur each image by its own Gaussian, as two grouped convolutions.

@@ -13,8 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-__all__ = ["box_iou", "box_min_overlap", "nms", "nms_min", "shift_boxes", "square_boxes"]
-
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of every pair.

@@ -19,8 +19,6 @@ from torch import Tensor
 
 from ferkit.ops.losses import cosine_matrix
 
-__all__ = ["cut_boxes", "inside_boxes", "kept_share", "mix_boxes", "mixed_nt_xent_loss"]
-
 
 def cut_boxes(share: Tensor, centers: Tensor) -> Tensor:
     """Lay a box of the crop's own proportions around each centre; what reaches over the crop's edge is lost.

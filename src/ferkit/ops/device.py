@@ -6,8 +6,6 @@ import torch
 
 from ferkit.errors import InputError
 
-__all__ = ["pick_device"]
-
 
 def pick_device(wanted: str | None) -> torch.device:
     """Return the device of this name, or the best one present.

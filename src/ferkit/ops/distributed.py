@@ -8,8 +8,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["gather_rows", "process_count", "process_rank"]
-
 
 def process_count() -> int:
     """How many processes train together; 1 where torch.distributed has not been started."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["class_emphasis"]
-
 
 def class_emphasis(features: Tensor, shares: Tensor, factor: float) -> Tensor:
     """Map that stretches the space spanned by the differences of class means and leaves what is at right angles to it.

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from ferkit.ops.colour import LUMA
 
-__all__ = ["inner_face_mask", "stranger_rows", "swap_faces"]
-
 _DIRECTIONS = 64
 """Tangents of the outline; between two of them it errs by 1 - cos(pi / 64), a thousandth of the distance."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["smooth_noise"]
-
 
 def smooth_noise(noise: Tensor, side: int, extent: float, sigma: Tensor) -> Tensor:
     """Smooth noise that lies on a square, by a Gaussian of each sample's own width, onto the points of a finer lattice.

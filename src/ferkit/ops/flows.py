@@ -10,8 +10,6 @@ from torch import Tensor
 
 from ferkit.ops.grids import sample, sampling_grid
 
-__all__ = ["back_flow", "flow_colours", "warp_by_flow"]
-
 
 def warp_by_flow(images: Tensor, flow: Tensor) -> Tensor:
     """Show at each pixel p what lies at p + flow(p), resampled bilinearly and mirrored at the borders.

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["affine_matrices", "sample", "sampling_grid"]
-
 
 def affine_matrices(scale: Tensor, aspect: Tensor, angle: Tensor, shift: Tensor, flip: Tensor) -> Tensor:
     """Compose the map from view to face coordinates, one an image.

@@ -6,24 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = [
-    "agreement_contrast_loss",
-    "class_loss",
-    "concordance_loss",
-    "cosine_matrix",
-    "covariance_loss",
-    "info_nce_loss",
-    "normal_divergence",
-    "nt_xent_loss",
-    "orthogonality_loss",
-    "power_divergence",
-    "regression_loss",
-    "relation_loss",
-    "share_loss",
-    "supervised_contrastive_loss",
-    "variance_loss",
-]
-
 
 def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Normalised squared error of BYOL (arXiv:2006.07733, eq. 2).

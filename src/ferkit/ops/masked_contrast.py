@@ -16,8 +16,6 @@ from ferkit.ops.colour import LUMA
 from ferkit.ops.grids import sample, sampling_grid
 from ferkit.ops.losses import cosine_matrix
 
-__all__ = ["box_around", "cut_patches", "false_negatives", "legible", "masked_nt_xent_losses"]
-
 
 def box_around(points: Tensor, margin: float) -> Tensor:
     """Enclose points, such as those of both eyes, or of the mouth.

@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["sample_pictures"]
-
 Pixels = NDArray[np.uint8]
 
 _LEAST_SIGMA = 0.28

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from ferkit.errors import InputError
 
-__all__ = ["AnyImage", "AnyImages", "is_one_image", "rgb_arrays"]
-
 
 class HasCrop(Protocol):
     """A face of `ferkit.find_faces`, which stands for its crop."""

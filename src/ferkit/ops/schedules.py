@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["warmup_cosine"]
-
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     """Linear warm-up, then half a cosine to zero.

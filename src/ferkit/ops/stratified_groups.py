@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["stratified_group_split"]
-
 Integers = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 

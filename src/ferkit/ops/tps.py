@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["thin_plate_spline"]
-
 
 def thin_plate_spline(points: Tensor, centers: Tensor, values: Tensor, smoothing: float = 0.0) -> Tensor:
     """Interpolate values in the plane with the least bending energy.

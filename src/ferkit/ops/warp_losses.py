@@ -11,15 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = [
-    "own_warps_info_nce_loss",
-    "own_warps_nt_xent_loss",
-    "warp_gap",
-    "warp_hinge_loss",
-    "warp_info_nce_loss",
-    "warp_repel_loss",
-]
-
 
 def warp_hinge_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, margin: float) -> Tensor:
     """Ask that a face be closer to its other view than to its own local warps, by a margin.

@@ -18,8 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["REACH", "SIDE", "Warp", "fade_out", "lattice", "limit_folds"]
-
 REACH = 1.25
 """Half a lattice's side; beyond it a view shows no more than mirrored border."""
 

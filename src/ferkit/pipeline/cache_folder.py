@@ -10,8 +10,6 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["CACHE_VARIABLE", "cache_folder"]
-
 CACHE_VARIABLE = "FERKIT_CACHE"
 
 

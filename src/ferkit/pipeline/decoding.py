@@ -20,20 +20,6 @@ from ferkit.data.sources import Picture
 from ferkit.errors import UnreadableImageError
 from ferkit.faces.template import CROP_SIZE, template_points
 
-__all__ = [
-    "Decoded",
-    "cut_scales",
-    "grouped",
-    "is_crop",
-    "prefetched",
-    "read_ahead",
-    "read_crop",
-    "read_photo",
-    "read_picture",
-    "search_scale",
-    "square_crop",
-]
-
 Pixels = NDArray[np.uint8]
 Reader = Callable[[Picture], "Decoded"]
 T = TypeVar("T")

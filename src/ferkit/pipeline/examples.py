@@ -24,8 +24,6 @@ from ferkit.progress import Progress
 from ferkit.search.queries import MEAN, Query, change
 from ferkit.search.searcher import Searcher
 
-__all__ = ["Example", "Examples", "Question", "ask_rows"]
-
 Pixels = NDArray[np.uint8]
 
 

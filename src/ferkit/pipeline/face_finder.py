@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     from ferkit.faces.detect import Detections, FaceDetector
     from ferkit.faces.image_faces import ImageFace
 
-__all__ = [
-    "FILTERED",
-    "NO_FACE",
-    "FaceBatch",
-    "Finder",
-    "Found",
-    "Problem",
-    "VideoFinder",
-    "batch_of",
-    "filter_of",
-    "finder_of",
-    "video_finder_of",
-]
-
 Pixels = NDArray[np.uint8]
 
 NO_FACE = "no face"

@@ -13,16 +13,6 @@ from typing import Self, TypedDict
 
 from ferkit.settings import setting
 
-__all__ = [
-    "FILTERS",
-    "DetectionKeywords",
-    "FaceKeywords",
-    "FaceOptions",
-    "FilterKeywords",
-    "FindingKeywords",
-    "QueryKeywords",
-]
-
 _READING, _FINDING, _CHOOSING = "Reading sources", "Finding faces", "Leaving faces out"
 
 FILTERS = ("min_size", "max_yaw", "min_sharpness", "min_score")

@@ -12,8 +12,6 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import FaceStream, followed, open_pictures, require_faces
 from ferkit.progress import Progress
 
-__all__ = ["build_face_set"]
-
 
 def build_face_set(
     sources: Sequence[Path],

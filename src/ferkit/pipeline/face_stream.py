@@ -27,20 +27,6 @@ from ferkit.pipeline.fingerprint import digest, stamp
 from ferkit.pipeline.source_stream import SourceStream
 from ferkit.progress import Progress
 
-__all__ = [
-    "FaceStream",
-    "Problems",
-    "SetStream",
-    "filtered_set",
-    "followed",
-    "open_faces",
-    "open_pictures",
-    "require_default_faces",
-    "require_faces",
-    "source_paths",
-    "split_problems",
-]
-
 _ROWS_A_BATCH = 512
 _LABELS_SAMPLED, _LABELS_SHOWN = 200, 12
 

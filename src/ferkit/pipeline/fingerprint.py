@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["digest", "stamp"]
-
 
 def digest(parts: Iterable[str]) -> str:
     """Return the hex SHA-256 of a list of texts."""

@@ -11,8 +11,6 @@ from ferkit.errors import InputError
 from ferkit.pipeline.face_stream import FaceStream, SetStream
 from ferkit.pipeline.source_stream import SourceStream
 
-__all__ = ["parse_part", "part_of"]
-
 
 def parse_part(text: str) -> tuple[int, int]:
     """Read ``7/64``: the seventh of 64 parts.

@@ -19,8 +19,6 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
 from ferkit.progress import Progress
 
-__all__ = ["STANDARD_INPUT", "QueryFace", "find_query_face"]
-
 STANDARD_INPUT = "-"
 """The name of the picture that comes in by standard input."""
 

@@ -20,8 +20,6 @@ from ferkit.data.sources.video import Frame, frames_at
 from ferkit.errors import InputError, SetError
 from ferkit.pipeline.decoding import cut_scales, read_crop, search_scale, square_crop
 
-__all__ = ["Lost", "crop_from_source", "row_crops"]
-
 Pixels = NDArray[np.uint8]
 
 

@@ -25,8 +25,6 @@ from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.source_stream import SourceStream
 from ferkit.progress import Progress
 
-__all__ = ["Changes", "KnownVectors", "ReusingStream", "Update", "VectorBatch", "plan_update"]
-
 _UNITS_A_BATCH = 256
 
 

@@ -37,8 +37,6 @@ from ferkit.pipeline.face_stream import FaceStream
 from ferkit.pipeline.fingerprint import digest
 from ferkit.progress import Progress
 
-__all__ = ["AUTOMATIC_FROM", "Chosen", "Embedder", "Embedding", "choose_runtime", "open_runtime"]
-
 AUTOMATIC_FROM = 2000
 """Pictures or faces from which on a converted encoder is worth its first conversion, of some seconds."""
 

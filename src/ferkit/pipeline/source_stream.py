@@ -37,8 +37,6 @@ from ferkit.pipeline.face_finder import (
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest, stamp
 
-__all__ = ["SourceStream"]
-
 _PHOTOS_A_BATCH, _CROPS_A_BATCH, _FRAMES_A_BATCH = 16, 256, 32
 _PHOTOS_AHEAD, _CROPS_AHEAD, _FRAMES_AHEAD = 12, 256, 16
 _NOT_THE_RESULT = {"workers"}

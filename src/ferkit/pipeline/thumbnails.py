@@ -19,8 +19,6 @@ from ferkit.errors import InputError
 from ferkit.pipeline.cache_folder import cache_folder
 from ferkit.pipeline.recrop import Lost, row_crops
 
-__all__ = ["Thumbnails", "jpeg"]
-
 _QUALITY = 88
 _ROWS_AT_ONCE = 24  # the first is seen soon, and the frames of a video are still read together
 

@@ -27,8 +27,6 @@ from ferkit.training.loop import BEST_BY
 from ferkit.training.representation import alignment, spread, uniformity
 from ferkit.training.settings import MonitorSettings
 
-__all__ = ["LabelledFaces", "Watch", "features_of"]
-
 _BLOCK = 64
 _HELD_OUT = 5
 _SEED = 0

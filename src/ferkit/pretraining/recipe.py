@@ -17,8 +17,6 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.printable import shortened
 from ferkit.training.settings import MonitorSettings, TrainSettings
 
-__all__ = ["DEFAULT_BACKBONE", "DEFAULT_METHOD", "Recipe", "RecipeFile", "parse_assignments", "resolve_recipe"]
-
 DEFAULT_METHOD = "contrawarping"
 DEFAULT_BACKBONE = "resnet18"
 

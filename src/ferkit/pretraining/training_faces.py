@@ -16,8 +16,6 @@ from ferkit.documents import parse_json
 from ferkit.errors import TrainingError
 from ferkit.progress import Progress
 
-__all__ = ["TrainingFaces", "usable_faces"]
-
 _WITHOUT_CLIPS = ("face-swap,mask-fn", "face-swap,cutmix")
 """Parts of SSL-FER that draw no other frame."""
 

@@ -29,8 +29,6 @@ from ferkit.probing.feature_cache import cached_faces
 from ferkit.probing.report import DataStamp
 from ferkit.progress import Progress
 
-__all__ = ["ProbeData", "open_data", "read_label_map", "rows_of_table"]
-
 _BINS = ("low", "middle", "high")
 """What a column of numbers is told apart by: its thirds."""
 

@@ -19,8 +19,6 @@ from ferkit.evaluation.cosine import unit_rows
 from ferkit.ops.device import pick_device
 from ferkit.progress import Progress
 
-__all__ = ["PIXELS", "RANDOM", "FaceEncoder", "NetworkEncoder", "PixelEncoder", "find_encoder", "random_like"]
-
 PIXELS, RANDOM = "pixels", "random"
 """Encoders that have learnt nothing, by name: the floor that others stand on."""
 

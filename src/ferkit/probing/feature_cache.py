@@ -21,8 +21,6 @@ from ferkit.pipeline.fingerprint import digest
 from ferkit.probing.encoders import FaceEncoder
 from ferkit.progress import Progress
 
-__all__ = ["cached_faces", "cached_features"]
-
 _BATCH = 256
 
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from ferkit.evaluation.rows import Rows
 from ferkit.evaluation.splits import identity_folds, identity_split
 
-__all__ = ["Fold", "ProbeRows", "Split", "cross_validation_split", "given_split"]
-
 _HELD_OUT = 5
 """One person in so many is asked where the others teach."""
 

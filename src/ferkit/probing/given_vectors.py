@@ -17,8 +17,6 @@ from ferkit.encoders.hashes import sha256_of
 from ferkit.errors import EncoderMismatchError, InputError, SetError
 from ferkit.evaluation.rows import has_embedding
 
-__all__ = ["VectorFile", "is_vector_file", "open_vectors", "require_one_encoder"]
-
 Vectors = NDArray[np.float32]
 
 

@@ -18,8 +18,6 @@ from ferkit.probing.data import ProbeData
 from ferkit.probing.probed_encoders import ProbedEncoder
 from ferkit.probing.protocols.base import people_to_keep_together
 
-__all__ = ["check_head_output", "save_own_head"]
-
 _HELD_OUT = 5
 
 

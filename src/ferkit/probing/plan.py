@@ -15,8 +15,6 @@ from ferkit.probing.data import ProbeData
 from ferkit.probing.folds import Split, cross_validation_split, given_split
 from ferkit.probing.settings import ProbeSettings
 
-__all__ = ["ProbePlan"]
-
 _FEW = 5000
 """Labelled faces up to which every one is asked, by cross-validation; a ferkit default."""
 

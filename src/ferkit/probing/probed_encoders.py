@@ -27,8 +27,6 @@ from ferkit.probing.given_vectors import VectorFile, is_vector_file
 from ferkit.probing.report import AskedFaces
 from ferkit.progress import Progress
 
-__all__ = ["ProbedEncoder", "baselines", "open_sources", "probed_encoders", "rows_of"]
-
 Source = FaceEncoder | VectorFile
 
 

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ferkit.atomic import atomic_path
-from ferkit.encoders.encoder import ENTRY_NAME
-from ferkit.encoders.registry import EncoderEntry, Metric, entry_to_yaml, load_registry, read_entry
+from ferkit.encoders.registry import ENTRY_NAME, EncoderEntry, Metric, entry_to_yaml, load_registry, read_entry
 from ferkit.errors import InputError
 from ferkit.probing.report import DataStamp, EncoderReport, ProbeReport
-
-__all__ = ["entry_file", "publish_report"]
 
 
 def entry_file(given: str | Path) -> Path:

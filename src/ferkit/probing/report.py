@@ -15,23 +15,6 @@ from ferkit.evaluation.few_labels import FewLabelPoint
 from ferkit.evaluation.intervals import Interval, Statistic
 from ferkit.evaluation.linear import LinearModel
 
-__all__ = [
-    "AffectSection",
-    "AskedFaces",
-    "ClassifierSection",
-    "Comparison",
-    "DataStamp",
-    "EncoderReport",
-    "FewLabelSection",
-    "LeakageSection",
-    "MetricValue",
-    "ProbeReport",
-    "RetrievalSection",
-    "Section",
-    "TripletSection",
-    "as_json",
-]
-
 FORMAT = 1
 
 _IN_MEMORY: dict[str, Any] = {"in_memory": True}

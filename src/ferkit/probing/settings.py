@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from ferkit.pipeline.face_options import FaceKeywords
 from ferkit.settings import setting
 
-__all__ = ["ALL", "FINETUNES", "LINEAR", "PROTOCOLS", "ProbeKeywords", "ProbeSettings"]
-
 PROTOCOLS = (
     *("linear", "knn", "few-labels", "finetune", "affect", "finetune-affect"),
     *("retrieval", "triplets", "leakage"),

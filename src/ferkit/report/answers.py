@@ -30,8 +30,6 @@ from ferkit.search.hits import Hit
 from ferkit.search.scores import GOOD
 from ferkit.search.searcher import Searcher
 
-__all__ = ["Shown", "check_answer_files", "no_good_match", "save_answers"]
-
 _GENERATOR = f'<meta name="generator" content="ferkit {__version__[:1]}'.encode()
 _NAME_LENGTH = 80
 

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from ferkit.evaluation.classification import Classification
 from ferkit.evaluation.occlusion import OcclusionMap
 
-__all__ = ["Curve", "draw_confusion", "draw_few_labels", "draw_occlusion", "draw_projection", "draw_training"]
-
 _INK, _SOFT, _EDGE = "#1c1f26", "#6b7480", "#d9dce3"
 
 # Tol's "muted" scheme (personal.sron.nl/~pault) with a stronger sand: told apart with any colour vision.

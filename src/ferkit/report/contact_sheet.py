@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["draw_contact_sheet", "draw_numbered_faces"]
-
 _COLUMNS, _GAP, _PAPER = 12, 4, 255
 _NUMBER, _INK = 22, "#c8452f"
 

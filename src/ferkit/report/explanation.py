@@ -19,8 +19,6 @@ from ferkit.search.searcher import Searcher
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_explanation"]
-
 _MOST = 5
 
 Pixels = NDArray[np.uint8]

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["Panel", "Row", "Tile", "draw_gallery"]
-
 _TILE, _GAP, _FRAME, _CAPTION = 128, 12, 4, 24
 _STEP = _TILE + _GAP
 _MARGIN, _PANEL_GAP = 36, 60

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Tile", "draw_montage"]
-
 _MARGIN = 40
 _GAP = 20
 _TILE = 200

@@ -33,8 +33,6 @@ from ferkit.report.charts import Curve, draw_confusion, draw_few_labels, draw_oc
 from ferkit.report.gallery import Panel, Row, Tile, draw_gallery
 from ferkit.report.safe_picture import save_picture
 
-__all__ = ["Projection", "SavedFigure", "draw_figures", "format_metric", "nearest_others", "picture_paths", "project"]
-
 Projection = Literal["auto", "tsne", "umap"]
 """How vectors become points; ``auto`` takes UMAP where umap-learn is installed, else t-SNE."""
 

@@ -24,8 +24,6 @@ from ferkit.probing.report import (
 from ferkit.report.probe_figures import SavedFigure, format_metric
 from ferkit.report.probe_table import protocol_rows
 
-__all__ = ["page_of", "write_page"]
-
 _STYLE = """
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1c1f26; background: #fff;
   max-width: 68rem; margin: 2.5rem auto; padding: 0 1.25rem; }

@@ -10,8 +10,6 @@ import pyarrow as pa
 
 from ferkit.probing.report import MetricValue, ProbeReport
 
-__all__ = ["ProtocolRow", "figures_table", "latex_tables", "protocol_rows"]
-
 Cells = Mapping[str, MetricValue | float]
 
 

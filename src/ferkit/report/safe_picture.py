@@ -14,8 +14,6 @@ from ferkit.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture_output", "require_replaceable", "save_picture"]
-
 _SIGNATURE = b"drawn by ferkit"
 
 

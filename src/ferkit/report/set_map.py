@@ -17,8 +17,6 @@ from ferkit.errors import OutputError
 from ferkit.pipeline.cache_folder import cache_folder
 from ferkit.pipeline.fingerprint import digest, stamp
 
-__all__ = ["lay_out", "set_map"]
-
 _LANDMARKS = 4_000
 """Faces that t-SNE or UMAP lays out, in half a minute or so; all others find their places among these."""
 

@@ -20,8 +20,6 @@ from ferkit.pipeline.face_stream import SetStream, open_faces, require_faces
 from ferkit.progress import Progress
 from ferkit.report.warp_sheet import Row, draw_sheet
 
-__all__ = ["different_people", "swap_all", "swap_sheet"]
-
 _TITLE = "face swap: a row keeps the expression, a column the outer face; on the diagonal the faces as they are"
 
 

@@ -15,8 +15,6 @@ from ferkit.atomic import atomic_path
 from ferkit.data.faces import PARQUET_OPTIONS
 from ferkit.errors import OutputError
 
-__all__ = ["check_table_output", "flat_points", "write_table_file"]
-
 _POINTS = {
     "box": ("x0", "y0", "x1", "y1"),
     "landmarks": tuple(

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from ferkit.search.moment_settings import MomentSettings
 from ferkit.search.moments import smoothed, stretches
 
-__all__ = ["Lane", "Mark", "ScoreCurve", "Stretch", "draw_moments", "draw_timeline"]
-
 _INK, _SOFT, _EDGE, _DOT = "#1c1f26", "#6b7480", "#d9dce3", "#9aa3b5"
 _ACCENT, _CURVE = "#cc6677", "#332288"
 _DPI, _TITLE, _TEXT, _SMALL = 120, 11, 9, 8

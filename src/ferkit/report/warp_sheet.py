@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from ferkit.ops.warps import Warp
 
-__all__ = ["Row", "draw_sheet"]
-
 _SIDE, _LINE, _LETTERS = 1.6, 0.2, 20
 """Inches of a picture and of a title's line, and letters of a title above each picture."""
 

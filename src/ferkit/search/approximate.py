@@ -19,8 +19,6 @@ from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.search.index import FlatIndex, Ids, Mask, Rows, Scores
 
-__all__ = ["ApproximateIndex", "IndexPlan", "StaleIndexError", "faiss", "index_path", "read_index", "write_index"]
-
 _MARK = b"ferkit.index.1\n"
 _CHUNK = 1 << 22
 _EXACT_SHARE = 0.1

@@ -15,8 +15,6 @@ from ferkit.progress import Progress
 from ferkit.search.approximate import ApproximateIndex, IndexPlan, faiss
 from ferkit.search.index import FlatIndex, Rows
 
-__all__ = ["KINDS", "Measured", "build_index", "choose_plan", "size_of"]
-
 KINDS = ("auto", "flat", "hnsw", "ivf", "ivfpq")
 
 _FLAT_ROWS = 50_000

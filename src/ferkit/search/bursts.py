@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Candidate", "find_bursts", "photo_look", "reasons", "worth"]
-
 _LOOK_SIDE = 16
 
 _SAME_SCENE = 0.97

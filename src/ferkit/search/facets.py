@@ -17,8 +17,6 @@ from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 from ferkit.search.people import people_known_by
 
-__all__ = ["QUALITIES", "Choice", "Facets", "People"]
-
 Mask = NDArray[np.bool_]
 
 QUALITIES = ("large", "frontal", "sharp", "whole")

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ferkit.data.faces import Face
 
-__all__ = ["fold_copies", "is_copy", "near_equal", "one_per_person"]
-
 Pixels = NDArray[np.uint8]
 CropsOf = Callable[[list[int]], list[Pixels | None]]
 

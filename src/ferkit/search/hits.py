@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from ferkit.data.faces import Face
 
-__all__ = ["Hit", "hit_of"]
-
 
 @dataclass(frozen=True)
 class Hit:

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError, SetError
 
-__all__ = ["FlatIndex", "Ids", "Mask", "Rows", "Scores"]
-
 _BLOCK = 16_384
 _QUERIES = 256
 _SPARSE = 8  # of fewer rows than one in so many, the vectors are copied out; else all of the block are compared

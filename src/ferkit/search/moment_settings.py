@@ -9,8 +9,6 @@ from typing import TypedDict
 from ferkit.errors import InputError
 from ferkit.settings import setting
 
-__all__ = ["MomentKeywords", "MomentSettings"]
-
 _GROUP = "Moments"
 
 

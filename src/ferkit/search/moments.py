@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from ferkit.errors import InputError
 from ferkit.search.moment_settings import MomentSettings
 
-__all__ = ["Moment", "find_moments", "smoothed", "stretches"]
-
 Doubles = NDArray[np.float64]
 
 _KERNEL = 4.0

@@ -15,17 +15,6 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
 from ferkit.errors import InputError
 
-__all__ = [
-    "ANY",
-    "EXCLUDE",
-    "ONLY",
-    "SAME_PERSON",
-    "PersonRows",
-    "people_known_by",
-    "rows_of_person",
-    "same_person_rows",
-]
-
 EXCLUDE, ONLY, ANY = SAME_PERSON = ("exclude", "only", "any")
 """What becomes of the faces of the query's person."""
 

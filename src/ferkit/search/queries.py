@@ -13,8 +13,6 @@ from ferkit.errors import InputError
 if TYPE_CHECKING:
     from ferkit.search.searcher import Searcher
 
-__all__ = ["BEST", "MEAN", "RULES", "Query", "change", "nearest"]
-
 MEAN, BEST = "mean", "best"
 RULES = (MEAN, BEST)
 """How several examples are combined, see `Query.rule`; the first is the default, since it measures better."""

@@ -19,8 +19,6 @@ from ferkit.search.queries import Query
 from ferkit.search.scores import same_probabilities
 from ferkit.search.searcher import Searcher
 
-__all__ = ["Example", "Question", "Questioner", "Ranking"]
-
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]

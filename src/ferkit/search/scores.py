@@ -12,8 +12,6 @@ from ferkit.search.queries import Query
 if TYPE_CHECKING:
     from ferkit.encoders.expression_head import ExpressionHead
 
-__all__ = ["GOOD", "class_probabilities", "percentiles", "same_probabilities"]
-
 GOOD = 0.5
 """Least probability of a good match."""
 

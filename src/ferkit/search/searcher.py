@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ferkit.encoders.expression_head import ExpressionHead
     from ferkit.ops.rgb import AnyImage
 
-__all__ = ["Searcher", "open_searcher"]
-
 
 _VERIFIED_BYTES = 1 << 26
 """Size up to which all vectors are compared with their digest before the first query; of more, those that are found."""

@@ -8,13 +8,10 @@ from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, require_same_e
 from ferkit.encoders.encoder import Encoder, find_head, load_encoder
 from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.expression_head import ExpressionHead
-from ferkit.encoders.hub import PREFIX
-from ferkit.encoders.registry import EncoderEntry, load_registry
+from ferkit.encoders.registry import PREFIX, EncoderEntry, load_registry
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import MissingPathError, SetError, UnknownEncoderError
 from ferkit.progress import Progress
-
-__all__ = ["encoder_stamp", "find_set_head", "load_set_encoder"]
 
 
 def load_set_encoder(

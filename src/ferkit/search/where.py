@@ -19,8 +19,6 @@ from sqlglot.errors import SqlglotError
 
 from ferkit.errors import InputError
 
-__all__ = ["WHERE_HELP", "rows_where"]
-
 WHERE_HELP = "such as \"label = 'happiness' and abs(yaw) < 20 and source like '%trip%'\""
 
 _LONGEST = 10_000

@@ -20,18 +20,6 @@ from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.weights import misfits
 from ferkit.errors import TrainingError
 
-__all__ = [
-    "BEST",
-    "Learner",
-    "best_value",
-    "encoder_weights",
-    "latest",
-    "load_checkpoint",
-    "method_weights",
-    "save_best",
-    "save_checkpoint",
-]
-
 BEST = "best"
 _BACKBONE = "backbone."
 _METHOD, _AVERAGE, _OPTIMIZER, _STATE = (

@@ -29,8 +29,6 @@ from ferkit.training.stop import StopRequest, stop_requests
 from ferkit.training.synced_norm import sync_batch_norms
 from ferkit.training.trackers import check_trackers, start_trackers
 
-__all__ = ["BEST_BY", "Faces", "Monitor", "Trainable", "Trained", "check_settings", "steps_of", "train"]
-
 BEST_BY = "knn"
 """The monitor's figure by which the best checkpoint is kept, where there is one."""
 

@@ -10,8 +10,6 @@ from typing import TextIO
 from ferkit.atomic import atomic_path, output_errors
 from ferkit.errors import TrainingError
 
-__all__ = ["MetricsFile", "read_figures"]
-
 
 class MetricsFile:
     """Appends one row at a time; opened at a step, it drops the rows that a killed run wrote beyond it."""

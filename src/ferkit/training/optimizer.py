@@ -11,8 +11,6 @@ from torch import nn
 from ferkit.errors import TrainingError, UnknownNameError
 from ferkit.training.settings import TrainSettings
 
-__all__ = ["UnknownOptimizerError", "check_optimizer", "make_optimizer"]
-
 
 class UnknownOptimizerError(UnknownNameError):
     """timm has no optimiser of this name."""

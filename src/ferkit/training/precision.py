@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["fast_precision"]
-
 
 def fast_precision(device: torch.device) -> str:
     """What ``precision=auto`` stands for on a device.

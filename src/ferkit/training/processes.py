@@ -16,8 +16,6 @@ from torch import distributed
 from ferkit.errors import TrainingError
 from ferkit.ops.device import pick_device
 
-__all__ = ["Processes", "is_first_process"]
-
 _PATIENCE = timedelta(hours=24)
 """How long the others wait while the first process aligns faces; a launcher ends them sooner if it dies."""
 

@@ -11,8 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Drawn", "Faces", "read_ahead"]
-
 Drawn = tuple[NDArray[np.int64], np.random.Generator]
 """The faces of a batch, and the source of what is drawn for them, such as other frames of their clips."""
 

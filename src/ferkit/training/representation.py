@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["alignment", "spread", "uniformity"]
-
 
 def alignment(a: Tensor, b: Tensor) -> Tensor:
     """How far apart two views of the same face lie (Wang & Isola, arXiv:2005.10242, eq. 5 with alpha = 2).

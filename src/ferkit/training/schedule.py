@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from ferkit.ops.schedules import warmup_cosine
 
-__all__ = ["batches", "learning_rate", "pair_generator", "step_generator", "step_seed"]
-
 
 def learning_rate(
     step: int, steps: int, peak: float, warmup: float, milestones: Sequence[tuple[float, float]] | None = None

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["StopRequest", "stop_requests"]
-
 _ASKING = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -12,8 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ferkit.ops.distributed import gather_rows, process_count
 
-__all__ = ["SyncedBatchNorm", "sync_batch_norms"]
-
 
 def sync_batch_norms(method: nn.Module, device: torch.device) -> nn.Module:
     """Make every batch norm take its mean and variance over all processes; names of weights stay.

@@ -11,8 +11,6 @@ from accelerate.utils import is_tensorboard_available, is_wandb_available
 from ferkit.errors import TrainingError
 from ferkit.training.settings import TrainSettings
 
-__all__ = ["check_trackers", "start_trackers"]
-
 _INSTALLED: dict[str, Callable[[], bool]] = {"tensorboard": is_tensorboard_available, "wandb": is_wandb_available}
 
 

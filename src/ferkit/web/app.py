@@ -25,8 +25,6 @@ from ferkit.web.set_map import MapInWork
 from ferkit.web.turns import BusyError, Turns
 from ferkit.workflows.serve import Viewer, relative_box
 
-__all__ = ["MOST_BYTES", "make_app"]
-
 MOST_BYTES = 40_000_000
 """Of a photo that is asked with."""
 

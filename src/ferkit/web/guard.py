@@ -13,8 +13,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Door", "Guard"]
-
 _COOKIE = "ferkit-token"
 _HEADERS = {
     "content-security-policy": (

@@ -18,8 +18,6 @@ from ferkit.search.facets import Choice
 from ferkit.search.people import EXCLUDE, SAME_PERSON
 from ferkit.search.questions import Example, Question
 
-__all__ = ["FACETS", "example_of", "question_of", "vector_text"]
-
 FACETS = ("shows", "label", "folder", "month")
 _MOST_EXAMPLES = 64
 _MOST_AT_ONCE = 500

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ferkit.web.guard import Door
     from ferkit.workflows.serve import Viewer
 
-__all__ = ["PORT", "Served", "has_desktop", "serve"]
-
 PORT = 8321
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 

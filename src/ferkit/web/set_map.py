@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from ferkit.report.set_map import set_map
 from ferkit.workflows.serve import Viewer
 
-__all__ = ["MapInWork"]
-
 _NONE = 255
 """The colour of a face that has none; of more values than this only the first ones have one."""
 

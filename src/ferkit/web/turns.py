@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import TypeVar
 
-__all__ = ["BusyError", "Turns"]
-
 T = TypeVar("T")
 
 

@@ -14,8 +14,6 @@ from ferkit.pipeline.face_set_builder import build_face_set
 from ferkit.pipeline.face_stream import source_paths, split_problems
 from ferkit.progress import Progress, Silent
 
-__all__ = ["AlignResult", "align"]
-
 
 @dataclass(frozen=True)
 class AlignResult:

@@ -27,8 +27,6 @@ from ferkit.report.table_file import check_table_output, write_table_file
 from ferkit.search.bursts import Candidate, find_bursts, photo_look, reasons, worth
 from ferkit.workflows.likeness import Likeness, faces_like, opened_set
 
-__all__ = ["BestResult", "BestShot", "best"]
-
 _THUMBNAIL = 64
 
 

@@ -8,16 +8,14 @@ from typing import Unpack
 
 import numpy as np
 
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_encoder
-from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.faces.image_faces import largest_crop
 from ferkit.ops.rgb import AnyImage
 from ferkit.pipeline.face_options import FaceOptions, QueryKeywords
 from ferkit.pipeline.query_face import find_query_face
 from ferkit.progress import Progress, Silent
 from ferkit.search.scores import GOOD
-
-__all__ = ["Comparison", "compare"]
 
 
 @dataclass(frozen=True)

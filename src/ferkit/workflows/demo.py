@@ -38,8 +38,6 @@ from ferkit.search.index import FlatIndex
 from ferkit.workflows.embed import embed
 from ferkit.workflows.warp_preview import warp_preview
 
-__all__ = ["Answer", "DemoResult", "Ranking", "Round", "demo", "rank_others"]
-
 Pixels = NDArray[np.uint8]
 
 _PHOTOGRAPHED = {

@@ -16,9 +16,9 @@ import torch
 from ferkit.data.embedding_parts import complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
 from ferkit.data.embedding_writer import EmbeddingSetWriter
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
 from ferkit.encoders.export_module import contract_digest
-from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import EncoderMismatchError, SetError
 from ferkit.pipeline import FACES
@@ -40,8 +40,6 @@ from ferkit.pipeline.reuse import Changes, Update, VectorBatch, plan_update
 from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
 from ferkit.progress import Progress, Silent
 from ferkit.search.set_encoder import encoder_stamp
-
-__all__ = ["EmbedResult", "embed"]
 
 
 @dataclass(frozen=True)

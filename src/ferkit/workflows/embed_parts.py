@@ -14,7 +14,7 @@ from ferkit._version import __version__
 from ferkit.data.embedding_parts import MANIFEST, complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.sources.remote import remote_url
-from ferkit.encoders.registry import DEFAULT_ENCODER
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import FerkitError, InputError, SetError, UnknownNameError
 from ferkit.locks import output_lock
 from ferkit.pipeline import FACES
@@ -22,8 +22,6 @@ from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import open_faces, require_default_faces, source_paths
 from ferkit.progress import Progress, Silent
 from ferkit.workflows.embed import embed
-
-__all__ = ["ENGINES", "EmbedPartsResult", "embed_parts"]
 
 ENGINES = ("local", "ray")
 _TRIES = 3

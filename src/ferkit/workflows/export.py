@@ -23,8 +23,6 @@ from ferkit.progress import Progress, Silent
 from ferkit.report.set_map import set_map
 from ferkit.search.index import FlatIndex
 
-__all__ = ["TOOLS", "ExportResult", "UnknownToolError", "export"]
-
 _ROWS_AT_ONCE = 256
 _NEIGHBOURS = 15
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -27,18 +27,6 @@ from ferkit.report.contact_sheet import draw_contact_sheet
 from ferkit.report.safe_picture import require_replaceable, save_picture
 from ferkit.search.where import rows_where
 
-__all__ = [
-    "QUANTILES",
-    "FacesInfo",
-    "FilterResult",
-    "MergeResult",
-    "copy_faces",
-    "faces_info",
-    "filter_faces",
-    "fingerprint",
-    "merge_faces",
-]
-
 Rows = NDArray[np.int64]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -26,8 +26,6 @@ from ferkit.staging import JOURNAL, StagedOutput
 from ferkit.workflows import PARTS
 from ferkit.workflows.faces import copy_faces, fingerprint
 
-__all__ = ["Part", "SplitResult", "split_faces"]
-
 Integers = NDArray[np.int64]
 
 _RECORD = "split.json"

@@ -17,8 +17,6 @@ from ferkit.ops.rgb import AnyImages, is_one_image, rgb_arrays
 from ferkit.pipeline.face_finder import filter_of
 from ferkit.pipeline.face_options import FaceOptions, FindingKeywords
 
-__all__ = ["find_faces"]
-
 _SEARCHED_SIDE = 1600
 
 

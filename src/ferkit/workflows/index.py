@@ -13,8 +13,6 @@ from ferkit.progress import Progress, Silent
 from ferkit.search.approximate import index_path, write_index
 from ferkit.search.build_index import Measured, build_index, choose_plan
 
-__all__ = ["IndexResult", "index"]
-
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.expressions import EXPRESSIONS, expression
-from ferkit.encoders.registry import DEFAULT_ENCODER
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import InputError
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.query_face import find_query_face
@@ -21,8 +21,6 @@ from ferkit.progress import Progress
 from ferkit.report.montage import Tile
 from ferkit.search.searcher import Searcher
 from ferkit.workflows.embed import embed
-
-__all__ = ["Likeness", "faces_like", "opened_set"]
 
 _BLOCK = 16384
 

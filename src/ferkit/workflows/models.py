@@ -8,8 +8,6 @@ from ferkit.encoders.card import model_card
 from ferkit.encoders.registry import ENTRY_NAME, EncoderEntry, load_registry, read_entry
 from ferkit.errors import UnknownEncoderError
 
-__all__ = ["encoder_card", "list_encoders", "show_encoder"]
-
 
 def list_encoders() -> list[EncoderEntry]:
     """Return the entries of models.yaml, in its order.

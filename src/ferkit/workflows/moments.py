@@ -28,8 +28,6 @@ from ferkit.search.moments import Moment, find_moments, smoothed
 from ferkit.settings import part_settings
 from ferkit.workflows.likeness import Likeness, faces_like, opened_set
 
-__all__ = ["MomentHit", "MomentsResult", "moments"]
-
 _NEAREST = 5
 _MOST_PANELS = 12
 _NAME_LENGTH = 80

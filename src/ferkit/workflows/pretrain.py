@@ -40,8 +40,6 @@ from ferkit.training.precision import fast_precision
 from ferkit.training.processes import Processes
 from ferkit.training.settings import MonitorSettings
 
-__all__ = ["PretrainResult", "pretrain"]
-
 CENTER_FACES = 4096
 _SMALL_SIDE = 64  # px that expressions are still told at
 _GRAY_LEVELS = 2  # by which decoded gray pictures may differ between their channels

@@ -37,8 +37,6 @@ from ferkit.report.table_file import check_table_output, write_table_file
 from ferkit.settings import part_settings
 from ferkit.staging import StagedOutput
 
-__all__ = ["PAGE", "REPORT", "probe"]
-
 REPORT, PAGE = "report.json", "report.html"
 
 Sources = str | Path | Sequence[str | Path]

@@ -16,9 +16,9 @@ import pyarrow as pa
 from ferkit.atomic import remove
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import FACE_SCHEMA
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_head
 from ferkit.encoders.expression_head import DIMENSIONS, ExpressionHead
-from ferkit.encoders.registry import DEFAULT_ENCODER
 from ferkit.errors import OutputError
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FaceKeywords
@@ -26,8 +26,6 @@ from ferkit.pipeline.face_stream import Problems, source_paths
 from ferkit.progress import Progress
 from ferkit.report.table_file import check_table_output, flat_points, write_table_file
 from ferkit.workflows.embed import embed
-
-__all__ = ["RecogniseResult", "recognise"]
 
 _KNOWN = ("source", "face", "clip", "time_s", "identity", "label")
 _MEASURED = ("box", "landmarks", "score", "size", "sharpness", "yaw", "pitch", "roll", "clipped")

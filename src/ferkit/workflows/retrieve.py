@@ -31,8 +31,6 @@ from ferkit.search.queries import MEAN, nearest
 from ferkit.search.scores import GOOD, class_probabilities, percentiles, same_probabilities
 from ferkit.search.searcher import Searcher, open_searcher
 
-__all__ = ["Hit", "RetrieveResult", "retrieve"]
-
 Mask = NDArray[np.bool_]
 Pictures = str | Path | Sequence[str | Path]
 

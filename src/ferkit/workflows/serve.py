@@ -30,8 +30,6 @@ from ferkit.search.questions import Question, Questioner, Ranking
 from ferkit.search.scores import GOOD
 from ferkit.search.searcher import Searcher
 
-__all__ = ["Answer", "ShownFace", "ShownHit", "ShownPhoto", "Viewer", "relative_box"]
-
 Box = tuple[float, float, float, float]
 _MOST_PIXELS = 100_000_000
 """Of a photo that is asked with: what cameras make, and no more than some seconds of work."""

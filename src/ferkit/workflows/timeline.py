@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ferkit.data.face_selection import clips_of
-from ferkit.encoders.registry import DEFAULT_ENCODER
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.errors import InputError
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.progress import Progress, Silent
@@ -19,8 +19,6 @@ from ferkit.report.safe_picture import check_picture_output, save_picture
 from ferkit.search.moment_settings import MomentSettings
 from ferkit.settings import part_settings
 from ferkit.workflows.recognise import RecogniseKeywords, recognise
-
-__all__ = ["TimelineResult", "timeline"]
 
 _MOST_LANES = 12
 

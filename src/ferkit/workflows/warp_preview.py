@@ -28,8 +28,6 @@ from ferkit.report.safe_picture import require_replaceable, save_picture
 from ferkit.report.swap_sheet import different_people, swap_sheet
 from ferkit.report.warp_sheet import Row, draw_sheet
 
-__all__ = ["WarpPreview", "warp_preview"]
-
 _FRAMES, _FRAME_MS = 16, 70
 
 

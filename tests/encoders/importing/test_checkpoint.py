@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.checkpoint import read_checkpoint
 from ferkit.encoders.importing.origins import ORIGINS
-from ferkit.encoders.weights import save_weights, sha256_of
+from ferkit.encoders.weights import save_weights
 from ferkit.errors import InputError, MissingPathError, WeightsError
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.steps": torch.tensor(3)}

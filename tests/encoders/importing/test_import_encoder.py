@@ -10,9 +10,9 @@ import yaml
 
 from ferkit.encoders.backbones import UnknownBackboneError
 from ferkit.encoders.encoder import load_encoder
+from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.import_encoder import import_encoder
 from ferkit.encoders.registry import load_registry, read_entry
-from ferkit.encoders.weights import sha256_of
 from ferkit.errors import InputError, WeightsError
 
 

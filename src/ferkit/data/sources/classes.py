@@ -9,8 +9,6 @@ from pathlib import Path
 
 from ferkit.data.expressions import EXPRESSIONS
 
-__all__ = ["AFFECTNET", "RAF_DB", "SPLITS", "class_folders", "numbered_class", "yolo_classes"]
-
 SPLITS = frozenset(
     {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "publictest", "privatetest"}
     | {"train_set", "val_set", "test_set", "fer2013train", "fer2013valid", "fer2013test"}

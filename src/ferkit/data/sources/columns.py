@@ -13,8 +13,6 @@ from ferkit.data.sources.rules import COLUMNS, SourceRules
 from ferkit.documents import parse_json
 from ferkit.errors import InputError
 
-__all__ = ["BOX_SIDES", "FactColumns", "Facts", "find_columns", "label_column", "read_facts"]
-
 BOX_SIDES = ("x0", "y0", "x1", "y1")
 """The four columns that hold a box where no single one does."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.video import Video
 
-__all__ = ["Sources"]
-
 
 @dataclass(frozen=True)
 class Sources:

@@ -15,8 +15,6 @@ from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.data.sources.video import Video
 
-__all__ = ["open_file", "open_folder"]
-
 
 def open_folder(root: Path, rules: SourceRules) -> Sources:
     """List the images and videos under ``root`` in natural order; class folders right below it label what they hold."""

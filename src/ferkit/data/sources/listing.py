@@ -25,8 +25,6 @@ from ferkit.data.sources.tree import is_there
 from ferkit.data.sources.video import Video
 from ferkit.errors import InputError
 
-__all__ = ["ListedPictures", "file_of_entry", "open_listed", "row_at"]
-
 _VIDEO = rf"(?i)({'|'.join(map(re.escape, sorted(VIDEO_SUFFIXES)))})$"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 

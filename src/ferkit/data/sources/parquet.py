@@ -24,8 +24,6 @@ from ferkit.data.sources.rules import SourceRules
 from ferkit.documents import parse_json
 from ferkit.errors import InputError, UnreadableImageError
 
-__all__ = ["ParquetPictures", "open_parquet"]
-
 _FEW_ROWS = 100_000  # up to which a row may take less than a byte
 _CACHED_ROW_GROUPS = 2
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from ferkit.data.sources.tree import natural_key
 from ferkit.errors import InputError, MissingPathError
 
-__all__ = ["expanded"]
-
 _MAGIC = re.compile(r"[*?[]")
 
 

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from ferkit.data.images import ScaleOf, capture_time, image_size, read_image_scaled
 from ferkit.errors import UnreadableImageError
 
-__all__ = ["Chain", "Container", "Picture", "Pictures", "place_name", "refused"]
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:

@@ -22,8 +22,6 @@ from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.errors import InputError, MissingPathError, UnreadableImageError
 
-__all__ = ["find_remote", "open_remote", "remote_url"]
-
 _URL = re.compile(r"([a-z][a-z0-9]+):/{1,3}([^/].*)", re.DOTALL)
 _VERSION = ("size", "ETag", "etag", "md5Hash", "sha256", "mtime", "LastModified", "last_commit", "created")
 _LOCAL = frozenset({"file", "local", "http", "https", "data", "git", "github"})

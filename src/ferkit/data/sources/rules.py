@@ -11,8 +11,6 @@ from pathlib import Path
 from ferkit.data.sources.picture import Picture, Pictures
 from ferkit.errors import InputError, UnknownColumnError
 
-__all__ = ["COLUMNS", "RuledPictures", "SourceRules"]
-
 COLUMNS = ("image", "label", "identity", "clip", "time_s", "box", "valence", "arousal")
 """What a column of a table can hold for us."""
 

@@ -20,8 +20,6 @@ from ferkit.data.sources.tree import is_hidden, member_parts
 from ferkit.documents import parse_json
 from ferkit.errors import InputError, UnreadableImageError
 
-__all__ = ["TarPictures", "open_tar", "refuse_compressed"]
-
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]*)")
 _SIDECARS = ("txt", "json", "cls")
 """What may stand beside an image and say something of it; a later one overrides those before it."""

@@ -24,8 +24,6 @@ from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
 from ferkit.errors import InputError
 
-__all__ = ["open_csv", "open_list"]
-
 _ROWS_AT_ONCE = 65536
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?')
 _QUOTED = re.compile(r'"[^"]*"')

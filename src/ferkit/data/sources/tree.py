@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["is_hidden", "is_there", "member_parts", "natural_key"]
-
 
 def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
     """Return what sorts names as people do: "2" before "10", capitals beside small letters."""

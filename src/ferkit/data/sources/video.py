@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
 
-__all__ = ["Frame", "Video", "VideoInfo", "frame_picture", "frame_png", "frames_at"]
-
 _USUAL_FPS = 25.0  # of files that state none; ferkit default
 _MAX_FPS = 1000.0
 _TICK_S = 0.001  # Matroska and WebM keep whole milliseconds: what is due at 66.7 ms may be stamped 66

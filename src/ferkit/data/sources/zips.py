@@ -18,8 +18,6 @@ from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_hidden, member_parts, natural_key
 from ferkit.errors import InputError, UnreadableImageError
 
-__all__ = ["ZipPictures", "open_zip"]
-
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, LZMAError)
 _ENCRYPTED = 0x1
 _MAX_BYTES = 2**30  # of one member, unpacked; more is an attack, not a photo

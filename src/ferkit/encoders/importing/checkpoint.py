@@ -13,10 +13,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ferkit.encoders.weights import load_weights, sha256_of
+from ferkit.encoders.hashes import sha256_of
+from ferkit.encoders.weights import load_weights
 from ferkit.errors import InputError, MissingPathError, WeightsError
-
-__all__ = ["Checkpoint", "read_checkpoint"]
 
 _HARMLESS = re.compile(r"[\w./ -]+")  # between the quotes of a shell
 

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from ferkit.atomic import atomic_path, output_errors
 from ferkit.documents import parse_yaml
-from ferkit.encoders.encoder import ENTRY_NAME, WEIGHTS_NAME, save_encoder
+from ferkit.encoders.encoder import WEIGHTS_NAME, save_encoder
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.checkpoint import read_checkpoint
 from ferkit.encoders.importing.mapping import Fitted, fit_network, networks_to_try, take_encoder
 from ferkit.encoders.importing.origins import Supervision, pick_origin
 from ferkit.encoders.registry import (
+    ENTRY_NAME,
     OWN_MODELS,
     EncoderCard,
     EncoderEntry,
@@ -32,8 +33,6 @@ from ferkit.encoders.registry import (
 )
 from ferkit.errors import InputError
 from ferkit.locks import output_lock
-
-__all__ = ["ImportResult", "import_encoder"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -17,8 +17,6 @@ from ferkit.encoders.importing.origins import Origin
 from ferkit.encoders.weights import misfits
 from ferkit.errors import WeightsError
 
-__all__ = ["CANDIDATES", "Fitted", "fit_network", "networks_to_try", "take_encoder"]
-
 CANDIDATES: Mapping[str, tuple[str, ...]] = {
     "conv1.weight": (*(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)), "wide_resnet50_2", "resnext50_32x4d"),
     "conv1.0.weight": ("resnet10t", "resnet50d"),

@@ -12,8 +12,6 @@ from typing import Literal
 
 from ferkit.errors import UnknownNameError
 
-__all__ = ["ORIGINS", "Origin", "Supervision", "UnknownOriginError", "pick_origin"]
-
 Supervision = Literal["unsupervised", "weak", "supervised", "unknown"]
 """What published weights may have learnt from; words as in `EncoderCard.supervision`."""
 

@@ -11,8 +11,6 @@ from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.runtimes.engines import Compute
 from ferkit.errors import InputError
 
-__all__ = ["ConvertedEncoder"]
-
 
 class ConvertedEncoder:
     """Gives vectors as `Encoder.embed` does, batches side by side.

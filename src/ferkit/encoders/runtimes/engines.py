@@ -21,8 +21,6 @@ from ferkit.encoders.runtimes.onnx_model import INPUT, OUTPUT
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["OPENVINO_FILE", "Compute", "open_onnx", "open_openvino", "write_onnx", "write_openvino"]
-
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, side, side, 3) uint8 crops to (N, D) vectors of length 1; may be called from several threads."""
 

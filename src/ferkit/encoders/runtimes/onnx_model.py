@@ -20,8 +20,6 @@ from ferkit.encoders.runtimes import ConversionError
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
-__all__ = ["INPUT", "OUTPUT", "export_onnx", "quantize_onnx", "without_sources"]
-
 INPUT, OUTPUT = "crops", "vectors"
 
 _OPSET = 18

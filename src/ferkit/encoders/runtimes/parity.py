@@ -12,8 +12,6 @@ from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.runtimes import ConversionError
 from ferkit.encoders.runtimes.engines import Compute
 
-__all__ = ["LARGEST_DIFFERENCE", "LEAST_COSINE_INT8", "Parity", "parity_of", "require_parity", "sample_crops"]
-
 LARGEST_DIFFERENCE = 1e-4
 """Between components of vectors of length 1 in float32; other orders of summation make 1e-6."""
 

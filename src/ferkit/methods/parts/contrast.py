@@ -11,8 +11,6 @@ from ferkit.ops.distributed import gather_rows, process_rank
 from ferkit.ops.losses import nt_xent_loss
 from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses
 
-__all__ = ["contrast_figures", "near_frames"]
-
 
 def contrast_figures(
     a: Tensor,

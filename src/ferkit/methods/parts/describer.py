@@ -15,8 +15,6 @@ from ferkit.methods.parts.pairs import Pairs
 from ferkit.methods.views import to_float
 from ferkit.ops.masked_contrast import box_around, cut_patches, legible
 
-__all__ = ["Describer"]
-
 _EYE_MARGIN, _MOUTH_MARGIN = 0.1, 0.12
 """Around brows and eyes, and around the lips, in face coordinates (ferkit defaults)."""
 

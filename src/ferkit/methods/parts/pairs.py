@@ -19,8 +19,6 @@ from ferkit.methods.random_ranges import chance
 from ferkit.ops.cutmix import cut_boxes, kept_share, mix_boxes
 from ferkit.ops.face_swap import inner_face_mask, stranger_rows, swap_faces
 
-__all__ = ["Pairs", "draw_pairs", "inner_face"]
-
 _MARGIN = _FEATHER = 0.2
 """Of the inner face around brows and mouth, in face coordinates (ferkit defaults)."""
 

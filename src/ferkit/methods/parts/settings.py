@@ -10,8 +10,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from ferkit.data.clip_windows import Windows
 from ferkit.methods.base import MethodSettings
 
-__all__ = ["IN_NT_XENT", "PARTS", "Part", "PartsField", "PartsSettings", "needs_of", "split_parts"]
-
 Part = Literal["time-aug", "hard-neg", "face-swap", "mask-fn", "cutmix"]
 PARTS: tuple[Part, ...] = get_args(Part)
 

@@ -14,8 +14,6 @@ from ferkit.methods.parts.describer import Describer
 from ferkit.methods.parts.pairs import Pairs, draw_pairs
 from ferkit.methods.parts.settings import PartsSettings
 
-__all__ = ["PairStrategy"]
-
 
 class PairStrategy:
     """PairStrategy of SSL-FER as `pairs`, `context` and `contrast`, called in this order.

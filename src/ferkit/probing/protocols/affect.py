@@ -15,8 +15,6 @@ from ferkit.probing.folds import ProbeRows, Split
 from ferkit.probing.protocols.base import Protocol, Task, first_seed, metric, people_to_keep_together, with_split
 from ferkit.probing.report import AffectSection, Section
 
-__all__ = ["PROTOCOL", "affect_report", "affect_section"]
-
 
 def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSection:
     """Read valence and arousal by ridge regression; of several seeds the first is asked."""

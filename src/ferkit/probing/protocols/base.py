@@ -20,20 +20,6 @@ from ferkit.probing.probed_encoders import ProbedEncoder
 from ferkit.probing.report import ClassifierSection, MetricValue, Section
 from ferkit.progress import Progress
 
-__all__ = [
-    "Fit",
-    "Fitted",
-    "Protocol",
-    "Task",
-    "classifier_section",
-    "first_seed",
-    "mean_of",
-    "metric",
-    "people_to_keep_together",
-    "triplet_metric",
-    "with_split",
-]
-
 Numbers = NDArray[np.int64]
 
 

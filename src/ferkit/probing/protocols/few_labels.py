@@ -12,8 +12,6 @@ from ferkit.probing.folds import ProbeRows, Split
 from ferkit.probing.protocols.base import Protocol, Task, metric, people_to_keep_together, with_split
 from ferkit.probing.report import FewLabelSection, Section
 
-__all__ = ["PROTOCOL", "few_label_section"]
-
 
 def few_label_section(
     known: ProbeRows, asked: ProbeRows, split: Split, shares: Sequence[float] = SHARES, draws: int = 3

@@ -16,8 +16,6 @@ from ferkit.probing.protocols.base import Fitted, Protocol, Task, classifier_sec
 from ferkit.probing.report import ClassifierSection, Section
 from ferkit.progress import Progress
 
-__all__ = ["PROTOCOL", "finetune_section", "tuning", "tuning_words"]
-
 
 def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress) -> ClassifierSection:
     """Fine-tune the encoder on the known faces of each fold, and let it judge the asked ones.

@@ -10,8 +10,6 @@ from ferkit.probing.protocols.base import Protocol, Task, first_seed
 from ferkit.probing.protocols.finetune import tuning, tuning_words
 from ferkit.probing.report import Section
 
-__all__ = ["PROTOCOL"]
-
 
 def _run(task: Task) -> Section:
     network, known, asked, settings = tuning(task.plan, task.subject)

@@ -10,9 +10,6 @@ from ferkit.probing.folds import Fold, ProbeRows, Split
 from ferkit.probing.protocols.base import Fit, Fitted, Protocol, Task, classifier_section, with_split
 from ferkit.probing.report import ClassifierSection, Section
 
-__all__ = ["PROTOCOL", "knn_section"]
-
-
 _TEMPERATURE = 0.07
 """Of weighted votes, as in arXiv:1805.01978."""
 

@@ -13,8 +13,6 @@ from ferkit.probing.probed_encoders import baselines, rows_of
 from ferkit.probing.protocols.base import Protocol, Task, mean_of, triplet_metric
 from ferkit.probing.report import LeakageSection, MetricValue, Section
 
-__all__ = ["PROTOCOL", "leakage_figures", "leakage_section"]
-
 
 def leakage_section(
     asked: ProbeRows,

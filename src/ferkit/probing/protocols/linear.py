@@ -23,8 +23,6 @@ from ferkit.probing.protocols.base import Fitted, Protocol, Task, classifier_sec
 from ferkit.probing.report import ClassifierSection, Section
 from ferkit.probing.settings import ProbeSettings
 
-__all__ = ["PROTOCOL", "linear_section", "random_crops"]
-
 Pixels = NDArray[np.uint8]
 Augmented = Callable[[NDArray[np.int64], torch.Generator], Rows]
 """Gives the features of some rows as an epoch sees them."""

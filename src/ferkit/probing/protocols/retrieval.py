@@ -11,8 +11,6 @@ from ferkit.probing.folds import ProbeRows
 from ferkit.probing.protocols.base import Protocol, Task, metric
 from ferkit.probing.report import RetrievalSection, Section
 
-__all__ = ["PROTOCOL", "retrieval_section"]
-
 
 def retrieval_section(asked: ProbeRows, *, k: int = 10, seed: int = 0) -> RetrievalSection:
     """Ask with every labelled face for faces of other people that show the same."""

@@ -17,8 +17,6 @@ from ferkit.probing.plan import ProbePlan
 from ferkit.probing.protocols.base import Protocol, Task, mean_of, metric, triplet_metric
 from ferkit.probing.report import Section, TripletSection
 
-__all__ = ["PROTOCOL", "comparison_section", "triplet_section"]
-
 Numbers = NDArray[np.int64]
 
 

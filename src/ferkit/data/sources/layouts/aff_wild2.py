@@ -16,8 +16,6 @@ from ferkit.data.sources.layouts.lazy import LazyPictures
 from ferkit.data.sources.picture import Chain, Picture
 from ferkit.errors import InputError
 
-__all__ = ["read_aff_wild2"]
-
 _FRAMES = "cropped_aligned"
 _PLACES = ("", "*/", "*nnotations*/*/")  # a folder of frames is too long to be searched
 _SETS = ("Train_Set", "Training_Set", "Validation_Set")

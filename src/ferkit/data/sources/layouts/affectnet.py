@@ -12,8 +12,6 @@ from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.table import Row, Table, table_pictures
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["AFFECTNET_CODES", "AFFECTNET_UNKNOWN", "read_affectnet"]
-
 # 8 none of these, 9 uncertain, 10 no face: kept without a label, whatever a detector makes of them.
 AFFECTNET_CODES = numbered(*EXPRESSIONS, None, None, None)
 AFFECTNET_UNKNOWN = (-2.0,)

@@ -14,8 +14,6 @@ from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.lazy import LazyPictures, or_unreadable
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["read_affectnet_npy"]
-
 _FOLDERS = {"train": "train_set", "val": "val_set"}
 
 

@@ -12,8 +12,6 @@ from ferkit.data.sources.layouts.lazy import LazyPictures
 from ferkit.data.sources.picture import Chain, Picture
 from ferkit.errors import InputError
 
-__all__ = ["read_ck_plus"]
-
 _IMAGES = "cohn-kanade-images"
 _CODES = numbered("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 _FPS = 30.0

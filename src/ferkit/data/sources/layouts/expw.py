@@ -11,8 +11,6 @@ from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.table import Row, Table, table_pictures
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["read_expw"]
-
 _COLUMNS = ("image_name", "face_id_in_image", "top", "left", "right", "bottom", "confidence", "expression_label")
 _CODES = numbered("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 

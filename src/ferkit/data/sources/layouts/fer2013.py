@@ -18,8 +18,6 @@ from ferkit.data.sources.layouts.table import Row, Table
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError, UnreadableImageError
 
-__all__ = ["FER2013_FILES", "Fer2013Table", "read_fer2013", "rows_by_split"]
-
 FER2013_FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
 _USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 

@@ -14,8 +14,6 @@ from ferkit.data.sources.layouts.table import Table
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError
 
-__all__ = ["majority", "read_ferplus"]
-
 _EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 _VOTES = (*_EMOTIONS, "unknown", "NF")
 _COLUMNS = ("Usage", "Image name", *_VOTES)

@@ -13,18 +13,6 @@ from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.errors import InputError
 
-__all__ = [
-    "class_tree",
-    "first_present",
-    "folder_names",
-    "frame_number",
-    "frame_time",
-    "image_names",
-    "joined",
-    "pictures_below",
-    "wrong_folder",
-]
-
 _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 

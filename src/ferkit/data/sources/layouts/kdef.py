@@ -9,8 +9,6 @@ from ferkit.data.sources.layouts.folders import pictures_below, wrong_folder
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["read_kdef"]
-
 _PERSON = re.compile(r"[AB]([FM]\d\d)", re.IGNORECASE)  # session, sex and number
 _NAME = re.compile(r"[AB][FM]\d\d(AF|AN|DI|HA|NE|SA|SU)(FL|HL|S|HR|FR)\.\w+", re.IGNORECASE)
 _LABELS = {

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["Layout", "Parts", "Reader"]
-
 Parts = Mapping[str, Sequence[Picture]]
 """The pictures of each split that is there, in the order to read them; under "" where the data set has no splits."""
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from ferkit.data.sources.picture import Picture, Pictures, refused
 
-__all__ = ["LazyPictures", "or_unreadable"]
-
 
 class LazyPictures(Pictures):
     """``count`` pictures, each made by ``make`` from its index."""

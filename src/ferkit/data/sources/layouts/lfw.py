@@ -9,8 +9,6 @@ from ferkit.data.sources.layouts.folders import folder_names, image_names, wrong
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["read_lfw"]
-
 _FOLDERS = ("", "lfw", "lfw-deepfunneled", "lfw_funneled", "lfw-deepfunneled/lfw-deepfunneled")
 
 

@@ -12,8 +12,6 @@ from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.layouts.table import Row, Table, row_picture
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["read_raf_db"]
-
 _LIST = "EmoLabel/list_patition_label.txt"  # spelt so by its authors
 _CODES = RAF_DB
 

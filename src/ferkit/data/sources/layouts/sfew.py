@@ -9,8 +9,6 @@ from ferkit.data.sources.layouts.folders import first_present, folder_names, ima
 from ferkit.data.sources.layouts.layout import Parts
 from ferkit.data.sources.picture import Picture
 
-__all__ = ["read_sfew"]
-
 _SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
 
 

@@ -12,8 +12,6 @@ from ferkit.data.sources.layouts.lazy import LazyPictures, or_unreadable
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError
 
-__all__ = ["Row", "Table", "row_picture", "table_pictures"]
-
 Row = Mapping[str, str]
 
 

@@ -13,8 +13,6 @@ from ferkit.data.sources.layouts.lazy import LazyPictures
 from ferkit.data.sources.layouts.table import Table
 from ferkit.data.sources.picture import Chain, Picture
 
-__all__ = ["read_voxceleb1", "read_voxceleb2"]
-
 _SCALE = "1.6"  # a level of every published path
 _TREES = ("", "unzippedIntervalFaces/data", "unzippedFaces", "data")
 _META = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set")
