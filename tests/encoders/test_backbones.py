@@ -31,12 +31,6 @@ def test_an_own_network_is_among_the_nearest():
         build_backbone("cycle-face")
 
 
-def test_an_unknown_network_names_the_nearest():
-    with pytest.raises(UnknownBackboneError, match="resnet18") as caught:
-        build_backbone("resnet_18")
-    assert caught.value.exit_code == 3
-
-
 @pytest.mark.parametrize("arch", ["", "hf-hub:owner/repo", "local-dir:/tmp", "resnet18.a1_in1k", "resnet18.nothing"])
 def test_names_that_point_at_weights_are_refused(arch):
     with pytest.raises(UnknownBackboneError):

@@ -68,16 +68,3 @@ def test_text_with_bars_stays_in_its_cell_and_yaml_stays_yaml():
     card = model_card(BARE.model_copy(update={"metrics": [metric], "trained_on": trained}))
     assert r"| a \| b c | d: e | 0.500 | not stated |" in card
     assert "yes: [no" in ModelCard(card).data.tags
-
-
-def test_the_source_is_what_users_type():
-    usage = sections(model_card(BARE, "hf-hub:me/faces"))["How to use"]
-    assert "-e hf-hub:me/faces" in usage
-    assert 'load_encoder("hf-hub:me/faces")' in usage
-
-
-def test_a_head_says_what_it_learnt_and_how_well():
-    entry = load_registry()["contrawarping-r18"]
-    card = model_card(entry)
-    assert f"expression head, fitted on labels: {entry.head.data}" in card
-    assert all(metric.protocol in card for metric in entry.head.metrics)

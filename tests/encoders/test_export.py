@@ -7,7 +7,7 @@ import torch
 
 from ferkit.encoders import export
 from ferkit.encoders.encoder import load_encoder, random_encoder
-from ferkit.encoders.export import FORMATS, UnknownFormatError, write_export
+from ferkit.encoders.export import FORMATS, write_export
 from ferkit.encoders.runtimes import ConversionError, is_installed
 from ferkit.errors import OutputError
 
@@ -50,17 +50,6 @@ def test_safetensors_of_a_run_are_the_same_bytes(run_folder, tmp_path):
     write_export(load_encoder(run_folder, "cpu"), tmp_path / "x", "safetensors", 128)
     for name in ("encoder.safetensors", "encoder.yaml"):
         assert (tmp_path / "x" / name).read_bytes() == (run_folder / name).read_bytes()
-
-
-def test_a_folder_may_be_called_like_a_repository(run_folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_export(load_encoder(run_folder, "cpu"), Path("hf-hub:a/b"), "safetensors", 128)
-    assert (tmp_path / "hf-hub:a" / "b" / "encoder.safetensors").is_file()
-
-
-def test_an_unknown_format_says_which_there_are(encoder, tmp_path):
-    with pytest.raises(UnknownFormatError, match="onnx"):
-        write_export(encoder, tmp_path / "x", "onxx", 128)
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino", "torchscript"])

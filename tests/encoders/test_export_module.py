@@ -16,10 +16,6 @@ def test_halving_weighs_pixels_by_their_distance():
     torch.testing.assert_close(_resampling(4, 2), torch.tensor(rows))
 
 
-def test_the_same_size_needs_no_resize():
-    assert _resampling(112, 112) is None
-
-
 @pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize(("size", "field", "side"), [(32, 112, 128), (32, 32, 40), (48, 32, 33), (32, 112, 160)])
 def test_the_graph_gives_the_encoders_vectors(size, field, side, gray):

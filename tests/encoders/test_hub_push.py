@@ -1,5 +1,4 @@
 import base64
-import hashlib
 import json
 import re
 
@@ -7,12 +6,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-import yaml
 from huggingface_hub import PyTorchModelHubMixin, constants
 from torch import nn
 
 from ferkit.encoders.encoder import load_encoder, locate_encoder, random_encoder, save_encoder
-from ferkit.encoders.hub_push import _ABSOLUTE, push, push_encoder
+from ferkit.encoders.hub_push import push, push_encoder
 from ferkit.encoders.registry import Licences, Metric, TrainedOn
 from ferkit.errors import HubError, InputError, OutputError
 
@@ -78,22 +76,6 @@ def test_no_password_is_in_the_page_s_address(hub, pushed, monkeypatch):
     assert pushed().url == f"{hub.url}/ann/smiles"
 
 
-def test_public_and_a_message_of_one_s_own(hub, pushed):
-    assert pushed(private=False, message="First smiles").private is False
-    assert not hub.repos["ann/smiles"].private
-    assert hub.repos["ann/smiles"].messages[-1] == "First smiles"
-
-
-def test_the_card_states_licence_figures_and_how_to_load_it(hub, pushed):
-    pushed()
-    card = files(hub)["README.md"].decode()
-    front = yaml.safe_load(card.split("---\n")[1])
-    assert front["library_name"] == "ferkit"
-    assert front["license"] == "other"
-    for fact in ("CC BY-NC 4.0", "kNN, k = 20", "0.500", "a dozen faces", 'load_encoder("hf-hub:ann/smiles")'):
-        assert fact in card
-
-
 def test_what_is_pushed_is_what_is_pulled(hub, pushed, run):
     pushed()
     faces = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
@@ -132,14 +114,6 @@ def test_pushing_the_same_again_changes_nothing(hub, pushed):
     again = pushed()
     assert (again.commit, again.changed) == (first.commit, False)
     assert len(hub.repos["ann/smiles"].commits) == 2
-
-
-def test_new_weights_of_the_same_encoder_are_a_new_commit(hub, pushed, tmp_path):
-    first = pushed()
-    later = pushed(save(tmp_path, "smiles", seed=1))
-    assert later.changed
-    assert later.commit != first.commit
-    assert files(hub)["model.safetensors"] == (tmp_path / "encoder.safetensors").read_bytes()
 
 
 def test_another_encoder_is_not_pushed_over(hub, pushed, tmp_path):
@@ -202,16 +176,12 @@ def test_a_commit_that_came_between_is_not_lost(hub, pushed, monkeypatch):
 # who may write
 
 
-def test_without_a_token_nothing_is_asked(hub, pushed, monkeypatch):
+@pytest.mark.parametrize("token", [None, "hf_read"])
+def test_without_a_token_that_may_write_nothing_is_made(hub, pushed, monkeypatch, token):
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(HubError, match=r"needs a token that may write; log in with `hf auth login` or set HF_TOKEN"):
-        pushed()
-    assert hub.asked == []
-
-
-def test_a_token_that_may_only_read_is_not_enough(hub, pushed, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_read")
-    with pytest.raises(HubError, match="your token may not do this with 'ann/smiles'"):
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(HubError, match="token"):
         pushed()
     assert hub.repos == {}
 
@@ -227,19 +197,13 @@ def test_a_push_that_fails_does_not_speak_of_fetching(hub, pushed, monkeypatch, 
     assert not {"fetched", "pa55", "hf_…"} & set(re.findall(r"[\w…]+", str(caught.value)))
 
 
-def test_offline_nothing_is_pushed(hub, pushed, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(HubError, match="HF_HUB_OFFLINE"):
-        pushed()
-
-
-def test_an_upload_that_the_store_refuses_is_said(hub, pushed, run):
-    oid = hashlib.sha256((run / "encoder.safetensors").read_bytes()).hexdigest()
-    hub.faults[f"PUT {oid}"] = [("status", 400)]
-    with pytest.raises(HubError, match="did not take the push to 'ann/smiles'"):
-        pushed()
-    assert files(hub).keys() == {".gitattributes"}
-    assert pushed().changed
+def test_addresses_and_fractions_are_no_paths(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_write")
+    save(tmp_path, "smiles", seed=0)
+    yaml_file = tmp_path / "encoder.yaml"
+    words = "https://example.org/a/b/c, doi.org/10.1/x, and/or, 3/4 of 1/2, a / b"
+    yaml_file.write_text(yaml_file.read_text().replace("a dozen faces", words))
+    assert push_encoder(tmp_path, "ann/smiles").changed
 
 
 @pytest.mark.parametrize("data", ["photos of /home/ann/private", r"C:\\Users\\ann", "from ~/photos", "/srv/faces/2024"])
@@ -250,8 +214,3 @@ def test_a_path_of_this_machine_is_not_published(hub, tmp_path, data):
     with pytest.raises(InputError, match="which would be published"):
         push_encoder(tmp_path, "ann/smiles")
     assert hub.requests("POST", "commit") == []
-
-
-def test_addresses_and_fractions_are_no_paths():
-    for text in ("https://example.org/a/b/c", "see doi.org/10.1/x", "and/or", "3/4 of 1/2", "CC BY-NC 4.0", "a / b"):
-        assert _ABSOLUTE.search(text) is None

@@ -12,9 +12,9 @@ from safetensors.torch import save
 from ferkit.encoders.encoder import load_encoder, random_encoder
 from ferkit.encoders.hub import HubRepo
 from ferkit.encoders.hub_repo import config_of, fetch_encoder, fetch_entry, recorded
-from ferkit.encoders.registry import EncoderCard, EncoderEntry, Licences, WeightsFile
+from ferkit.encoders.registry import EncoderEntry, Licences, WeightsFile
 from ferkit.encoders.weights import serialize
-from ferkit.errors import HubError, InputError, UnknownNameError, WeightsError
+from ferkit.errors import InputError, WeightsError
 from ferkit.progress import Silent
 
 ARCH = "test_resnet"  # timm's own toy
@@ -121,21 +121,6 @@ def test_a_network_that_is_not_timm_s_usual_one_is_refused(hub, arch, arguments,
         fetch_encoder(HubRepo("ann/other"))
 
 
-@pytest.mark.parametrize("arch", [ARCH, "test_vit", "test_convnext", "test_efficientnet"])
-def test_what_timm_itself_writes_of_a_usual_network_is_taken(hub, tmp_path, arch):
-    network = timm.create_model(arch, num_classes=7)
-    timm.models.save_for_hf(network, tmp_path, safe_serialization=True)
-    hub.add("ann/other", {path.name: path.read_bytes() for path in tmp_path.iterdir()})
-    fetched, _ = fetch_encoder(HubRepo("ann/other"))
-    assert (fetched.arch, fetched.dim) == (arch, network.head_hidden_size)
-
-
-@pytest.mark.parametrize(("stated", "licence"), [(["mit", "cc0"], "mit, cc0"), ("mit", "mit")])
-def test_a_licence_may_be_several(hub, stated, licence):
-    hub.add("ann/other", timm_files(ARCH, license=stated)[0])
-    assert fetch_encoder(HubRepo("ann/other"))[0].licences.weights == licence
-
-
 @pytest.mark.parametrize("size", [64, 160])
 def test_position_embeddings_are_resampled_as_timm_does(hub, size):
     files, network = timm_files("test_vit")
@@ -156,15 +141,6 @@ def test_position_embeddings_are_resampled_as_timm_does(hub, size):
         torch.testing.assert_close(ours[name], tensor)
 
 
-def test_weights_of_another_network_are_refused(hub, monkeypatch):
-    files, _ = timm_files("test_vit")
-    hub.add("timm/vit", files)
-    wrong = unknown(dim=96, input_size=64, weights=_at("timm/vit"))
-    monkeypatch.setattr("ferkit.encoders.encoder.load_registry", lambda: {"toy": wrong})
-    with pytest.raises(WeightsError, match="does not fit 'test_resnet'"):
-        load_encoder("toy", device="cpu")
-
-
 def _at(repo, revision="main"):
     return WeightsFile(kind="hub", file=WEIGHTS, repo=repo, revision=revision)
 
@@ -179,42 +155,25 @@ def test_pickles_are_refused_in_one_sentence(hub, own):
     assert hub.requests("GET", "pytorch_model.bin") == []
 
 
-def test_a_repository_without_weights_says_what_it_lacks(hub, own):
-    hub.add("ann/empty", {"config.json": own["config.json"]})
-    with pytest.raises(HubError, match=f"has no '{WEIGHTS}'"):
-        fetch_encoder(HubRepo("ann/empty"))
-
-
 @pytest.mark.parametrize(
-    ("config", "said"),
+    "config",
     [
-        (b"{", "not JSON"),
-        (b"[1]", "no JSON object"),
-        (b'{"model_type": "bert"}', "neither ferkit's nor timm's"),
-        (b'{"library_name": "ferkit", "name": "x"}', "lacks what ferkit needs"),
-        (b"[" * 200_000, "nested too deep"),
-        (b'{"architecture": "test_resnet", "pretrained_cfg": {"mean": 1}}', "does not say which images"),
-        (b'{"architecture": ["test_resnet"], "pretrained_cfg": {}}', "neither ferkit's nor timm's"),
+        b"{",
+        b"[1]",
+        b'{"model_type": "bert"}',
+        b'{"library_name": "ferkit", "name": "x"}',
+        b"[" * 200_000,
+        b'{"architecture": "test_resnet", "pretrained_cfg": {"mean": 1}}',
+        b'{"architecture": ["test_resnet"], "pretrained_cfg": {}}',
+        {"sha256": None},
+        {"sha256": "AB" * 32},
     ],
 )
-def test_a_config_that_ferkit_cannot_build_is_refused(hub, own, config, said):
+def test_a_config_that_ferkit_cannot_build_is_refused(hub, own, config):
+    if isinstance(config, dict):
+        config = json.dumps(json.loads(own["config.json"]) | config).encode()
     hub.add("ann/other", {**own, "config.json": config})
-    with pytest.raises(InputError, match=said):
-        fetch_encoder(HubRepo("ann/other"))
-
-
-@pytest.mark.parametrize("sha256", ["xyz", None, "", "AB" * 32])
-def test_a_config_without_a_hash_is_refused(hub, own, sha256):
-    config = {**json.loads(own["config.json"]), "sha256": sha256}
-    hub.add("ann/other", {**own, "config.json": json.dumps(config).encode()})
-    with pytest.raises(InputError, match="lacks what ferkit needs"):
-        fetch_encoder(HubRepo("ann/other"))
-
-
-def test_a_network_that_timm_lacks_is_named(hub):
-    config = {"architecture": "resnet19x", "pretrained_cfg": {}}
-    hub.add("ann/other", {"config.json": json.dumps(config).encode()})
-    with pytest.raises(UnknownNameError, match="resnet19x"):
+    with pytest.raises(InputError):
         fetch_encoder(HubRepo("ann/other"))
 
 
@@ -235,15 +194,6 @@ def test_the_first_pull_is_recorded_and_holds_from_then_on(hub):
     updated, file = fetch_entry(unknown(), update=True)
     assert (updated.weights.revision, file.path.read_bytes()) == (second, b"second")
     assert recorded(unknown()) == updated
-
-
-def test_a_record_serves_where_the_cache_was_emptied(hub, monkeypatch, tmp_path):
-    first = hub.add("ann/faces", {WEIGHTS: b"first"})
-    fetch_entry(unknown())
-    hub.repos["ann/faces"].commit({WEIGHTS: b"second"})
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "elsewhere"))
-    settled, file = fetch_entry(unknown())
-    assert (settled.weights.revision, file.path.read_bytes()) == (first, b"first")
 
 
 @pytest.mark.parametrize("change", [{"weights": _at("ann/faces", "v2")}, {"sha256": "ab" * 32}])
@@ -309,11 +259,6 @@ def test_a_damaged_record_is_said_and_taken_as_none(hub, content):
     assert fetch_entry(unknown())[0] == settled == recorded(unknown())
 
 
-def test_looking_for_a_record_makes_no_folder(hub):
-    assert recorded(unknown()) == unknown()
-    assert not Path(constants.HF_ASSETS_CACHE).exists()
-
-
 def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub):
     commit = hub.add("ann/faces", {WEIGHTS: b"first"})
     assets = Path(constants.HF_ASSETS_CACHE)
@@ -325,9 +270,10 @@ def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub):
     assert recorded(unknown()) == unknown()
 
 
-def test_config_json_is_flat_for_other_libraries():
-    config = config_of(entry(b"x"))
-    assert config["library_name"] == "ferkit"
-    assert {"name", "arch", "dim", "input_size", "mean", "std"} <= config.keys()
-    assert "weights" not in config
-    assert EncoderCard.model_validate({k: v for k, v in config.items() if k in EncoderCard.model_fields}).dim == 256
+@pytest.mark.parametrize("arch", [ARCH, "test_vit"])
+def test_what_timm_itself_writes_of_a_usual_network_is_taken(hub, tmp_path, arch):
+    network = timm.create_model(arch, num_classes=7)
+    timm.models.save_for_hf(network, tmp_path, safe_serialization=True)
+    hub.add("ann/other", {path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    fetched, _ = fetch_encoder(HubRepo("ann/other"))
+    assert (fetched.arch, fetched.dim) == (arch, network.head_hidden_size)

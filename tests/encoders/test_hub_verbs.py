@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from huggingface_hub import constants
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
@@ -13,8 +12,8 @@ from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_head, locate_encoder
 from ferkit.encoders.hub_push import push_encoder
 from ferkit.encoders.hub_repo import pull_encoder
-from ferkit.encoders.registry import EncoderEntry, WeightsFile, load_registry
-from ferkit.errors import HubError, InputError, MissingPathError, UnknownEncoderError, WeightsError
+from ferkit.encoders.registry import WeightsFile, load_registry
+from ferkit.errors import InputError, WeightsError
 from ferkit.workflows.embed import embed
 from ferkit.workflows.models import show_encoder
 from ferkit.workflows.retrieve import retrieve
@@ -72,14 +71,6 @@ def test_an_entry_is_pulled_recorded_and_shown(registered, pushed, hub):
     assert pull_encoder("toy", update=True).entry.weights.revision == later
 
 
-def test_damage_in_the_cache_is_found_and_mended(registered):
-    path = pull_encoder("toy").path
-    path.resolve().write_bytes(b"?" + path.read_bytes()[1:])
-    with pytest.raises(WeightsError, match="pull it again"):
-        pull_encoder("toy")
-    assert pull_encoder("toy").fetched
-
-
 def test_weights_of_one_s_own_are_never_removed(tmp_path, run_folder, monkeypatch):
     weights = tmp_path / "encoder.safetensors"
     weights.write_bytes((run_folder / weights.name).read_bytes())
@@ -102,11 +93,6 @@ def test_a_wrong_hash_in_an_entry_costs_no_good_file(registered, pushed, monkeyp
     assert path.is_file()
 
 
-def test_unknown_names_get_the_nearest():
-    with pytest.raises(UnknownEncoderError, match=DEFAULT_ENCODER):
-        pull_encoder(DEFAULT_ENCODER + "x")
-
-
 # push
 
 
@@ -115,11 +101,6 @@ def test_what_a_run_leaves_open_must_be_said(run_folder):
         push_encoder(run_folder, "ann/toy")
     with pytest.raises(InputError, match="add data"):
         push_encoder(run_folder, "ann/toy", licence="MIT")
-
-
-def test_what_was_said_is_on_the_hub(pushed):
-    entry = pull_encoder("ann/toy").entry
-    assert (entry.licences.code, entry.licences.weights, entry.licences.data) == ("Apache-2.0", "MIT", "nothing, CC0")
 
 
 @pytest.mark.parametrize("repo", ["toy", "hf-hub:ann/toy", "ann/toy@main"])
@@ -179,38 +160,6 @@ def test_a_set_remembers_repository_and_commit(pushed, hub, crops, run_folder):
     )
 
 
-def test_an_entry_of_the_hub_goes_by_its_name(registered, crops):
-    heard = []
-
-    class Listener:
-        def start(self, task, total, done=0, unit=""):
-            heard.append((task, unit))
-
-        def advance(self, steps=1, note=""):
-            pass
-
-        def say(self, message):
-            pass
-
-    embed(crops, crops / "emb.npy", encoder="toy", device="cpu", aligned=True, progress=Listener())
-    assert ("fetching model.safetensors", "MB") in heard
-    assert EmbeddingSet.open(crops / "emb.npy").encoder.name == "toy"
-
-
-def test_an_encoder_that_left_the_hub_is_named(pushed, hub, crops, monkeypatch, tmp_path):
-    out = crops / "emb.npy"
-    embed(crops, out, encoder="hf-hub:ann/toy", device="cpu", aligned=True)
-    hub.repos.clear()
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
-    with pytest.raises(HubError, match="no repository 'ann/toy'"):
-        retrieve(crops / "0.png", out, device="cpu")
-
-
-def test_a_path_that_is_not_there_says_that_the_hub_has_a_prefix():
-    with pytest.raises(MissingPathError, match="hf-hub:USER/NAME"):
-        locate_encoder("ann/toy")
-
-
 # the environment
 
 
@@ -237,8 +186,3 @@ def test_pulling_loads_no_torch():
     pull = f"from ferkit.encoders.hub_repo import pull_encoder; pull_encoder({DEFAULT_ENCODER!r})"
     code = f"import sys; {pull}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_an_entry_settled_by_hand_is_an_entry(registered, pushed):
-    settled = pull_encoder("toy").entry
-    assert EncoderEntry.model_validate(settled.model_dump()) == settled
