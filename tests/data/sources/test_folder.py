@@ -120,7 +120,8 @@ def test_folders_of_classes_label_their_pictures(tmp_path):
 def test_other_layouts_have_no_labels(tmp_path, names):
     for name in names:
         save(tmp_path / name)
-    assert {picture.label for picture in open_sources([tmp_path]).pictures} == {None}
+    found = open_sources([tmp_path])
+    assert ({picture.label for picture in found.pictures}, found.labels_from) == ({None}, "")
 
 
 def labels_below(root, *names):
@@ -146,12 +147,73 @@ def test_class_numbers_of_raf_db_and_affectnet_have_names(tmp_path):
     assert labels_below(tmp_path / "own", "1/a.png", "7/b.png") == ["1", "7"]
 
 
-def test_yolo_labels_are_read_beside_the_pictures(tmp_path):
-    save(tmp_path / "train" / "images" / "a.png")
-    (tmp_path / "train" / "labels").mkdir()
-    (tmp_path / "train" / "labels" / "a.txt").write_text("1 0.5 0.5 1 1\n")
-    (tmp_path / "data.yaml").write_text("nc: 2\nnames: ['Anger', 'Happy']\n")
-    assert labels_below(tmp_path) == ["happy"]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("p1/happy/1.png", "p1/bored/2.png", "p2/happy/1.png", "p2/sad/1.png"),
+        ("train_data/happy/1.png", "train_data/bored/2.png", "holdout/happy/3.png", "holdout/sad/1.png"),
+        ("fold0/images/Happy/1.png", "fold0/images/bored/2.png", "fold1/images/Happy/1.png", "fold1/images/Sad/2.png"),
+    ],
+)
+def test_folders_named_as_expressions_are_the_classes_at_any_depth(tmp_path, names):
+    for name in names:
+        save(tmp_path / name)
+    labels = {Path(picture.source).parent.name: picture.label for picture in open_sources([tmp_path]).pictures}
+    assert {label.casefold() for label in labels.values()} == {"happy", "bored", "sad"}
+    assert all(folder == label for folder, label in labels.items())
+
+
+def test_splits_of_many_names_are_no_classes(tmp_path):
+    for name in ("Training", "val_set", "TestData", "FER2013Valid", "PrivateTest"):
+        save(tmp_path / name / "joy" / "1.png")
+        save(tmp_path / name / "rage" / "2.png")
+    assert {picture.label for picture in open_sources([tmp_path]).pictures} == {"joy", "rage"}
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["names: ['Anger', 'Happy']", "names:\n- Anger\n- Happy", "names:\n  0: Anger\n  1: Happy", "names: {1: Happy}"],
+)
+@pytest.mark.parametrize(("images", "labels"), [("train/images", "train/labels"), ("images/val", "labels/val")])
+def test_yolo_labels_are_read_beside_the_pictures(tmp_path, stated, images, labels):
+    for name, number in (("a", "1"), ("b", "7"), ("c", "")):
+        save(tmp_path / images / f"{name}.png")
+        (tmp_path / labels).mkdir(parents=True, exist_ok=True)
+        (tmp_path / labels / f"{name}.txt").write_text(f"{number} 0.5 0.5 1 1\n" if number else "")
+    (tmp_path / "data.yaml").write_text(f"nc: 2\n{stated}\n")
+    (tmp_path / "other.yaml").write_text("names: [")
+    found = open_sources([tmp_path])
+    assert [picture.label for picture in found.pictures] == ["happy", None, None]
+    assert found.labels_from == "YOLO's label files"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.csv", "path,emotion\nimages/1.png,fear\n2.png,joy\n"),
+        ("images/metadata.csv", "file_name,emotion\n1.png,fear\n2.png,joy\n"),
+        (
+            "images/metadata.jsonl",
+            '{"file_name": "1.png", "emotion": "fear"}\n\n{"emotion": "joy", "file_name": "2.png"}\n',
+        ),
+    ],
+)
+def test_a_table_beside_unsorted_pictures_labels_them(tmp_path, name, text):
+    for number in (1, 2, 3):
+        save(tmp_path / "images" / f"{number}.png")
+    (tmp_path / name).write_text(text)
+    (tmp_path / "notes.csv").write_text("date,remark\n1,2\n")
+    (tmp_path / "elsewhere.csv").write_text("path,label\n/gone/1.png,anger\n")
+    found = open_sources([tmp_path])
+    assert [picture.label for picture in found.pictures] == ["fear", "joy", None]
+    assert found.labels_from == f"column 'emotion' of {name}"
+
+
+def test_class_folders_come_before_tables(tmp_path):
+    for name in ("joy/1.png", "fear/1.png"):
+        save(tmp_path / name)
+    (tmp_path / "labels.csv").write_text("path,label\njoy/1.png,x\nfear/1.png,y\n")
+    assert [picture.label for picture in open_sources([tmp_path]).pictures] == ["fear", "joy"]
 
 
 def test_a_file_that_is_named_twice_comes_once(tmp_path):

@@ -196,3 +196,10 @@ def test_real_pictures(data_dir, tmp_path):
     path = write_zip(tmp_path / "x.zip", [(photo.name, photo.read_bytes()) for photo in photos])
     for picture, photo in zip(open_zip(path), open_sources(list(map(Path, photos))).pictures, strict=True):
         assert np.array_equal(picture.read(), photo.read())
+
+
+def test_yolo_labels_of_an_archive(tmp_path):
+    members = [("x/data.yaml", b"names: [Anger, Happy]"), ("x/train/labels/a.txt", b"1 .5 .5 1 1")]
+    found = open_sources([write_zip(tmp_path / "x.zip", [*pictures_of(["x/train/images/a.png"]), *members])])
+    assert ([picture.label for picture in found.pictures], found.labels_from) == (["happy"], "YOLO's label files")
+    assert open_sources([write_zip(tmp_path / "y.zip", pictures_of(["a.png"]))]).labels_from == ""

@@ -3,36 +3,76 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from ferkit.data.media import HEAD, is_media, is_video
 from ferkit.data.sources.classes import class_folders, yolo_classes
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.rules import SourceRules
+from ferkit.data.sources.tables import open_csv, open_jsonl
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.data.sources.video import Video
+from ferkit.errors import InputError
+
+_TABLES = {".csv": open_csv, ".tsv": open_csv, ".jsonl": open_jsonl}
+_LONGEST_TEXT = 1 << 22
 
 
 def open_folder(root: Path, rules: SourceRules) -> Sources:
-    """List the images and videos under ``root`` in natural order; class folders right below it label what they hold."""
+    """List the images and videos under ``root`` in natural order.
+
+    Their labels are those of YOLO's files, else of class folders, else of tables in ``root`` or right below it.
+    """
     files = list(_files(root, set()))
     names = [file.relative_to(root) for file in files]
-    yolo = yolo_classes(root, files)
-    labels = class_folders([name.parts for name in names]) if yolo is None else yolo
-    found = [
-        rules.apply(Picture(str(file), label), name.as_posix())
-        for file, name, label in zip(files, names, labels, strict=True)
-    ]
-    where = "class folders" if yolo is None else "YOLO's label files"
-    return replace(_parted(found, rules), labels_from=where if any(labels) else "")
+    paths = [name.as_posix() for name in names]
+    labels, where = yolo_classes(paths, _beside(root, ("*.yaml", "*.yml")), partial(_text, root)), "YOLO's label files"
+    if not any(labels):
+        labels, where = class_folders([name.parts for name in names]), "class folders"
+    found = [Picture(str(file), label) for file, label in zip(files, labels, strict=True)]
+    if not any(labels):
+        found, where = _described_by_tables(root, found, rules)
+    ruled = [rules.apply(picture, path) for picture, path in zip(found, paths, strict=True)]
+    return replace(_parted(ruled, rules), labels_from=where if any(picture.label for picture in found) else "")
 
 
 def open_file(path: Path, rules: SourceRules) -> Sources:
     """Take a lone file for a video by its suffix or content and else, whatever it is called, for an image."""
     return _parted([rules.apply(Picture(str(path)), path.as_posix())], rules)
+
+
+def _described_by_tables(root: Path, pictures: list[Picture], rules: SourceRules) -> tuple[list[Picture], str]:
+    """Return the pictures as the tables beside them describe them, and which tables those are."""
+    known: dict[str, Picture] = {}
+    used = []
+    for name in _beside(root, [f"*{suffix}" for suffix in _TABLES]) if pictures else ():
+        try:
+            table = _TABLES[PurePosixPath(name).suffix](root / name, rules)
+        except InputError:  # no table of pictures, or one of other pictures
+            continue
+        here = {picture.source: picture for picture in table.pictures if picture.label is not None}
+        if table.labels_from and here:
+            used.append(f"{table.labels_from} of {name}")
+        known = here | known
+    return [known.get(picture.source, picture) for picture in pictures], ", ".join(used)
+
+
+def _beside(root: Path, patterns: Sequence[str]) -> list[str]:
+    """Return the paths below ``root`` of files that match, in it or right below it."""
+    found = [path for pattern in patterns for path in (*root.glob(pattern), *root.glob(f"*/{pattern}"))]
+    return sorted(path.relative_to(root).as_posix() for path in found if path.is_file())
+
+
+def _text(root: Path, name: str) -> str:
+    path = root / name
+    if not path.is_file():
+        raise FileNotFoundError(name)
+    with path.open(encoding="utf-8") as file:
+        return file.read(_LONGEST_TEXT)
 
 
 def _parted(found: Iterable[Picture], rules: SourceRules) -> Sources:

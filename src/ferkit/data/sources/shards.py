@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from ferkit.data.media import HEAD, is_archive, is_media
 from ferkit.data.sources.classes import class_folders
-from ferkit.data.sources.columns import BOX_SIDES, read_facts
+from ferkit.data.sources.columns import find_columns, read_facts
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, place_name, refused
-from ferkit.data.sources.rules import COLUMNS, SourceRules
+from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_hidden, member_parts
 from ferkit.documents import parse_json
 from ferkit.errors import InputError, UnreadableImageError
@@ -62,7 +62,7 @@ def open_tar(path: Path, rules: SourceRules) -> Sources:
     pictures = TarPictures(path, members, rules, whole=whole)
     if not whole and not any(image.end <= size for image in pictures.images):
         raise InputError(f"the tar file {str(path)!r} is cut short before its first image ends; give a complete file")
-    return Sources(pictures, labels_from="sidecars or class folders")
+    return Sources(pictures, labels_from=pictures.labels_from)
 
 
 def refuse_compressed(path: Path, rules: SourceRules) -> Sources:
@@ -87,6 +87,7 @@ class TarPictures(Container):
         self._classes = class_folders([member_parts(image.name) for image in self.images])
         self._numbers = {place_name(image.name): number for number, image in enumerate(self.images)}
         self._sidecars = _sidecars(members)
+        self.labels_from = " or ".join(["sidecars"] * bool(self._sidecars) + ["class folders"] * any(self._classes))
         self._rules = rules
         self._whole = whole
 
@@ -152,7 +153,8 @@ class TarPictures(Container):
             raise ValueError(f"{sidecar.name!r} beside it cannot be read ({error})") from error
         if not isinstance(said, dict):
             raise ValueError(f"{sidecar.name!r} beside it is no JSON object")
-        return {ours: said.get(self._rules.columns.get(ours, ours)) for ours in (*COLUMNS, *BOX_SIDES)}
+        keys = find_columns(said, SourceRules(), self._path) | dict(self._rules.columns)
+        return {ours: said.get(theirs) for ours, theirs in keys.items()}
 
 
 def _index(path: Path) -> tuple[list[Member], bool]:

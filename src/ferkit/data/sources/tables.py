@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from ferkit.data.sources.listing import open_listed, row_at
 from ferkit.data.sources.picture import Container, Picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
+from ferkit.documents import parse_json
 from ferkit.errors import InputError
 
 _ROWS_AT_ONCE = 65536
@@ -68,6 +70,35 @@ def _find_delimiter(file: TextIO) -> str:
             return stated[1]
     file.seek(start)
     return max(",;\t", key=_QUOTED.sub("", line).count)
+
+
+def open_jsonl(path: Path, rules: SourceRules) -> Sources:
+    """Read a JSON object a line, a picture's path and what is said of it in each; keys are found as columns are.
+
+    Args:
+        path: the file, in UTF-8; paths in it are relative to its folder.
+        rules: how to read it.
+
+    Raises:
+        InputError: as `open_csv`.
+    """
+    with _open_text(path) as file:
+        try:
+            rows = [parse_json(line) for line in file if line.strip()]
+        except ValueError as error:
+            raise InputError(f"{str(path)!r} is no JSON object a line ({error}); give a complete file") from error
+    if not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{str(path)!r} holds a line that is no JSON object; give one a line")
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    found = find_columns(header, rules, path)
+    _require_paths(path, header, found)
+    columns = {ours: [_field(row.get(theirs)) for row in rows] for ours, theirs in found.items()}
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    return replace(open_listed(path, table, rules), labels_from=label_column(found))
+
+
+def _field(value: object) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def open_list(path: Path, rules: SourceRules) -> Sources:

@@ -11,7 +11,7 @@ from lzma import LZMAError
 from pathlib import Path
 
 from ferkit.data.media import HEAD, is_archive, is_media
-from ferkit.data.sources.classes import class_folders
+from ferkit.data.sources.classes import class_folders, yolo_classes
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Container, Picture, place_name
 from ferkit.data.sources.rules import SourceRules
@@ -20,6 +20,7 @@ from ferkit.errors import InputError, UnreadableImageError
 
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, LZMAError)
 _ENCRYPTED = 0x1
+_LONGEST_TEXT = 2**22
 _MAX_BYTES = 2**30  # of one member, unpacked; more is an attack, not a photo
 
 
@@ -36,7 +37,12 @@ def open_zip(path: Path, rules: SourceRules) -> Sources:
     members = _images(archive)
     if members and all(member.flag_bits & _ENCRYPTED for member in members):
         raise InputError(f"the pictures in {str(path)!r} are encrypted; unpack it with its password, name the folder")
-    return Sources(ZipPictures(path, archive, members, rules), labels_from="class folders")
+    names = [member.filename for member in members]
+    listings = [name for name in archive.namelist() if name.endswith((".yaml", ".yml"))]
+    labels, where = yolo_classes(names, listings, partial(_text, archive)), "YOLO's label files"
+    if not any(labels):
+        labels, where = class_folders([member_parts(name) for name in names]), "class folders"
+    return Sources(ZipPictures(path, archive, members, labels, rules), labels_from=where if any(labels) else "")
 
 
 class ZipPictures(Container):
@@ -46,16 +52,22 @@ class ZipPictures(Container):
         path: the archive.
         archive: the same, open.
         members: its images, in the order to go by.
+        labels: their labels.
         rules: how labels and identities are read from the members' names.
     """
 
     def __init__(
-        self, path: Path, archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo], rules: SourceRules
+        self,
+        path: Path,
+        archive: zipfile.ZipFile,
+        members: Sequence[zipfile.ZipInfo],
+        labels: Sequence[str | None],
+        rules: SourceRules,
     ) -> None:
         self._path = path
         self._archive = archive
         self._members = members
-        self._labels = class_folders([member_parts(member.filename) for member in members])
+        self._labels = labels
         self._numbers = {place_name(member.filename): number for number, member in enumerate(members)}
         self._rules = rules
         self._lock = threading.Lock()
@@ -83,6 +95,14 @@ class ZipPictures(Container):
                 return self._archive.read(member)
         except _DAMAGE as error:
             raise UnreadableImageError(source, f"the zip archive is damaged here: {error}") from error
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    try:
+        with archive.open(name) as file:
+            return file.read(_LONGEST_TEXT).decode("utf-8")
+    except (*_DAMAGE, NotImplementedError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _images(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

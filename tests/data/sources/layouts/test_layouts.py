@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ferkit.data.sources import open_sources
 from ferkit.data.sources.layouts import EXPRESSIONS, LAYOUTS, open_layout
 
 _FACTS = ("label", "identity", "clip", "time_s", "box", "valence", "arousal")
@@ -155,6 +156,18 @@ def test_every_layout_gives_what_its_tree_says(name, tree):
     root = tree(name)
     expected = [absolute(root, place, facts) for place, facts in EXPECTED[name]]
     assert [told(picture) for picture in open_layout(name, root)] == expected
+
+
+@pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout.path])
+def test_a_copy_is_known_by_its_paths_at_any_depth(name, tree, tmp_path):
+    if name == "ferplus":
+        pytest.skip("its tree here is the one without pictures")
+    root = tree(name)
+    (tmp_path / "kaggle" / "archive").mkdir(parents=True)
+    root = root.rename(tmp_path / "kaggle" / "archive" / "input")
+    found = open_sources([tmp_path / "kaggle"])
+    assert [told(picture) for picture in found.pictures] == [told(picture) for picture in open_layout(name, root)]
+    assert found.labels_from.split(",")[0] == f"layout {name}"
 
 
 def test_every_picture_can_be_read(name, tree):

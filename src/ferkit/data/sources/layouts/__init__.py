@@ -27,19 +27,37 @@ __all__ = ["EXPRESSIONS", "LAYOUTS", "Layout", "open_layout"]
 
 # fmt: off
 LAYOUTS: Mapping[str, Layout] = MappingProxyType({
-    "aff-wild2": Layout("Aff-Wild2", read_aff_wild2, "https://ibug.doc.ic.ac.uk/resources/aff-wild2/"),
-    "affectnet": Layout("AffectNet", read_affectnet, "http://mohammadmahoor.com/affectnet/", ("train", "val")),
-    "affectnet-npy": Layout("AffectNet", read_affectnet_npy, "http://mohammadmahoor.com/affectnet/", ("train", "val")),
-    "ck+": Layout("CK+", read_ck_plus, "https://doi.org/10.1109/CVPRW.2010.5543262"),
-    "expw": Layout("ExpW", read_expw, "http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html"),
+    "aff-wild2": Layout(
+        "Aff-Wild2", read_aff_wild2, "https://ibug.doc.ic.ac.uk/resources/aff-wild2/",
+        path=r"cropped_aligned/"),
+    "affectnet": Layout(
+        "AffectNet", read_affectnet, "http://mohammadmahoor.com/affectnet/", ("train", "val"),
+        path=r"(Manually_Annotated/)?Manually_Annotated_Images/"),
+    "affectnet-npy": Layout(
+        "AffectNet", read_affectnet_npy, "http://mohammadmahoor.com/affectnet/", ("train", "val"),
+        path=r"(train|val)_set/images/"),
+    "ck+": Layout(
+        "CK+", read_ck_plus, "https://doi.org/10.1109/CVPRW.2010.5543262",
+        path=r"(extended-cohn-kanade-images/)?cohn-kanade-images/S\d+/"),
+    "expw": Layout(
+        "ExpW", read_expw, "http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html",
+        path=r"(image/)?origin/"),
     "fer2013": Layout("FER2013", read_fer2013, "https://arxiv.org/abs/1307.0414", ("train", "val", "test")),
-    "ferplus": Layout("FERPlus", read_ferplus, "https://github.com/microsoft/FERPlus", ("train", "val", "test")),
-    "kdef": Layout("KDEF", read_kdef, "https://kdef.se"),
-    "lfw": Layout("LFW", read_lfw, "http://vis-www.cs.umass.edu/lfw/"),
-    "raf-db": Layout("RAF-DB", read_raf_db, "http://www.whdeng.cn/RAF/model1.html", ("train", "test")),
+    "ferplus": Layout(
+        "FERPlus", read_ferplus, "https://github.com/microsoft/FERPlus", ("train", "val", "test"),
+        path=r"(data/)?FER2013(Train|Valid|Test)/fer\d+\."),
+    "kdef": Layout("KDEF", read_kdef, "https://kdef.se", path=r"([AB][FM]\d\d/)?[AB][FM]\d\d[A-Z]{2}(FL|HL|S|HR|FR)\."),
+    "lfw": Layout("LFW", read_lfw, "http://vis-www.cs.umass.edu/lfw/", path=r"(?P<person>[^/]+)/(?P=person)_\d{4}\."),
+    "raf-db": Layout(
+        "RAF-DB", read_raf_db, "http://www.whdeng.cn/RAF/model1.html", ("train", "test"),
+        path=r"(basic/)?Image/(aligned|original)/(train|test)_\d+"),
     "sfew": Layout("SFEW", read_sfew, "https://doi.org/10.1145/2818346.2829994", ("train", "val", "test")),
-    "voxceleb1": Layout("VoxCeleb1", read_voxceleb1, "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html"),
-    "voxceleb2": Layout("VoxCeleb2", read_voxceleb2, "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox2.html"),
+    "voxceleb1": Layout(
+        "VoxCeleb1", read_voxceleb1, "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html",
+        path=r"(unzippedIntervalFaces/data/|unzippedFaces/|data/)?[^/]+/1\.6/"),
+    "voxceleb2": Layout(
+        "VoxCeleb2", read_voxceleb2, "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox2.html",
+        path=r"((dev|test)/)?id\d{5}/[^/]+/[^/]+/"),
 })
 # fmt: on
 

@@ -24,9 +24,12 @@ class Layout:
         read: lists its pictures.
         home: where it comes from: the official page or the paper.
         splits: the names of its official splits; ``name:split`` opens one of them.
+        path: regular expression of how a picture's path begins below the folder to read, by which a copy is known;
+            None where class folders say the same.
     """
 
     title: str
     read: Reader
     home: str
     splits: tuple[str, ...] = ()
+    path: str | None = None
