@@ -1,7 +1,5 @@
 """Outputs appear whole or not at all: written under a temporary name, flushed to disk, then renamed."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

@@ -3,8 +3,6 @@
 Its message says what is wrong and quotes nothing, since a hostile text may be as long as it likes.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

@@ -26,8 +26,6 @@ to try; the command line prints it without a traceback. It is written in the com
 ``str()`` of an error has Python's, ``overwrite=True``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """One writer at a time: whoever writes an output holds a lock of the operating system on it, to the last rename."""
 
-from __future__ import annotations
-
 import os
 import socket
 import time

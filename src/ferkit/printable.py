@@ -1,7 +1,5 @@
 """Names, labels and messages of others, made safe to print and to draw."""
 
-from __future__ import annotations
-
 import reprlib
 import unicodedata
 

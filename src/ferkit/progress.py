@@ -1,7 +1,5 @@
 """How a long job tells how far it is, without knowing who listens."""
 
-from __future__ import annotations
-
 import logging
 from typing import Protocol
 

@@ -3,8 +3,6 @@
 This file imports nothing of ferkit, so that the command line can state what there is without loading anything else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar

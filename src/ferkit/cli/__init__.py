@@ -1,7 +1,5 @@
 """The command line: one file a verb, nothing heavy at import."""
 
-from __future__ import annotations
-
 from ferkit.cli import interrupts  # isort: skip  # noqa: F401 (before all that takes long to import)
 
 import errno

@@ -1,7 +1,5 @@
 """What a command line names is looked for before anything heavy is loaded, so that a typing error is told at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

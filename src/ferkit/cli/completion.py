@@ -1,7 +1,5 @@
 """What the shell completes: names that tables of ferkit hold. Nothing heavy is imported for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from pathlib import Path
 

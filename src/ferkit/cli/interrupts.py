@@ -1,7 +1,5 @@
 """Ctrl-C ends in a sentence from the first import on, before there is a command that could say it."""
 
-from __future__ import annotations
-
 import sys
 from types import TracebackType
 

@@ -1,7 +1,5 @@
 """Arguments and options that several commands share, each stated once."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, fields

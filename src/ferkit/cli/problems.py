@@ -1,7 +1,5 @@
 """What is said of the pictures that gave no face."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Numbers, paths and tables as the summaries of the commands say them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Arrays in ``.npy`` files, as files that others wrote or that were damaged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

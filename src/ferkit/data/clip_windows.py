@@ -5,8 +5,6 @@ to six frames away with weights 5 to 1, hard negatives from twelve frames on. He
 hold at any frame rate, and five sub-windows stand for the five offsets: at the authors' rate each holds one of them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Self
 

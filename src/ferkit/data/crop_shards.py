@@ -1,7 +1,5 @@
 """The crops of a face set on disk: shards whose headers are checked at once and whose pixels are mapped when needed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

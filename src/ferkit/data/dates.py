@@ -1,7 +1,5 @@
 """When pictures were taken: as the camera says, else as the file says."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Embedding sets that are written batch by batch, and go on where a killed run of the same job stopped."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

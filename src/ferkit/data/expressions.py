@@ -1,7 +1,5 @@
 """One vocabulary for the expressions of all data sets, and the ways that annotations write them down."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")

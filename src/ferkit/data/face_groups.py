@@ -1,7 +1,5 @@
 """Which faces stay together when a face set is split: those of one person, else of one clip, else of one picture."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray

@@ -1,7 +1,5 @@
 """Which rows of a face set to take: conditions on its columns, one mask each."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

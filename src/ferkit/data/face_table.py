@@ -1,7 +1,5 @@
 """The rows of a face set on disk: the footer is read at once, the rest by column or row group when it is needed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

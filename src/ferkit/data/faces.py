@@ -1,7 +1,5 @@
 """One row per face: what is known of it, and the columns that hold it in every ferkit parquet file."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

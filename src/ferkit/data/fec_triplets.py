@@ -7,8 +7,6 @@ picture's width and height), the kind of triplet, and then, for each person who 
 of the face that is not in the most similar pair.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from collections import Counter

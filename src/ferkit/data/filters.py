@@ -1,7 +1,5 @@
 """Which faces are good enough to be looked at: limits on what `ferkit.faces.quality` measured."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """Reading pictures: whatever is in the file becomes upright 8-bit RGB."""
 
-from __future__ import annotations
-
 import struct
 import threading
 import zlib

@@ -1,7 +1,5 @@
 """What looks like a photo or a video: told by a file's first bytes, and by its suffix where these are not at hand."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path, PurePosixPath
 

@@ -1,7 +1,5 @@
 """One budget of memory for all decoders of a process: small files may hold giant pictures, several at once."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

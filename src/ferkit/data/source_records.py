@@ -3,8 +3,6 @@
 They lie in ``emb.sources.parquet``, which is a cache: where it is missing, everything is embedded again.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

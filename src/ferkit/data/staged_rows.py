@@ -6,8 +6,6 @@ that has changed since, is cut off on the next opening. The bytes therefore depe
 how its rows were split into batches.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import zlib

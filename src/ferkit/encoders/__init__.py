@@ -4,8 +4,6 @@ This file imports nothing heavy, so that the command line can state its default 
 `load_encoder` from `ferkit.encoders.encoder` and `load_registry` from `ferkit.encoders.registry`.
 """
 
-from __future__ import annotations
-
 __all__ = ["DEFAULT_ENCODER"]
 
 DEFAULT_ENCODER = "votes-r18"

@@ -1,7 +1,5 @@
 """The networks that encoders are built on: any of timm's, without their classifier, and ferkit's own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The model card of an encoder: what it is, how it was made, what was measured and what one may do with it."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The encoder of CycleFace (Chang, Chen & Chiu, ICCV 2021, arXiv:2108.03427), by the layers of the authors' code."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 

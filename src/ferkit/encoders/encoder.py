@@ -1,7 +1,5 @@
 """The encoder itself: aligned crops in, vectors out, with the input contract kept in one place."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

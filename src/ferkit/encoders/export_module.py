@@ -1,7 +1,5 @@
 """The whole way from crops to vectors as one network, for programs that know nothing of ferkit."""
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

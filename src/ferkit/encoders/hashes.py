@@ -1,7 +1,5 @@
 """The hashes that weights and files of the hub are known by."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The hub's client decides about the environment: ``HF_HOME``, ``HF_HUB_CACHE``, `
 ``HF_HUB_OFFLINE`` mean what they mean everywhere. Nothing here loads torch.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import partial

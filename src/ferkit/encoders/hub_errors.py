@@ -1,7 +1,5 @@
 """What goes wrong between us and the Hugging Face Hub, as one sentence that says what to do next."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """An encoder to a repository of the hub: weights, config.json and model card, in one commit."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

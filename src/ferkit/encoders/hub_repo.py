@@ -3,8 +3,6 @@
 Two kinds of repositories are read: ferkit's own (`config_of` writes their config.json) and timm's.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any

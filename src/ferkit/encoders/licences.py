@@ -1,7 +1,5 @@
 """Every licence that using ferkit touches: its own, those of weights and training pictures, those of packages."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The one table of the encoders: the same rows in `ferkit models list` and in the README."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from ferkit.encoders import DEFAULT_ENCODER

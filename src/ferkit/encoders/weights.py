@@ -1,7 +1,5 @@
 """Weights on disk: safetensors only, hashed before they are used, written whole or not at all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """How well valence and arousal can be read off frozen features."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

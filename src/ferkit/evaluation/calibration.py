@@ -1,7 +1,5 @@
 """Scores that mean something: a classifier's temperature, the curve of "the same expression", and their reliability."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """How right the answers of a classifier are, class by class."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Vectors of length 1, whose dot products are cosines."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Do embeddings find the face that people call the least similar of three?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

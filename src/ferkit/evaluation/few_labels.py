@@ -1,7 +1,5 @@
 """What a linear classifier learns from a few labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """How well a network tells expressions once all of its weights have learnt from the labels."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """From labelled vectors to an expression head: prototypes, a calibrated linear classifier, valence and arousal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

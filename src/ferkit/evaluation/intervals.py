@@ -1,7 +1,5 @@
 """How far a figure may lie from what it would be on other people."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What the nearest labelled faces say of a face."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How well a linear classifier reads expressions off frozen features."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections import Counter

@@ -1,7 +1,5 @@
 """Which regions of the face carry a decision: cover them one by one, and see how much of it is lost."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

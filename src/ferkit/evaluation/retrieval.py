@@ -1,7 +1,5 @@
 """Do the faces that come back show the same expression on other people?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Rows of embeddings beside what is known of them: the checks that all protocols share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """An accuracy that says how sure it is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any

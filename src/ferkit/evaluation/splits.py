@@ -1,7 +1,5 @@
 """Parts and folds that share no person and have their share of every label."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Fits of many small products, which threads slow down."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]

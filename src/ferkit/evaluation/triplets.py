@@ -1,7 +1,5 @@
 """Is another person's same expression nearer than the same person's other expression?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

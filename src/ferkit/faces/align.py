@@ -1,7 +1,5 @@
 """Bring faces onto the template: five points, one least-squares similarity, one antialiased resampling."""
 
-from __future__ import annotations
-
 import math
 
 import cv2

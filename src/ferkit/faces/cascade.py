@@ -4,8 +4,6 @@ Boxes are continuous here: the first pixel covers 0 to 1. Every stage works on t
 each candidate carries the number of its image. The networks may run in half precision; boxes are always float32.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which of an image's faces are wanted."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

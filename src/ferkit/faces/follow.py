@@ -1,7 +1,5 @@
 """Find the faces of a video's frames without searching every one of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any

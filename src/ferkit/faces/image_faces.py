@@ -1,7 +1,5 @@
 """The faces of an image in memory: where each is, how well it is seen, and its crop."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Coordinates are continuous: the first pixel covers 0 to 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

@@ -8,8 +8,6 @@ The function computed is that of facenet_pytorch.models.mtcnn.{PNet, RNet, ONet}
 - pooling is maxima of slices, four times as fast on a CPU as max_pool2d in channels-last memory.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Run one function over several items side by side, each on one thread."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

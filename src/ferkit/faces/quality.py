@@ -4,8 +4,6 @@ Numbers to sort and filter by. Pose comes from five points, so it is a proxy: ab
 right, and a person whose nose is long looks down.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 import cv2

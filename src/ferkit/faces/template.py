@@ -5,8 +5,6 @@ and drawn at an inter-eye distance of 40 px in the middle of a 128 px crop, so t
 face from the brows to the chin.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Follow faces through a video: which of one frame's faces are those of the frames before."""
 
-from __future__ import annotations
-
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

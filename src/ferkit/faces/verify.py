@@ -5,8 +5,6 @@ are elsewhere: eyes on the mouth. Brought onto the template by its landmarks, a 
 then finds them where the template has them, and likes no turned view of it better.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Pre-training objectives, one file each."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ferkit.errors import UnknownMethodError

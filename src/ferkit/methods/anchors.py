@@ -1,7 +1,5 @@
 """Where on the aligned crop a face moves: the points that local warps drag."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """The contract of a pre-training method."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """BYOL: Bootstrap Your Own Latent (Grill et al., 2020, arXiv:2006.07733)."""
 
-from __future__ import annotations
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn

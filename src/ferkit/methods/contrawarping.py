@@ -9,8 +9,6 @@ With the parts of SSL-FER (`ferkit.methods.parts`) a face's positive is another 
 outer face, and frames far away are anchors of their own, while its warps stay its negatives: neither paper has that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from statistics import fmean
 from typing import Any, ClassVar, Literal, Self

@@ -7,8 +7,6 @@ and its schedule. ferkit's own are the head's batch norm, how unknown labels are
 often (``balance``), and local warps as further negatives, which join it with ContraWarping.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self, cast

@@ -1,7 +1,5 @@
 """The networks of CycleFace beside its encoder (arXiv:2108.03427), by the layers of the authors' code."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

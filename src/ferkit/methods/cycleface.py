@@ -3,8 +3,6 @@
 The terms and their weights are those of the authors' published training, docs/cycleface.md says where ours differ.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, Self

@@ -4,8 +4,6 @@ As in similarity-preserving distillation (arXiv:1907.09682), what is told is how
 that the vectors may be shorter than the teacher's.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

@@ -6,8 +6,6 @@ inner brows (AU 1), surprise raises both brows (AU 1+2) and drops the jaw (AU 26
 down (AU 4). A warp of skin shows no teeth and makes no wrinkle.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a loss knows of its rows beside their views, by the parts of SSL-FER."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

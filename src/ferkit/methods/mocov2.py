@@ -1,7 +1,5 @@
 """MoCo v2: momentum contrast with an MLP head (Chen et al., 2020, arXiv:2003.04297; He et al., arXiv:1911.05722)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Networks that follow others as a moving average of their weights."""
 
-from __future__ import annotations
-
 import copy
 import math
 

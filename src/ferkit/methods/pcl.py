@@ -6,8 +6,6 @@ keeps the codes from telling the same is that they are orthogonal. The paper als
 that decoder is left out here. In the finished encoder's vectors the face code alone counts.
 """
 
-from __future__ import annotations
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ there: ``cpu`` is what a laptop can do within hours, ``paper`` the settings of t
 key is a dotted setting of the method or of the loop; what a preset leaves out has the method's default.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from types import MappingProxyType

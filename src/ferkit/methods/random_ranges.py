@@ -1,7 +1,5 @@
 """What settings may say of random draws, and the draws."""
 
-from __future__ import annotations
-
 from typing import Annotated, TypeVar
 
 import torch

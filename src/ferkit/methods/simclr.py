@@ -1,7 +1,5 @@
 """SimCLR (Chen et al., 2020, arXiv:2002.05709)."""
 
-from __future__ import annotations
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ another person's outer face; and the negative whose eyes and mouth look most ali
 these is a part that can be left out, see `ferkit.methods.parts`. Without any it is SimCLR with the paper's settings.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

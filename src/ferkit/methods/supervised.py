@@ -3,8 +3,6 @@
 Balanced softmax: Ren et al., 2020, arXiv:2007.10740.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self, cast

@@ -12,8 +12,6 @@ what answers the question describes expressions. The terms around it are setting
   must be nearer than the other pictures of the face's own person, where the face set says who is who (``own_person``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ClassVar, cast
 

@@ -6,8 +6,6 @@ al., Biometrika 85, 1998), in which a face whose positive looks like no positive
 detector, counts for less. Its weights and β are ferkit defaults.
 """
 
-from __future__ import annotations
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn

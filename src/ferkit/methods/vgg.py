@@ -1,7 +1,5 @@
 """The first layers of VGG-19 (Simonyan & Zisserman, arXiv:1409.1556), with what they find on the way."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -8,8 +8,6 @@ count more (``emphasis``). Some views show a rectangle of another face and its s
 votes (CutMix, arXiv:1905.04899).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Self, cast
 

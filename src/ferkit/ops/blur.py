@@ -1,7 +1,5 @@
 """Gaussian blur with a width of its own for every image."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -3,8 +3,6 @@
 A box is (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, in any continuous unit; its width is x1 - x0 (no "+ 1").
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec

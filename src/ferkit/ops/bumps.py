@@ -9,8 +9,6 @@ at most 8 / (3 sqrt 3), so that one bump stays one-to-one while |s| < 0.6495 r; 
 short drags, whose slope it gathers near the rim.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

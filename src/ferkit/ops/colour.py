@@ -4,8 +4,6 @@ Brightness, contrast, saturation, hue and gray are all affine in RGB; composing 
 against the pixels. Values are not clipped on the way, unlike in image libraries.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -11,8 +11,6 @@ of its own, the targets are w_i for (i, i) and 1 - w_i for (k(i), i); `mixed_nt_
 against them, from either side.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

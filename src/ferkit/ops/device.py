@@ -1,7 +1,5 @@
 """Where tensors are computed."""
 
-from __future__ import annotations
-
 import torch
 
 from ferkit.errors import InputError

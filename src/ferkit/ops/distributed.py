@@ -1,7 +1,5 @@
 """What the processes of one training see of each other's batches."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """A linear map that gives more weight to the directions in which classes differ."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

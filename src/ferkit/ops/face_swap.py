@@ -6,8 +6,6 @@ fit one face to the other. Crops of one template lie on each other as they are, 
 a batch is swapped by a few products. Mask, colour matching and feathered edge are ferkit's own.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

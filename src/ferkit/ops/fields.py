@@ -1,7 +1,5 @@
 """Smooth random fields: white noise behind a Gaussian, as elastic deformations use them (Simard et al., 2003)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Flows: where each pixel of a picture comes from, as a displacement in half sides of the picture."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ Coordinates are those of `torch.nn.functional.grid_sample` with ``align_corners=
 -1 and 1 at the outer edges of the border pixels.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

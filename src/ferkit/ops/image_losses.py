@@ -1,7 +1,5 @@
 """How alike pictures are: structure, style and symmetry."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

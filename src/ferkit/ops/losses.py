@@ -1,7 +1,5 @@
 """Objectives of representation learning as functions of projections."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

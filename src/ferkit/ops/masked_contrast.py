@@ -6,8 +6,6 @@ term pulls it. The batch is [anchors, hard-negative anchors] with their positive
 an anchor too. All 4 B of them are rows of one NT-Xent, `ferkit.ops.losses.nt_xent_loss` where nothing is masked.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

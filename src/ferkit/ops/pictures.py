@@ -3,8 +3,6 @@
 Both do what `ferkit.ops.grids.sample` and `ferkit.ops.blur.gaussian_blur` do, up to rounding to whole levels.
 """
 
-from __future__ import annotations
-
 import math
 
 import cv2

@@ -1,7 +1,5 @@
 """Images in memory, however a program holds them, as uint8 RGB."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Protocol, cast
 

@@ -1,7 +1,5 @@
 """Deal groups of rows out to parts, so that no group is in two and each part has its share of every label."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Thin-plate splines: the smoothest displacement that takes given values at given points (Bookstein, 1989)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

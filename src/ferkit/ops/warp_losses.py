@@ -5,8 +5,6 @@ These are ferkit's candidates. s is the cosine, p a prediction from one view, z+
 target of the face's k-th warp; targets get no gradient.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -3,8 +3,6 @@
 This file imports nothing, so that the command line can state a default without loading what the pipeline needs.
 """
 
-from __future__ import annotations
-
 __all__ = ["FACES"]
 
 FACES = "faces"

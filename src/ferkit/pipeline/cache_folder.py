@@ -4,8 +4,6 @@ Every file in it is named by a digest of all that decides it and appears whole, 
 deleted at any time.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

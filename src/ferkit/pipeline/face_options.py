@@ -4,8 +4,6 @@ This file imports nothing of ferkit but `setting`, so that the command line can 
 anything else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """Keep the faces of sources as a face set; a run that was stopped goes on where it was."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

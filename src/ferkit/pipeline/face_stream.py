@@ -5,8 +5,6 @@ template). A face set is a stream of faces as well, so that `open_faces` takes w
 at all is left is that an error (`require_faces`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tell one job from another: digests of what decides its result."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path

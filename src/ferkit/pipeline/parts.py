@@ -1,7 +1,5 @@
 """Cut the faces of a job into parts that machines work through one by one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The one face of a picture that is asked with."""
 
-from __future__ import annotations
-
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence

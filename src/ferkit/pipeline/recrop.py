@@ -1,7 +1,5 @@
 """The pictures behind vectors: cut the face of any row of an embedding set again."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial

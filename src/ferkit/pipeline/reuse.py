@@ -1,7 +1,5 @@
 """Bring an embedding set up to date: what it knows of pictures that are still there is taken over, the rest is new."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace

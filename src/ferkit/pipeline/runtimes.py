@@ -1,7 +1,5 @@
 """Which runtime computes the vectors: chosen, converted once for each encoder, and announced."""
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from collections.abc import Callable

@@ -4,8 +4,6 @@ A stream can be left after any batch and taken up there again: pictures are coun
 ``state`` says at which frame to go on and which faces are being followed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial

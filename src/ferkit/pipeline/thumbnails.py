@@ -1,7 +1,5 @@
 """Small pictures of a set's faces: cut once, and kept in the cache folder under the crop's own digest."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import threading

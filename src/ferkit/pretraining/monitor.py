@@ -1,7 +1,5 @@
 """Looks at an encoder while it learns: how its views lie, how well neighbours tell labels, and what it is shown."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path

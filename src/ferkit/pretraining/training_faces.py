@@ -1,7 +1,5 @@
 """A face set as training reads it: batches of crops, with what a method asks for beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 

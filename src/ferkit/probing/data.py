@@ -1,7 +1,5 @@
 """The faces of a probe: crops or vectors, and what is known of each."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Whatever can be probed: encoders, pixels, random weights, and vectors that are there already."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """What a probe computes once and keeps in `cache_folder`: features of faces, and faces of photos."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Vectors that are there already, as what is probed: embedding sets, and arrays that other programs made."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

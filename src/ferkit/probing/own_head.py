@@ -1,7 +1,5 @@
 """An expression head from the labels of a probe's faces."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a probe's data permit: who is known and who is asked, and why a protocol cannot run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What is probed, on the faces that it is probed with."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Writes what was measured into the entry of the encoder that was probed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a probe found: figures with intervals and how they were made, as a value that can be written and drawn."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass

@@ -3,8 +3,6 @@
 This file imports nothing heavy, so that the command line can state the defaults at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Answers as files: a montage, a table, a page, the photos themselves, and where the likeness comes from."""
 
-from __future__ import annotations
-
 import base64
 import shutil
 from collections.abc import Mapping, Sequence

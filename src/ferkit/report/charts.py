@@ -1,7 +1,5 @@
 """The pictures of a probe as functions of plain values, in colours and shapes that colour-blind readers tell apart."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

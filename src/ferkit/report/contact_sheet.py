@@ -1,7 +1,5 @@
 """Some faces of a set in one picture."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont

@@ -1,7 +1,5 @@
 """Draw the demo's result as one picture: on the left of each row a query, to its right the faces that it found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The pictures of a probe: confusion, few labels, a map of the vectors, nearest faces, and where the decision looks."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The page of a probe: one HTML file with its tables and pictures, that needs nothing else to be read."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The table of one protocol of a probe: the same rows on the terminal and on the page."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

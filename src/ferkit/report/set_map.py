@@ -1,7 +1,5 @@
 """The map of a whole set: every face a point of the plane, alike ones beside each other; computed once and kept."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What FaceSwap makes of some faces: everybody's expression on everybody's outer face."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

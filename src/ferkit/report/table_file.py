@@ -1,7 +1,5 @@
 """Tables as other programs read them: flat columns, one row a face, as CSV, TSV or parquet."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Curves over the time of a video: a score with its moments, and the probabilities of the classes, stacked."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle

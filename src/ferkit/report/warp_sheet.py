@@ -1,7 +1,5 @@
 """The sheet of a warp preview: rows of faces with a title, arrows where the skin is dragged."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill

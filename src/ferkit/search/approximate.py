@@ -4,8 +4,6 @@ An index is one file beside the set: what FAISS wrote, then a line of JSON that 
 mark at the very end, so that a file that is cut short or of another set is known before FAISS reads it.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 import zlib

@@ -1,7 +1,5 @@
 """Choose, train and measure an approximate index."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from itertools import product

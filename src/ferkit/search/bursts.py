@@ -1,7 +1,5 @@
 """Bursts: photos of one scene, taken within seconds or looking much the same, and which face of one is the best."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

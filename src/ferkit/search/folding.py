@@ -1,7 +1,5 @@
 """Hits that are one face: copies of a photo, frames of a clip, shots of a burst; and hits that are one person."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Answers: the faces of a set that were found."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ferkit.data.faces import Face

@@ -1,7 +1,5 @@
 """Exact nearest neighbours by cosine; the vectors stay where they are, in memory or mapped from a file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

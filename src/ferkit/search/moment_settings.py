@@ -1,7 +1,5 @@
 """What counts as a moment: settings that the command line states without loading anything else."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, fields
 from typing import TypedDict

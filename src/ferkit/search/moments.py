@@ -1,7 +1,5 @@
 """Moments: where a score that is followed over time rises and falls again."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

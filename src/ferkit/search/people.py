@@ -1,7 +1,5 @@
 """Faces of the query's own person, by the identity column, else by the clip."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple

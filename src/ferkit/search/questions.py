@@ -1,7 +1,5 @@
 """Questions to a set, as a person refines them: examples and counter-examples, a class, filters, who is who."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

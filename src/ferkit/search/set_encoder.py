@@ -1,7 +1,5 @@
 """The encoder that an embedding set was made with: how the set names it, and the way back to it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, require_same_encoder

@@ -3,8 +3,6 @@
 sqlglot parses them and pyarrow computes them; what is not in the tables below is refused, and nothing is ever run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """Checkpoints as safetensors and JSON: no pickle, renamed into place when complete."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

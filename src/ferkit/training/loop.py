@@ -1,7 +1,5 @@
 """The loop: batches in, views on the device, one optimiser step, figures out."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """The optimiser: any of timm's, without weight decay where it does harm."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import timm.optim

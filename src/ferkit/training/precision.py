@@ -1,7 +1,5 @@
 """Which mixed precision a device is fast in."""
 
-from __future__ import annotations
-
 import torch
 
 

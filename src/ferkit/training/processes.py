@@ -1,7 +1,5 @@
 """The processes that train together: one, or as many as ``torchrun`` or ``accelerate launch`` started."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta

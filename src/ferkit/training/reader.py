@@ -1,7 +1,5 @@
 """Faces from disk, one batch ahead of the training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol

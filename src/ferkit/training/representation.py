@@ -1,7 +1,5 @@
 """What features look like from outside, without a label: alignment, uniformity, spread."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

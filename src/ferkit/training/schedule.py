@@ -1,7 +1,5 @@
 """The learning rate and the order of the faces, both as functions of the step: nothing to store, nothing to lose."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

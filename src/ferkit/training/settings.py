@@ -1,7 +1,5 @@
 """How long, how fast and with what a run trains."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -1,7 +1,5 @@
 """A run that is asked to end ends after its step, with a checkpoint."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

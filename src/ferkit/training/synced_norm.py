@@ -1,7 +1,5 @@
 """Batch norm over the faces of all processes, so that a batch means the same however many share it."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import timm.layers

@@ -1,7 +1,5 @@
 """Where a run's figures go beside its CSV files: the experiment trackers that accelerate knows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

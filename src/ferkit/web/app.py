@@ -1,7 +1,5 @@
 """The routes of the page; each calls the viewer once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Who may talk to the page: one Host, one origin, and beyond this machine only those who hold the token."""
 
-from __future__ import annotations
-
 import hmac
 import ipaddress
 from collections.abc import Collection

@@ -4,8 +4,6 @@ A face of the set is its row number, ``like=12``. One of a photo, which is kept 
 component, ``like=v…`` in base64: the cosines are right to three places.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 

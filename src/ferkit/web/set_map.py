@@ -1,7 +1,5 @@
 """The map of the set as the page fetches it: computed in the background, sent as numbers."""
 
-from __future__ import annotations
-
 import threading
 import time
 from concurrent.futures import Future

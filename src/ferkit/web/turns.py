@@ -1,7 +1,5 @@
 """A bounded queue: so many questions are worked on at once, so many wait, and the rest are told to come again."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

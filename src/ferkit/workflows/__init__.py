@@ -3,8 +3,6 @@
 This file imports nothing, so that the command line can state a default without loading what the workflows need.
 """
 
-from __future__ import annotations
-
 __all__ = ["PARTS"]
 
 PARTS = {"train": 0.8, "valid": 0.1, "test": 0.1}

@@ -1,7 +1,5 @@
 """Find every face of photos, bring each onto the template, and keep the crops as a face set."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Choose the best photo of every burst: the face that shows an expression most clearly."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """Do two faces show the same expression?"""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack

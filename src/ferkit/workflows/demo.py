@@ -6,8 +6,6 @@ States government and in the public domain. The faces ask one another as they we
 warp bends each into the expressions of `EXPRESSIONS`, and every variant asks for others' faces that show the same.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Embed in parts: one after the other here, or side by side on the machines of a Ray cluster."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

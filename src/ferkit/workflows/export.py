@@ -1,7 +1,5 @@
 """Bring an embedding set into a form that other tools open as it is."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Work on whole face sets: say what is in one, join several, take a part, split one for training and testing."""
 
-from __future__ import annotations
-
 import hashlib
 import shlex
 from collections import Counter

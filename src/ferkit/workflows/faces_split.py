@@ -1,7 +1,5 @@
 """Split a face set for training and testing: nobody is in two parts, and each has its share of every label."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping

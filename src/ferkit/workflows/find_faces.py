@@ -1,7 +1,5 @@
 """Find the faces of images in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Unpack

@@ -1,7 +1,5 @@
 """Make the index of a large embedding set: a file beside it that makes searching faster, and nothing else."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

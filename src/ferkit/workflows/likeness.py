@@ -1,7 +1,5 @@
 """What verbs that look for an expression share: an embedding set, and how much each of its faces shows it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What is in the zoo. Nothing here loads torch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ferkit.encoders.card import model_card

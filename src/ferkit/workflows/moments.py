@@ -1,7 +1,5 @@
 """Find when faces in videos show an expression, and for how long."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path

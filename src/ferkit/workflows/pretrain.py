@@ -1,7 +1,5 @@
 """Learn an encoder from faces, without labels."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence

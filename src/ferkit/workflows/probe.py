@@ -1,7 +1,5 @@
 """How good is an encoder: linear, kNN, fine-tuned, affect, retrieval, triplets, and what it tells of identity."""
 
-from __future__ import annotations
-
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What does each face show: class probabilities, beside box, landmarks, pose and quality, one row a face."""
 
-from __future__ import annotations
-
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Find the faces whose expression is closest to that of a query."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

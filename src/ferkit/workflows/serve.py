@@ -1,7 +1,5 @@
 """What the page of ``ferkit serve`` can ask of an embedding set; `ferkit.web` is its way to a browser."""
 
-from __future__ import annotations
-
 import base64
 import threading
 from collections.abc import Mapping, Sequence

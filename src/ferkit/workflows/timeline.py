@@ -1,7 +1,5 @@
 """Draw what faces in videos show over time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """See what pre-training does to a face: positives, local warps of every kind, and the negatives made of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

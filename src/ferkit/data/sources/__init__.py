@@ -1,7 +1,5 @@
 """Sources: what a user names on the command line, as one sequence of pictures and one of videos."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

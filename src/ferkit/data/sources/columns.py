@@ -1,7 +1,5 @@
 """What a row of a table, or a sample's JSON, says of its picture beside the pixels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What was found in all that the user named: pictures and videos."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Folders of images and videos, searched recursively; and lone files."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

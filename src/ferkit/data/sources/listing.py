@@ -1,7 +1,5 @@
 """Pictures that a table names by their paths, one a row."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

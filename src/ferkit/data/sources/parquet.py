@@ -1,7 +1,5 @@
 """Parquet files with an image column, as the Hugging Face hub writes them."""
 
-from __future__ import annotations
-
 import threading
 from bisect import bisect_right
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """Names that stand for several files: globs and brace patterns that no shell has expanded."""
 
-from __future__ import annotations
-
 import glob
 import re
 from collections.abc import Iterator

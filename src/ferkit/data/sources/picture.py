@@ -1,7 +1,5 @@
 """What a source holds: images, read when it is their turn, in sequences that are made as they are asked for."""
 
-from __future__ import annotations
-
 import hashlib
 from abc import abstractmethod
 from bisect import bisect_right

@@ -4,8 +4,6 @@ Each picture is fetched when it is its turn, so that a part of a job fetches its
 own settings say (for S3 ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` and so on).
 """
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from pathlib import Path

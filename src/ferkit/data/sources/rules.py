@@ -1,7 +1,5 @@
 """How a user says that sources are to be read, where they do not say it themselves."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

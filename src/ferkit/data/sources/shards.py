@@ -1,7 +1,5 @@
 """Tar files as WebDataset writes them: an image and what is said of it under one key, read where they lie."""
 
-from __future__ import annotations
-
 import os
 import re
 import tarfile

@@ -1,7 +1,5 @@
 """CSV files and text lists: a picture or video a row, named by its path."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """What the names of files in folders and archives say: their order, and what is to be passed over."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

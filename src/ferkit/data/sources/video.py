@@ -1,7 +1,5 @@
 """Videos: frames in order, sampled by time."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os

@@ -1,7 +1,5 @@
 """Zip archives, read where they lie: members' names are only names, nothing is unpacked to disk."""
 
-from __future__ import annotations
-
 import threading
 import zipfile
 import zlib

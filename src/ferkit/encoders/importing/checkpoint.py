@@ -1,7 +1,5 @@
 """Reading checkpoints of others: tensors and plain values only, never a pickle's code."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Weights that others published, made into an encoder folder: read safely, renamed, fitted, saved with an entry."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections import Counter

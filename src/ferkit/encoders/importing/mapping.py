@@ -1,7 +1,5 @@
 """From the names of an origin to those of timm, and to the one network whose shapes they have."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Every entry says what is confirmed (C) by the code that writes or reads these fi
 published file was at hand. Nothing here loads torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -3,8 +3,6 @@
 This file imports nothing heavy, so that the command line can name the runtimes.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """An encoder whose vectors another runtime computes."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np

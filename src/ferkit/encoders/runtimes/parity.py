@@ -1,7 +1,5 @@
 """Whether a converted encoder still gives the same vectors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

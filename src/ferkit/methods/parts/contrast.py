@@ -1,7 +1,5 @@
 """NT-Xent with what the parts know of its rows: false negatives, or positives that two anchors share."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

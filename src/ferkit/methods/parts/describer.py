@@ -1,7 +1,5 @@
 """MaskFN's look at faces: what a fixed network finds in the eyes and the mouth."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

@@ -3,8 +3,6 @@
 Batches hold B faces. With HardNeg these are 2 B anchors, for a hard negative is an anchor too, with its own positive.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast

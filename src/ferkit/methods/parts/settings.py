@@ -1,7 +1,5 @@
 """Which parts a method takes, and what each of them can be told."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
 from typing import Annotated, Literal, get_args
 

@@ -1,7 +1,5 @@
 """The three steps that a method of pairs takes for the parts that its settings name; without any, each does nothing."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

@@ -3,8 +3,6 @@
 To add one: a file with a `PROTOCOL`, and its name in `ferkit.probing.settings.PROTOCOLS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType

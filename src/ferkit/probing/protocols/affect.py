@@ -1,7 +1,5 @@
 """Valence and arousal: how well they can be read off frozen features."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What all protocols share: the contract, the fit of every fold, metrics with their intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple

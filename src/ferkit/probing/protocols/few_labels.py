@@ -1,7 +1,5 @@
 """Few labels: what a linear classifier learns from a share of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Fine-tuning: all weights learn from the labels of the training faces."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ferkit.data.face_set import FaceSet

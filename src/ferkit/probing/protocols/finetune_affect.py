@@ -1,7 +1,5 @@
 """Fine-tuned valence and arousal: all weights learn from the values of the training faces, by the CCC loss."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ferkit.evaluation.finetune import finetune_values

@@ -1,7 +1,5 @@
 """Nearest neighbours: what the nearest labelled faces say of a face."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from ferkit.evaluation.knn import knn_answers

@@ -1,7 +1,5 @@
 """Leakage: what else the vectors tell, identity first, beside what pixels and random weights tell."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from ferkit.errors import InputError

@@ -1,7 +1,5 @@
 """Linear probe: how well a linear classifier reads expressions off frozen features."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Retrieval: do the faces that come back show the same expression on other people?"""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

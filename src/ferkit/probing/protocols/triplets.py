@@ -1,7 +1,5 @@
 """Triplets: is the same expression on another person nearer than another on the same person, or as people see it?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Known data sets: how each lies on disk, in one line."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType

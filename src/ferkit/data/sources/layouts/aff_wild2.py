@@ -1,7 +1,5 @@
 """Aff-Wild2, videos annotated frame by frame (Kollias and Zafeiriou, BMVC 2019, and the ABAW challenges)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """AffectNet with its csv files, the manually annotated part (Mollahosseini, Hasani and Mahoor, 2017)."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """AffectNet with an ``.npy`` file for each annotation, the form of its later release."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

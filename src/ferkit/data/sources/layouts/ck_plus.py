@@ -1,7 +1,5 @@
 """CK+, the extended Cohn-Kanade data set (Lucey et al., CVPR workshops 2010)."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """ExpW, expressions in the wild (Zhang et al., ICCV 2015)."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """FER2013: gray pictures written out as numbers in a csv file (Goodfellow et al., 2013)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO

@@ -1,7 +1,5 @@
 """FERPlus: ten people's votes on each picture of FER2013 (Barsoum et al., ICMI 2016)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Finding one's way in a data set's folders."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """KDEF, the Karolinska directed emotional faces (Lundqvist, Flykt and Öhman, 1998)."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What an entry of `LAYOUTS` is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

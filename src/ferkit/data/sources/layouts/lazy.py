@@ -1,7 +1,5 @@
 """Pictures that are made from a number when they are asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from ferkit.data.sources.picture import Picture, Pictures, refused

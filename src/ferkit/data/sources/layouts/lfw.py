@@ -1,7 +1,5 @@
 """LFW, labeled faces in the wild (Huang et al., 2007)."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """RAF-DB, the basic expressions (Li, Deng and Du, CVPR 2017)."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

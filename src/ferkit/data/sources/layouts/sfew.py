@@ -1,7 +1,5 @@
 """SFEW, stills of films (Dhall et al., 2011 and EmotiW 2015)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ferkit.data.expressions import EXPRESSIONS, expression

@@ -1,7 +1,5 @@
 """VoxCeleb1 and VoxCeleb2, faces of people who speak (Nagrani et al., 2017; Chung et al., 2018), as trees of frames."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import partial
