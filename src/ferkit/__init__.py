@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ferkit.search.searcher import Searcher
     from ferkit.web.server import serve
     from ferkit.workflows.align import align
+    from ferkit.workflows.align_parts import align_parts
     from ferkit.workflows.best import best
     from ferkit.workflows.compare import compare
     from ferkit.workflows.demo import demo
@@ -55,6 +56,7 @@ __all__ = [
     "Searcher",
     "__version__",
     "align",
+    "align_parts",
     "best",
     "compare",
     "demo",
@@ -89,6 +91,7 @@ __all__ = [
 _HOMES = {
     "Searcher": "ferkit.search.searcher",
     "align": "ferkit.workflows.align",
+    "align_parts": "ferkit.workflows.align_parts",
     "best": "ferkit.workflows.best",
     "compare": "ferkit.workflows.compare",
     "demo": "ferkit.workflows.demo",

@@ -12,6 +12,7 @@ import ferkit
 from ferkit.cli import align, embed, pretrain, retrieve, warp_preview
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet
+from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
 
 
@@ -96,13 +97,13 @@ def test_only_the_first_of_many_problems_are_printed(ferkit_command, crops, run_
     assert shown.count("torn") == 5
 
 
-IN_PARTS = {"parts", "engine", "address", "processes", "gpus_per_process"}  # of `ferkit.embed_parts`
+IN_PARTS = {field.name for field in fields(PartSettings)}  # of `ferkit.align_parts` and `ferkit.embed_parts`
 
 
 @pytest.mark.parametrize(
     ("command", "function", "own"),
     [
-        (align.align, ferkit.align, {"json"}),
+        (align.align, ferkit.align, {"json", *IN_PARTS}),
         (embed.embed, ferkit.embed, {"sources", "json", *IN_PARTS}),
         (retrieve.retrieve, ferkit.retrieve, {"json"}),
         (pretrain.pretrain, ferkit.pretrain, {"sources", "settings", "json"}),

@@ -9,11 +9,12 @@ import pytest
 
 from ferkit.data.embedding_parts import MANIFEST, missing_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.errors import BusyError, InputError, MissingPathError, SetError, UnknownNameError
 from ferkit.locks import output_lock
+from ferkit.pipeline import engine
 from ferkit.pipeline import parts as module
 from ferkit.search.searcher import Searcher
-from ferkit.workflows import embed_parts as workflow
 from ferkit.workflows.embed import embed
 from ferkit.workflows.embed_parts import embed_parts
 
@@ -70,6 +71,18 @@ def test_finished_parts_are_not_made_again_unless_the_sources_changed(whole, set
     (folder / "6.png").unlink()
     assert embed_parts(folder, tmp_path / "emb", parts=3, **settings).made == 3
     assert len(EmbeddingSet.open(tmp_path / "emb")) == 6
+
+
+def test_parts_by_another_encoder_are_made_again(whole, settings, tmp_path):
+    _, folder = whole
+    encoder = random_encoder("resnet18", input_size=32, seed=1)
+    (tmp_path / "other").mkdir()
+    save_encoder(tmp_path / "other", encoder.backbone.state_dict(), encoder.entry)
+    embed_parts(folder, tmp_path / "emb", parts=2, **settings)
+    assert embed_parts(folder, tmp_path / "emb", parts=2, **settings).made == 0
+    other = {**settings, "encoder": tmp_path / "other"}
+    assert embed_parts(folder, tmp_path / "emb", parts=2, **other).made == 2
+    assert EmbeddingSet.open(tmp_path / "emb").encoder.sha256 == load_encoder(tmp_path / "other").sha256
 
 
 def test_more_parts_than_pictures_leave_some_empty(whole, settings, tmp_path):
@@ -140,6 +153,10 @@ def own_cluster(monkeypatch):
     return ray
 
 
+needs_cluster = pytest.mark.skipif("FERKIT_NODES" not in os.environ, reason="starts Ray: set FERKIT_NODES=1")
+
+
+@needs_cluster
 @pytest.mark.filterwarnings("ignore")
 def test_ray_s_workers_make_the_same_bytes_and_a_killed_one_costs_one_part(
     whole, settings, tmp_path, own_cluster, monkeypatch
@@ -148,16 +165,16 @@ def test_ray_s_workers_make_the_same_bytes_and_a_killed_one_costs_one_part(
     embed_parts(folder, tmp_path / "alone", parts=4, **settings)
     (tmp_path / "marker").mkdir()
 
-    class Mortal(workflow._Worker):
+    class Mortal(engine._Worker):
         """Dies by a kill in the middle of the second part, once."""
 
-        def embed(self, arguments, part):
+        def make(self, verb, arguments, part):
             if part == "2/4" and not any(arguments["out"].parent.joinpath("marker").iterdir()):
                 (arguments["out"].parent / "marker" / "killed").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().embed(arguments, part)
+            return super().make(verb, arguments, part)
 
-    monkeypatch.setattr(workflow, "_Worker", Mortal)
+    monkeypatch.setattr(engine, "_Worker", Mortal)
     result = embed_parts(folder, tmp_path / "emb", parts=4, engine="ray", processes=2, **settings)
     assert (result.faces, result.made, (tmp_path / "marker" / "killed").exists()) == (7, 4, True)
     for number in range(1, 5):
@@ -166,6 +183,7 @@ def test_ray_s_workers_make_the_same_bytes_and_a_killed_one_costs_one_part(
         assert missing_parts(tmp_path / "emb", 4) == []
 
 
+@needs_cluster
 @pytest.mark.filterwarnings("ignore")
 def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(whole, settings, tmp_path, own_cluster):
     _, folder = whole

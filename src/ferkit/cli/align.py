@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, SourcesArg, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, PartOpt, SourcesArg, in_parts, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.problems import problem_lines
 from ferkit.cli.words import counted, typed
+from ferkit.pipeline.engine import PartSettings
+from ferkit.pipeline.face_options import FaceOptions
 
 if TYPE_CHECKING:
     from ferkit.workflows.align import AlignResult
 
 
-@with_face_options()
+@with_settings(PartSettings, FaceOptions)
 def align(
     sources: SourcesArg,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the face set.")] = Path("faces"),
@@ -28,17 +30,23 @@ def align(
     ] = 128,
     device: DeviceOpt = None,
     overwrite: OverwriteOpt = False,
+    part: PartOpt = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find and align every face of photos and videos; keep the crops as a face set."""
     require_names(sources)
-    from ferkit.workflows.align import align as run
-
+    shared: dict[str, Any] = {"crop_size": crop_size, "device": device, "overwrite": overwrite, **options}
+    result: AlignResult
     with ProgressBar() as progress:
-        result = run(
-            sources, out, crop_size=crop_size, device=device, overwrite=overwrite, progress=progress, **options
-        )
+        if in_parts(shared):
+            from ferkit.workflows.align_parts import align_parts
+
+            result = align_parts(sources, out, progress=progress, **shared)
+        else:
+            from ferkit.workflows.align import align as run
+
+            result = run(sources, out, part=part, progress=progress, **shared)
     report(_summary(result), asdict(result), json=json)
 
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, PartOpt, in_parts, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.problems import problem_lines
 from ferkit.cli.words import counted, typed
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
+from ferkit.pipeline.engine import PartSettings
+from ferkit.pipeline.face_options import FaceOptions
 
 if TYPE_CHECKING:
     from ferkit.workflows.embed import EmbedResult
     from ferkit.workflows.embed_parts import EmbedPartsResult
 
-_PARTS = "In parts, on one machine or many"
 
-
-@with_face_options()
+@with_settings(PartSettings, FaceOptions)
 def embed(
     sources: Annotated[
         list[Path] | None,
@@ -57,62 +57,18 @@ def embed(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Embed everything anew, even what the set knows already.")
     ] = False,
-    part: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N/PARTS", help="Make one part, such as 7/64, in the folder --out.", rich_help_panel=_PARTS
-        ),
-    ] = None,
-    parts: Annotated[
-        int | None,
-        typer.Option(min=1, help="Make the folder --out in so many parts.", show_default="16", rich_help_panel=_PARTS),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            metavar="local|ray",
-            help="One part after the other, or on a Ray cluster.",
-            show_default="local",
-            rich_help_panel=_PARTS,
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the cluster: auto, ray://HOST:10001.", show_default="one on this machine", rich_help_panel=_PARTS
-        ),
-    ] = None,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Parts side by side.", show_default="the cluster's cores or GPUs", rich_help_panel=_PARTS
-        ),
-    ] = None,
-    gpus_per_process: Annotated[
-        float, typer.Option(min=0, help="Share of a GPU that each takes.", rich_help_panel=_PARTS)
-    ] = 0.0,
+    part: PartOpt = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Turn every face into a vector; run again, it embeds only what is new or changed."""
     require_names(sources, encoder=encoder)
     shared: dict[str, Any] = {"encoder": encoder, "batch_size": batch_size, "device": device, "precision": precision}
-    if part is None and (parts, engine, address, processes) != (None, None, None, None):
+    if in_parts(options):
         from ferkit.workflows.embed_parts import embed_parts
 
         with ProgressBar() as progress:
-            made = embed_parts(
-                sources or "faces",
-                out,
-                parts=parts or 16,
-                engine=engine or ("local" if address is None else "ray"),
-                address=address,
-                processes=processes,
-                gpus_per_process=gpus_per_process,
-                progress=progress,
-                **shared,
-                **options,
-            )
+            made = embed_parts(sources or "faces", out, progress=progress, **shared, **options)
         report(_summary_of_parts(made), asdict(made), json=json)
         return
     from ferkit.workflows.embed import embed as run

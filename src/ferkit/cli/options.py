@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 import typer
 
 from ferkit.cli import completion
+from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -59,6 +60,15 @@ WhereOpt = Annotated[
     ),
 ]
 OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+PartOpt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N/PARTS",
+        help="Make one part, such as 7/64; when all are there, they are the output.",
+        rich_help_panel=fields(PartSettings)[0].metadata["group"],
+        show_default=False,
+    ),
+]
 LikeOpt = Annotated[
     str,
     typer.Option(
@@ -109,6 +119,15 @@ def with_settings(*kinds: type[Any], names: Iterable[str] | None = None) -> Call
 def with_face_options(names: Iterable[str] | None = None) -> Callable[[Command], Command]:
     """Give a command that ends in ``**options`` the named fields of `FaceOptions`, or all."""
     return with_settings(FaceOptions, names=names)
+
+
+def in_parts(options: dict[str, Any]) -> bool:
+    """Say whether a command with the options of `PartSettings` is to work in parts; these are taken out if not."""
+    names = [field.name for field in fields(PartSettings)]
+    asked = PartSettings(**{name: options[name] for name in names}) != PartSettings()
+    for name in [] if asked else names:
+        del options[name]
+    return asked
 
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:  # noqa: ANN401 (any annotation)

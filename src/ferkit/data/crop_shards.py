@@ -52,6 +52,11 @@ class CropShards:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self._shards)
+
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the crops of ``rows`` (n,), each from 0 to the length, as an (n, size, size, 3) copy.
 

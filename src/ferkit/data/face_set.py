@@ -10,6 +10,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -50,6 +51,11 @@ def sets_below(folder: Path) -> str | None:
     """Say which face sets a folder holds, such as the parts of a split; None where it holds none."""
     names = sorted(child.name for child in folder.iterdir() if is_face_set(child)) if folder.is_dir() else []
     return f"{str(folder)!r} is a folder of face sets ({', '.join(names)}); name one of them" if names else None
+
+
+def face_set_job(path: Path) -> str | None:
+    """The fingerprint of the job that made the face set at ``path``; None where there is none that tells."""
+    return _meta_of(path / _META).get("fingerprint") if is_face_set(path) else None
 
 
 class FaceSet:
@@ -101,6 +107,11 @@ class FaceSet:
     def __reduce__(self) -> tuple[Any, ...]:
         # Sent to another process, memory maps would travel as gigabytes; path and rows say it all.
         return _reopened, (self.path, self._taken)
+
+    @property
+    def shards(self) -> int:
+        """How many files the crops lie in."""
+        return self._shards.count
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -226,8 +237,9 @@ class FaceSetWriter(StagedRows):
         self.path = Path(path).resolve()
         self._size = size
         self._overwrite = overwrite
-        self._meta = {"format": _FORMAT, "template": template, "size": size}
-        job = {**self._meta, "fingerprint": fingerprint, "shard": shard}
+        self._parts: Sequence[FaceSet] = ()
+        self._meta = {"format": _FORMAT, "template": template, "size": size, "fingerprint": fingerprint}
+        job = {**self._meta, "shard": shard}
         output = StagedOutput(self.path, job, refuse_foreign)
         super().__init__(output, GrowingArray(output.folder, (size, size, 3), np.uint8, shard_name, shard))
         with output_errors(self.path):
@@ -260,6 +272,33 @@ class FaceSetWriter(StagedRows):
         if crops.shape != expected or crops.dtype != np.uint8:
             raise ValueError(f"crops must be {expected} uint8, not {crops.shape} {crops.dtype}")
         self._add(crops, faces, problems, pictures_done, state)
+
+    def link(self, parts: Sequence[FaceSet]) -> None:
+        """Take over the faces of whole face sets, one behind the other; their shards are linked and not copied.
+
+        They are all that the face set holds then, and its files are cut as theirs. Where the file system knows no
+        links, files are copied.
+
+        Raises:
+            SetError: one of them has been damaged.
+            OutputError: the files cannot be linked or copied.
+        """
+        shards = (part.path / shard_name(number) for part in parts for number in range(part.shards))
+        with output_errors(self.path):
+            self._output.begin()
+            self._forget()
+            for number, shard in enumerate(shards):
+                _link(shard, self._output.folder / shard_name(number))
+        self._parts = parts
+        for part in parts:
+            self.rows += len(part)
+            self.pictures_done += int(_meta_of(part.path / _META)["pictures"])
+            self.problems += _read_problems(part.path / _PROBLEMS)
+
+    def _tables(self) -> Iterator[pa.Table]:
+        if self._parts:
+            return (part.columns(FACE_SCHEMA.names).cast(FACE_SCHEMA) for part in self._parts)
+        return super()._tables()
 
     def _is_complete(self) -> bool:
         if self._overwrite or not is_face_set(self.path):
@@ -306,6 +345,13 @@ def refuse_foreign(path: Path) -> None:
     foreign = next((child.name for child in path.iterdir() if not _OURS.fullmatch(child.name)), None)
     if foreign is not None:
         raise OutputError(f"{str(path)!r} holds {foreign!r}, which is no part of a face set; choose another output")
+
+
+def _link(file: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(file)
+    except OSError:  # another kind of file system
+        shutil.copyfile(file, target)
 
 
 def _write_problems(problems: Sequence[tuple[str, str]], path: Path) -> None:

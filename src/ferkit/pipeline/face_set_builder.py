@@ -1,17 +1,127 @@
-"""Keep the faces of sources as a face set; a run that was stopped goes on where it was."""
+"""Keep the faces of sources as a face set, in one go or in parts; a run that was stopped goes on where it was.
+
+Parts of the face set ``faces/`` are face sets in ``faces.parts/``, each made by whoever takes it. When all are there
+they become one: their shards are linked, not copied, and the folder of parts goes.
+"""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from ferkit.data.face_set import FaceSetWriter, is_face_set
-from ferkit.errors import InputError
+from ferkit.atomic import remove
+from ferkit.data.face_set import FaceSet, FaceSetWriter, face_set_job, is_face_set
+from ferkit.errors import BusyError, InputError
 from ferkit.faces.template import CROP_SIZE, CROP_SIZES, TEMPLATE_NAME
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import FaceStream, followed, open_pictures, require_faces
+from ferkit.pipeline.fingerprint import digest
+from ferkit.pipeline.parts import part_of
 from ferkit.progress import Progress
 
 
-def build_face_set(
+@dataclass(frozen=True)
+class FaceSetJob:
+    """A face set to be.
+
+    Attributes:
+        sources: what the user named.
+        stream: their faces.
+        out: folder of the face set.
+        overwrite: replace a face set of another job that is there.
+    """
+
+    sources: Sequence[Path]
+    stream: FaceStream
+    out: Path
+    overwrite: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where parts lie until all are there."""
+        return self.out.with_name(f"{self.out.name}.parts")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of all that decides which faces come out."""
+        return self.stream.fingerprint
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the face set is there, made by this job."""
+        return face_set_job(self.out) == self.fingerprint
+
+    def missing(self, parts: int) -> list[int]:
+        """Return the numbers of the parts that are not there yet; none where all of it is."""
+        if self.is_made:
+            return []
+        numbers = range(1, parts + 1)
+        return [number for number in numbers if face_set_job(self._part(number, parts)) != self._mark(number, parts)]
+
+    def build(self, progress: Progress) -> FaceSetWriter:
+        """Find all faces and write the face set, which appears whole at the end."""
+        writer = self.writer(self.overwrite)
+        with writer:
+            if not _is_complete(writer, self.out, progress):
+                _append_all(self.stream, writer, progress)
+                require_faces(len(writer), writer.problems, self.sources)
+        return writer
+
+    def build_part(self, number: int, parts: int, progress: Progress) -> FaceSetWriter:
+        """Write one part, and let all become the face set if it was the last."""
+        if self.is_made:
+            progress.say(f"{self.out} is complete already")
+            return self.made()
+        path, mark = self._part(number, parts), self._mark(number, parts)
+        writer = self._writer(path, mark, overwrite=face_set_job(path) != mark)
+        with writer:
+            if not _is_complete(writer, path, progress):
+                _append_all(part_of(self.stream, number, parts), writer, progress)
+        if not self.missing(parts):
+            with suppress(BusyError):  # whose part was the last as well joins them
+                self.join(parts)
+        return writer
+
+    def join(self, parts: int) -> FaceSetWriter:
+        """Make one face set of all parts, if that is not done yet.
+
+        Raises:
+            NoFaceError, NoImagesError: none of them holds a face.
+            BusyError: another run does so.
+            SetError: a part is missing or damaged.
+        """
+        paths = [self._part(number, parts) for number in range(1, parts + 1)]
+        with self.writer(self.overwrite and not self.is_made) as writer:
+            if not writer.complete:
+                writer.link([FaceSet.open(path) for path in paths])
+                require_faces(len(writer), writer.problems, self.sources)
+        for path in paths:
+            remove(path)
+        with suppress(OSError):  # other things are there
+            self.folder.rmdir()
+        return self.made()
+
+    def made(self) -> FaceSetWriter:
+        """Return what wrote the face set that is there, which knows what it was made of."""
+        with self.writer(overwrite=False) as writer:
+            return writer
+
+    def writer(self, overwrite: bool) -> FaceSetWriter:
+        """Return what writes the whole face set."""
+        return self._writer(self.out, self.fingerprint, overwrite)
+
+    def _part(self, number: int, parts: int) -> Path:
+        return self.folder / f"part-{number:05d}-of-{parts:05d}"
+
+    def _mark(self, number: int, parts: int) -> str:
+        return digest([self.fingerprint, f"{number}/{parts}"])
+
+    def _writer(self, path: Path, fingerprint: str, overwrite: bool) -> FaceSetWriter:
+        return FaceSetWriter(path, TEMPLATE_NAME, self.stream.crop_size, fingerprint=fingerprint, overwrite=overwrite)
+
+
+def open_job(
     sources: Sequence[Path],
     out: Path | str,
     options: FaceOptions,
@@ -20,20 +130,17 @@ def build_face_set(
     *,
     crop_size: int = CROP_SIZE,
     overwrite: bool = False,
-) -> FaceSetWriter:
-    """Find the faces of all sources and write them as a face set, which appears whole at the end.
+) -> FaceSetJob:
+    """List the sources of a face set.
 
     Args:
         sources: what the user named; no face sets.
         out: folder of the face set.
         options: how sources are read and which of their faces are taken.
         device: where the detector runs; None takes the best one present.
-        progress: told of every batch.
+        progress: told what the sources are.
         crop_size: side of the crops in pixels, one of CROP_SIZES.
         overwrite: replace a face set that is there, once the new one is complete.
-
-    Returns:
-        The closed writer, which knows how many faces and pictures there were, and which gave none.
 
     Raises:
         FerkitError: as `ferkit.align`.
@@ -46,14 +153,22 @@ def build_face_set(
                 f"{str(path)!r} is a face set already; `ferkit embed` and `ferkit pretrain` take it as it is"
             )
     stream = open_pictures(sources, options, device, progress, crop_size)
-    writer = FaceSetWriter(out, TEMPLATE_NAME, crop_size, fingerprint=stream.fingerprint, overwrite=overwrite)
-    with writer:
-        if writer.complete:
-            progress.say(f"{out} is complete already")
-        else:
-            _append_all(stream, writer, progress)
-            require_faces(len(writer), writer.problems, sources)
-    return writer
+    job = FaceSetJob(sources, stream, Path(out), overwrite)
+    job.writer(overwrite)  # refuses a name that is taken, before long work
+    return job
+
+
+def build_face_set(
+    sources: Sequence[Path], out: Path | str, options: FaceOptions, device: str | None, progress: Progress
+) -> FaceSetWriter:
+    """Find the faces of all sources and write them as a face set: `open_job` and `FaceSetJob.build`."""
+    return open_job(sources, out, options, device, progress).build(progress)
+
+
+def _is_complete(writer: FaceSetWriter, path: Path, progress: Progress) -> bool:
+    if writer.complete:
+        progress.say(f"{path} is complete already")
+    return writer.complete
 
 
 def _append_all(stream: FaceStream, writer: FaceSetWriter, progress: Progress) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.filters import MEASURES
 from ferkit.data.sources import SourceRules, Sources, first_sizes, open_sources
+from ferkit.data.sources.remote import remote_url
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline import FACES
@@ -75,6 +76,11 @@ class Problems(NamedTuple):
 def source_paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return what a caller gave as a list of paths; a lone path need not be wrapped."""
     return [Path(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+
+
+def absolute_paths(paths: Sequence[Path]) -> list[Path]:
+    """Return paths as a process in another folder finds them; addresses of stores stay what they are."""
+    return [path if remote_url(path) else path.absolute() for path in paths]
 
 
 def require_default_faces(paths: Sequence[Path], verb: str) -> None:

@@ -8,8 +8,9 @@ from typing import Unpack
 
 from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
-from ferkit.pipeline.face_set_builder import build_face_set
+from ferkit.pipeline.face_set_builder import open_job
 from ferkit.pipeline.face_stream import source_paths, split_problems
+from ferkit.pipeline.parts import parse_part
 from ferkit.progress import Progress, Silent
 
 
@@ -43,6 +44,7 @@ def align(
     crop_size: int = CROP_SIZE,
     device: str | None = None,
     overwrite: bool = False,
+    part: str | None = None,
     progress: Progress | None = None,
     **options: Unpack[FaceKeywords],
 ) -> AlignResult:
@@ -58,6 +60,8 @@ def align(
             template grows with it, so that all show the same.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         overwrite: replace a face set that is there, once the new one is complete.
+        part: make the seventh of 64 parts, ``7/64``, in ``<out>.parts/``; once all are there, whatever made them, they
+            become the face set.
         progress: told of every batch.
         options: how sources are read and which of their faces are taken: the fields of
             `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
@@ -68,15 +72,9 @@ def align(
         InputError: a source is a face set already.
         OutputError: ``out`` is taken or cannot be written; nothing that was there has changed.
     """
-    started = time.monotonic()
-    faces = build_face_set(
-        source_paths(sources),
-        out,
-        FaceOptions(**options),
-        device,
-        progress or Silent(),
-        crop_size=crop_size,
-        overwrite=overwrite,
-    )
+    started, progress = time.monotonic(), progress or Silent()
+    paths, chosen = source_paths(sources), FaceOptions(**options)
+    job = open_job(paths, out, chosen, device, progress, crop_size=crop_size, overwrite=overwrite)
+    faces = job.build(progress) if part is None else job.build_part(*parse_part(part), progress)
     seconds = time.monotonic() - started
     return AlignResult(Path(out), len(faces), faces.pictures_done, *split_problems(faces.problems), seconds)

@@ -128,13 +128,13 @@ def embed(
     check_embedding_output(target)
     require_default_faces(paths, "embed")
     stream = open_faces(paths, chosen, device, progress)
-    listing = None
-    if part is not None:
-        listing, stream = stream.fingerprint, part_of(stream, number, parts)
     choice = choose_runtime(runtime, precision, device, stream.total)
     model = _encoder(encoder, device if choice.runtime == "torch" else "cpu", progress)
     _require_template(stream, model)
     ready = open_runtime(choice, model, stream, progress)
+    listing = None
+    if part is not None:
+        listing, stream = stream.fingerprint, part_of(stream, number, parts)
     stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
     started = time.monotonic()
     update = plan_update(stream, None if fresh else _set_to_update(target, stamp, progress), paths, progress)

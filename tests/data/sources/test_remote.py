@@ -1,4 +1,5 @@
 import io
+import sys
 
 import fsspec
 import numpy as np
@@ -54,7 +55,8 @@ def test_what_is_not_there_is_told(store):
         picture.read()
 
 
-def test_a_store_whose_package_is_missing_is_told():
+def test_a_store_whose_package_is_missing_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(InputError, match=r"'s3://bucket/photos' needs a package that is not installed \(.*s3fs"):
         open_sources(["s3://bucket/photos"])
 

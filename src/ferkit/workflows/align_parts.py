@@ -1,0 +1,73 @@
+"""Align in parts: one after the other here, or side by side on the machines of a Ray cluster."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Unpack
+
+from ferkit.faces.template import CROP_SIZE
+from ferkit.locks import output_lock
+from ferkit.pipeline.engine import PartKeywords, PartSettings, work_off
+from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
+from ferkit.pipeline.face_set_builder import open_job
+from ferkit.pipeline.face_stream import absolute_paths, source_paths, split_problems
+from ferkit.progress import Progress, Silent
+from ferkit.settings import part_settings
+from ferkit.workflows.align import AlignResult, align
+
+
+class AlignPartsKeywords(PartKeywords, FaceKeywords, total=False):
+    """Into how many parts, by which engine, and how sources are read."""
+
+
+@dataclass(frozen=True)
+class AlignPartsResult(AlignResult):
+    """The face set, of how many ``parts`` it was made, and how many of them this run has ``made``."""
+
+    parts: int
+    made: int
+
+
+def align_parts(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path = "faces",
+    *,
+    crop_size: int = CROP_SIZE,
+    device: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Unpack[AlignPartsKeywords],
+) -> AlignPartsResult:
+    """Make a face set in parts, which become one when all are there; their crops are linked, not copied.
+
+    A part that is there is not made again, whichever run or machine made it; a worker that dies costs the part that it
+    was at, which goes on where it was. One run at a time works on a face set.
+
+    Args:
+        sources: as `ferkit.align`; workers must find them at the same places.
+        out: folder of the face set, which all workers must see; parts lie in ``<out>.parts/`` until all are there.
+        crop_size: as `ferkit.align`.
+        device: of each worker; None takes the best one that it sees.
+        overwrite: replace a face set that is there, once the new one is complete.
+        progress: told of every part.
+        options: fields of `ferkit.pipeline.engine.PartSettings`, such as ``parts=64`` and ``engine="ray"``, and of
+            `ferkit.pipeline.face_options.FaceOptions`.
+
+    Raises:
+        BusyError: another run is at work on the parts.
+        InputError: Ray is not installed or cannot be reached, or its workers have another ferkit.
+        FerkitError: as `ferkit.align`; finished parts stay.
+    """
+    settings, chosen = part_settings(options, PartSettings, FaceOptions)
+    paths, folder, progress = absolute_paths(source_paths(sources)), Path(out).absolute(), progress or Silent()
+    started = time.monotonic()
+    job = open_job(paths, folder, chosen, device, progress, crop_size=crop_size, overwrite=overwrite)
+    with output_lock(job.folder):
+        left = job.missing(settings.count)
+        arguments = {"sources": paths, "out": folder, "device": device, **vars(chosen)}
+        arguments |= {"crop_size": crop_size, "overwrite": overwrite}
+        work_off("aligning", align, arguments, left, settings, progress)
+        faces = job.join(settings.count)
+    problems, seconds = split_problems(faces.problems), time.monotonic() - started
+    return AlignPartsResult(Path(out), len(faces), faces.pictures_done, *problems, seconds, settings.count, len(left))

@@ -1,0 +1,84 @@
+import shutil
+
+import numpy as np
+import pytest
+
+import ferkit
+from ferkit.data.face_set import FaceSet
+from ferkit.errors import BusyError, InputError, NoFaceError, OutputError, SetError
+from ferkit.locks import output_lock
+from ferkit.workflows.align import align
+from ferkit.workflows.align_parts import align_parts
+
+SETTINGS = {"aligned": True, "device": "cpu"}
+
+
+@pytest.fixture
+def photos(crop_folder):
+    """Seven crops, and one file that is none."""
+    folder = crop_folder(7)
+    (folder / "5.torn.png").write_bytes(b"")
+    return folder
+
+
+def test_parts_become_the_face_set_of_one_run(photos, tmp_path):
+    whole = align(photos, tmp_path / "faces", **SETTINGS)
+    result = align_parts(photos, tmp_path / "many", parts=3, **SETTINGS)
+    assert (result.faces, result.pictures, result.parts, result.made) == (7, 8, 3, 3)
+    assert result.unreadable == whole.unreadable
+    one, many = FaceSet.open(tmp_path / "faces"), FaceSet.open(tmp_path / "many")
+    assert many.table.equals(one.table)
+    np.testing.assert_array_equal(many.crops(range(7)), one.crops(range(7)))
+    assert (tmp_path / "many" / "problems.csv").read_bytes() == (tmp_path / "faces" / "problems.csv").read_bytes()
+    assert not (tmp_path / "many.parts").exists()
+    again = align_parts(photos, tmp_path / "many", parts=3, **SETTINGS)
+    assert (again.faces, again.made, again.unreadable) == (7, 0, whole.unreadable)
+
+
+def test_single_parts_make_the_face_set_whatever_their_order(photos, tmp_path):
+    for part in ("2/2", "1/2"):
+        with pytest.raises(SetError):
+            FaceSet.open(tmp_path / "faces")
+        align(photos, tmp_path / "faces", part=part, **SETTINGS)
+    assert len(FaceSet.open(tmp_path / "faces")) == 7
+    assert align(photos, tmp_path / "faces", part="1/2", **SETTINGS).faces == 7  # of the whole: nothing is left to do
+
+
+def test_parts_that_are_there_are_made_again_only_where_their_sources_changed(photos, tmp_path, monkeypatch):
+    align(photos, tmp_path / "faces", part="2/3", **SETTINGS)
+    kept = shutil.copytree(tmp_path / "faces.parts", tmp_path / "kept")
+    assert align_parts(photos, tmp_path / "faces", parts=3, **SETTINGS).made == 2
+    shutil.rmtree(tmp_path / "faces")
+    shutil.move(kept, tmp_path / "faces.parts")
+    (photos / "6.png").unlink()
+    assert align_parts(photos, tmp_path / "faces", parts=3, **SETTINGS).made == 3
+    assert len(FaceSet.open(tmp_path / "faces")) == 6
+
+
+def test_a_part_without_faces_is_one_and_no_face_at_all_is_told(photos, tmp_path):
+    assert align_parts(photos, tmp_path / "faces", parts=12, **SETTINGS).faces == 7
+    with pytest.raises(NoFaceError, match="min_size=500"):
+        align_parts(photos, tmp_path / "none", parts=2, min_size=500, **SETTINGS)
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_in_the_way_is_told_before_any_work(photos, tmp_path):
+    align(photos, tmp_path / "faces", **SETTINGS)
+    (photos / "6.png").unlink()
+    with pytest.raises(OutputError, match="overwrite=True"):
+        align_parts(photos, tmp_path / "faces", parts=2, **SETTINGS)
+    assert not (tmp_path / "faces.parts").exists()
+    assert align_parts(photos, tmp_path / "faces", parts=2, overwrite=True, **SETTINGS).faces == 6
+    with output_lock(tmp_path / "more.parts"), pytest.raises(BusyError):
+        align_parts(photos, tmp_path / "more", parts=2, **SETTINGS)
+    with pytest.raises(InputError, match="7/64"):
+        ferkit.align(photos, tmp_path / "more", part="7", **SETTINGS)
+
+
+def test_shards_are_copied_where_they_cannot_be_linked(photos, tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise PermissionError
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    align_parts(photos, tmp_path / "faces", parts=2, **SETTINGS)
+    assert FaceSet.open(tmp_path / "faces").crops(range(7)).shape == (7, 128, 128, 3)
