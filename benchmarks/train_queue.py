@@ -242,7 +242,7 @@ def score(faces: Path, runs: list[Path]) -> dict[str, dict[str, float]]:
     import torch
 
     from ferkit.encoders.encoder import load_encoder
-    from ferkit.evaluation.knn import knn_accuracy
+    from ferkit.evaluation.knn import knn_answers
     from ferkit.evaluation.leakage import neighbour_leak
     from ferkit.evaluation.triplets import triplet_score
 
@@ -265,7 +265,7 @@ def score(faces: Path, runs: list[Path]) -> dict[str, dict[str, float]]:
             ("valid", encoder.embed(valid["crops"][known], batch_size=512), valid["label"][known]),
         ):
             figures[f"{name} linear"] = ridge_accuracy(train, what[fit], vectors, label, torch)
-            figures[f"{name} knn"] = knn_accuracy(train, list(what[fit]), vectors, list(label)).accuracy
+            figures[f"{name} knn"] = float((knn_answers(train, list(what[fit]), vectors) == label).mean())
         vectors = encoder.embed(opened.crops(people), batch_size=512)
         names, labels = who[people], np.where(what[people] == "smiling", "happiness", what[people])
         studio = np.array([name.isdigit() for name in names])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ferkit.evaluation.affect import affect_answers
-from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.head import at_temperature, fit_head, temperature_of, with_affect
+from ferkit.evaluation.rows import unit_rows
 
 
 def clouds(seed, spread=0.5):

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.evaluation.cosine import unit_rows
-from ferkit.evaluation.rows import Rows, check_rows, numbered_groups
+from ferkit.evaluation.rows import Rows, check_rows, numbered_groups, unit_rows
 
 BINS = 15
 """Of `reliability` (arXiv:1706.04599, section 4)."""

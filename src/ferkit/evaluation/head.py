@@ -10,9 +10,8 @@ from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.errors import InputError
 from ferkit.evaluation.affect import affect_answers
 from ferkit.evaluation.calibration import fit_temperature
-from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.linear import linear_answers
-from ferkit.evaluation.rows import Rows
+from ferkit.evaluation.rows import Rows, unit_rows
 
 
 def fit_head(

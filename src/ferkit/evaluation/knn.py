@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.evaluation.cosine import unit_rows
-from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
-from ferkit.evaluation.score import Score, score_of
+from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding, unit_rows
 
 _BLOCK = 1024
 
@@ -43,32 +41,6 @@ def knn_answers(
     votes = [_vote(block @ units.T, one_hot, k, temperature) for block in _blocks(unit_rows(test[asked]))]
     answers[asked] = classes[np.concatenate([*votes, np.empty(0, np.intp)])]
     return answers
-
-
-def knn_accuracy(
-    train: Rows,
-    train_labels: Sequence[str],
-    test: Rows,
-    test_labels: Sequence[str],
-    *,
-    k: int = 20,
-    temperature: float | None = None,
-) -> Score:
-    """Return the share of test vectors that `knn_answers` gives the right label.
-
-    Args:
-        train: (N, D) of any length.
-        train_labels: N labels.
-        test: (M, D) of any length; a faceless row is a wrong answer.
-        test_labels: M labels; one that training does not hold is a wrong answer.
-        k: neighbours, at most N.
-        temperature: as in `knn_answers`.
-
-    Raises:
-        InputError: lengths differ, nothing to classify, or ``k`` is not in 1..N.
-    """
-    check_parts(train, train_labels, test, test_labels)
-    return score_of(knn_answers(train, train_labels, test, k=k, temperature=temperature), np.asarray(test_labels))
 
 
 def _vote(cosines: Rows, one_hot: NDArray[np.float64], k: int, temperature: float | None) -> NDArray[np.intp]:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.evaluation.cosine import unit_rows
 from ferkit.evaluation.intervals import bootstrap_interval
 from ferkit.evaluation.linear import STRENGTHS, linear_answers
-from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups
+from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups, unit_rows
 from ferkit.evaluation.splits import identity_split
 
 _BLOCK = 1024

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding, numbered_groups
-from ferkit.evaluation.score import Score, score_of
 from ferkit.evaluation.splits import identity_split
 from ferkit.evaluation.threads import one_thread
 
@@ -110,33 +109,6 @@ def linear_answers(
     if asked.any():
         answers[asked] = fitted.predict(unknown)
     return LinearAnswers(answers, best, tried, _model(fitted, *_moments(train[usable])))
-
-
-def linear_accuracy(
-    train: Rows,
-    train_labels: Sequence[str],
-    test: Rows,
-    test_labels: Sequence[str],
-    *,
-    strengths: Sequence[float] = STRENGTHS,
-    seed: int = 0,
-) -> Score:
-    """Return the share of test vectors that `linear_answers` gives the right label.
-
-    Args:
-        train: (N, D) features.
-        train_labels: N labels, of at least two classes, one of them with two rows.
-        test: (M, D) features; a faceless row is a wrong answer.
-        test_labels: M labels; one that training does not hold is a wrong answer.
-        strengths: inverse regularisations to choose from.
-        seed: of the choice of the held-out rows.
-
-    Raises:
-        InputError: lengths differ, or there is too little to fit or to judge.
-    """
-    check_parts(train, train_labels, test, test_labels)
-    answers = linear_answers(train, train_labels, test, strengths=strengths, seed=seed)
-    return score_of(answers.predicted, np.asarray(test_labels))
 
 
 def standardise(train: Rows, test: Rows) -> tuple[Rows, Rows]:

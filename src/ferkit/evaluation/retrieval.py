@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.evaluation.cosine import unit_rows
-from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups
+from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups, unit_rows
 
 _BLOCK = 1024
 

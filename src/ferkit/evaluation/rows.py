@@ -20,6 +20,12 @@ def has_embedding(vectors: Rows) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(vectors).all(axis=1))
 
 
+def unit_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Bring the rows of (N, D) vectors to length 1, in their own precision; rows of zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=vectors.dtype)
+
+
 def coverage(vectors: Rows) -> float:
     """Return the share of rows that hold an embedding, in [0, 1]."""
     return float(has_embedding(vectors).mean())

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.evaluation.cosine import unit_rows
-from ferkit.evaluation.rows import Rows, has_embedding
+from ferkit.evaluation.rows import Rows, has_embedding, unit_rows
 
 _RESAMPLES = 2000
 

@@ -16,7 +16,7 @@ from ferkit.data.face_set import FaceSet
 from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.registry import EncoderCard
 from ferkit.errors import InputError
-from ferkit.evaluation.knn import knn_accuracy
+from ferkit.evaluation.knn import knn_answers
 from ferkit.methods import Method
 from ferkit.methods.views import as_pictures
 from ferkit.pretraining.training_faces import TrainingFaces
@@ -64,13 +64,9 @@ class LabelledFaces:
         """Share of the held-out faces whose label their neighbours tell, by the cosine of centred features."""
         known, asked = (features_of(encoder, self.faces, rows) for rows in (self.known, self.asked))
         center = known.mean(0)
-        return knn_accuracy(
-            known - center,
-            [self.labels[row] for row in self.known.tolist()],
-            asked - center,
-            [self.labels[row] for row in self.asked.tolist()],
-            k=min(neighbours, len(known)),
-        ).accuracy
+        taught, true = ([self.labels[row] for row in rows.tolist()] for rows in (self.known, self.asked))
+        answers = knn_answers(known - center, taught, asked - center, k=min(neighbours, len(known)))
+        return float(np.mean(answers == np.array(true)))
 
 
 class Watch:

@@ -13,7 +13,7 @@ from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.registry import field_of, load_registry
 from ferkit.encoders.weights import serialize
-from ferkit.evaluation.cosine import unit_rows
+from ferkit.evaluation.rows import unit_rows
 from ferkit.ops.device import pick_device
 from ferkit.progress import Progress
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import EncoderMismatchError, InputError
-from ferkit.evaluation.cosine import unit_rows
+from ferkit.evaluation.rows import unit_rows
 from ferkit.probing.data import ProbeData
 from ferkit.probing.encoders import (
     RANDOM,
