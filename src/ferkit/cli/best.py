@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, with_face_options
+from ferkit.cli.options import (
+    DeviceOpt,
+    JsonOpt,
+    KeepOpt,
+    LikeFaceOpt,
+    LikeOpt,
+    SetEncoderOpt,
+    optional,
+    with_face_options,
+)
 from ferkit.cli.output import ProgressBar, report, short_path
 from ferkit.cli.words import columns, counted
 
@@ -28,15 +37,9 @@ def best(
         float, typer.Option(min=0, help="At most between two photos of a burst, by their EXIF times.")
     ] = 3.0,
     keep: KeepOpt = None,
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="OUT.png", help="Draw the best faces.", show_default=False)
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="OUT.csv", help="Write the choice as a table.", show_default=False)
-    ] = None,
-    copy_to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Copy the photos chosen into a new folder.", show_default=False)
-    ] = None,
+    sheet: Annotated[Path | None, optional("Draw the best faces.", metavar="OUT.png")] = None,
+    csv: Annotated[Path | None, optional("Write the choice as a table.", metavar="OUT.csv")] = None,
+    copy_to: Annotated[Path | None, optional("Copy the photos chosen into a new folder.", metavar="DIR")] = None,
     encoder: SetEncoderOpt = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.encoders import DEFAULT_ENCODER
 
@@ -16,10 +16,8 @@ def compare(
     first: Annotated[Path, typer.Argument(metavar="A.jpg", help="A photo of a face, or a face crop.")],
     second: Annotated[Path, typer.Argument(metavar="B.jpg", help="Another.")],
     encoder: EncoderOpt = DEFAULT_ENCODER,
-    face: Annotated[
-        int | None, typer.Option(help="Which face of A, from 1, left to right.", show_default="the largest")
-    ] = None,
-    other_face: Annotated[int | None, typer.Option(help="Which face of B.", show_default="the largest")] = None,
+    face: Annotated[int | None, optional("Which face of A, from 1, left to right.", default="the largest")] = None,
+    other_face: Annotated[int | None, optional("Which face of B.", default="the largest")] = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401

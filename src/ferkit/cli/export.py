@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ferkit.cli.options import JsonOpt
+from ferkit.cli.options import JsonOpt, optional
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.words import counted
 
@@ -23,9 +23,7 @@ def export(
     to: Annotated[
         str, typer.Option(metavar="parquet|embedding-atlas|fiftyone", help="What shall open it.")
     ] = "parquet",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file or folder.", show_default="named after the set")
-    ] = None,
+    out: Annotated[Path | None, optional("The file or folder.", "--out", "-o", default="named after the set")] = None,
     json: JsonOpt = False,
 ) -> None:
     """Write an embedding set for other tools: vectors, thumbnails, columns and a map."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, with_face_options
+from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
@@ -35,9 +35,7 @@ _PARTS = ",".join(f"{name}={share:g}" for name, share in PARTS.items())
 @app.command("info")
 def faces_info(
     faces: SetArg = Path(FACES),
-    sheet: Annotated[
-        Path | None, typer.Option(help="Draw some of the faces into this picture.", show_default="none")
-    ] = None,
+    sheet: Annotated[Path | None, optional("Draw some of the faces into this picture.", default="none")] = None,
     sheet_faces: Annotated[int, typer.Option(min=1, help="How many.")] = 96,
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
     json: JsonOpt = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from ferkit.cli.options import JsonOpt, KnownArg
+from ferkit.cli.options import JsonOpt, KnownArg, optional
 from ferkit.cli.output import ProgressBar, escape, out, report, short_path
 from ferkit.cli.words import typed
 from ferkit.encoders import DEFAULT_ENCODER
@@ -91,22 +91,18 @@ def push(
     ],
     repo: Annotated[str, typer.Option(metavar="USER/NAME", help="The repository; made where there is none.")],
     licence: Annotated[
-        str | None,
-        typer.Option("--license", help="What one may do with the weights.", show_default="what encoder.yaml says"),
+        str | None, optional("What one may do with the weights.", "--license", default="what encoder.yaml says")
     ] = None,
     data: Annotated[
-        str | None,
-        typer.Option(help="The training pictures and their licence.", show_default="what encoder.yaml says"),
+        str | None, optional("The training pictures and their licence.", default="what encoder.yaml says")
     ] = None,
     private: Annotated[
         bool | None,
-        typer.Option(
-            "--private/--public",
-            help="Who sees it.",
-            show_default="a new repository is private, an old one stays as it is",
+        optional(
+            "Who sees it.", "--private/--public", default="a new repository is private, an old one stays as it is"
         ),
     ] = None,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Of the commit.")] = None,
+    message: Annotated[str | None, optional("Of the commit.", "--message", "-m")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Push over another encoder; the repository's history keeps it.")
     ] = False,
@@ -144,18 +140,15 @@ def import_encoder(
     origin: Annotated[
         str, typer.Option("--from", metavar="ORIGIN", help=f"The code that wrote it: {', '.join(ORIGINS)}.")
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="encoders/NAME")] = None,
-    arch: Annotated[
-        str | None, typer.Option(help="The network's name in timm.", show_default="found by the shapes")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the encoder.", show_default="ORIGIN-ARCH")] = None,
+    out: Annotated[Path | None, optional("Folder.", "--out", "-o", default="encoders/NAME")] = None,
+    arch: Annotated[str | None, optional("The network's name in timm.", default="found by the shapes")] = None,
+    name: Annotated[str | None, optional("Of the encoder.", default="ORIGIN-ARCH")] = None,
     input_size: Annotated[
         int | None,
         typer.Option(min=8, help="Side of the network's images in pixels.", show_default="what it was trained with"),
     ] = None,
     supervision: Annotated[
-        Supervision | None,
-        typer.Option(help="What it learnt from.", show_default="what the method of --from does"),
+        Supervision | None, optional("What it learnt from.", default="what the method of --from does")
     ] = None,
     register: Annotated[
         bool, typer.Option("--register", help="Add it to your own models file, the first of FERKIT_MODELS.")
@@ -193,9 +186,7 @@ def export(
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", help="The file; for openvino and safetensors a folder.", show_default="named after NAME"
-        ),
+        optional("The file; for openvino and safetensors a folder.", "--out", "-o", default="named after NAME"),
     ] = None,
     json: JsonOpt = False,
 ) -> None:

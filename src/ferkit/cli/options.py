@@ -14,6 +14,14 @@ from ferkit.pipeline.face_options import FaceOptions
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
+
+def optional(
+    text: str, *flags: str, metavar: str | None = None, default: str | bool = False, panel: str | None = None
+) -> Any:  # noqa: ANN401 (typer's)
+    """State an option that may be left out; ``default`` says what then holds."""
+    return typer.Option(*flags, help=text, metavar=metavar, show_default=default, rich_help_panel=panel)
+
+
 SourcesArg = Annotated[
     list[Path],
     typer.Argument(
@@ -33,12 +41,14 @@ EncoderOpt = Annotated[
     ),
 ]
 SetEncoderOpt = Annotated[
-    str | None,
-    typer.Option("--encoder", "-e", help="As `ferkit embed` takes it.", show_default="the set's, or the default"),
+    str | None, optional("As `ferkit embed` takes it.", "--encoder", "-e", default="the set's, or the default")
+]
+MovedEncoderOpt = Annotated[
+    str | None, optional("Where the set's encoder lies now.", "--encoder", "-e", default="as the set says")
 ]
 HeadOpt = Annotated[
     Path | None,
-    typer.Option(metavar="HEAD", help="Classes of `ferkit probe … --save-head HEAD`.", show_default="the encoder's"),
+    optional("Classes of `ferkit probe … --save-head HEAD`.", metavar="HEAD", default="the encoder's"),
 ]
 KnownArg = Annotated[
     str,
@@ -48,7 +58,7 @@ KnownArg = Annotated[
         autocompletion=completion.encoders,
     ),
 ]
-DeviceOpt = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", show_default="the best one present")]
+DeviceOpt = Annotated[str | None, optional("cpu, cuda, cuda:1, mps.", default="the best one present")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 WhereOpt = Annotated[
     str | None,
@@ -79,15 +89,12 @@ LikeOpt = Annotated[
     ),
 ]
 LikeFaceOpt = Annotated[
-    int | None,
-    typer.Option("--face", help="Which face of that photo, from 1, left to right.", show_default="the largest"),
+    int | None, optional("Which face of that photo, from 1, left to right.", "--face", default="the largest")
 ]
 KeepOpt = Annotated[
     Path | None,
-    typer.Option(
-        metavar="EMB.npy",
-        help="Keep the embeddings here: a stopped run goes on, and the next question needs no video.",
-        show_default=False,
+    optional(
+        "Keep the embeddings here: a stopped run goes on, and the next question needs no video.", metavar="EMB.npy"
     ),
 ]
 

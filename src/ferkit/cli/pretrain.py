@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.completion import methods
-from ferkit.cli.options import DeviceOpt, JsonOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, report
 from ferkit.cli.words import counted, typed
 from ferkit.pipeline import FACES
@@ -28,7 +28,7 @@ def pretrain(
             show_default="faces",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.", show_default="runs/METHOD")] = None,
+    out: Annotated[Path | None, optional("Run folder.", "--out", "-o", default="runs/METHOD")] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -42,57 +42,45 @@ def pretrain(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
+        optional(
+            "Settings of the method that a laptop can do, or those of its paper.",
             metavar="cpu|paper",
-            help="Settings of the method that a laptop can do, or those of its paper.",
-            show_default="the method's defaults",
+            default="the method's defaults",
         ),
     ] = None,
     parts: Annotated[
         str | None,
-        typer.Option(
+        optional(
+            "For ssl-fer and contrawarping: time-aug and hard-neg, which need clips, face-swap, mask-fn, cutmix.",
             metavar="PART,PART,…",
-            help="For ssl-fer and contrawarping: time-aug and hard-neg, which need clips, face-swap, mask-fn, cutmix.",
-            show_default="the method's",
+            default="the method's",
         ),
     ] = None,
     backbone: Annotated[
-        str | None,
-        typer.Option(help="Any model name of timm.", show_default="the recipe's, else the method's: mostly resnet18"),
+        str | None, optional("Any model name of timm.", default="the recipe's, else the method's: mostly resnet18")
     ] = None,
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the faces.", show_default="the method's: mostly 50")
-    ] = None,
+    epochs: Annotated[float | None, optional("Passes over the faces.", default="the method's: mostly 50")] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(
-            help="Faces a step, over all processes.", show_default="the method's: mostly 256, or what the faces fill"
-        ),
+        optional("Faces a step, over all processes.", default="the method's: mostly 256, or what the faces fill"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Source of all randomness.", show_default="0")] = None,
+    seed: Annotated[int | None, optional("Source of all randomness.", default="0")] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(
+        optional(
+            "Settings to start from: a run's recipe.yaml, or some lines of one. Options and --set win over it.",
             metavar="FILE.yaml",
-            help="Settings to start from: a run's recipe.yaml, or some lines of one. Options and --set win over it.",
-            show_default=False,
         ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any other setting, such as base=simclr, views.size=64, lr=0.002."
-        ),
+        optional("Any other setting, such as base=simclr, views.size=64, lr=0.002.", "--set", metavar="KEY=VALUE"),
     ] = None,
-    init: Annotated[
-        str | None, typer.Option(help="Encoder whose weights the backbone starts from.", show_default=False)
-    ] = None,
+    init: Annotated[str | None, optional("Encoder whose weights the backbone starts from.")] = None,
     monitor: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FACES",
-            help="A face set with labels: kNN accuracy on it while training, and the best encoder by that.",
-            show_default=False,
+        optional(
+            "A face set with labels: kNN accuracy on it while training, and the best encoder by that.", metavar="FACES"
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,

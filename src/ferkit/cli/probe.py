@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from ferkit.cli import completion
-from ferkit.cli.options import DeviceOpt, JsonOpt, with_settings
+from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
@@ -38,30 +38,30 @@ def probe(
     ],
     data: Annotated[
         list[Path] | None,
-        typer.Option(
+        optional(
+            "A labelled face set, or anything that `ferkit align` takes.",
             "--data",
             "-d",
             metavar="FACES",
-            help="A labelled face set, or anything that `ferkit align` takes.",
-            show_default="the rows of emb.npy, else faces",
+            default="the rows of emb.npy, else faces",
         ),
     ] = None,
     test: Annotated[
         list[Path] | None,
-        typer.Option(
+        optional(
+            "Faces to ask, of this or another data set.",
             "--test",
             "-t",
             metavar="FACES",
-            help="Faces to ask, of this or another data set.",
-            show_default="people of --data that the fit has not seen",
+            default="people of --data that the fit has not seen",
         ),
     ] = None,
     test_layout: Annotated[
         str | None,
-        typer.Option(
+        optional(
+            "The faces to ask are this part of the data set, such as raf-db:test beside --layout raf-db:train.",
             metavar="NAME",
-            help="The faces to ask are this part of the data set, such as raf-db:test beside --layout raf-db:train.",
-            show_default="--layout",
+            default="--layout",
         ),
     ] = None,
     protocol: Annotated[
@@ -76,8 +76,7 @@ def probe(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder for report.json, report.html and pictures.", show_default="none"),
+        Path | None, optional("Folder for report.json, report.html and pictures.", "--out", "-o", default="none")
     ] = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Draw into --out: confusion, map, nearest faces, …")
@@ -86,23 +85,14 @@ def probe(
         bool, typer.Option("--compare", help="Say by how much the first encoder differs from the others.")
     ] = False,
     publish: Annotated[bool, typer.Option("--publish", help="Write the figures into the run's encoder.yaml.")] = False,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="All figures as a table, a row each.", show_default=False)
-    ] = None,
-    latex: Annotated[
-        Path | None, typer.Option(metavar="FILE.tex", help="A LaTeX table for each protocol.", show_default=False)
-    ] = None,
+    csv: Annotated[Path | None, optional("All figures as a table, a row each.", metavar="FILE.csv")] = None,
+    latex: Annotated[Path | None, optional("A LaTeX table for each protocol.", metavar="FILE.tex")] = None,
     save_head: Annotated[
-        Path | None,
-        typer.Option(metavar="HEAD.safetensors", help="Keep a head for `ferkit recognise --head`.", show_default=False),
+        Path | None, optional("Keep a head for `ferkit recognise --head`.", metavar="HEAD.safetensors")
     ] = None,
     label_map: Annotated[
         str | None,
-        typer.Option(
-            metavar="OLD=NEW,…|FILE",
-            help="New names of labels, in train and test; OLD= leaves a label out.",
-            show_default=False,
-        ),
+        optional("New names of labels, in train and test; OLD= leaves a label out.", metavar="OLD=NEW,…|FILE"),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces per pass through the network.")] = 64,
     device: DeviceOpt = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.problems import problem_lines
 from ferkit.cli.words import counted
@@ -32,8 +32,7 @@ def recognise(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="OUT.csv", help="The table: .csv, .tsv or .parquet.", show_default=False),
+        Path | None, optional("The table: .csv, .tsv or .parquet.", "--out", "-o", metavar="OUT.csv")
     ] = None,
     encoder: EncoderOpt = DEFAULT_ENCODER,
     head: HeadOpt = None,

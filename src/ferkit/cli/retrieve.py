@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, JsonOpt, WhereOpt, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, MovedEncoderOpt, WhereOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import columns
 from ferkit.pipeline.face_options import FILTERS
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from ferkit.search.hits import Hit
     from ferkit.workflows.retrieve import RetrieveResult
 
-_ASKING, _WHO, _ANSWERS = "Ways to ask", "Who may be found", "Answers as files"
-
-
-def _file(metavar: str, text: str) -> Any:  # noqa: ANN401 (typer's)
-    return typer.Option(metavar=metavar, help=text, show_default=False, rich_help_panel=_ANSWERS)
+_ASKING, _WHO = "Ways to ask", "Who may be found"
+_asking, _who = partial(optional, panel=_ASKING), partial(optional, panel=_WHO)
+_file = partial(optional, panel="Answers as files")
 
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds", *FILTERS])
@@ -41,52 +40,24 @@ def retrieve(
     ] = Path("emb.npy"),
     k: Annotated[int, typer.Option("-k", help="How many faces to show.")] = 10,
     face: Annotated[
-        int | None,
-        typer.Option(help="Which face of the query, from 1, left to right.", show_default="the largest"),
+        int | None, optional("Which face of the query, from 1, left to right.", default="the largest")
     ] = None,
-    negatives: Annotated[
-        list[Path] | None,
-        typer.Option("--not", metavar="PHOTO", help="A photo that does not show it.", rich_help_panel=_ASKING),
-    ] = None,
+    negatives: Annotated[list[Path] | None, _asking("A photo that does not show it.", "--not", metavar="PHOTO")] = None,
     combine: Annotated[
         str, typer.Option(metavar="mean|best", help="How several examples are combined.", rich_help_panel=_ASKING)
     ] = "mean",
     like: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS", help="An expression, such as surprise; no photo is needed.", rich_help_panel=_ASKING
-        ),
+        str | None, _asking("An expression, such as surprise; no photo is needed.", metavar="CLASS")
     ] = None,
-    prototypes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="SET.npy",
-            help="A labelled set whose classes --like names.",
-            rich_help_panel=_ASKING,
-            show_default=False,
-        ),
-    ] = None,
+    prototypes: Annotated[Path | None, _asking("A labelled set whose classes --like names.", metavar="SET.npy")] = None,
     before: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", metavar="PHOTO", help="With --to: what changed between two photos.", rich_help_panel=_ASKING
-        ),
+        Path | None, _asking("With --to: what changed between two photos.", "--from", metavar="PHOTO")
     ] = None,
-    after: Annotated[
-        Path | None, typer.Option("--to", metavar="PHOTO", help="The later photo.", rich_help_panel=_ASKING)
-    ] = None,
-    rows: Annotated[
-        list[int] | None, typer.Option("--row", metavar="N", help="A row of the set.", rich_help_panel=_ASKING)
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="PHOTO", help="A picture of the set; --face says which face.", rich_help_panel=_ASKING),
-    ] = None,
+    after: Annotated[Path | None, _asking("The later photo.", "--to", metavar="PHOTO")] = None,
+    rows: Annotated[list[int] | None, _asking("A row of the set.", "--row", metavar="N")] = None,
+    source: Annotated[str | None, _asking("A picture of the set; --face says which face.", metavar="PHOTO")] = None,
     min_probability: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P", help="Leave out what is less likely to show the same expression.", show_default=False
-        ),
+        float | None, optional("Leave out what is less likely to show the same expression.", metavar="P")
     ] = None,
     exclude_query: Annotated[
         bool, typer.Option("--exclude-query/--include-query", help="Leave the query itself out of what is found.")
@@ -98,31 +69,22 @@ def retrieve(
     one_per_person: Annotated[
         bool, typer.Option("--one-per-person", help="Show each person once.", rich_help_panel=_WHO)
     ] = False,
-    identity: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Who the query shows.", show_default="as the set says", rich_help_panel=_WHO),
-    ] = None,
-    exclude_identity: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Leave out this person.", show_default=False, rich_help_panel=_WHO),
-    ] = None,
+    identity: Annotated[str | None, _who("Who the query shows.", metavar="NAME", default="as the set says")] = None,
+    exclude_identity: Annotated[str | None, _who("Leave out this person.", metavar="NAME")] = None,
     fold: Annotated[
         bool,
         typer.Option("--fold/--all", help="Show copies of a photo and frames of a clip as one.", rich_help_panel=_WHO),
     ] = True,
     where: WhereOpt = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", "-e", help="Where the set's encoder lies now.", show_default="as the set says"),
-    ] = None,
+    encoder: MovedEncoderOpt = None,
     device: DeviceOpt = None,
-    montage: Annotated[Path | None, _file("OUT.png", "Draw the query and the faces found.")] = None,
-    faces_sheet: Annotated[Path | None, _file("OUT.png", "Draw the query's faces with their numbers.")] = None,
-    csv: Annotated[Path | None, _file("OUT.csv", "A table of them.")] = None,
-    parquet: Annotated[Path | None, _file("OUT.parquet", "The same as parquet.")] = None,
-    html: Annotated[Path | None, _file("OUT.html", "A page that needs no other file.")] = None,
-    copy_to: Annotated[Path | None, _file("FOLDER", "Copies of the photos found, in order.")] = None,
-    explain: Annotated[Path | None, _file("OUT.png", "Draw where the likeness comes from.")] = None,
+    montage: Annotated[Path | None, _file("Draw the query and the faces found.", metavar="OUT.png")] = None,
+    faces_sheet: Annotated[Path | None, _file("Draw the query's faces with their numbers.", metavar="OUT.png")] = None,
+    csv: Annotated[Path | None, _file("A table of them.", metavar="OUT.csv")] = None,
+    parquet: Annotated[Path | None, _file("The same as parquet.", metavar="OUT.parquet")] = None,
+    html: Annotated[Path | None, _file("A page that needs no other file.", metavar="OUT.html")] = None,
+    copy_to: Annotated[Path | None, _file("Copies of the photos found, in order.", metavar="FOLDER")] = None,
+    explain: Annotated[Path | None, _file("Draw where the likeness comes from.", metavar="OUT.png")] = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ferkit.cli.options import DeviceOpt
+from ferkit.cli.options import DeviceOpt, MovedEncoderOpt, optional
 from ferkit.cli.output import ProgressBar
 
 
@@ -20,12 +20,9 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any.", show_default="8321")
     ] = None,
     open: Annotated[
-        bool | None, typer.Option("--open/--no-open", help="Open a browser.", show_default="where there is a desktop")
+        bool | None, optional("Open a browser.", "--open/--no-open", default="where there is a desktop")
     ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", "-e", help="Where the set's encoder lies now.", show_default="as the set says"),
-    ] = None,
+    encoder: MovedEncoderOpt = None,
     device: DeviceOpt = None,
 ) -> None:
     """Open a page in the browser: search, look, and a map of the set."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, with_face_options, with_settings
+from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, optional, with_face_options, with_settings
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import counted
 from ferkit.encoders import DEFAULT_ENCODER
@@ -27,15 +27,10 @@ def timeline(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The picture, .png.")] = Path("timeline.png"),
     csv: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="OUT.csv", help="Write every face of every frame, as `ferkit recognise` does.", show_default=False
-        ),
+        Path | None, optional("Write every face of every frame, as `ferkit recognise` does.", metavar="OUT.csv")
     ] = None,
     encoder: EncoderOpt = DEFAULT_ENCODER,
-    head: Annotated[
-        Path | None, typer.Option(help="Of `ferkit probe … --save-head`.", show_default="the encoder's own")
-    ] = None,
+    head: HeadOpt = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
