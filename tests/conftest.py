@@ -208,14 +208,27 @@ def noise_crops():
 def crop_folder(tmp_path, noise_crops):
     """A folder of n face crops of 128 px, kept without loss."""
 
-    def make(n, name="crops"):
+    def make(n, name="crops", suffix="png"):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         for number, crop in enumerate(noise_crops(n)):
-            Image.fromarray(crop).save(folder / f"{number}.png", compress_level=1)
+            Image.fromarray(crop).save(folder / f"{number}.{suffix}", compress_level=1)
         return folder
 
     return make
+
+
+@pytest.fixture
+def replace_unseen():
+    """Replace a file by another's bytes, in its place and under its size and time, as copying tools do."""
+
+    def replace(path, other):
+        before = path.stat()
+        path.write_bytes(other.read_bytes())
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert path.stat().st_size == before.st_size
+
+    return replace
 
 
 @pytest.fixture

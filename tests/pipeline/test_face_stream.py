@@ -96,23 +96,27 @@ def test_a_face_set_is_not_mixed_with_photos(make_face_set, noise_crops, portrai
         set_stream(*sources)
 
 
-def test_the_fingerprint_tells_other_pictures_and_settings(crop_folder, tmp_path):
-    folder = crop_folder(3)
-    before = stream_of(folder).fingerprint
-    assert stream_of(folder).fingerprint == before
-    others = {stream_of(folder, aligned=False).fingerprint, stream_of(folder, min_face=30).fingerprint}
-    os.utime(folder / "1.png", (1, 1))
-    others.add(stream_of(folder).fingerprint)
-    shutil.copy(folder / "0.png", folder / "9.png")
-    others.add(stream_of(folder).fingerprint)
+def test_the_fingerprint_tells_other_pictures_and_settings(crop_folder, replace_unseen):
+    def fingerprint(**options):
+        return stream_of(folder, **options).read_fingerprint(Silent())
+
+    folder = crop_folder(3, "crops", "bmp")
+    before = fingerprint()
+    os.utime(folder / "1.bmp", (1, 1))
+    assert fingerprint() == before
+    others = {fingerprint(aligned=False), fingerprint(min_face=30)}
+    replace_unseen(folder / "1.bmp", folder / "2.bmp")
+    others.add(fingerprint())
+    shutil.copy(folder / "0.bmp", folder / "9.bmp")
+    others.add(fingerprint())
     assert len(others - {before}) == 4
 
 
-def test_a_face_set_made_anew_has_another_fingerprint(make_face_set, noise_crops):
-    def fingerprint(faces):
-        return set_stream(faces.path).fingerprint
+def test_a_face_set_made_anew_has_another_listing(make_face_set, noise_crops):
+    def listing(faces):
+        return set_stream(faces.path).listing
 
-    assert fingerprint(make_face_set(noise_crops(3))) != fingerprint(make_face_set(noise_crops(4)))
+    assert listing(make_face_set(noise_crops(3))) != listing(make_face_set(noise_crops(4)))
 
 
 def test_missing_sources_are_told_before_any_work(tmp_path):
@@ -156,7 +160,7 @@ def test_a_set_may_be_filtered(make_face_set, noise_crops, listener):
     ]
     np.testing.assert_array_equal(next(stream.batches()).crops, noise_crops(5)[[1, 3, 4]])
     assert told.said == ["3 of 5 faces pass --min-size 40"]
-    assert stream.fingerprint != set_stream(faces.path).fingerprint
+    assert stream.listing != set_stream(faces.path).listing
     with pytest.raises(InputError, match=r"none of the 5 faces.*min_size=100"):
         set_stream(faces.path, min_size=100)
 

@@ -81,7 +81,24 @@ def test_labelled_pictures_without_a_face_are_rows_and_photos_are_aligned_once(p
     told = listener()
     again = open_data([tmp_path / "photos"], {"aligned": False, "min_face": 60}, {}, "cpu", told)
     assert again.labels == data.labels
-    assert told.started == []
+    assert told.started == [("reading", 3, 0)]
+
+
+def test_photos_replaced_under_their_names_sizes_and_times_are_other_faces(crop_folder, replace_unseen):
+    folder = crop_folder(2, "crops", "bmp")
+    before = opened(folder).table.column("sha256").to_pylist()
+    replace_unseen(folder / "0.bmp", folder / "1.bmp")
+    assert opened(folder).table.column("sha256").to_pylist() == [before[1], before[1]]
+
+
+def test_a_killed_probe_goes_on_and_leaves_nothing(crop_folder, tmp_path, listener, monkeypatch):
+    monkeypatch.setattr("ferkit.pipeline.source_stream._CROPS_A_BATCH", 2)
+    folder, told = crop_folder(5), listener()
+    with pytest.raises(KeyboardInterrupt):
+        open_data([folder], {}, {}, "cpu", listener(stop_after=5 + 2))
+    open_data([folder], {}, {}, "cpu", told)
+    assert told.started[1] == ("aligning", 5, 2)
+    assert len(list((tmp_path / "cache" / "faces").iterdir())) == 1
 
 
 def test_sources_that_do_not_go(make_face_set, noise_crops, tmp_path, monkeypatch):

@@ -79,11 +79,11 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, tmp_path, monkeypa
     folder = crop_folder(7)
     align(folder, tmp_path / "unbroken")
     with pytest.raises(KeyboardInterrupt):
-        align(folder, tmp_path / "faces", progress=listener(stop_after=4))
+        align(folder, tmp_path / "faces", progress=listener(stop_after=7 + 4))  # all are read first
     assert not (tmp_path / "faces").exists()
     second = listener()
     align(folder, tmp_path / "faces", progress=second)
-    assert second.started == [("aligning", 7, 4)]
+    assert second.started == [("reading", 7, 0), ("aligning", 7, 4)]
     assert any("going on after 4 of 7" in text for text in second.said)
     assert files(tmp_path / "faces") == files(tmp_path / "unbroken")
     assert not (tmp_path / "faces.partial").exists()
@@ -93,10 +93,23 @@ def test_other_settings_start_afresh(crop_folder, tmp_path, monkeypatch, listene
     monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
     folder = crop_folder(5)
     with pytest.raises(KeyboardInterrupt):
-        align(folder, tmp_path / "faces", progress=listener(stop_after=2))
+        align(folder, tmp_path / "faces", progress=listener(stop_after=5 + 2))
     second = listener()
     align(folder, tmp_path / "faces", min_face=40, progress=second)
-    assert second.started == [("aligning", 5, 0)]
+    assert second.started == [("reading", 5, 0), ("aligning", 5, 0)]
+
+
+def test_a_picture_replaced_under_its_name_size_and_time_is_another_job(
+    crop_folder, tmp_path, replace_unseen, listener
+):
+    folder = crop_folder(2, "crops", "bmp")
+    align(folder, tmp_path / "faces")
+    again = listener()
+    align(folder, tmp_path / "faces", progress=again)
+    assert any("complete already" in text for text in again.said)
+    replace_unseen(folder / "0.bmp", folder / "1.bmp")
+    with pytest.raises(OutputError, match="overwrite=True"):
+        align(folder, tmp_path / "faces")
 
 
 def test_an_existing_face_set_is_replaced_only_when_told(crop_folder, tmp_path):

@@ -28,6 +28,7 @@ from ferkit.data.arrays import map_array
 from ferkit.data.face_set import is_face_set
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
+from ferkit.data.file_state import file_state
 from ferkit.data.source_records import SourceRecord, read_records, records_path
 from ferkit.documents import read_json
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
@@ -39,7 +40,7 @@ _DIGEST_ROWS = 256  # enough to tell two sets apart, few enough to check on ever
 _SCAN_ROWS = 16384
 _HASHED_BYTES = 1 << 26
 _VERIFIED: set[tuple[object, ...]] = set()
-"""Files whose digests were found right, by place, size and time."""
+"""Files whose digests were found right, by place and `file_state`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ class EmbeddingSet:
         """Read everything once and compare it with the digests that were written with it; a set in memory is right.
 
         `open` looks at some vectors only. Whoever reads all of them calls this first; what was found right is not read
-        again in this process, as long as the files' size and time stay.
+        again in this process, as long as `file_state` stays.
 
         Raises:
             SetError: the vectors or the table have changed since they were written.
@@ -227,8 +228,7 @@ class EmbeddingSet:
         files = {"vectors": Path(str(self.vectors.filename)), "table": self.rows.path}
         for name, stated in self.sha256.items():
             try:
-                state = files[name].stat()
-                key = (str(files[name]), state.st_ino, state.st_size, state.st_mtime_ns, stated)
+                key = (str(files[name]), *file_state(files[name]), stated)
                 if key in _VERIFIED:
                     continue
                 found = _file_digest(files[name]) if name == "table" else _full_digest(self.vectors)

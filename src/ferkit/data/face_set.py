@@ -7,6 +7,7 @@ A face set is a folder of ``faces-00000.npy`` ... ((N, H, W, 3) uint8 RGB), ``fa
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import shlex
@@ -117,6 +118,17 @@ class FaceSet:
     def rows(self) -> NDArray[np.int64]:
         """(n,) which rows of the set on disk these are; all of them unless this is a `subset`."""
         return np.arange(len(self._rows)) if self._taken is None else self._taken
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the table, which holds the digest of each crop, and of which rows these are.
+
+        Raises:
+            SetError: as `table`.
+        """
+        with _damage_named(self.path):
+            table = self._rows.sha256()
+        return hashlib.sha256(table.encode() + self.rows.tobytes()).hexdigest()
 
     @cached_property
     def table(self) -> pa.Table:

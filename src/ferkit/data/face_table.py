@@ -1,5 +1,6 @@
 """The rows of a face set on disk: the footer is read at once, the rest by column or row group when it is needed."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,11 @@ class FaceTable:
         for name in missing:
             there = there.append_column(name, pa.nulls(len(self), FACE_SCHEMA.field(name).type))
         return there.select(names)
+
+    def sha256(self) -> str:
+        """Return the hex digest of the file; `ValueError` if it was removed since it was opened."""
+        with _problems_of(self.path), self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def faces(self, rows: NDArray[np.int64]) -> list[Face]:
         """Return the faces of ``rows`` (n,), each from 0 to the length; row groups are read in ascending order.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ferkit.data.file_state import file_state
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.video import Video
@@ -44,6 +45,11 @@ class SourceRecord:
     stamp: str
     content: str | None
     problem: str | None = None
+
+    @property
+    def identity(self) -> tuple[str | None, ...]:
+        """What two records of the same content, under the same name, share."""
+        return self.source, self.about, self.content
 
 
 def records_path(vectors: Path) -> Path:
@@ -117,11 +123,7 @@ def _told(item: Picture | Video) -> tuple[object, ...]:
 
 
 def _stamp(file: Path) -> str:
-    """A file that is replaced, with its size and its time of change kept, has another inode or status time."""
-    if os.name == "nt":  # whose status time is the time of creation
-        return ""
     try:
-        status = file.stat()
+        return "" if os.name == "nt" else " ".join(map(str, file_state(file)))
     except OSError:
         return ""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"

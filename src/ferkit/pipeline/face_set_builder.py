@@ -7,17 +7,17 @@ they become one: their shards are linked, not copied, and the folder of parts go
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from ferkit.atomic import remove
-from ferkit.data.face_set import FaceSet, FaceSetWriter, face_set_job, is_face_set
+from ferkit.data.face_set import FaceSet, FaceSetWriter, face_set_job, is_face_set, refuse_foreign
 from ferkit.errors import BusyError, InputError
 from ferkit.faces.template import CROP_SIZE, CROP_SIZES, TEMPLATE_NAME
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import FaceStream, followed, open_pictures, require_faces
 from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.parts import part_of
+from ferkit.pipeline.source_stream import SourceStream
 from ferkit.progress import Progress
 
 
@@ -28,24 +28,21 @@ class FaceSetJob:
     Attributes:
         sources: what the user named.
         stream: their faces.
+        fingerprint: digest of all that decides which faces come out.
         out: folder of the face set.
         overwrite: replace a face set of another job that is there.
     """
 
     sources: Sequence[Path]
-    stream: FaceStream
+    stream: SourceStream
+    fingerprint: str
     out: Path
-    overwrite: bool
+    overwrite: bool = False
 
     @property
     def folder(self) -> Path:
         """Where parts lie until all are there."""
         return self.out.with_name(f"{self.out.name}.parts")
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of all that decides which faces come out."""
-        return self.stream.fingerprint
 
     @property
     def is_made(self) -> bool:
@@ -130,6 +127,7 @@ def open_job(
     *,
     crop_size: int = CROP_SIZE,
     overwrite: bool = False,
+    in_parts: bool = False,
 ) -> FaceSetJob:
     """List the sources of a face set.
 
@@ -141,6 +139,8 @@ def open_job(
         progress: told what the sources are.
         crop_size: side of the crops in pixels, one of CROP_SIZES.
         overwrite: replace a face set that is there, once the new one is complete.
+        in_parts: know the sources by their sizes and times, and not by their content, all of which each maker of a part
+            would have to read.
 
     Raises:
         FerkitError: as `ferkit.align`.
@@ -152,8 +152,10 @@ def open_job(
             raise InputError(
                 f"{str(path)!r} is a face set already; `ferkit embed` and `ferkit pretrain` take it as it is"
             )
+    refuse_foreign(Path(out))  # before anything is read
     stream = open_pictures(sources, options, device, progress, crop_size)
-    job = FaceSetJob(sources, stream, Path(out), overwrite)
+    fingerprint = stream.listing if in_parts else stream.read_fingerprint(progress)
+    job = FaceSetJob(sources, stream, fingerprint, Path(out), overwrite)
     job.writer(overwrite)  # refuses a name that is taken, before long work
     return job
 

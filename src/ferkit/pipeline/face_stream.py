@@ -5,6 +5,8 @@ template). A face set is a stream of faces as well, so that `open_faces` takes w
 at all is left is that an error (`require_faces`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from ferkit.pipeline import FACES
 from ferkit.pipeline.decoding import is_crop, prefetched
 from ferkit.pipeline.face_finder import FILTERED, NO_FACE, FaceBatch, filter_of
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.fingerprint import digest, stamp
+from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.source_stream import SourceStream
 from ferkit.progress import Progress
 
@@ -44,10 +46,6 @@ class FaceStream(Protocol):
     @property
     def unit(self) -> str:
         """What a step is: ``pictures``, ``faces`` or ``s of video``."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of everything that decides which faces come out; another job has another one."""
 
     def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
         """Steps that are done at a place in the stream."""
@@ -95,7 +93,9 @@ def require_default_faces(paths: Sequence[Path], verb: str) -> None:
         )
 
 
-def open_faces(sources: Sequence[Path], options: FaceOptions, device: str | None, progress: Progress) -> FaceStream:
+def open_faces(
+    sources: Sequence[Path], options: FaceOptions, device: str | None, progress: Progress
+) -> SourceStream | SetStream:
     """Open what the user named: one face set, or pictures and videos.
 
     Raises:
@@ -198,10 +198,9 @@ class SetStream:
         return pictures_done
 
     @property
-    def fingerprint(self) -> str:
-        """Digest of the places, sizes and times of the face set's files, and of which rows are taken."""
-        files = sorted(path for path in self.face_set.path.iterdir() if path.is_file())
-        return digest([*map(stamp, files), *self.face_set.column("sha256").to_pylist()])
+    def listing(self) -> str:
+        """Digest of the set's place and of its rows by content."""
+        return digest([str(self.face_set.path), self.face_set.digest])
 
     def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
         """Yield the rows from ``done`` on; the next are read while one is used."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from ferkit.data.sources import Sources
 from ferkit.errors import InputError
-from ferkit.pipeline.face_stream import FaceStream, SetStream
+from ferkit.pipeline.face_stream import SetStream
 from ferkit.pipeline.source_stream import SourceStream
 
 
@@ -22,7 +22,7 @@ def parse_part(text: str) -> tuple[int, int]:
     return int(number), int(parts)
 
 
-def part_of(stream: FaceStream, number: int, parts: int) -> FaceStream:
+def part_of(stream: SourceStream | SetStream, number: int, parts: int) -> SourceStream | SetStream:
     """Return one of the consecutive parts of a stream, of about as many pictures, frames or faces each.
 
     The same sources give the same parts on every machine.
@@ -30,7 +30,6 @@ def part_of(stream: FaceStream, number: int, parts: int) -> FaceStream:
     if isinstance(stream, SetStream):
         faces = stream.face_set
         return SetStream(faces.subset(np.arange(*_range(np.ones(len(faces)), number, parts))))
-    assert isinstance(stream, SourceStream)  # noqa: S101 (what sources give)
     pictures, videos = stream.sources.pictures, stream.sources.videos
     start, stop = _range(np.array([1.0] * len(pictures) + [max(1, frames) for frames in stream.frames]), number, parts)
     first = start - len(pictures), stop - len(pictures)

@@ -95,11 +95,6 @@ class ReusingStream:
         """What `total` counts."""
         return self.rest.unit
 
-    @property
-    def fingerprint(self) -> str:
-        """Digest of the sources and the settings."""
-        return self.rest.fingerprint
-
     def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
         """Steps that are done at a place in the stream."""
         return self.rest.steps(max(0, pictures_done - len(self.kept)), state)
@@ -186,7 +181,9 @@ class Update:
     problems: Sequence[tuple[str, str]] = ()
 
 
-def plan_update(stream: FaceStream, older: EmbeddingSet | None, paths: Sequence[Path], progress: Progress) -> Update:
+def plan_update(
+    stream: SourceStream | SetStream, older: EmbeddingSet | None, paths: Sequence[Path], progress: Progress
+) -> Update:
     """Find out what is to be done.
 
     Args:
@@ -203,19 +200,18 @@ def plan_update(stream: FaceStream, older: EmbeddingSet | None, paths: Sequence[
         faces = stream.face_set
         origin = {"faces": str(faces.path), "table": faces.table}
         changes = None if older is None else _changed_rows(faces, older, vectors)
-        return Update(stream, vectors, stream.fingerprint, origin, changes)
-    assert isinstance(stream, SourceStream)  # noqa: S101 (there are no others)
+        return Update(stream, vectors, stream.listing, origin, changes)
     known = older.records(stream.settings) if older is not None else []
     records = record_sources(stream.sources, known, progress)
     origin = {"records": records, "settings": stream.settings}
-    job = digest([stream.settings, *map(repr, map(_identity, records))])
+    job = stream.fingerprint_of(records)
     if older is None or not known:
         return Update(stream, vectors, job, origin)
     require_sources(paths, records, known)
     rest = _split(stream, records, older, known)
     job = digest([job, *(unit.known.source for unit in rest.kept)])
     update = Update(rest, vectors, job, origin, rest.changes)
-    if not rest.is_empty or list(map(_identity, records)) != list(map(_identity, known)):
+    if not rest.is_empty or [record.identity for record in records] != [record.identity for record in known]:
         return update
     problems = [(record.source, record.problem) for record in known if record.problem]
     return replace(update, complete=older, problems=problems)
@@ -277,10 +273,6 @@ def _below(folder: Path, source: str) -> bool:
 def _is_settled(record: SourceRecord) -> bool:
     """Whether another look would find the same; what could not be read may be readable by now."""
     return record.content is not None and (record.problem or NO_FACE).startswith((NO_FACE, FILTERED))
-
-
-def _identity(record: SourceRecord) -> tuple[str | None, ...]:
-    return record.source, record.about, record.content
 
 
 def _renamed(face: Face, item: Picture | Video, before: str) -> Face:

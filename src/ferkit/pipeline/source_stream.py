@@ -4,7 +4,7 @@ A stream can be left after any batch and taken up there again: pictures are coun
 ``state`` says at which frame to go on and which faces are being followed.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 
 from ferkit._version import __version__
 from ferkit.data.filters import FaceFilter
+from ferkit.data.source_records import SourceRecord, record_sources
 from ferkit.data.sources import Picture, Sources, Video
 from ferkit.errors import UnreadableImageError, UnreadableVideoError
 from ferkit.faces.template import CROP_SIZE
@@ -33,7 +34,8 @@ from ferkit.pipeline.face_finder import (
     video_finder_of,
 )
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.fingerprint import digest, stamp
+from ferkit.pipeline.fingerprint import digest
+from ferkit.progress import Progress
 
 _PHOTOS_A_BATCH, _CROPS_A_BATCH, _FRAMES_A_BATCH = 16, 256, 32
 _PHOTOS_AHEAD, _CROPS_AHEAD, _FRAMES_AHEAD = 12, 256, 16
@@ -77,9 +79,17 @@ class SourceStream:
             return float(pictures_done)
         return sum(self._seconds[: state["video"]]) + float(state["time_s"])
 
+    def read_fingerprint(self, progress: Progress) -> str:
+        """Read everything; return the digest of the settings and of each source's place, annotation and content."""
+        return self.fingerprint_of(record_sources(self.sources, (), progress))
+
+    def fingerprint_of(self, records: Sequence[SourceRecord]) -> str:
+        """The same, of what was read before."""
+        return digest([self.settings, *(repr(record.identity) for record in records)])
+
     @property
-    def fingerprint(self) -> str:
-        """Digest of every source's place, annotation, size and time, and of the settings."""
+    def listing(self) -> str:
+        """Digest of every source's place, annotation, size and time, and of the settings: equal on every machine."""
         pictures, videos = self.sources.pictures, self.sources.videos
         return digest([self.settings, *_picture_stamps(pictures), *map(_video_stamp, videos)])
 
@@ -216,9 +226,17 @@ def _picture_stamps(pictures: Iterable[Picture]) -> Iterator[str]:
     seen = None
     for picture in pictures:
         told = repr(replace(picture, fetch=None))
-        yield told if picture.file == seen else told + stamp(picture.file)
+        yield told if picture.file == seen else told + _stamp(picture.file)
         seen = picture.file
 
 
 def _video_stamp(video: Video) -> str:
-    return repr(video) + stamp(Path(video.source))
+    return repr(video) + _stamp(Path(video.source))
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:  # a link that leads nowhere; reading it will say so
+        return f"{path} missing"
+    return f"{path} {status.st_size} {status.st_mtime_ns}"

@@ -141,7 +141,7 @@ def open_data(
         faces, lost = filtered_set(FaceSet.open(sets[0]), chosen, progress), []
     else:
         stream = open_pictures(list(sources), chosen, device, progress)
-        faces = cached_faces(sources, stream.fingerprint, device, progress, dict(options))
+        faces = cached_faces(stream, sources, progress)
         lost = _without_face(stream, faces)
     table = pa.concat_tables([_ruled(faces.table, chosen), _rows_of(lost, faces.table.schema)])
     named = tuple(str(source) for source in sources)

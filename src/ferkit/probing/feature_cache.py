@@ -1,10 +1,7 @@
 """What a probe computes once and keeps in `cache_folder`: features of faces, and faces of photos."""
 
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +10,10 @@ from ferkit.atomic import atomic_path, output_errors
 from ferkit.data.arrays import map_array
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.errors import OutputError
+from ferkit.locks import output_lock
 from ferkit.pipeline.cache_folder import cache_folder
-from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest
+from ferkit.pipeline.source_stream import SourceStream
 from ferkit.probing.encoders import FaceEncoder
 from ferkit.progress import Progress
 
@@ -46,35 +44,28 @@ def cached_features(encoder: FaceEncoder, faces: FaceSet, progress: Progress) ->
     return features
 
 
-def cached_faces(
-    sources: Sequence[Path], fingerprint: str, device: str | None, progress: Progress, options: dict[str, Any]
-) -> FaceSet:
-    """Return the face set of photos, aligned at the first time that these photos are met.
+def cached_faces(stream: SourceStream, sources: Sequence[Path], progress: Progress) -> FaceSet:
+    """Return the face set of photos, aligned at the first time that photos of this content are met.
+
+    Of two probes of the same photos the second waits; after one that was killed the next goes on.
 
     Args:
+        stream: the faces of the photos.
         sources: what was named.
-        fingerprint: of the photos and how they are searched.
-        device: where the detector runs.
         progress: told of every batch.
-        options: of `ferkit.pipeline.face_options.FaceOptions`.
 
     Raises:
         OutputError: the folder cannot be written.
         FerkitError: as `align`.
     """
-    from ferkit.pipeline.face_set_builder import build_face_set  # the detector loads only when photos are searched
+    from ferkit.pipeline.face_set_builder import FaceSetJob  # the detector loads only when photos are searched
 
+    fingerprint = stream.read_fingerprint(progress)
     kept = cache_folder() / "faces" / fingerprint[:24]
-    if is_face_set(kept):
-        return FaceSet.open(kept)
-    with output_errors(kept):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own, since another probe may be aligning the same photos; whoever is first keeps them.
-    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".aligning-") as folder:
-        made = Path(folder) / "faces"
-        build_face_set(sources, made, FaceOptions(**options), device, progress)
-        with suppress(OSError):
-            made.rename(kept)
+    if not is_face_set(kept):
+        with output_errors(kept), output_lock(kept.with_name(f"{kept.name}.probe"), wait=True):
+            if not is_face_set(kept):
+                FaceSetJob(sources, stream, fingerprint, kept).build(progress)
     return FaceSet.open(kept)
 
 

@@ -1,5 +1,6 @@
 """The map of a whole set: every face a point of the plane, alike ones beside each other; computed once and kept."""
 
+import hashlib
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import OutputError
 from ferkit.pipeline.cache_folder import cache_folder
-from ferkit.pipeline.fingerprint import digest, stamp
+from ferkit.pipeline.fingerprint import digest
 
 _LANDMARKS = 4_000
 """Faces that t-SNE or UMAP lays out, in half a minute or so; all others find their places among these."""
@@ -30,7 +31,9 @@ def set_map(embeddings: EmbeddingSet, folder: Path | None = None) -> NDArray[np.
         embeddings: an opened embedding set.
         folder: where maps are kept; None takes ``maps`` in the cache folder.
     """
-    named = embeddings.sha256.get("vectors") or _stamp(embeddings.vectors)
+    named = (
+        embeddings.sha256.get("vectors") or hashlib.sha256(np.ascontiguousarray(embeddings.vectors).data).hexdigest()
+    )
     path = (folder or cache_folder() / "maps") / f"{digest([named, _method(), str(_LANDMARKS), __version__])}.npy"
     with suppress(OSError, ValueError):
         kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
@@ -87,7 +90,3 @@ def _unit_square(places: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     sides = np.where(high > low, high - low, 1)
     square: NDArray[np.float32] = np.clip((turned - (low + high) / 2) / (1.08 * sides) + 0.5, 0, 1).astype(np.float32)
     return square
-
-
-def _stamp(vectors: NDArray[np.float32]) -> str:
-    return stamp(Path(str(vectors.filename))) if isinstance(vectors, np.memmap) else str(vectors.tobytes())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_parts import MANIFEST
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.file_state import file_state
 from ferkit.progress import Progress, Silent
 from ferkit.search.approximate import ApproximateIndex, StaleIndexError, index_path, read_index
 from ferkit.search.index import FlatIndex
@@ -147,8 +148,7 @@ def open_searcher(
     global _last
     path = Path(embeddings).resolve()
     files = [path / MANIFEST, *(path.with_suffix(suffix) for suffix in (".npy", ".parquet", ".json", ".index"))]
-    states = [file.stat() for file in files if file.exists()]
-    key = (path, encoder, device, *((state.st_ino, state.st_size, state.st_mtime_ns) for state in states))
+    key = (path, encoder, device, *(file_state(file) for file in files if file.exists()))
     last = _last
     if last is None or last[0] != key:
         last = _last = (key, Searcher(embeddings, encoder, device, progress=progress))

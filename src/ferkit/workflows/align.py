@@ -74,7 +74,8 @@ def align(
     """
     started, progress = time.monotonic(), progress or Silent()
     paths, chosen = source_paths(sources), FaceOptions(**options)
-    job = open_job(paths, out, chosen, device, progress, crop_size=crop_size, overwrite=overwrite)
+    in_parts = part is not None
+    job = open_job(paths, out, chosen, device, progress, crop_size=crop_size, overwrite=overwrite, in_parts=in_parts)
     faces = job.build(progress) if part is None else job.build_part(*parse_part(part), progress)
     seconds = time.monotonic() - started
     return AlignResult(Path(out), len(faces), faces.pictures_done, *split_problems(faces.problems), seconds)

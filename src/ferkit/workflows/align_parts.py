@@ -62,7 +62,7 @@ def align_parts(
     settings, chosen = part_settings(options, PartSettings, FaceOptions)
     paths, folder, progress = absolute_paths(source_paths(sources)), Path(out).absolute(), progress or Silent()
     started = time.monotonic()
-    job = open_job(paths, folder, chosen, device, progress, crop_size=crop_size, overwrite=overwrite)
+    job = open_job(paths, folder, chosen, device, progress, crop_size=crop_size, overwrite=overwrite, in_parts=True)
     with output_lock(job.folder):
         left = job.missing(settings.count)
         arguments = {"sources": paths, "out": folder, "device": device, **vars(chosen)}

@@ -134,7 +134,7 @@ def embed(
     ready = open_runtime(choice, model, stream, progress)
     listing = None
     if part is not None:
-        listing, stream = stream.fingerprint, part_of(stream, number, parts)
+        listing, stream = stream.listing, part_of(stream, number, parts)
     stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
     started = time.monotonic()
     update = plan_update(stream, None if fresh else _set_to_update(target, stamp, progress), paths, progress)
@@ -241,11 +241,6 @@ class _VectorStream:
     def unit(self) -> str:
         """What `total` counts."""
         return self.update.stream.unit
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of the faces."""
-        return self.update.stream.fingerprint
 
     def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
         """Steps that are done at a place in the stream."""

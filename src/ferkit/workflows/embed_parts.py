@@ -87,7 +87,7 @@ def embed_parts(
     require_default_faces(paths, "embed")
     started = time.monotonic()
     with output_lock(folder / MANIFEST):
-        listing = open_faces(paths, chosen, device, progress).fingerprint
+        listing = open_faces(paths, chosen, device, progress).listing
         entry = locate_encoder(encoder, progress)[0]
         maker = (listing, entry.sha256, contract_digest(entry), precision == "int8")
         numbers = range(1, settings.count + 1)

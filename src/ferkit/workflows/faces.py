@@ -1,6 +1,5 @@
 """Work on whole face sets: say what is in one, join several, take a part, split one for training and testing."""
 
-import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from ferkit.data.filters import MEASURES, FaceFilter
 from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 from ferkit.pipeline import FACES
-from ferkit.pipeline.fingerprint import digest, stamp
+from ferkit.pipeline.fingerprint import digest
 from ferkit.progress import Progress, Silent
 from ferkit.report.contact_sheet import draw_contact_sheet
 from ferkit.report.safe_picture import require_replaceable, save_picture
@@ -273,12 +272,8 @@ def _batches(sets: Sequence[FaceSet], done: int) -> Iterator[tuple[FaceSet, rang
 
 
 def fingerprint(sets: Sequence[FaceSet]) -> str:
-    """Digest of the places, sizes and times of the files of some sets, and of which rows are taken."""
-    parts = [f"ferkit {__version__}"]
-    for face_set in sets:
-        parts += [stamp(file) for file in sorted(face_set.path.iterdir())]
-        parts.append(hashlib.sha256(face_set.rows.tobytes()).hexdigest())
-    return digest(parts)
+    """Digest of the faces of some sets, by content."""
+    return digest([f"ferkit {__version__}", *(face_set.digest for face_set in sets)])
 
 
 def _require_one_template(sets: Sequence[FaceSet]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ferkit.data.face_set import is_face_set, sets_below
+from ferkit.data.file_state import file_state
 from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_video
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.folder import open_file, open_folder
@@ -192,14 +193,13 @@ def _hub_shards(folder: Path) -> list[Path]:
 def _find(path: Path, place: str, rules: SourceRules) -> Picture:
     if place.isdecimal() and is_video(path):
         return frame_picture(path, int(place))
-    status = path.stat()
-    opened = _opened(path, status.st_size, status.st_mtime_ns, tuple(rules.columns.items()))
+    opened = _opened(path, file_state(path), tuple(rules.columns.items()))
     return opened.find(place)
 
 
 @lru_cache(_OPEN_CONTAINERS)
-def _opened(path: Path, size: int, modified_ns: int, columns: tuple[tuple[str, str], ...]) -> Container:
-    """Open a container; another ``size`` or time means that the file is another one by now."""
+def _opened(path: Path, state: tuple[int, ...], columns: tuple[tuple[str, str], ...]) -> Container:
+    """Open a container; another ``state`` means that the file is another one by now."""
     pictures = OPENERS[path.suffix.lower()](path, SourceRules(columns=dict(columns))).pictures
     if not isinstance(pictures, Container):
         raise KeyError(path)
