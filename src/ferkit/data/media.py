@@ -14,7 +14,7 @@ def _suffixes(names: str) -> frozenset[str]:
 IMAGE_SUFFIXES = _suffixes("jpg jpeg jpe jfif png webp bmp tif tiff gif avif ppm pgm pbm pnm jp2 j2k heic heif hif")
 VIDEO_SUFFIXES = _suffixes("mp4 mov mpg mpeg avi webm mkv m4v flv f4v wmv asf ts mts m2ts 3gp 3g2 ogv vob dv mxf")
 _RAW_SUFFIXES = _suffixes("cr2 cr3 crw nef nrw arw srf sr2 dng raf orf rw2 pef srw x3f 3fr rwl")
-_OTHER_SUFFIXES = _suffixes("psd xcf svg eps ai jxl exr hdr ico icns rm rmvb insv braw swf")
+_OTHER_SUFFIXES = _suffixes("psd xcf svg eps ai jxl jxr exr hdr ico icns tga pcx dds sgi qoi xpm rm rmvb insv braw swf")
 _MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES | _RAW_SUFFIXES | _OTHER_SUFFIXES
 _ARCHIVE_SUFFIXES = _suffixes("zip tar gz tgz bz2 xz zst 7z rar")
 _TEXT_SUFFIXES = _suffixes("txt csv tsv json xml cls lst md npy parquet yaml")
@@ -74,7 +74,7 @@ def why_unread(name: str, head: bytes) -> str | None:
     if _kind(head) == "video":
         return "it is a video: unpack it from its archive, or name it by a video's suffix"
     if is_archive(name):
-        return "it is an archive within another: unpack it"
+        return "it is an archive among pictures: name it itself, or unpack it"
     if suffix in _OTHER_SUFFIXES:
         return f"{suffix} is no format that is read: export it as JPEG or PNG, or as MP4"
     return None

@@ -74,6 +74,15 @@ def test_photos_and_videos_are_known_by_their_content_too(tmp_path):
     assert [video.source for video in found.videos] == [str(tmp_path / name) for name in ("clip", "tape.MTS")]
 
 
+def test_what_looks_like_media_and_is_not_read_is_listed_with_its_remedy(tmp_path):
+    save(tmp_path / "x.png")
+    for name, remedy in {"a.zip": "name it itself", "b.tar.gz": "unpack", "c.tga": "export", "d.jxl": "export"}.items():
+        (tmp_path / name).write_bytes(b"PK\3\4" + bytes(40))
+        (picture,) = [each for each in open_sources([tmp_path]).pictures if each.source.endswith(name)]
+        with pytest.raises(UnreadableImageError, match=remedy):
+            picture.read()
+
+
 def test_links_may_run_in_circles(tmp_path):
     save(tmp_path / "a" / "x.png")
     (tmp_path / "a" / "up").symlink_to(tmp_path)

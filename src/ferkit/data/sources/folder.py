@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from ferkit.data.media import HEAD, is_media, is_video
+from ferkit.data.media import HEAD, is_archive, is_media, is_video
 from ferkit.data.sources.classes import class_folders, yolo_classes
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Picture
@@ -26,6 +26,8 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
     Their labels are those of YOLO's files, else of class folders, else of tables in ``root`` or right below it.
     """
     files = list(_files(root, set()))
+    if all(is_archive(file.name) for file in files):
+        return Sources()
     names = [file.relative_to(root) for file in files]
     paths = [name.as_posix() for name in names]
     labels, where = yolo_classes(paths, _beside(root, ("*.yaml", "*.yml")), partial(_text, root)), "YOLO's label files"
@@ -103,7 +105,7 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 
 def _is_wanted(entry: os.DirEntry[str]) -> bool:
     # A link that leads nowhere, and what is no file but called like a photo, are kept, to be reported as unreadable.
-    return is_media(entry.name, _head(Path(entry.path)))
+    return is_archive(entry.name) or is_media(entry.name, _head(Path(entry.path)))
 
 
 def _head(path: Path) -> bytes | None:
