@@ -159,10 +159,14 @@ def test_too_few_faces_says_which_batch_size_fits(tmp_path):
 
 
 class Explodes(Byol):
+    steps = 0
+
     def loss(self, views):
-        figures = super().loss(views)
-        self.calls = getattr(self, "calls", 0) + 1
-        return {"loss": figures["loss"] * (float("nan") if self.calls > 4 else 1)}
+        return {"loss": super().loss(views)["loss"] * (float("nan") if self.steps >= 4 else 1)}
+
+    def after_step(self, done):
+        super().after_step(done)
+        self.steps += 1
 
 
 @pytest.mark.parametrize("log_steps", [1, 100])
@@ -480,12 +484,27 @@ def test_minutes_make_checkpoints_too(tmp_path, monkeypatch):
     assert len(kept) > 1
 
 
-def test_a_long_run_says_how_long_and_what_would_shorten_it(tmp_path, monkeypatch, listener):
-    now, method, progress = [0.0], Regression(), listener()
+def test_before_its_first_step_a_run_says_how_long_it_takes_and_what_would_shorten_it(tmp_path, monkeypatch, listener):
+    now, passes, steps_at, progress = [0.0], [], [], listener()
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    method.at_step = lambda step: now.__setitem__(0, now[0] + (100 if step == 0 else 15))  # the first also warms up
+    monkeypatch.setattr(progress, "say", lambda text: (progress.said.append(text), steps_at.append(len(method.weights))))
+
+    def work(step):
+        now[0] += 15 if passes else 100  # the first pass also warms up
+        passes.append(step)
+
+    method = Regression()
+    method.at_step = work
     train(method, Memory(), PLAIN, tmp_path, progress, Processes("cpu"), shorter="less of it")
-    assert progress.said == ["about 1 min 30 s for the 6 steps that are left; shorter with less of it"]
+    assert progress.said == ["about 2 min 0 s for 8 steps; shorter with less of it"]
+    assert steps_at == [0]
+
+
+def test_what_the_estimate_tries_leaves_no_trace(tmp_path, monkeypatch):
+    tried, _ = run(tmp_path / "tried")
+    monkeypatch.setattr(loop._Run, "_say_estimate", lambda *_: None)
+    untried, _ = run(tmp_path / "untried")
+    assert same(tried, untried)  # running means of batch norms among them
 
 
 class Advises(Regression):

@@ -32,8 +32,8 @@ BEST_BY = "knn"
 
 _SMALLEST_SCALE = 2.0**-14
 _ROWS_OF_ADVICE = 10
-_TIMED_SECONDS = 2.0
-_LONG_SECONDS = 60.0
+_WORTH_SAYING_S = 10.0
+_LONG_S = 60.0
 
 Monitor = Callable[[nn.Module, int], Mapping[str, float]]
 """Told the encoder, in evaluation mode, and the step, it returns figures about it; called in the first process only."""
@@ -212,9 +212,12 @@ class _Run:
         """Take the steps that are left; return the figures of the last row."""
         last: dict[str, float] = {}
         note: dict[str, float] = {}
-        clock, estimate, advice = _Clock(), _Estimate(self.step, self.steps), _Advice(self.trainable, self.progress)
-        saved = time.monotonic()
-        for batch in self._batches():
+        clock, advice, saved = _Clock(), _Advice(self.trainable, self.progress), 0.0
+        for number, batch in enumerate(self._batches()):
+            if number == 0:
+                self._say_estimate(batch)
+                clock.restart()
+                saved = time.monotonic()
             figures = self._take_step(batch)
             clock.count(self.settings.batch_size)
             looking, stopping = self._looks(), self._agreed(stop.signal is not None)
@@ -227,8 +230,6 @@ class _Run:
             elif self.processes.device.type == "cpu":  # elsewhere, reading the figures of a step would wait for it
                 note = {**{name: float(value) for name, value in figures.items()}, "images/s": clock.rate()}
             self.progress.advance(note=" ".join(f"{name} {value:.3g}" for name, value in note.items()))
-            if seconds := estimate.seconds(self.step):
-                self.progress.say(_about(seconds, self.steps - self.step, self.shorter))
             if looking:
                 self.processes.on_rank_zero(lambda: self._look(cast(Monitor, self.monitor)))
             if saving:
@@ -252,6 +253,23 @@ class _Run:
             (faces[rank::world], pair_generator(s.seed, step, rank)) for step, faces in enumerate(order, self.step)
         )
         return read_ahead(self.faces, drawn, self.processes.device)
+
+    def _say_estimate(self, batch: Mapping[str, Tensor]) -> None:
+        """Say how long the run will take: try the gradients of its first batch, twice as the first warms up.
+
+        Nothing of it stays: the weights do not move, and buffers, such as queues and running means, come back.
+        """
+        buffers = [(buffer, buffer.clone()) for buffer in self.learner.method.buffers()]
+        for _ in range(2):
+            began = time.monotonic()
+            float(self._gradients(batch)["loss"])  # waits for a GPU
+            seconds = (time.monotonic() - began) * (self.steps - self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        for buffer, value in buffers:
+            buffer.copy_(value)
+        if seconds > _WORTH_SAYING_S:
+            hint = f"; shorter with {self.shorter}" if self.shorter and seconds > _LONG_S else ""
+            self.progress.say(f"about {duration(seconds)} for {self.steps - self.step:,} steps{hint}")
 
     def _take_step(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         s = self.settings
@@ -389,26 +407,6 @@ class _Clock:
         return self.images / max(time.monotonic() - self.since, 1e-9)
 
 
-class _Estimate:
-    """How long a run will take, by its first steps; the very first is left out, as it also warms up."""
-
-    def __init__(self, step: int, steps: int) -> None:
-        self.first, self.steps = step + 1, steps
-        self.since: float | None = None
-        self.done = False
-
-    def seconds(self, step: int) -> float | None:
-        """Seconds that the steps after ``step`` will take; None where that was said, or cannot be yet."""
-        now = time.monotonic()
-        if self.since is None:
-            self.since = now
-        spent = now - self.since
-        if self.done or step == self.first or spent < _TIMED_SECONDS:
-            return None
-        self.done = True
-        return spent / (step - self.first) * (self.steps - step)
-
-
 class _Advice:
     """Passes a method's advice on, each time that the run is twice as far as at the time before, and at its end."""
 
@@ -424,9 +422,3 @@ class _Advice:
         if words := self.method.advice(self.rows):
             self.progress.say(f"step {step:,}: {words}")
             self.silent_until = 2 * step
-
-
-def _about(seconds: float, steps: int, shorter: str) -> str:
-    """The estimate of a run."""
-    hint = f"; shorter with {shorter}" if shorter and seconds > _LONG_SECONDS else ""
-    return f"about {duration(seconds)} for the {steps:,} steps that are left{hint}"
