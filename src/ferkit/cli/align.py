@@ -12,7 +12,7 @@ from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, PartOpt, SourcesArg, in_parts, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.problems import problem_lines
-from ferkit.cli.words import counted, typed
+from ferkit.cli.words import counted, pictured, typed
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
 
@@ -52,7 +52,7 @@ def align(
 
 def _summary(result: AlignResult) -> str:
     path = escape(str(result.path))
-    found = f"{counted(result.faces, 'face')} of {counted(result.pictures, 'picture')}"
+    found = f"{counted(result.faces, 'face')} of {pictured(result)}"
     done = f"[bold]{path}[/]: {found} in {result.seconds:.1f} s"
     lines = [done, *problem_lines(result)]
     if len(lines) > 1:

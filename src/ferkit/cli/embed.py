@@ -12,11 +12,11 @@ from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, PartOpt, in_parts, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.problems import problem_lines
-from ferkit.cli.words import counted, typed
+from ferkit.cli.words import counted, pictured, typed
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.pipeline.engine import PartSettings
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import READING, SEARCH_FPS, FaceOptions
 
 if TYPE_CHECKING:
     from ferkit.workflows.embed import EmbedResult
@@ -57,13 +57,27 @@ def embed(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Embed everything anew, even what the set knows already.")
     ] = False,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Frames per second of video to look at; 0 takes every frame.",
+            show_default=f"{SEARCH_FPS:g}",
+            rich_help_panel=READING,
+        ),
+    ] = None,
     part: PartOpt = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Turn every face into a vector; run again, it embeds only what is new or changed."""
     require_names(sources, encoder=encoder)
-    shared: dict[str, Any] = {"encoder": encoder, "batch_size": batch_size, "device": device, "precision": precision}
+    shared: dict[str, Any] = {
+        "encoder": encoder,
+        "batch_size": batch_size,
+        "device": device,
+        "precision": precision,
+        "fps": fps,
+    }
     if in_parts(options):
         from ferkit.workflows.embed_parts import embed_parts
 
@@ -82,7 +96,7 @@ def embed(
 
 def _summary_of_parts(result: EmbedPartsResult) -> str:
     return (
-        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {counted(result.pictures, 'picture')}"
+        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {pictured(result)}"
         f" by {escape(result.encoder)}, {result.made} of {counted(result.parts, 'part')} made"
         f" in {result.seconds:.1f} s\n"
         f"next: [bold]ferkit retrieve QUERY.jpg --set {typed(result.path)}[/]"
@@ -91,7 +105,7 @@ def _summary_of_parts(result: EmbedPartsResult) -> str:
 
 def _summary(result: EmbedResult) -> str:
     done = (
-        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {counted(result.pictures, 'picture')}"
+        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {pictured(result)}"
         f" by {escape(result.encoder)} in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
     )
     lines = [done, *problem_lines(result)]

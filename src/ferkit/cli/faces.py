@@ -13,7 +13,7 @@ from rich.table import Table
 from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.output import out as console
-from ferkit.cli.words import counted
+from ferkit.cli.words import counted, pictured
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FILTERS
 from ferkit.workflows import PARTS
@@ -146,7 +146,7 @@ def _facts(info: FacesInfo) -> Iterator[str]:
     faces = counted(info.faces, "face")
     yield f"{_path(info.path)}: {faces}, {info.size} px of {escape(info.template)}, {_megabytes(info)}"
     clips = f", {counted(info.clips, 'clip')} of {counted(info.videos, 'video')}" if info.clips or info.videos else ""
-    yield f"from     {counted(info.pictures, 'picture')}{clips}"
+    yield f"from     {pictured(info)}{clips}"
     unnamed = f", {counted(info.without_identity, 'face')} without a name" if info.without_identity else ""
     yield f"people   {info.identities:,}{unnamed}"
     unlabelled = f", {counted(info.without_label, 'face')} without one" if info.without_label else ""

@@ -104,18 +104,18 @@ def with_settings(*kinds: type[Any], names: Iterable[str] | None = None) -> Call
 
     Args:
         kinds: dataclasses whose fields are of `ferkit.settings.setting`.
-        names: of the fields to take; None takes all.
+        names: of the fields to take; None takes all. What the command states itself, it keeps.
     """
-    shared = [
-        _parameter(field, get_type_hints(kind)[field.name])
-        for kind in kinds
-        for field in fields(kind)
-        if names is None or field.name in names
-    ]
 
     def give(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
         own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+        shared = [
+            _parameter(field, get_type_hints(kind)[field.name])
+            for kind in kinds
+            for field in fields(kind)
+            if (names is None or field.name in names) and field.name not in signature.parameters
+        ]
         command.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *shared]}
         return command

@@ -163,4 +163,5 @@ def _table(hits: Sequence[Hit]) -> list[str]:
         "time": ["" if hit.time_s is None else f"{hit.time_s:.2f} s" for hit in hits],
         "label": [hit.label or "" for hit in hits],
     }
-    return columns(cells, "picture", [short_path(hit.source) for hit in hits])
+    kinds = {"picture" if hit.time_s is None else "frame": None for hit in hits}
+    return columns(cells, " or ".join(kinds), [short_path(hit.source) for hit in hits])

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from ferkit.cli.output import escape
 
@@ -13,6 +14,23 @@ _WORDS = ("label", "person", "why")
 def counted(number: int, one: str, many: str | None = None) -> str:
     """``1 face``, ``1,234 faces``; ``many`` where that is not ``one`` with an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+class _Pictured(Protocol):
+    """The result of a verb that says what it looked at."""
+
+    @property
+    def pictures(self) -> int:
+        """How many that were."""
+
+    @property
+    def unit(self) -> str:
+        """Of what, in the plural."""
+
+
+def pictured(result: _Pictured) -> str:
+    """``1 picture``, ``1,234 frames``, ``40 pictures and frames``."""
+    return counted(result.pictures, result.unit.removesuffix("s"), result.unit)
 
 
 def typed(path: Path | str) -> str:

@@ -70,6 +70,11 @@ def picture_of(sources: pa.ChunkedArray, videos: Iterable[str]) -> pa.ChunkedArr
     return pc.replace_substring_regex(sources, rf"(?i)({suffixes})#\d+$", r"\1")
 
 
+def unit_of(times: pa.ChunkedArray) -> str:
+    """What a table's sources are, by its column ``time_s``: ``pictures``, ``frames`` or ``pictures and frames``."""
+    return {len(times): "pictures", 0: "frames"}.get(times.null_count, "pictures and frames")
+
+
 def _spread(count: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 

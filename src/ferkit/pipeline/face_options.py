@@ -5,13 +5,19 @@ anything else.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Self, TypedDict
 
 from ferkit.settings import setting
 
-_READING, _FINDING, _CHOOSING = "Reading sources", "Finding faces", "Leaving faces out"
+READING = "Reading sources"
+"""Group of the options that say how."""
+
+_FINDING, _CHOOSING = "Finding faces", "Leaving faces out"
+
+SEARCH_FPS = 2.0
+"""Frames a second of a video that is to be searched: hardly an expression comes and goes between two of them."""
 
 FILTERS = ("min_size", "max_yaw", "min_sharpness", "min_score")
 """Those that leave out faces, of photos as of sets."""
@@ -41,28 +47,28 @@ class FaceOptions:
         "Take the images as face crops, or search them for faces.",
         flag="--aligned/--detect",
         default_text="crops where small and square",
-        group=_READING,
+        group=READING,
     )
     layout: str | None = setting(
         None,
         "The source is this data set as its authors distribute it: raf-db, affectnet, ferplus, …",
         metavar="NAME",
         default_text=False,
-        group=_READING,
+        group=READING,
     )
     label_from: str | None = setting(
         None,
         "Take labels from the path: the first group, or the one named `label`.",
         metavar="REGEX",
         default_text="class folders, columns",
-        group=_READING,
+        group=READING,
     )
     identity_from: str | None = setting(
         None,
         "Take identities from the path: the first group, or the one named `identity`.",
         metavar="REGEX",
         default_text="columns",
-        group=_READING,
+        group=READING,
     )
     columns: Mapping[str, str] = setting(
         {},
@@ -70,10 +76,10 @@ class FaceOptions:
         metavar="NAME=COLUMN,…",
         parser=_parse_columns,
         default_text=False,
-        group=_READING,
+        group=READING,
     )
     fps: float | None = setting(
-        None, "Frames per second of video to look at.", default_text="every frame", group=_READING
+        None, "Frames per second of video to look at; 0 takes every frame.", default_text="every frame", group=READING
     )
     min_face: float | None = setting(
         None,
@@ -117,7 +123,7 @@ class FaceOptions:
         group=_CHOOSING,
     )
     workers: int | None = setting(
-        None, "Threads that decode and search.", min=1, default_text="one per core", group=_READING
+        None, "Threads that decode and search.", min=1, default_text="one per core", group=READING
     )
 
     def __new__(cls, *_: object, **given: object) -> Self:
@@ -131,6 +137,10 @@ class FaceOptions:
                     f"reads faces the nearest are {near}"
                 )
         return super().__new__(cls)
+
+    def for_search(self) -> Self:
+        """Return them with `SEARCH_FPS` where nobody said how many frames; a layout knows its own."""
+        return replace(self, fps=SEARCH_FPS) if self.fps is None and self.layout is None else self
 
 
 class DetectionKeywords(TypedDict, total=False):

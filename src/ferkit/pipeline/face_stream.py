@@ -121,14 +121,19 @@ def open_pictures(
     """
     from ferkit.faces.choose import check_policy
 
-    rules = SourceRules(options.layout, options.label_from, options.identity_from, options.columns, options.fps)
+    rules = SourceRules(options.layout, options.label_from, options.identity_from, options.columns, options.fps or None)
     check_policy(options.faces)
     opened = open_sources(sources, rules)
     if len(opened.pictures) + len(opened.videos) > 1:
         progress.say(_labels_taken(opened, rules))
     if opened.repeated:
         progress.say(f"{opened.repeated:,} pictures or videos are named more than once: each is taken once")
-    if options.aligned is None:
+    if opened.videos:
+        rate = (
+            f"{rules.fps:g} frames a second (--fps 0: every frame)" if rules.fps else "every frame (--fps takes fewer)"
+        )
+        progress.say(f"of videos {rate}")
+    if options.aligned is None and opened.pictures:
         progress.say(_what_they_are({is_crop(size) for size in first_sizes(opened.pictures)}))
     return SourceStream(opened, options.aligned, options, device, crop_size)
 
@@ -269,9 +274,9 @@ def require_faces(faces: int, problems: Sequence[tuple[str, str]], sources: Sequ
         what = next(what for _, what in problems if what.startswith(FILTERED))
         raise NoFaceError(f"{what.removeprefix(FILTERED)} leaves out every face of {where}; ask for less")
     if faceless:
-        count = "the picture" if len(faceless) == 1 else f"any of the {len(faceless):,} readable pictures"
-        raise NoFaceError(f"no face was found in {count} of {where}; give --aligned if they are face crops already")
+        count = "" if len(faceless) == 1 else f"any of the {len(faceless):,} readable pictures and videos of "
+        raise NoFaceError(f"no face was found in {count}{where}; give --aligned if they are face crops already")
     if unreadable:
         source, why = unreadable[0]
-        raise NoImagesError(f"no picture of {where} can be read (the first of {len(unreadable):,}: {source}: {why})")
+        raise NoImagesError(f"nothing of {where} can be read (the first of {len(unreadable):,}: {source}: {why})")
     raise NoFaceError(f"there is no face in {where}")

@@ -22,6 +22,7 @@ class AlignResult:
         path: folder of the face set; its ``problems.csv`` lists the pictures that gave no face.
         faces: crops in it.
         pictures: pictures and frames that were looked at.
+        unit: which of them: ``pictures``, ``frames`` or ``pictures and frames``.
         faceless: sources that show no face.
         filtered: sources whose faces were all left out by a filter.
         unreadable: (source, why) of those that cannot be read.
@@ -31,6 +32,7 @@ class AlignResult:
     path: Path
     faces: int
     pictures: int
+    unit: str
     faceless: list[str]
     filtered: list[str]
     unreadable: list[tuple[str, str]]
@@ -78,4 +80,5 @@ def align(
     job = open_job(paths, out, chosen, device, progress, crop_size=crop_size, overwrite=overwrite, in_parts=in_parts)
     faces = job.build(progress) if part is None else job.build_part(*parse_part(part), progress)
     seconds = time.monotonic() - started
-    return AlignResult(Path(out), len(faces), faces.pictures_done, *split_problems(faces.problems), seconds)
+    about = faces.pictures_done, job.stream.sources.unit, *split_problems(faces.problems)
+    return AlignResult(Path(out), len(faces), *about, seconds)

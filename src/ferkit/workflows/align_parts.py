@@ -69,5 +69,6 @@ def align_parts(
         arguments |= {"crop_size": crop_size, "overwrite": overwrite}
         work_off("aligning", align, arguments, left, settings, progress)
         faces = job.join(settings.count)
-    problems, seconds = split_problems(faces.problems), time.monotonic() - started
-    return AlignPartsResult(Path(out), len(faces), faces.pictures_done, *problems, seconds, settings.count, len(left))
+    about = faces.pictures_done, job.stream.sources.unit, *split_problems(faces.problems)
+    seconds = time.monotonic() - started
+    return AlignPartsResult(Path(out), len(faces), *about, seconds, settings.count, len(left))

@@ -16,6 +16,7 @@ import torch
 from ferkit.data.embedding_parts import complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
 from ferkit.data.embedding_writer import EmbeddingSetWriter
+from ferkit.data.face_selection import unit_of
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
 from ferkit.encoders.export_module import contract_digest
@@ -50,6 +51,7 @@ class EmbedResult:
         path: the ``.npy`` file; ``.parquet`` and ``.json`` lie beside it.
         faces: vectors in it.
         pictures: pictures that were looked at; for a face set, those that its faces come from.
+        unit: what that counts: ``pictures``, ``frames`` or ``pictures and frames``.
         faceless: sources that show no face.
         filtered: sources whose faces were all left out by a filter.
         unreadable: (source, why) of those that cannot be read.
@@ -64,6 +66,7 @@ class EmbedResult:
     path: Path
     faces: int
     pictures: int
+    unit: str
     faceless: list[str]
     filtered: list[str]
     unreadable: list[tuple[str, str]]
@@ -110,7 +113,8 @@ def embed(
             folder is a set.
         progress: told of every batch.
         options: how sources are read and which of their faces are taken: fields of
-            `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
+            `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``. Of videos 2 frames a second are looked
+            at, with ``fps=0`` all.
 
     Raises:
         MissingPathError, NoImagesError, NoFaceError: there is nothing to embed.
@@ -121,7 +125,7 @@ def embed(
         OutputError: ``out`` cannot be written; nothing that was there has changed.
     """
     paths, target, progress = source_paths(sources), Path(out), progress or Silent()
-    chosen = FaceOptions(**options)
+    chosen = FaceOptions(**options).for_search()
     if part is not None:
         number, parts = parse_part(part)
         target = part_path(target, number, parts)
@@ -146,7 +150,8 @@ def embed(
     if (there := update.complete) is not None and there.listing == listing:
         progress.say("nothing is new")
         problems = split_problems(update.problems)
-        return EmbedResult(target, len(there), there.pictures or 0, *problems, *about, 0.0, 0.0, update.changes)
+        unit = unit_of(there.column("time_s"))
+        return EmbedResult(target, len(there), there.pictures or 0, unit, *problems, *about, 0.0, 0.0, update.changes)
     job["listing"] = listing
     with EmbeddingSetWriter(target, stamp, job, listing=listing, **update.origin) as staged:
         before = len(staged)
@@ -161,8 +166,8 @@ def embed(
             complete_parts(target.parent, parts)
     seconds = time.monotonic() - started
     pictures, problems = _pictures(stream, staged.pictures_done), split_problems(staged.problems)
-    rate = (len(staged) - before) / seconds
-    return EmbedResult(target, len(staged), pictures, *problems, *about, seconds, rate, update.changes)
+    rate, unit = (len(staged) - before) / seconds, unit_of(EmbeddingSet.open(target).column("time_s"))
+    return EmbedResult(target, len(staged), pictures, unit, *problems, *about, seconds, rate, update.changes)
 
 
 def _encoder(name: str | Path, device: str | None, progress: Progress) -> Encoder:

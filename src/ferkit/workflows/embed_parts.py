@@ -8,6 +8,7 @@ from typing import Unpack
 
 from ferkit.data.embedding_parts import MANIFEST, complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.face_selection import unit_of
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import locate_encoder
 from ferkit.encoders.export_module import contract_digest
@@ -34,6 +35,7 @@ class EmbedPartsResult:
         path: the folder.
         faces: vectors in it.
         pictures: pictures that were looked at.
+        unit: as `ferkit.workflows.embed.EmbedResult`.
         parts: of how many parts it is.
         made: how many of them this run has made.
         encoder: name of the encoder.
@@ -43,6 +45,7 @@ class EmbedPartsResult:
     path: Path
     faces: int
     pictures: int
+    unit: str
     parts: int
     made: int
     encoder: str
@@ -83,6 +86,7 @@ def embed_parts(
         FerkitError: as `ferkit.embed`; finished parts stay.
     """
     settings, chosen = part_settings(options, PartSettings, FaceOptions)
+    chosen = chosen.for_search()
     paths, folder, progress = source_paths(sources), Path(out).absolute(), progress or Silent()
     require_default_faces(paths, "embed")
     started = time.monotonic()
@@ -104,7 +108,8 @@ def embed_parts(
         work_off("embedding", embed, arguments, left, settings, progress)
         joined = complete_parts(folder, settings.count)
     made = settings.count, len(left), joined.encoder.name
-    return EmbedPartsResult(folder, len(joined), joined.pictures or 0, *made, time.monotonic() - started)
+    looked_at = joined.pictures or 0, unit_of(joined.column("time_s"))
+    return EmbedPartsResult(folder, len(joined), *looked_at, *made, time.monotonic() - started)
 
 
 def _maker(path: Path) -> tuple[str | None, str, str | None, bool] | None:

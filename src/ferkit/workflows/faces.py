@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit._version import __version__
-from ferkit.data.face_selection import at_most_per_value, first_of_each, picture_of
+from ferkit.data.face_selection import at_most_per_value, first_of_each, picture_of, unit_of
 from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.filters import MEASURES, FaceFilter
 from ferkit.data.media import VIDEO_SUFFIXES
@@ -43,6 +43,7 @@ class FacesInfo:
         bytes: what its files take.
         faces: crops.
         pictures: photos, crops and frames that they come from.
+        unit: which of them: ``pictures``, ``frames`` or ``pictures and frames``.
         videos: video files among the sources.
         clips: faces followed through a video.
         identities: people, where they are named.
@@ -61,6 +62,7 @@ class FacesInfo:
     bytes: int
     faces: int
     pictures: int
+    unit: str
     videos: int
     clips: int
     identities: int
@@ -123,6 +125,7 @@ def faces_info(
         bytes=sum(file.stat().st_size for file in face_set.path.iterdir()),
         faces=len(face_set),
         pictures=_distinct(sources),
+        unit=unit_of(face_set.column("time_s")),
         videos=_distinct(containers.filter(pc.not_equal(containers, sources))),
         clips=_distinct(face_set.column("clip")),
         identities=_distinct(face_set.column("identity")),

@@ -66,7 +66,7 @@ def opened_set(
         return
     with TemporaryDirectory(prefix="ferkit-") as folder:
         path = keep or Path(folder) / "emb.npy"
-        shared = {name: getattr(options, name) for name in options.__dataclass_fields__}
+        shared = {**vars(options), "fps": options.fps or 0}
         embed(sources, path, encoder=encoder or DEFAULT_ENCODER, device=device, progress=progress, **shared)
         yield Searcher(path, encoder, device, progress=progress)
 

@@ -105,6 +105,7 @@ def recognise(
         return _result(found, reader, Problems([], [], []), target)
     reader = load_head(encoder, head, progress)
     with _working_folder(target) as folder:
+        options["fps"] = options.get("fps") or 0
         done = embed(paths, folder / "emb.npy", encoder=encoder, progress=progress, **options)
         problems = Problems(done.faceless, done.filtered, done.unreadable)
         return _result(EmbeddingSet.open(done.path), reader, problems, target)

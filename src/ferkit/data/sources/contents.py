@@ -22,3 +22,8 @@ class Sources:
     videos: Sequence[Video] = ()
     labels_from: str = ""
     repeated: int = 0
+
+    @property
+    def unit(self) -> str:
+        """What they are read as: ``pictures``, ``frames`` of videos, or ``pictures and frames``."""
+        return "pictures" if not self.videos else "pictures and frames" if len(self.pictures) else "frames"
