@@ -13,6 +13,8 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
 from ferkit.progress import Silent
 from ferkit.workflows.align import align
+from ferkit.workflows.embed import embed
+from ferkit.workflows.recognise import recognise
 
 
 def stream_of(*paths, **options):
@@ -80,7 +82,7 @@ def test_pictures_come_before_videos_and_both_go_on(write_video, still, portrait
         "astronaut.png",
         *["clip.avi"] * 3,
     ]
-    assert (stream.total, stream.unit) == (5, "pictures")
+    assert (stream.total, stream.unit) == (5, "pictures and frames")
     assert [b.faces for b in stream.batches(1, batches[0].state)] == [b.faces for b in batches[1:]]
     assert [b.faces for b in stream.batches(4, batches[2].state)] == [b.faces for b in batches[3:]]
 
@@ -92,8 +94,18 @@ def test_progress_of_videos_is_told_in_their_seconds(write_video, still, nobody,
     told = listener()
     result = align([first, second], tmp_path / "faces", min_face=60, fps=5, progress=told)
     assert told.steps == pytest.approx(2 + 2.5)  # two files are read first
-    assert (result.pictures, result.faces) == (3 + 10, 3)
+    assert (result.pictures, result.unit, result.faces) == (3 + 10, "frames", 3)
+    assert "of videos 5 frames a second (--fps 0: every frame)" in told.said
     assert result.faceless == [str(second)]
+
+
+def test_a_search_reads_two_frames_a_second_and_a_recognition_all(write_video, still, portraits, tmp_path, listener):
+    path, told = write_video([still] * 10), listener()
+    result = embed([path, portraits["hopper"]], tmp_path / "emb.npy", min_face=60, progress=told)
+    assert (result.pictures, result.unit) == (2 + 1, "pictures and frames")
+    assert "of videos 2 frames a second (--fps 0: every frame)" in told.said
+    assert embed(path, tmp_path / "all.npy", min_face=60, fps=0).pictures == 10
+    assert recognise(path, min_face=60).faces == 10
 
 
 def test_a_stopped_video_goes_on_to_the_same_bytes(write_video, still, nobody, tmp_path, listener, monkeypatch):

@@ -45,7 +45,7 @@ class FaceStream(Protocol):
 
     @property
     def unit(self) -> str:
-        """What a step is: ``pictures``, ``faces`` or ``s of video``."""
+        """What a step is: ``pictures``, ``pictures and frames``, ``faces`` or ``s of video``."""
 
     def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
         """Steps that are done at a place in the stream."""

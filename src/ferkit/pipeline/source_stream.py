@@ -64,18 +64,18 @@ class SourceStream:
     @property
     def unit(self) -> str:
         """What `total` counts."""
-        return "pictures" if len(self.sources.pictures) else "s of video"
+        return self.sources.unit if len(self.sources.pictures) else "s of video"
 
     @cached_property
     def total(self) -> float:
         """Steps of the whole job: seconds where there are only videos, else pictures and frames."""
-        if self.unit == "pictures":
+        if len(self.sources.pictures):
             return len(self.sources.pictures) + sum(self.frames)
         return sum(self._seconds)
 
     def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
         """Steps that are done at a place in the stream, in the unit of `total`."""
-        if self.unit == "pictures" or state is None:
+        if len(self.sources.pictures) or state is None:
             return float(pictures_done)
         return sum(self._seconds[: state["video"]]) + float(state["time_s"])
 

@@ -108,8 +108,8 @@ def embed_parts(
         work_off("embedding", embed, arguments, left, settings, progress)
         joined = complete_parts(folder, settings.count)
     made = settings.count, len(left), joined.encoder.name
-    looked_at = joined.pictures or 0, unit_of(joined.column("time_s"))
-    return EmbedPartsResult(folder, len(joined), *looked_at, *made, time.monotonic() - started)
+    unit = unit_of(joined.column("time_s"))
+    return EmbedPartsResult(folder, len(joined), joined.pictures or 0, unit, *made, time.monotonic() - started)
 
 
 def _maker(path: Path) -> tuple[str | None, str, str | None, bool] | None:
