@@ -63,7 +63,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert {name for name in page if name.endswith((".html", ".js", ".css", ".svg"))} <= others
     kept = {
         f"ferkit/{path.relative_to(SOURCE)}"
-        for path in (*SOURCE.glob("report/templates/*.html"), *SOURCE.glob("portraits/*"))
+        for path in (
+            *SOURCE.glob("report/templates/*.html"),
+            *SOURCE.glob("report/static/*"),
+            *SOURCE.glob("portraits/*"),
+        )
     }
     assert kept <= others
     assert others - page - kept == {"ferkit/models.yaml", "ferkit/py.typed"}

@@ -109,7 +109,7 @@ def test_nothing_is_fetched_and_no_name_becomes_markup(report, picture):
     assert page.open == []
     assert "<script" not in text
     assert page.text.count(EVIL) > 5
-    assert "http" not in text
+    assert set(re.findall(r"\w+://[\w.]+", text)) <= {"http://www.w3.org"}  # the name of SVG, not an address
     assert re.findall(r"url\(|@import", text) == []
     assert [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in page.sources] == [
         b"\x89PNG picture"

@@ -1,4 +1,5 @@
 import csv
+import re
 
 import cv2
 import numpy as np
@@ -86,7 +87,9 @@ def test_moments_are_ranked_over_clips_with_times_and_people(save_set):
 
 
 def test_a_video_gives_its_moments_sheet_plot_table_and_frames(video, crops, tmp_path):
-    files = {name: tmp_path / "out" / f"m.{end}" for name, end in (("sheet", "png"), ("csv", "csv"))}
+    files = {
+        name: tmp_path / "out" / f"m.{end}" for name, end in {"sheet": "png", "csv": "csv", "html": "html"}.items()
+    }
     result = ask(
         video, **files, plot=tmp_path / "plot.png", frames=tmp_path / "frames", keep=tmp_path / "kept.npy"
     )  # fmt: skip
@@ -101,6 +104,11 @@ def test_a_video_gives_its_moments_sheet_plot_table_and_frames(video, crops, tmp
     assert cv2.imread(str(tmp_path / "plot.png")).shape[1] > 1000
     (row,) = csv.DictReader(files["csv"].read_text().splitlines())
     assert (row["clip"], float(row["apex_s"])) == (f"{video}@1", moment.apex_s)
+    page = files["html"].read_text()
+    assert page.count("data:image/jpeg") == 2  # what was asked with, and the apex
+    assert f'href="{video.as_uri()}#t={moment.apex_s:.2f}"' in page
+    assert page.count('href="#face-1"') == page.count('id="face-1"') == 1  # the mark on the curve leads to its face
+    assert set(re.findall(r"\w+://[\w.]*", page)) == {"file://", "http://www.w3.org"}
     assert len(EmbeddingSet.open(tmp_path / "kept.npy")) == len(PULSE)
     again = ask(tmp_path / "kept.npy", **files, frames=tmp_path / "more")  # what ferkit wrote may be replaced
     assert [hit.source for hit in again.moments] == [moment.source]
@@ -124,6 +132,7 @@ def test_where_nothing_is_like_it_the_nearest_are_told_as_such(save_set):
         ({"smooth": -1}, InputError, "smooth must"),
         ({"sheet": "x.jpg"}, OutputError, r"ends in \.png"),
         ({"csv": "x.xlsx"}, OutputError, r"ends in \.csv"),
+        ({"html": "x.png"}, OutputError, r"ends in \.html"),
         ({"frames": "."}, OutputError, "new folder"),
     ],
 )

@@ -38,6 +38,10 @@ def moments(
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT.csv", help="Write the moments as a table.", show_default=False)
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.html", help="Write all of this as one page.", show_default=False),
+    ] = None,
     frames: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Save the frames of the apexes.", show_default=False)
     ] = None,
@@ -61,6 +65,7 @@ def moments(
             sheet=sheet,
             plot=plot,
             csv=csv,
+            html=html,
             frames=frames,
             encoder=encoder,
             device=device,

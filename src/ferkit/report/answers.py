@@ -1,9 +1,8 @@
 """Answers as files: a montage, a table, a page, the photos themselves, and where the likeness comes from."""
 
-import base64
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +10,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferkit._version import __version__
-from ferkit.atomic import atomic_path, output_errors
-from ferkit.data.media import VIDEO_SUFFIXES
+from ferkit.atomic import atomic_path
 from ferkit.data.sources import find_picture
 from ferkit.errors import InputError, OutputError
 from ferkit.pipeline.examples import Examples
 from ferkit.pipeline.recrop import Lost, row_crops
-from ferkit.pipeline.thumbnails import jpeg
+from ferkit.printable import printable
 from ferkit.progress import Progress
 from ferkit.report.explanation import draw_explanation
 from ferkit.report.montage import Tile, draw_montage
+from ferkit.report.pages import check_page_output, clock, page_text, pictured, save_page, source_url
 from ferkit.report.safe_picture import check_picture_output, save_picture
 from ferkit.report.table_file import check_table_output, write_table_file
 from ferkit.search.hits import Hit
 from ferkit.search.scores import GOOD
 from ferkit.search.searcher import Searcher
 
-_GENERATOR = f'<meta name="generator" content="ferkit {__version__[:1]}'.encode()
 _NAME_LENGTH = 80
 
 Pixels = NDArray[np.uint8]
@@ -80,7 +77,7 @@ def check_answer_files(files: Mapping[str, Path], asked: Sequence[str | Path]) -
             if (path.suffix.lower() == ".parquet") != (name == "parquet"):
                 raise OutputError(f"--{name} is given {str(path)!r}, which is a name of the other kind of table")
         elif name == "html":
-            _check_page(path)
+            check_page_output(path)
         elif path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise OutputError(f"{str(path)!r} is there already; give --copy-to a new folder")
 
@@ -97,7 +94,7 @@ def save_answers(files: Mapping[str, Path], shown: Shown, progress: Progress) ->
         elif name == "explain":
             save_picture(draw_explanation(shown.examples, shown.hits, crops, shown.searcher, progress), path)
         elif name == "html":
-            _write_page(shown, crops, path)
+            save_page(_page(shown, crops), path)
         elif name == "copy":
             _copy_photos(shown.hits, path, progress)
         else:
@@ -135,54 +132,42 @@ def _table(hits: Sequence[Hit]) -> pa.Table:
     return pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
 
 
-def _check_page(path: Path) -> None:
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"a page's name ends in .html, and {str(path)!r} does not; try '{path}.html'")
-    if not path.exists():
-        return
-    with output_errors(path):
-        ours = _GENERATOR in path.read_bytes()[:4096]
-    if not ours:
-        raise OutputError(f"{str(path)!r} is there already and is no page of ferkit's; choose another output")
-
-
-def _write_page(shown: Shown, crops: Sequence[Pixels | Lost], path: Path) -> None:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("ferkit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    asked = [_pictured(each.crop) | {"name": each.name} for each in shown.examples.positives]
-    asked += [_pictured(each.crop) | {"name": f"not {each.name}"} for each in shown.examples.negatives]
-    hits = [
-        {**asdict(hit), **_pictured(crop), "score": score_of(hit), "name": _name(hit), "link": _link(hit)}
-        for hit, crop in zip(shown.hits, crops, strict=True)
+def _page(shown: Shown, crops: Sequence[Pixels | Lost]) -> str:
+    examples, likely = shown.examples, shown.hits and shown.hits[0].probability is not None
+    asked = [
+        {**pictured(each.crop), "name": printable(each.name), "unlike": unlike}
+        for unlike, some in enumerate((examples.positives, examples.negatives))
+        for each in some
     ]
-    page = environment.get_template("answers.html").render(
-        title=f"closest to {shown.examples.name}",
-        note=no_good_match(shown.hits),
-        asked=asked,
-        hits=hits,
-        footer=shown.footer,
-        version=__version__,
-    )
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+    tiles = [_page_tile(hit, crop) for hit, crop in zip(shown.hits, crops, strict=True)]
+    measure = "probability that it shows this" if likely else "cosine with this"
+    faces, encoder = f"{len(shown.searcher):,} faces", Path(shown.searcher.set.encoder.name).name
+    lead = f"Of the {faces} of {shown.searcher.path.name}, by {encoder}. Below each its {measure}."
+    title = f"Closest to {examples.name}"
+    return page_text("answers.html", title=title, lead=lead, note=no_good_match(shown.hits), asked=asked, hits=tiles)
 
 
-def _pictured(crop: Pixels | str) -> dict[str, str | None]:
-    if isinstance(crop, str):
-        return {"image": None, "text": str(crop)}
-    return {"image": f"data:image/jpeg;base64,{base64.b64encode(jpeg(crop)).decode()}", "text": None}
+def _page_tile(hit: Hit, crop: Pixels | Lost) -> dict[str, object]:
+    where = None if hit.time_s is None else f"at {clock(round(hit.time_s, 1))}"
+    which = f"face {hit.face}" if hit.face > 1 else None
+    return {
+        **pictured(crop),
+        "rank": hit.rank,
+        "count": hit.count,
+        "name": printable(Path(hit.source).name),
+        "title": f"{printable(hit.source)}\ncosine {hit.score:.3f}",
+        "link": source_url(hit.source, hit.time_s),
+        "score": f"{hit.score:.3f}" if hit.probability is None else f"{100 * hit.probability:.0f} %",
+        "share": hit.probability,
+        "weak": hit.probability is not None and hit.probability < GOOD,
+        "lines": [printable(_file(hit)), " · ".join(filter(None, (where, which, hit.identity, hit.label)))],
+    }
 
 
-def _link(hit: Hit) -> str:
-    """The file's address; of a frame its video's, at its time."""
-    path, mark, _ = hit.source.rpartition("#")
-    if not mark or Path(hit.source).exists():
-        return Path(hit.source).as_uri()
-    at = "" if hit.time_s is None or Path(path).suffix.lower() not in VIDEO_SUFFIXES else f"#t={hit.time_s:.2f}"
-    return Path(path).as_uri() + at
+def _file(hit: Hit) -> str:
+    """The name of its file, or of its picture in an archive or table."""
+    name = Path(hit.source).name
+    return name if hit.time_s is None or Path(hit.source).exists() else name.rpartition("#")[0]
 
 
 def _copy_photos(hits: Sequence[Hit], folder: Path, progress: Progress) -> None:
@@ -216,4 +201,4 @@ def _file_name(hit: Hit, content: Path | bytes) -> str:
 
 def _name(hit: Hit) -> str:
     name = Path(hit.source).name
-    return name if hit.face == 1 else f"{name} · face {hit.face}"
+    return printable(name if hit.face == 1 else f"{name} · face {hit.face}")

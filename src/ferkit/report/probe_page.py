@@ -1,12 +1,10 @@
 """The page of a probe: one HTML file with its tables and pictures, that needs nothing else to be read."""
 
-import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
+from typing import Any
 
-from ferkit.atomic import atomic_path
 from ferkit.probing.protocols import RUNNERS
 from ferkit.probing.report import (
     AffectSection,
@@ -19,29 +17,14 @@ from ferkit.probing.report import (
     Section,
     as_json,
 )
+from ferkit.report.pages import data_url, page_text, save_page
 from ferkit.report.probe_figures import SavedFigure, format_metric
 from ferkit.report.probe_table import protocol_rows
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1c1f26; background: #fff;
-  max-width: 68rem; margin: 2.5rem auto; padding: 0 1.25rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: .3rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2.6rem 0 .2rem; padding-top: .6rem; border-top: 1px solid #d9dce3; }
-h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
-p, figcaption, summary { max-width: 60rem; overflow-wrap: anywhere; }
-.soft, figcaption, caption { color: #5b6370; font-size: .88rem; }
-.note { border-left: 3px solid #c8452f; padding: .1rem .8rem; margin: .6rem 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: .7rem 0; font-variant-numeric: tabular-nums; }
-caption { text-align: left; }
-th, td { padding: .28rem .9rem .28rem 0; text-align: right; border-bottom: 1px solid #e6e8ed; white-space: nowrap; }
-th { font-weight: 600; }
-th:first-child, td:first-child { text-align: left; }
-td small { display: block; color: #5b6370; }
-figure { margin: 1.2rem 0 1.8rem; }
-img { max-width: 100%; height: auto; }
-pre { font-size: .8rem; overflow-x: auto; background: #f5f6f8; padding: .8rem; }
-"""
+_TELL_APART = "First less second, on the same draws of people: an interval that leaves out 0 tells the two apart."
+
+Table = tuple[list[str], list[list[str]]] | tuple[list[str], list[list[str]], str]
+"""Header, rows and perhaps a caption, as the templates' ``table`` takes them."""
 
 
 def write_page(report: ProbeReport, figures: Sequence[SavedFigure], path: str | Path) -> Path:
@@ -59,44 +42,44 @@ def write_page(report: ProbeReport, figures: Sequence[SavedFigure], path: str | 
         OutputError: the file cannot be written.
     """
     path = Path(path)
-    with atomic_path(path) as partial:
-        partial.write_text(page_of(report, figures), encoding="utf-8")
+    save_page(page_of(report, figures), path)
     return path
 
 
 def page_of(report: ProbeReport, figures: Sequence[SavedFigure]) -> str:
     """Return the page as text; equal reports and pictures give equal pages."""
     names = ", ".join(encoder.name for encoder in report.encoders)
-    body = [
-        f"<h1>Probe of {escape(names)}</h1>",
-        *_about(report),
-        *_sections(report, figures),
-        *_comparisons(report),
-        *_pictures("Pictures", [figure for figure in figures if figure.protocol is None]),
-        *_details(report),
-    ]
-    head = f'<meta charset="utf-8">\n<title>Probe of {escape(names)}</title>\n<style>{_STYLE}</style>'
-    view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    top = ["<!doctype html>", '<html lang="en">', f"<head>\n{head}\n{view}\n</head>", "<body>"]
-    return "\n".join([*top, *body, "</body>", "</html>\n"])
-
-
-def _about(report: ProbeReport) -> Iterator[str]:
     known = "Fitted on" if report.test is not None else "Fitted and asked on"
-    yield f"<p>{known} {_words(report.data)}.</p>"
-    if report.test is not None:
-        yield f"<p>Asked on {_words(report.test)}.</p>"
-    yield f'<p class="soft">{escape(report.split)}. In brackets: 95 % interval of a bootstrap over people.</p>'
-    yield from (f'<p class="note">{escape(warning)}</p>' for warning in report.warnings)
-    yield from (
-        f'<p class="soft">Left out: {escape(_title(name).lower())}: {escape(why)}</p>'
-        for name, why in report.skipped.items()
+    about = [f"Asked on {_words(report.test)}."] if report.test is not None else []
+    about.append(f"{report.split}. In brackets: 95 % interval of a bootstrap over people.")
+    about += [f"Left out: {_title(name).lower()}: {why}" for name, why in report.skipped.items()]
+    others = [{"title": "Differences", "notes": [_TELL_APART], "tables": [_differences(report)]}]
+    pictures = [{"title": "Pictures", "figures": _pictures(figures, None)}]
+    empty: dict[str, Any] = {"notes": [], "tables": [], "lacking": [], "figures": []}
+    sections = [
+        *_sections(report, figures),
+        *(others if report.comparisons else []),
+        *(pictures if pictures[0]["figures"] else []),
+    ]
+    return page_text(
+        "probe.html",
+        title=f"Probe of {names}",
+        lead=f"{known} {_words(report.data)}.",
+        note=None,
+        about=about,
+        warnings=report.warnings,
+        encoders=_encoders(report),
+        sections=[empty | section for section in sections],
+        details=_details(report),
     )
+
+
+def _encoders(report: ProbeReport) -> Table:
     rows = [
         [each.name, str(each.dim), each.supervision or "–", f"{each.coverage:.1%}", each.sha256[:12] or "–"]
         for each in report.encoders
     ]
-    yield _table(["encoder", "length", "learnt from", "faces with a vector", "sha256"], rows)
+    return ["encoder", "length", "learnt from", "faces with a vector", "sha256"], rows
 
 
 def _words(data: DataStamp) -> str:
@@ -104,25 +87,24 @@ def _words(data: DataStamp) -> str:
     people = f"{data.people:,} people" if data.people else "nobody known by name"
     labels = ", ".join(f"{name} {count:,}" for name, count in data.labels.items()) or "no labels"
     faceless = f", {data.faceless:,} of them without a face" if data.faceless else ""
-    return escape(f"{sources}: {data.faces:,} pictures{faceless}; {people}; {labels}")
+    return f"{sources}: {data.faces:,} pictures{faceless}; {people}; {labels}"
 
 
-def _sections(report: ProbeReport, figures: Sequence[SavedFigure]) -> Iterator[str]:
+def _sections(report: ProbeReport, figures: Sequence[SavedFigure]) -> Iterator[dict[str, Any]]:
     protocols = dict.fromkeys(name for encoder in report.encoders for name in encoder.sections)
     for name in protocols:
         found = {each.name: each.sections[name] for each in report.encoders if name in each.sections}
-        yield f"<h2>{escape(_title(name))}</h2>"
-        yield from (f'<p class="soft">{escape(text)}</p>' for text in dict.fromkeys(s.protocol for s in found.values()))
-        yield _figure_table(report, name)
         lacking = [each.left_out for each in found.values() if isinstance(each, LeakageSection)]
-        yield from (
-            f'<p class="soft">Without {escape(_spaced(what))}: {escape(why)}</p>' for what, why in _all(lacking)
-        )
-        yield from _by_class(found)
-        yield from _pictures("", [figure for figure in figures if figure.protocol == name])
+        yield {
+            "title": _title(name),
+            "notes": list(dict.fromkeys(section.protocol for section in found.values())),
+            "tables": [_figure_table(report, name), *_by_class(found)],
+            "lacking": [f"Without {_spaced(what)}: {why}" for what, why in _all(lacking)],
+            "figures": _pictures(figures, name),
+        }
 
 
-def _figure_table(report: ProbeReport, protocol: str) -> str:
+def _figure_table(report: ProbeReport, protocol: str) -> Table:
     """Encoders down and figures across, below each encoder its baselines, at the end what is reached by chance."""
     rows = list(protocol_rows(report, protocol))
     columns = list(dict.fromkeys(name for row in rows for name in row.cells))
@@ -130,7 +112,7 @@ def _figure_table(report: ProbeReport, protocol: str) -> str:
     for row in rows:
         name = f"{row.baseline_of}: {row.name}" if row.baseline_of else row.name
         lines.append([name, *(_cell(row.cells.get(column)) for column in columns)])
-    return _table(["encoder", *map(_spaced, columns)], lines)
+    return ["encoder", *map(_spaced, columns)], lines
 
 
 def _cell(figure: MetricValue | float | None) -> str:
@@ -140,7 +122,7 @@ def _cell(figure: MetricValue | float | None) -> str:
     return f"{format_metric(figure)}\n{seeds}" if seeds else format_metric(figure)
 
 
-def _by_class(found: Mapping[str, Section]) -> Iterator[str]:
+def _by_class(found: Mapping[str, Section]) -> Iterator[Table]:
     """Yield a table of what each class reaches, encoders across."""
     recalls: dict[str, dict[str, str]] = {}
     pairs: dict[str, dict[str, str]] = {}
@@ -153,40 +135,32 @@ def _by_class(found: Mapping[str, Section]) -> Iterator[str]:
         if values:
             labels = list(dict.fromkeys(label for cells in values.values() for label in cells))
             rows = [[label, *(cells.get(label, "–") for cells in values.values())] for label in labels]
-            yield _table(["class", *values], rows, what)
+            yield ["class", *values], rows, what
 
 
-def _pictures(title: str, figures: Sequence[SavedFigure]) -> Iterator[str]:
-    if title and figures:
-        yield f"<h2>{escape(title)}</h2>"
-    for figure in figures:
-        whose = f"{figure.encoder}: " if figure.encoder else ""
-        data = base64.b64encode(figure.path.read_bytes()).decode("ascii")
-        yield (
-            f'<figure><img src="data:image/png;base64,{data}" alt="{escape(whose + figure.title)}">'
-            f"<figcaption><b>{escape(whose + figure.title)}.</b> {escape(figure.caption)}</figcaption></figure>"
-        )
+def _pictures(figures: Sequence[SavedFigure], protocol: str | None) -> list[dict[str, str]]:
+    return [
+        {
+            "image": data_url(figure.path.read_bytes(), "png"),
+            "title": f"{figure.encoder}: {figure.title}" if figure.encoder else figure.title,
+            "caption": figure.caption,
+        }
+        for figure in figures
+        if figure.protocol == protocol
+    ]
 
 
-def _comparisons(report: ProbeReport) -> Iterator[str]:
-    if not report.comparisons:
-        return
-    yield "<h2>Differences</h2>"
-    yield (
-        '<p class="soft">First less second, on the same draws of people: an interval that leaves out 0 tells the two '
-        "apart.</p>"
-    )
+def _differences(report: ProbeReport) -> Table:
     rows = []
     for each in report.comparisons:
         found = each.difference
         apart = "yes" if found.low > 0 or found.high < 0 else "no"
         value = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
         rows.append([f"{each.first} – {each.second}", each.protocol, _spaced(each.figure), value, apart])
-    yield _table(["encoders", "protocol", "figure", "difference", "told apart"], rows)
+    return ["encoders", "protocol", "figure", "difference", "told apart"], rows
 
 
-def _details(report: ProbeReport) -> Iterator[str]:
-    yield "<h2>How it was made</h2>"
+def _details(report: ProbeReport) -> list[tuple[str, str]]:
     parts = {
         "Settings": report.settings,
         "Versions": report.versions,
@@ -200,22 +174,7 @@ def _details(report: ProbeReport) -> Iterator[str]:
             for encoder in report.encoders
         },
     }
-    for title, value in parts.items():
-        text = escape(json.dumps(as_json(value), indent=2, ensure_ascii=False))
-        yield f"<details><summary>{escape(title)}</summary><pre>{text}</pre></details>"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """Return a table; what follows a line break in a cell stands small below it."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "\n".join(f"<tr>{''.join(f'<td>{_lines(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table>{above}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-
-
-def _lines(cell: str) -> str:
-    first, _, below = cell.partition("\n")
-    return escape(first) + (f"<small>{escape(below)}</small>" if below else "")
+    return [(title, json.dumps(as_json(value), indent=2, ensure_ascii=False)) for title, value in parts.items()]
 
 
 def _all(parts: Iterable[Mapping[str, str]]) -> list[tuple[str, str]]:

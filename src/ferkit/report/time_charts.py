@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 from numpy.typing import NDArray
 
+from ferkit.report.pages import clock
 from ferkit.search.moment_settings import MomentSettings
 from ferkit.search.moments import smoothed, stretches
 
@@ -101,16 +102,6 @@ def _over_time(axes: Axes, name: str, times: NDArray[np.float64]) -> None:
     axes.tick_params(labelsize=_SMALL, color=_EDGE)
     axes.grid(axis="y", color=_EDGE, linewidth=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
-
-
-def clock(seconds: float) -> str:
-    """``2.5 s`` below a minute, then ``1:02.5``, ``1:00:02.5``."""
-    if seconds < 60:
-        return f"{seconds:g} s"
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    text = f"{rest:04.1f}".removesuffix(".0")
-    return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"
 
 
 @dataclass(frozen=True)

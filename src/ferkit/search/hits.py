@@ -1,4 +1,4 @@
-"""Answers: the faces of a set that were found."""
+"""Answers: the faces of a set, and the moments of its videos, that were found."""
 
 from dataclasses import dataclass
 
@@ -35,6 +35,35 @@ class Hit:
     time_s: float | None
     row: int
     count: int
+
+
+@dataclass(frozen=True)
+class MomentHit:
+    """One rise and fall of an expression on one face.
+
+    Attributes:
+        rank: 1 for the highest score.
+        score: smoothed, at its highest: a probability, or the cosine where the encoder has no curve for one.
+        clip: the face that was followed, ``/path/x.mp4@1``.
+        identity: who it is, where the source said so.
+        onset_s: seconds in the video when the score has risen half of the way, or the face is first seen.
+        apex_s: when the frame that shows it best is shown.
+        offset_s: when it has fallen half of the way, or the face is last seen.
+        source: the frame of the apex, ``/path/x.mp4#123``.
+        face: its number in that frame, from 1, left to right.
+        row: of the apex in the embedding set.
+    """
+
+    rank: int
+    score: float
+    clip: str
+    identity: str | None
+    onset_s: float
+    apex_s: float
+    offset_s: float
+    source: str
+    face: int
+    row: int
 
 
 def hit_of(

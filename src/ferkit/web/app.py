@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,8 +14,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ferkit._version import __version__
 from ferkit.errors import FerkitError
+from ferkit.report.pages import page_templates
 from ferkit.web.guard import Door, Guard
 from ferkit.web.question import question_of, vector_text
 from ferkit.web.set_map import MapInWork
@@ -53,7 +52,7 @@ def make_app(viewer: Viewer, door: Door, turns: Turns | None = None) -> Guard:
         Route("/thumbnail/{row:int}.jpg", page.thumbnail),
         Route("/photo/{row:int}.jpg", page.photo),
         Route("/video/{row:int}", page.video),
-        Mount("/static", StaticFiles(packages=[("ferkit.web", "static")])),
+        Mount("/static", StaticFiles(packages=[("ferkit.web", "static"), ("ferkit.report", "static")])),
     ]
     failures: dict[Any, Any] = {FerkitError: _refused, BusyError: _busy, HTTPException: _failed}
     return Guard(Starlette(routes=routes, exception_handlers=failures), door)
@@ -62,8 +61,7 @@ def make_app(viewer: Viewer, door: Door, turns: Turns | None = None) -> Guard:
 class _Page:
     def __init__(self, viewer: Viewer, turns: Turns) -> None:
         self._viewer, self._turns, self._map = viewer, turns, MapInWork(viewer)
-        templates = Environment(loader=PackageLoader("ferkit.web"), autoescape=True, undefined=StrictUndefined)
-        self._html = templates.get_template("page.html").render(name=viewer.path.name, version=__version__)
+        self._html = page_templates("ferkit.web").get_template("page.html").render(name=viewer.path.name)
 
     async def index(self, _: Request) -> Response:
         return HTMLResponse(self._html)

@@ -1,9 +1,11 @@
 """Find when faces in videos show an expression, and for how long."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -18,46 +20,23 @@ from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
+from ferkit.report.moments_page import moments_page
 from ferkit.report.montage import Tile, draw_montage
+from ferkit.report.pages import check_page_output, save_page
 from ferkit.report.safe_picture import check_picture_output, save_picture
 from ferkit.report.table_file import check_table_output, write_table_file
+from ferkit.search.hits import MomentHit
 from ferkit.search.moment_settings import MomentKeywords, MomentSettings
 from ferkit.search.moments import Moment, find_moments, smoothed
 from ferkit.settings import part_settings
 from ferkit.workflows.likeness import Likeness, faces_like, opened_set
 
+if TYPE_CHECKING:
+    from ferkit.report.time_charts import ScoreCurve
+
 _NEAREST = 5
 _MOST_PANELS = 12
 _NAME_LENGTH = 80
-
-
-@dataclass(frozen=True)
-class MomentHit:
-    """One rise and fall of an expression on one face.
-
-    Attributes:
-        rank: 1 for the highest score.
-        score: smoothed, at its highest: a probability, or the cosine where the encoder has no curve for one.
-        clip: the face that was followed, ``/path/x.mp4@1``.
-        identity: who it is, where the source said so.
-        onset_s: seconds in the video when the score has risen half of the way, or the face is first seen.
-        apex_s: when the frame that shows it best is shown.
-        offset_s: when it has fallen half of the way, or the face is last seen.
-        source: the frame of the apex, ``/path/x.mp4#123``.
-        face: its number in that frame, from 1, left to right.
-        row: of the apex in the embedding set.
-    """
-
-    rank: int
-    score: float
-    clip: str
-    identity: str | None
-    onset_s: float
-    apex_s: float
-    offset_s: float
-    source: str
-    face: int
-    row: int
 
 
 @dataclass(frozen=True)
@@ -102,6 +81,7 @@ def moments(
     sheet: str | Path | None = None,
     plot: str | Path | None = None,
     csv: str | Path | None = None,
+    html: str | Path | None = None,
     frames: str | Path | None = None,
     encoder: str | Path | None = None,
     device: str | None = None,
@@ -120,6 +100,7 @@ def moments(
         sheet: ``.png`` file for the faces at their apex.
         plot: ``.png`` file for the scores over time.
         csv: ``.csv``, ``.tsv`` or ``.parquet`` file for a table of the moments.
+        html: ``.html`` file for a page of all of this that needs no other file.
         frames: new folder for the frames of the apexes.
         encoder: of the videos; None takes the default one, or where there is a set, the set's.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
@@ -138,7 +119,7 @@ def moments(
     _check(k, min_probability)
     outputs = {
         name: Path(path)
-        for name, path in {"sheet": sheet, "plot": plot, "csv": csv, "frames": frames}.items()
+        for name, path in {"sheet": sheet, "plot": plot, "csv": csv, "html": html, "frames": frames}.items()
         if path is not None
     }
     _check_outputs(outputs, paths)
@@ -152,16 +133,30 @@ def moments(
         hits = _ranked(found, clips, liked.scores, settings, least)
         reached = bool(hits)
         hits = (hits or _ranked(found, clips, liked.scores, settings, -np.inf)[:_NEAREST])[:k]
+        name = Path(found.encoder.name).name
+        counted = sum(len(clip.rows) for clip in clips)
+        crops = row_crops(found, [hit.row for hit in hits]) if {"sheet", "html"} & outputs.keys() else []
+        curves = _curves(clips, liked, hits, settings) if {"plot", "html"} & outputs.keys() else []
         if "sheet" in outputs:
-            save_picture(_sheet(found, hits, liked), outputs["sheet"])
+            save_picture(_sheet(crops, hits, liked, name), outputs["sheet"])
         if "plot" in outputs:
-            title = f"like {liked.tile.name} · {Path(found.encoder.name).name}"
-            save_picture(_plot(clips, liked, hits, settings, least, title), outputs["plot"])
+            from ferkit.report.time_charts import draw_moments  # matplotlib loads only for it
+
+            title = f"like {liked.tile.name} · {name}"
+            figure = draw_moments(curves[:_MOST_PANELS], title, liked.measure, settings.gap, least)
+            save_picture(figure, outputs["plot"])
+        if "html" in outputs:
+            lead = f"On {len(clips):,} followed faces ({counted:,} frames), by {name}. Below each its {liked.measure}."
+            note = None if reached else f"nothing reaches {least:g}; these are the nearest all the same"
+            words = f"Moments like {liked.tile.name}", lead, note
+            asked = liked.tile.crop, liked.tile.name
+            save_page(
+                moments_page(hits, crops, curves, asked, words, liked.measure, settings.gap, least), outputs["html"]
+            )
     if "csv" in outputs:
         write_table_file(_table(hits), outputs["csv"])
     if "frames" in outputs:
         _save_frames(hits, outputs["frames"], progress)
-    counted = sum(len(clip.rows) for clip in clips)
     return MomentsResult(
         str(like), liked.measure, least, reached, len(clips), counted, found.encoder.name, hits, outputs
     )
@@ -180,6 +175,8 @@ def _check_outputs(outputs: Mapping[str, Path], sources: Sequence[Path]) -> None
             check_picture_output(path, sources)
         elif name == "csv":
             check_table_output(path)
+        elif name == "html":
+            check_page_output(path)
         elif path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise OutputError(f"{str(path)!r} is there already; give --frames a new folder")
 
@@ -208,8 +205,7 @@ def _table(hits: Sequence[MomentHit]) -> pa.Table:
     return pa.table({field.name: [getattr(hit, field.name) for hit in hits] for field in fields(MomentHit)})
 
 
-def _sheet(found: EmbeddingSet, hits: Sequence[MomentHit], liked: Likeness) -> Any:  # noqa: ANN401 (a picture)
-    crops = row_crops(found, [hit.row for hit in hits])
+def _sheet(crops: Sequence[Any], hits: Sequence[MomentHit], liked: Likeness, encoder: str) -> Any:  # noqa: ANN401
     tiles = [
         Tile(
             crop,
@@ -218,24 +214,18 @@ def _sheet(found: EmbeddingSet, hits: Sequence[MomentHit], liked: Likeness) -> A
         )
         for crop, hit in zip(crops, hits, strict=True)
     ]
-    return draw_montage(liked.tile, tiles, Path(found.encoder.name).name, heading="moments, each at its apex")
+    return draw_montage(liked.tile, tiles, encoder, heading="moments, each at its apex")
 
 
-def _plot(
-    clips: Sequence[Clip],
-    liked: Likeness,
-    hits: Sequence[MomentHit],
-    settings: MomentSettings,
-    least: float,
-    title: str,
-) -> Any:  # noqa: ANN401 (a picture)
-    from ferkit.report.time_charts import Mark, ScoreCurve, draw_moments
+def _curves(
+    clips: Sequence[Clip], liked: Likeness, hits: Sequence[MomentHit], settings: MomentSettings
+) -> list[ScoreCurve]:
+    from ferkit.report.time_charts import Mark, ScoreCurve
 
-    marked: dict[str, list[MomentHit]] = {}
+    by_name, marked = {clip.name: clip for clip in clips}, dict[str, list[MomentHit]]()
     for hit in hits:
         marked.setdefault(hit.clip, []).append(hit)
-    shown = [clip for clip in clips if clip.name in marked] or list(clips)
-    curves = [
+    return [
         ScoreCurve(
             _name(clip.name),
             clip.times,
@@ -243,9 +233,8 @@ def _plot(
             smoothed(clip.times, liked.scores[clip.rows], settings),
             [Mark(hit.rank, hit.onset_s, hit.apex_s, hit.offset_s) for hit in marked.get(clip.name, [])],
         )
-        for clip in shown[:_MOST_PANELS]
+        for clip in ([by_name[name] for name in marked] or clips)
     ]
-    return draw_moments(curves, title, liked.measure, settings.gap, least)
 
 
 def _save_frames(hits: Sequence[MomentHit], folder: Path, progress: Progress) -> None:

@@ -1,6 +1,5 @@
 """What the page of ``ferkit serve`` can ask of an embedding set; `ferkit.web` is its way to a browser."""
 
-import base64
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from ferkit.pipeline.face_finder import NO_FACE, Finder, finder_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.thumbnails import Thumbnails, jpeg
 from ferkit.progress import Progress
+from ferkit.report.pages import data_url
 from ferkit.search.facets import Choice, Facets, People
 from ferkit.search.people import ONLY
 from ferkit.search.questions import Question, Questioner, Ranking
@@ -235,7 +235,7 @@ class Viewer:
             size = image.shape[1] * scale, image.shape[0] * scale
             crops, boxes = found.crops, [relative_box(face, *size) for face in found.faces]
         vectors = self._searcher.encoder.embed(crops)
-        return [ShownFace(_data_url(jpeg(crop)), *rest) for crop, *rest in zip(crops, boxes, vectors, strict=True)]
+        return [ShownFace(data_url(jpeg(crop)), *rest) for crop, *rest in zip(crops, boxes, vectors, strict=True)]
 
     def search(self, question: Question) -> Answer:
         """Find what is asked for, and begin to cut the thumbnails of what was found.
@@ -325,7 +325,3 @@ def _warning(hits: Sequence[ShownHit], question: Question, unknown: bool) -> str
     if unknown and question.person == ONLY:
         return "it is not known who the example shows, so nobody is left out"
     return None
-
-
-def _data_url(content: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")

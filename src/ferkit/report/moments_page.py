@@ -1,0 +1,131 @@
+"""The page of moments: each at its apex, and the score over time below, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferkit.printable import printable
+from ferkit.report.pages import clock, page_text, pictured, source_url
+from ferkit.search.hits import MomentHit
+from ferkit.search.moments import stretches
+
+if TYPE_CHECKING:
+    from ferkit.report.time_charts import ScoreCurve
+
+_WIDTH, _HEIGHT = 1000, 100
+_MOST_POINTS = 500  # of a curve: pairs of lowest and highest, so that no peak is lost
+_MOST_TICKS = 6
+
+Doubles = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+
+def moments_page(
+    hits: Sequence[MomentHit],
+    crops: Sequence[Pixels | str],
+    curves: Sequence[ScoreCurve],
+    like: tuple[Pixels | str, str],
+    words: tuple[str, str, str | None],
+    measure: str,
+    gap: float,
+    least: float,
+) -> str:
+    """Return the page.
+
+    Args:
+        hits: the moments, best first.
+        crops: of the apex of each, or why there is none.
+        curves: of the clips, with their moments marked.
+        like: what was asked with, and its name.
+        words: title, lead and warning.
+        measure: what scores are: ``probability`` or ``cosine``.
+        gap: seconds without a frame that break a curve.
+        least: score that a moment had to reach, as a dashed line.
+    """
+    title, lead, note = words
+    probable = measure == "probability"
+    low = 0.0 if probable else float(np.floor(10 * min((each.scores.min() for each in curves), default=0)) / 10)
+    return page_text(
+        "moments.html",
+        title=title,
+        lead=lead,
+        note=note,
+        asked=[{**pictured(like[0]), "name": printable(like[1]), "unlike": False}],
+        hits=[_tile(hit, crop, probable) for hit, crop in zip(hits, crops, strict=True)],
+        curves=[_drawn(curve, (low, 1.0), probable, gap, least) for curve in curves],
+    )
+
+
+def _tile(hit: MomentHit, crop: Pixels | str, probable: bool) -> dict[str, Any]:
+    apex, *ends = (clock(round(seconds, 1)) for seconds in (hit.apex_s, hit.onset_s, hit.offset_s))
+    clip = printable(Path(hit.clip).name)
+    return {
+        **pictured(crop),
+        "rank": hit.rank,
+        "count": 1,
+        "name": f"{clip} at {apex}",
+        "title": printable(hit.source),
+        "link": source_url(hit.source, hit.apex_s),
+        "score": _level(hit.score, probable),
+        "share": hit.score if probable else None,
+        "weak": False,
+        "lines": [f"at {apex}", " – ".join(ends), " · ".join(filter(None, (hit.identity, clip)))],
+    }
+
+
+def _drawn(curve: ScoreCurve, ends: tuple[float, float], probable: bool, gap: float, least: float) -> dict[str, Any]:
+    """Return a curve in the coordinates of its drawing, 1000 wide and 100 high, and its words in percent of these."""
+    start, stop = curve.times[0], max(curve.times[-1], curve.times[0] + 0.1)
+
+    def across(seconds: Any) -> Any:  # noqa: ANN401 (a number or an array)
+        return _WIDTH * (seconds - start) / (stop - start)
+
+    def down(scores: Any) -> Any:  # noqa: ANN401
+        return _HEIGHT * (ends[1] - scores) / (ends[1] - ends[0])
+
+    def path(scores: Doubles) -> str:
+        return "".join(_path(across(curve.times[part]), down(scores[part])) for part in stretches(curve.times, gap))
+
+    peaks = np.interp([mark.apex_s for mark in curve.marks], curve.times, curve.smooth)
+    return {
+        "name": printable(curve.name),
+        "spans": [
+            (f"{across(mark.onset_s):.1f}", f"{across(mark.offset_s) - across(mark.onset_s):.1f}")
+            for mark in curve.marks
+        ],
+        "raw": path(curve.scores),
+        "smooth": path(curve.smooth),
+        "least": f"{down(least):.1f}",
+        "levels": [(f"{down(level):.1f}", _level(level, probable)) for level in np.linspace(*ends, 3)],
+        "ticks": [(f"{across(tick) / 10:.2f}", clock(round(float(tick), 3))) for tick in _ticks(start, stop)],
+        "marks": [
+            (f"{across(mark.apex_s) / 10:.2f}", f"{down(peak):.1f}", mark.rank)
+            for mark, peak in zip(curve.marks, peaks, strict=True)
+        ],
+    }
+
+
+def _level(score: float, probable: bool) -> str:
+    return f"{100 * score:.0f} %" if probable else f"{score:.2f}"
+
+
+def _path(x: Doubles, y: Doubles) -> str:
+    """Return a line through points from left to right; of many, through the lowest and the highest of each group."""
+    edges = np.linspace(0, len(x), min(len(x), _MOST_POINTS) + 1).astype(int)
+    kept = sorted(
+        {place + int(pick(y[place:end])) for place, end in pairwise(edges) for pick in (np.argmin, np.argmax)}
+    )
+    return "M" + "L".join(f"{x[at]:.1f} {y[at]:.1f}" for at in kept)
+
+
+def _ticks(start: float, stop: float) -> Doubles:
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = np.asarray(MaxNLocator(_MOST_TICKS, steps=[1, 2, 3, 5, 10]).tick_values(start, stop))
+    return ticks[(ticks >= start) & (ticks <= stop)]
