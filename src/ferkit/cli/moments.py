@@ -16,7 +16,8 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.search.moment_settings import MomentSettings
 
 if TYPE_CHECKING:
-    from ferkit.workflows.moments import MomentHit, MomentsResult
+    from ferkit.search.hits import MomentHit
+    from ferkit.workflows.moments import MomentsResult
 
 
 @with_settings(MomentSettings, FaceOptions)
