@@ -190,6 +190,15 @@ def test_covariance_loss_by_hand():
     assert covariance_loss(torch.tensor([[1.0, 2.0], [-1.0, -2.0]])).item() == pytest.approx(16)
 
 
+def test_small_covariances_do_not_drown_in_the_variances():
+    """Columns of exact covariances: 64 of variance 1, two of which share 1e-3, hence 2 x 1e-6 over 64."""
+    noise = torch.cat([torch.ones(512, 1), vectors(512, 64)], 1).double()
+    rows = torch.linalg.qr(noise)[0][:, 1:] * 511**0.5
+    rows[:, 1] += 1e-3 * rows[:, 0]
+    # 64 x 63 covariances, each rounded by about 1e-8, add some 1e-14 to a sum of 2e-6, and 2 x 1e-3 x 1e-8 each.
+    assert covariance_loss(rows.float()).item() == pytest.approx(2e-6 / 64, rel=1e-3)
+
+
 def test_concordance_loss_by_hand():
     """Of (0, 1, 2) against itself 0; against itself moved by 1: cov 2/3, 1 - (4/3) / (4/3 + 1); turned round: 2."""
     true = torch.tensor([0.0, 1.0, 2.0])

@@ -257,7 +257,8 @@ def covariance_loss(projections: Tensor) -> Tensor:
     centred = projections.float() - projections.float().mean(0)
     with torch.autocast(projections.device.type, enabled=False):
         covariance = centred.T @ centred / (len(centred) - 1)
-    return (covariance.square().sum() - covariance.diagonal().square().sum()) / projections.shape[1]
+    # The diagonal goes before the sum: what is left is far smaller, and would drown in the rounding of both.
+    return (covariance - covariance.diagonal().diag()).square().sum() / projections.shape[1]
 
 
 def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
