@@ -260,7 +260,7 @@ class FaceDetector:
         faces = Detections(boxes, scores, placed.landmarks).select(np.flatnonzero(placed.kept))
         if not placed.turned.any():
             return faces
-        places, sure = torch.from_numpy(faces.boxes).float(), torch.from_numpy(faces.scores).float()
+        places, sure = (torch.from_numpy(values.astype(np.float32)) for values in (faces.boxes, faces.scores))
         return faces.select(nms_min(places, sure, torch.zeros(len(faces), dtype=torch.int64), _OVERLAP).numpy())
 
     @property
