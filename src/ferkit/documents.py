@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 _JSON_BYTES, _YAML_BYTES = 1 << 28, 1 << 22
+_FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 (any JSON value)
@@ -58,7 +59,7 @@ def parse_yaml(text: str, *, aliases: bool = False) -> Any:  # noqa: ANN401 (any
     """
     _require_short(len(text), _YAML_BYTES)
     try:
-        return yaml.load(text, yaml.SafeLoader if aliases else _PlainLoader)  # noqa: S506 (safe ones)
+        return yaml.load(text, _FAST_LOADER if aliases else _PlainLoader)  # noqa: S506 (safe ones)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except yaml.MarkedYAMLError as error:

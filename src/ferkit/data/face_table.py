@@ -77,7 +77,10 @@ class FaceTable:
         found: dict[int, Face] = {}
         for group in np.flatnonzero(np.diff(cuts)).tolist():
             places = order[cuts[group] : cuts[group + 1]]
-            values = self._group(group).take(rows[places] - self._starts[group]).to_pylist()
+            below = np.ascontiguousarray(rows[places] - self._starts[group], np.int64)
+            # Made without pa.array, which loads pandas where that is installed.
+            indices = pa.Array.from_buffers(pa.int64(), len(below), [None, pa.py_buffer(below)])
+            values = self._group(group).take(indices).to_pylist()
             found |= zip(places.tolist(), map(face_from_row, values), strict=True)
         return [found[place] for place in range(len(rows))]
 

@@ -20,8 +20,6 @@ from ferkit.encoders.backbones import (
 )
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.encoders.hashes import sha256_of
-from ferkit.encoders.hub import parse_repo
-from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry, fetch_head
 from ferkit.encoders.registry import (
     CROP,
     CROP_SIDE,
@@ -361,9 +359,14 @@ def locate_encoder(name_or_path: str | Path, progress: Progress | None = None) -
     if (entry := registry.get(str(name_or_path))) is not None:
         if entry.weights.kind != "hub":
             return entry, registered_weights(entry)
+        from ferkit.encoders.hub_repo import fetch_entry  # the hub's client loads only where it is needed
+
         entry, file = fetch_entry(entry, progress)
         return entry, file.path
     if str(name_or_path).startswith(PREFIX):
+        from ferkit.encoders.hub import parse_repo
+        from ferkit.encoders.hub_repo import fetch_encoder
+
         entry, file = fetch_encoder(parse_repo(str(name_or_path)), progress)
         return entry, file.path
     require_encoder(name_or_path)
@@ -404,6 +407,8 @@ def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> Express
         return None
     file = path.with_name(entry.head.file)
     if entry.weights.kind == "hub":
+        from ferkit.encoders.hub_repo import fetch_head
+
         file = fetch_head(entry, entry.head, progress)
     return ExpressionHead.load(file, entry.head.sha256, encoder=str(entry.sha256), name=entry.name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -227,7 +228,7 @@ def load_registry(path: Path | None = None, own: Sequence[Path] | None = None) -
     """
     if path is not None:
         return _shipped(path)
-    registry = _shipped(_models_yaml())
+    registry = dict(_bundled())
     for file in own_files() if own is None else own:
         for name, entry in _own(file).items():
             if name in registry:
@@ -307,6 +308,11 @@ def _models_yaml() -> Path:
     """The wheel carries models.yaml inside the package; a source tree has it at the top."""
     inside = _PACKAGE / "models.yaml"
     return inside if inside.is_file() else _PACKAGE.parents[1] / "models.yaml"
+
+
+@cache
+def _bundled() -> dict[str, EncoderEntry]:
+    return _shipped(_models_yaml())
 
 
 def _shipped(path: Path) -> dict[str, EncoderEntry]:

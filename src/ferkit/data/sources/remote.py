@@ -28,7 +28,11 @@ _LOCAL = frozenset({"file", "local", "http", "https", "data", "git", "github"})
 def remote_url(path: Path | str) -> str | None:
     """Return the address that a path stands for, whose slashes `Path` has folded; None for a path of this machine."""
     match = _URL.fullmatch(str(path))
-    if match is None or match[1] in _LOCAL or match[1] not in fsspec.available_protocols():
+    if match is None or match[1] in _LOCAL:
+        return None
+    import fsspec  # loads slowly, and few sources are remote
+
+    if match[1] not in fsspec.available_protocols():
         return None
     return f"{match[1]}://{match[2]}"
 
@@ -79,6 +83,8 @@ def find_remote(source: str) -> Picture | None:
 
 
 def _reached(url: str) -> Any:  # noqa: ANN401 (a file system of fsspec)
+    import fsspec
+
     try:
         return fsspec.core.url_to_fs(url)[0]
     except ImportError as error:
