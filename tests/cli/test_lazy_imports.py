@@ -48,6 +48,25 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = ferkit.embedd
 
 
+def test_a_query_loads_only_what_it_needs(crop_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    crops = crop_folder(4)
+    ferkit.embed(crops, "emb.npy", aligned=True)
+    query = next(path for path in crops.iterdir() if path.suffix == ".png")
+    statement = f"""
+import sys
+from contextlib import redirect_stdout, suppress
+sys.argv = ["ferkit", "retrieve", {str(query)!r}, "--aligned"]
+from ferkit.cli import main
+with redirect_stdout(sys.stderr), suppress(SystemExit):
+    main()
+"""
+    loaded = loaded_by(statement)
+    assert "torch" in loaded
+    others = {"faiss", "fsspec", "huggingface_hub", "matplotlib", "pandas", "scipy", "sklearn", "timm", "torchvision"}
+    assert not loaded & others
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -57,6 +76,15 @@ def test_an_unknown_name_is_an_attribute_error():
         (["embed", __file__, "--encoder", "votes-r19"], "did you mean: votes-r18"),
         (["align", "nope", "-o", "out"], "no file or folder"),
         (["recognise", __file__, "-o", "out.csv", "--encoder", "runs/nope"], "a run folder"),
+        (["retrieve", __file__, "--combine", "nope"], "choose mean or best"),
+        (["retrieve", __file__, "-k", "0"], "Invalid value"),
+        (["compare", __file__, "nope.jpg"], "no file or folder"),
+        (["best", "nope", "--like", "surprise"], "no file or folder"),
+        (["pretrain", "--method", "byol"], "ferkit align PHOTOS"),
+        (["pretrain", __file__, "--method", "bayol"], "did you mean: byol"),
+        (["probe", "nope"], "no encoder named"),
+        (["probe", "pixels", "--data", "nope"], "no file or folder"),
+        (["warp-preview", "nope.jpg"], "no file or folder"),
     ],
 )
 def test_a_typing_error_is_told_before_torch_is_loaded(arguments, why, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import (
     DeviceOpt,
     JsonOpt,
@@ -46,6 +47,7 @@ def best(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Choose the best photo of every burst: the face that shows an expression most clearly."""
+    require_names(sources, encoder=encoder)
     from ferkit.workflows.best import best as run
 
     with ProgressBar() as progress:

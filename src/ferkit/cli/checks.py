@@ -3,25 +3,32 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from ferkit.cli.completion import METHOD_NAMES
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.errors import MissingPathError
+from ferkit.errors import MissingPathError, UnknownMethodError
+from ferkit.pipeline import FACES
 
+_MAKE_FACES = "make it with `ferkit align PHOTOS -o faces`, or name your own"
 _PATTERN = set("*?[]{}#")  # of globs and of places inside a file, which the verb itself looks for
 
 
-def require_names(*paths: Path | Iterable[Path] | None, encoder: str | Path | None = None) -> None:
-    """Refuse a path that is not there, or an encoder that nobody knows; what may mean something else passes.
+def require_names(
+    *paths: Path | Iterable[Path] | None, encoder: str | Path | None = None, method: str | None = None
+) -> None:
+    """Refuse a path that is not there, an encoder or a method that nobody knows; what may mean something else passes.
 
     Raises:
         MissingPathError: there is no such file or folder.
-        UnknownEncoderError: there is no encoder of this name; says the nearest ones.
+        UnknownEncoderError, UnknownMethodError: there is none of this name; says the nearest ones.
     """
     for given in paths:
         for path in [given] if isinstance(given, Path) else given or ():
             text = str(path)
             plain = text.isascii() and text != "-" and not _PATTERN & set(text)  # not ASCII: two spellings, one name
-            if plain and text != "faces" and not path.exists():  # a set called faces: the verb says how to make it
-                raise MissingPathError(path)
+            if plain and not path.exists():
+                raise MissingPathError(path, _MAKE_FACES) if text == FACES else MissingPathError(path)
+    if method is not None and method not in METHOD_NAMES:
+        raise UnknownMethodError(method, METHOD_NAMES)
     if encoder is not None and encoder != DEFAULT_ENCODER:
         from ferkit.encoders.registry import require_encoder
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.encoders import DEFAULT_ENCODER
@@ -23,6 +24,7 @@ def compare(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Say how likely two photos show the same expression."""
+    require_names(first, second, encoder=encoder)
     from ferkit.workflows.compare import compare as run
 
     with ProgressBar() as progress:

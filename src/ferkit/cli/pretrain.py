@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.completion import methods
 from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, report
@@ -89,11 +90,12 @@ def pretrain(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Learn an encoder from faces, without labels."""
+    sources = sources or [Path(FACES)]
+    require_names(sources, recipe, monitor, method=method)
     from ferkit.pretraining.recipe import parse_assignments
     from ferkit.training.processes import is_first_process
     from ferkit.workflows.pretrain import pretrain as run
 
-    sources = sources or [Path(FACES)]
     with ProgressBar() as progress:
         result = run(
             sources,

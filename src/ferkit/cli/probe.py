@@ -10,12 +10,13 @@ import typer
 from rich.table import Table
 
 from ferkit.cli import completion
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.output import out as console
 from ferkit.cli.words import counted
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.probing.settings import ALL, PROTOCOLS, ProbeSettings
+from ferkit.probing.settings import ALL, PIXELS, PROTOCOLS, RANDOM, ProbeSettings
 
 if TYPE_CHECKING:
     from ferkit.evaluation.intervals import Interval
@@ -100,6 +101,10 @@ def probe(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Say how good an encoder is: expression, identity, affect, with intervals."""
+    require_names(data, test)
+    for encoder in encoders:
+        if encoder not in (PIXELS, RANDOM):
+            require_names(encoder=encoder)
     from ferkit.probing.report import as_json
     from ferkit.workflows.probe import probe as run
 

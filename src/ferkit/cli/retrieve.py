@@ -38,7 +38,7 @@ def retrieve(
     embeddings: Annotated[
         Path, typer.Option("--set", "-s", metavar="EMB.npy", help="Embedding set to search, of `ferkit embed`.")
     ] = Path("emb.npy"),
-    k: Annotated[int, typer.Option("-k", help="How many faces to show.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many faces to show.")] = 10,
     face: Annotated[
         int | None, optional("Which face of the query, from 1, left to right.", default="the largest")
     ] = None,
@@ -90,7 +90,10 @@ def retrieve(
 ) -> None:
     """Find the faces that show the same expression."""
     require_names(query, negatives, before, after, prototypes, encoder=encoder)
+    from ferkit.search.queries import require_rule
     from ferkit.search.searcher import open_searcher
+
+    require_rule(combine)
 
     with ProgressBar() as progress:
         open_searcher(embeddings, encoder, device, progress)  # stays open; what is wrong with it is told at once

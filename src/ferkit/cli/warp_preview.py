@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ferkit.cli.checks import require_names
 from ferkit.cli.options import JsonOpt, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.words import counted
@@ -28,6 +29,7 @@ def warp_preview(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """See what pre-training does to a face."""
+    require_names(images)
     from ferkit.workflows.warp_preview import warp_preview as run
 
     with ProgressBar() as progress:

@@ -15,10 +15,8 @@ from ferkit.encoders.registry import field_of, load_registry
 from ferkit.encoders.weights import serialize
 from ferkit.evaluation.rows import unit_rows
 from ferkit.ops.device import pick_device
+from ferkit.probing.settings import PIXELS, RANDOM
 from ferkit.progress import Progress
-
-PIXELS, RANDOM = "pixels", "random"
-"""Encoders that have learnt nothing, by name: the floor that others stand on."""
 
 Crops = NDArray[np.uint8]
 Vectors = NDArray[np.float32]

@@ -12,7 +12,6 @@ from ferkit.errors import EncoderMismatchError, InputError
 from ferkit.evaluation.rows import unit_rows
 from ferkit.probing.data import ProbeData
 from ferkit.probing.encoders import (
-    RANDOM,
     FaceEncoder,
     NetworkEncoder,
     PixelEncoder,
@@ -23,6 +22,7 @@ from ferkit.probing.feature_cache import cached_features
 from ferkit.probing.folds import ProbeRows
 from ferkit.probing.given_vectors import VectorFile, is_vector_file
 from ferkit.probing.report import AskedFaces
+from ferkit.probing.settings import RANDOM
 from ferkit.progress import Progress
 
 Source = FaceEncoder | VectorFile

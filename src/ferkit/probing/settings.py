@@ -24,6 +24,9 @@ LINEAR = ("lbfgs", "moco", "facecycle", "crs-cont", "solo-learn")
 FINETUNES = ("ferkit", "ssl-fer")
 """How all weights learn: names of `ferkit.evaluation.finetune.FINETUNES`."""
 
+PIXELS, RANDOM = "pixels", "random"
+"""Encoders that have learnt nothing, by name: the floor that others stand on."""
+
 _FITTING, _ASKING = "Fitting", "Asking"
 
 

@@ -43,8 +43,7 @@ class Query:
     rule: str = MEAN
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise InputError(f"examples cannot be combined by {self.rule!r}; choose {' or '.join(RULES)}")
+        require_rule(self.rule)
 
     def direction(self) -> Floats | None:
         """Return the (D,) vector of length 1 whose cosines are the scores; None where no single one gives them.
@@ -69,6 +68,12 @@ class Query:
         if len(self.negatives):
             nearest -= (vectors @ self.negatives.T).max(axis=1)
         return np.asarray(nearest)
+
+
+def require_rule(rule: str) -> None:
+    """Refuse what is none of `RULES` by an `InputError`."""
+    if rule not in RULES:
+        raise InputError(f"examples cannot be combined by {rule!r}; choose {' or '.join(RULES)}")
 
 
 def nearest(searcher: Searcher, query: Query, k: int, allowed: Mask | None) -> tuple[Floats, Ids]:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import fsspec
-
 from ferkit.data.media import is_media, is_video
 from ferkit.data.sources.classes import class_folders
 from ferkit.data.sources.contents import Sources
