@@ -228,7 +228,7 @@ def load_registry(path: Path | None = None, own: Sequence[Path] | None = None) -
     """
     if path is not None:
         return _shipped(path)
-    registry = dict(_bundled())
+    registry = dict(_bundled(_models_yaml()))
     for file in own_files() if own is None else own:
         for name, entry in _own(file).items():
             if name in registry:
@@ -310,11 +310,6 @@ def _models_yaml() -> Path:
     return inside if inside.is_file() else _PACKAGE.parents[1] / "models.yaml"
 
 
-@cache
-def _bundled() -> dict[str, EncoderEntry]:
-    return _shipped(_models_yaml())
-
-
 def _shipped(path: Path) -> dict[str, EncoderEntry]:
     registry = _by_name(path, _read(path, _Zoo).encoders)
     for entry in registry.values():
@@ -323,6 +318,9 @@ def _shipped(path: Path) -> dict[str, EncoderEntry]:
                 f"{str(path)!r}: the entry {entry.name!r} needs its licences and weights bundled or on the hub"
             )
     return registry
+
+
+_bundled = cache(_shipped)  # ferkit's own does not change while it runs
 
 
 def _own(path: Path) -> dict[str, EncoderEntry]:

@@ -65,10 +65,10 @@ class FlatIndex:
         """
         self.check(vectors, k, allowed)
         k = min(k, len(self) if allowed is None else int(np.count_nonzero(allowed)))
-        queries = _unit_rows(vectors)
+        queries = unit_rows(vectors)
         groups = [queries[start : start + _QUERIES] for start in range(0, len(queries), _QUERIES)]
         ids = [np.empty((0, k), np.int64), *(self._nearest(group, k, allowed) for group in groups)]
-        return self.ranked(vectors, np.concatenate(ids), k)
+        return self.ranked(queries, np.concatenate(ids), k)
 
     def check(self, vectors: Rows, k: int, allowed: Mask | None) -> None:
         """Refuse what `query` cannot take; arguments and errors are the same."""
@@ -83,66 +83,76 @@ class FlatIndex:
 
     def _nearest(self, queries: Rows, k: int, allowed: Mask | None) -> Ids:
         """Return (Q, k) ids of the nearest, in any order."""
+        each = np.arange(len(queries))[:, None]
         best, ids = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         for rows, scores in self._scores(queries.astype(np.float32), allowed) if k else ():
             if not np.isfinite(scores).all():
                 raise _damaged(rows[int(np.isfinite(scores).all(axis=0).argmin())])
             top = _largest(scores, k)
-            best = np.concatenate([best, np.take_along_axis(scores, top, axis=1)], axis=1)
-            ids = np.concatenate([ids, rows[top]], axis=1)
-            top = _largest(best, k)
-            best, ids = np.take_along_axis(best, top, axis=1), np.take_along_axis(ids, top, axis=1)
+            best, ids = np.hstack([best, scores[each, top]]), np.hstack([ids, rows[top]])
+            if best.shape[1] > k:
+                top = _largest(best, k)
+                best, ids = best[each, top], ids[each, top]
         return ids
 
     def _scores(self, queries: Scores, allowed: Mask | None) -> Iterator[tuple[Ids, Scores]]:
         """Yield (n,) ids and the (Q, n) cosines with them, of all that are allowed, block by block."""
+        kept = None if allowed is None else np.flatnonzero(allowed)
+        if kept is not None and len(kept) * _SPARSE < len(self):
+            for start in range(0, len(kept), _BLOCK):
+                rows = kept[start : start + _BLOCK]
+                yield rows, self._cosines(queries, self.vectors[rows])
+            return
         for start in range(0, len(self), _BLOCK):
-            block = self.vectors[start : start + _BLOCK]
-            kept = np.arange(len(block)) if allowed is None else np.flatnonzero(allowed[start : start + _BLOCK])
-            if not len(kept):
-                continue
-            copied = len(kept) * _SPARSE < len(block)
-            scores = self._cosines(queries, block[kept] if copied else block)
-            yield start + kept, scores if copied or len(kept) == len(block) else scores[:, kept]
+            scores = self._cosines(queries, self.vectors[start : start + _BLOCK])
+            if kept is None:
+                yield np.arange(start, start + scores.shape[1]), scores
+            elif len(rows := kept[slice(*np.searchsorted(kept, [start, start + _BLOCK]))]):
+                yield rows, scores[:, rows - start]
 
     def _cosines(self, queries: Scores, block: Rows) -> Scores:
-        units = np.asarray(block if self._unit else _unit_rows(block), np.float32)
+        units = np.asarray(block if self._unit else unit_rows(block), np.float32)
         return queries @ units.T
 
-    def ranked(self, vectors: Rows, ids: Ids, k: int) -> tuple[Scores, Ids]:
+    def ranked(self, queries: Rows, ids: Ids, k: int) -> tuple[Scores, Ids]:
         """Return the best ``k`` of some candidates for each query, by their cosines in double precision.
 
         Args:
-            vectors: (Q, D) as in `query`.
+            queries: (Q, D) of length 1, or 0.
             ids: (Q, C) of the candidates, C at least ``k`` or all there are; -1 stands for none.
             k: how many to return; of equals the first rows.
         """
         if ids.shape[1] > 2 * k:
-            ids = self._better(vectors, ids, 2 * k)
+            ids = self._better(queries, ids, 2 * k)
         scores, ids = np.empty(ids.shape, np.float32), np.sort(ids, axis=1)
-        for query, mine, row in zip(_unit_rows(vectors), ids, scores, strict=True):
+        for query, mine, row in zip(queries, ids, scores, strict=True):
             for start in range(0, len(mine), _BLOCK):
                 part = mine[start : start + _BLOCK]
-                row[start : start + _BLOCK] = self._checked_units(part) @ query
-        order = np.argsort(np.where(ids < 0, np.inf, -scores), axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
+                row[start : start + _BLOCK] = self._checked_cosines(part, query)
+        scores[ids < 0] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        each = np.arange(len(ids))[:, None]
+        return scores[each, order], ids[each, order]
 
-    def _better(self, vectors: Rows, ids: Ids, count: int) -> Ids:
+    def _better(self, queries: Rows, ids: Ids, count: int) -> Ids:
         """Return the ``count`` best of some candidates for each query, in single precision and any order."""
         kept = np.empty((len(ids), count), np.int64)
-        for query, mine, row in zip(_unit_rows(vectors).astype(np.float32), ids, kept, strict=True):
+        for query, mine, row in zip(queries.astype(np.float32), ids, kept, strict=True):
             scores = self._cosines(query[None], self.vectors[mine])
             row[:] = mine[_largest(np.where(mine < 0, -np.inf, scores), count)[0]]
         return kept
 
-    def _checked_units(self, ids: Ids) -> NDArray[np.float64]:
-        """Return some vectors at length 1, which tells those that were damaged on the disk."""
+    def _checked_cosines(self, ids: Ids, query: Rows) -> NDArray[np.float64]:
+        """Return the cosines with some vectors, whose lengths tell those that were damaged on the disk."""
         vectors = np.asarray(self.vectors[ids], np.float64)
-        lengths = np.linalg.norm(vectors, axis=1)
-        off = ~np.isfinite(lengths) | (self._unit & (lengths > 0) & (np.abs(lengths - 1) > _LENGTH_TOLERANCE))
+        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+        off = ~np.isfinite(lengths)
+        if self._unit:
+            off |= (lengths > 0) & (np.abs(lengths - 1) > _LENGTH_TOLERANCE)
         if off.any():
             raise _damaged(ids[int(off.argmax())])
-        return _unit_rows(vectors)
+        cosines: NDArray[np.float64] = vectors @ query / np.where(lengths > 0, lengths, 1)
+        return cosines
 
 
 def _damaged(row: np.int64) -> SetError:
@@ -156,7 +166,8 @@ def _largest(scores: Scores, k: int) -> NDArray[np.intp]:
     return np.argpartition(scores, scores.shape[1] - k, axis=1)[:, -k:]
 
 
-def _unit_rows(vectors: Rows) -> NDArray[np.float64]:
+def unit_rows(vectors: Rows) -> NDArray[np.float64]:
+    """Return (N, D) vectors at length 1; those of zeros stay."""
     rows = np.asarray(vectors, np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
     return rows / np.where(lengths > 0, lengths, 1)

@@ -65,6 +65,8 @@ class Searcher:
     @cached_property
     def _index(self) -> FlatIndex | ApproximateIndex:
         """The index beside the set, where there is one that fits; else exact search."""
+        if self.set.vectors.nbytes <= _VERIFIED_BYTES:
+            self.set.verify()
         path = index_path(self.path)
         try:
             return read_index(self.set, path)
@@ -125,8 +127,6 @@ class Searcher:
         is_vectors = isinstance(query, np.ndarray) and query.ndim < 3
         vectors = np.asarray(query) if is_vectors else self.vector(query)
         one = vectors.ndim != 2
-        if self.set.vectors.nbytes <= _VERIFIED_BYTES:
-            self.set.verify()
         with self._lock:
             index = self._index
         scores, rows = index.query(np.atleast_2d(vectors), k, allowed=allowed)
