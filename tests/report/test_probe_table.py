@@ -1,7 +1,9 @@
 from types import SimpleNamespace
 
+import pytest
+
 from ferkit.probing.report import MetricValue
-from ferkit.report.probe_table import figures_table, latex_tables
+from ferkit.report.probe_table import figures_table, latex_tables, protocol_rows
 
 
 def metric(name, value, interval=None, chance=None):
@@ -10,7 +12,25 @@ def metric(name, value, interval=None, chance=None):
 
 def report():
     section = SimpleNamespace(figures=(metric("top_1", 0.5, (0.4, 0.6), 0.25), metric("ccc", 0.123456)))
-    return SimpleNamespace(encoders=[SimpleNamespace(name="runs/a_b & c", sections={"linear": section})])
+    return SimpleNamespace(encoders=[SimpleNamespace(name="runs/a_b & c", sections={"linear": section}, recipe=None)])
+
+
+def test_runs_of_one_recipe_have_a_mean_and_a_deviation():
+    def run(name, value, recipe):
+        return SimpleNamespace(
+            name=name, recipe=recipe, sections={"knn": SimpleNamespace(figures=(metric("accuracy", value),))}
+        )
+
+    runs = [
+        run("x-s0", 0.5, "x"),
+        run("x-s1", 0.7, "x"),
+        run("x-s2", 0.6, "x"),
+        run("y", 0.9, "y"),
+        run("z", 0.1, None),
+    ]
+    rows = list(protocol_rows(SimpleNamespace(encoders=runs), "knn"))
+    assert [row.name for row in rows[5:]] == ["mean of 3 seeds, x-s0 …", "deviation of 3 seeds, x-s0 …"]
+    assert [row.cells["accuracy"] for row in rows[5:]] == [pytest.approx(0.6), pytest.approx(0.1)]
 
 
 def test_all_figures_are_rows():

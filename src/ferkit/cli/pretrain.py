@@ -65,6 +65,14 @@ def pretrain(
         int | None,
         optional("Faces a step, over all processes.", default="the method's: mostly 256, or what the faces fill"),
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Train RUN-s0, RUN-s1, …, which differ by the seed alone, from --seed on.",
+            show_default="one run",
+        ),
+    ] = None,
     seed: Annotated[int | None, optional("Source of all randomness.", default="0")] = None,
     recipe: Annotated[
         Path | None,
@@ -92,54 +100,72 @@ def pretrain(
     """Learn an encoder from faces, without labels."""
     sources = sources or [Path(FACES)]
     require_names(sources, recipe, monitor, method=method)
-    from ferkit.pretraining.recipe import parse_assignments
+    from ferkit.pretraining.recipe import RecipeFile, parse_assignments
     from ferkit.training.processes import is_first_process
     from ferkit.workflows.pretrain import pretrain as run
+    from ferkit.workflows.pretrain import run_folder
 
+    runs: list[tuple[int | None, Path | None]] = [(seed, out)]
+    if seeds is not None:
+        name = method if recipe is None else RecipeFile.read(recipe).choice("method", method)
+        folder, first = run_folder(out, name), seed or 0
+        runs = [(number, Path(f"{folder}-s{number}")) for number in range(first, first + seeds)]
+    results: list[PretrainResult] = []
     with ProgressBar() as progress:
-        result = run(
-            sources,
-            out,
-            method=method,
-            preset=preset,
-            parts=parts,
-            backbone=backbone,
-            epochs=epochs,
-            batch_size=batch_size,
-            seed=seed,
-            recipe=recipe,
-            settings=parse_assignments(settings or []),
-            init=init,
-            monitor=monitor,
-            resume=resume,
-            device=device,
-            progress=progress,
-            **options,
-        )
-    if not is_first_process():
-        return
-    report(
-        _summary(result, sources),
-        {
-            "run": str(result.run),
-            "method": result.method,
-            "faces": result.faces,
-            "steps": result.steps,
-            "seconds": round(result.seconds, 3),
-            "last": result.last,
-            "best": None if result.best is None else str(result.best),
-        },
-        json=json,
+        for number, place in runs:
+            if seeds is not None:
+                progress.say(f"{place}:")
+            result = run(
+                sources,
+                place,
+                method=method,
+                preset=preset,
+                parts=parts,
+                backbone=backbone,
+                epochs=epochs,
+                batch_size=batch_size,
+                seed=number,
+                recipe=recipe,
+                settings=parse_assignments(settings or []),
+                init=init,
+                monitor=monitor,
+                resume=resume,
+                device=device,
+                progress=progress,
+                **options,
+            )
+            results.append(result)
+            if (own := result.run / "faces").is_dir():  # photos are aligned once
+                sources, options = [own], {}
+    if is_first_process():
+        fields = [_fields(result) for result in results]
+        report(_summary(results, sources), fields[0] if seeds is None else {"runs": fields}, json=json)
+
+
+def _fields(result: PretrainResult) -> dict[str, Any]:
+    return {
+        "run": str(result.run),
+        "method": result.method,
+        "faces": result.faces,
+        "steps": result.steps,
+        "seconds": round(result.seconds, 3),
+        "last": result.last,
+        "best": None if result.best is None else str(result.best),
+    }
+
+
+def _summary(results: Sequence[PretrainResult], sources: Sequence[Path]) -> str:
+    ready = [typed(result.best or result.run) for result in results]
+    return "\n".join(
+        [
+            *(_done(result) for result in results),
+            f"next: ferkit probe {' '.join(ready)} --data LABELLED  how good it is, on faces with labels",
+            f"next: ferkit embed {typed(sources[0])} -e {ready[0]}",
+        ]
     )
 
 
-def _summary(result: PretrainResult, sources: Sequence[Path]) -> str:
+def _done(result: PretrainResult) -> str:
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
     took = f" in {result.seconds:.0f} s\nat the end: {figures}" if figures else ", finished already"
-    own = result.run / "faces"  # where photos were aligned
-    faces, run = own if own.is_dir() else sources[0], typed(result.best or result.run)
-    return (
-        f"[bold]{result.method}[/]: {counted(result.steps, 'step')} over {counted(result.faces, 'face')}{took}\n"
-        f"next: ferkit probe {run} --data LABELLED  how good it is, on faces with labels\n"
-        f"next: ferkit embed {typed(faces)} -e {run}"
-    )
+    return f"[bold]{result.method}[/]: {counted(result.steps, 'step')} over {counted(result.faces, 'face')}{took}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from ferkit.documents import parse_yaml, read_yaml
 from ferkit.errors import InputError, MissingPathError, TrainingError, UnknownSettingError
 from ferkit.methods import MethodSettings, find_method, find_preset
 from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.fingerprint import digest
 from ferkit.printable import shortened
 from ferkit.training.settings import MonitorSettings, TrainSettings
 
@@ -261,3 +263,14 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+def seedless_digest(run: Path) -> str | None:
+    """Digest of the recipe of a run, or of its ``best``, but for its seed and how its faces were read; None: no run."""
+    path = next((path for path in (run / "recipe.yaml", run.parent / "recipe.yaml") if path.is_file()), None)
+    if path is None or not run.is_dir():
+        return None
+    recipe = RecipeFile.read(path).content
+    same = {name: value for name, value in recipe.items() if name != "options"}
+    same["training"] = {**recipe.get("training", {}), "seed": None}
+    return digest([json.dumps(same, sort_keys=True, default=str)])

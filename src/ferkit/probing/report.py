@@ -184,6 +184,7 @@ class EncoderReport:
         sections: by protocol, in the order of `ferkit probe --protocol all`: linear, knn, few-labels, finetune, affect,
             retrieval, triplets, leakage.
         asked: the faces, in memory.
+        recipe: digest of the recipe of a run but for its seed: runs of one tell how much the seed decides.
     """
 
     name: str
@@ -194,6 +195,7 @@ class EncoderReport:
     coverage: float
     sections: Mapping[str, Section]
     asked: AskedFaces = field(repr=False, metadata=_IN_MEMORY)
+    recipe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

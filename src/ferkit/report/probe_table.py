@@ -1,12 +1,13 @@
 """The table of one protocol of a probe: the same rows on the terminal and on the page."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from ferkit.probing.report import MetricValue, ProbeReport
+from ferkit.probing.report import EncoderReport, MetricValue, ProbeReport
 
 Cells = Mapping[str, MetricValue | float]
 
@@ -25,6 +26,7 @@ def protocol_rows(report: ProbeReport, protocol: str) -> Iterator[ProtocolRow]:
     A baseline that stands in the table already, such as one that was probed itself, is not repeated.
     """
     chances: dict[str, float] = {}
+    repeated: dict[str, list[EncoderReport]] = {}
     shown: list[dict[str, tuple[float, ...]]] = []
     for encoder in report.encoders:
         section = encoder.sections.get(protocol)
@@ -37,9 +39,24 @@ def protocol_rows(report: ProbeReport, protocol: str) -> Iterator[ProtocolRow]:
             if _as_printed(figures) not in shown:
                 yield ProtocolRow(name, {each.name: each for each in figures}, encoder.name)
             shown.append(_as_printed(figures))
+        if encoder.recipe is not None:
+            repeated.setdefault(encoder.recipe, []).append(encoder)
         chances |= {each.name: each.chance for each in section.figures if each.chance is not None}
+    for runs in repeated.values():
+        yield from _over_seeds(runs, protocol)
     if chances:
         yield ProtocolRow("chance", chances)
+
+
+def _over_seeds(runs: Sequence[EncoderReport], protocol: str) -> Iterator[ProtocolRow]:
+    """Yield the mean and the standard deviation (n - 1) of runs that differ by their seeds alone."""
+    if len(runs) < 2:
+        return
+    values = [{each.name: each.value for each in run.sections[protocol].figures} for run in runs]
+    names = [name for name in values[0] if all(name in each for each in values)]
+    of = f"{len(runs)} seeds, {runs[0].name} …"
+    for what, reduce in (("mean", fmean), ("deviation", stdev)):
+        yield ProtocolRow(f"{what} of {of}", {name: reduce([each[name] for each in values]) for name in names})
 
 
 def _as_printed(figures: tuple[MetricValue, ...]) -> dict[str, tuple[float, ...]]:

@@ -133,7 +133,7 @@ def pretrain(
     asked = resolve_recipe(method, settings, given, file, preset=chosen.settings, faces=0, faces_sha256="")
     backbone = _backbone(method, backbone or chosen.backbone or file.choice("backbone", None))
 
-    run = Path(out) if out is not None else Path("runs") / name
+    run = run_folder(out, name)
     processes = Processes(device)
     progress = progress if progress is not None and processes.first else Silent()
     with ExitStack() as held:
@@ -164,6 +164,11 @@ def pretrain(
         if resume and latest(run / "checkpoints") is None:
             progress.say(f"no checkpoint in {str(run)!r} to go on from: beginning at the first step")
         return _train(resolved, faces, run, processes, progress)
+
+
+def run_folder(out: str | Path | None, name: str | None) -> Path:
+    """Where a run of a method or recipe goes: ``out``, or ``runs/<name>``."""
+    return Path(out) if out is not None else Path("runs") / (name or DEFAULT_METHOD)
 
 
 def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, progress: Progress) -> PretrainResult:

@@ -20,6 +20,7 @@ from ferkit.ops.device import pick_device
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import source_paths
+from ferkit.pretraining.recipe import seedless_digest
 from ferkit.probing.data import ProbeData, open_data, read_label_map, rows_of_table
 from ferkit.probing.given_vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
 from ferkit.probing.own_head import check_head_output, save_own_head
@@ -319,6 +320,7 @@ def _describe(plan: ProbePlan, subject: ProbedEncoder, sections: dict[str, Secti
         coverage=coverage(subject.asked.vectors[rows]),
         sections=sections,
         asked=subject.asked_faces(plan.asked, rows),
+        recipe=seedless_digest(Path(source.given)),
     )
 
 
