@@ -2,7 +2,6 @@ import errno
 import os
 import pickle
 import shutil
-from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
@@ -81,6 +80,7 @@ ALL = batch(range(PICTURES))
 
 
 def test_a_face_set_holds_what_was_written(tmp_path):
+    (tmp_path / "faces").mkdir()  # an empty folder may be filled
     run(tmp_path / "faces")
     face_set = FaceSet.open(tmp_path / "faces")
     crops, faces, _ = ALL
@@ -90,7 +90,7 @@ def test_a_face_set_holds_what_was_written(tmp_path):
     np.testing.assert_array_equal(face_set.crops(range(FACES)), crops)
 
 
-@pytest.mark.parametrize("rows", [[], [3], [32, 0, 5, 4], [7, 7, 7], range(32, -1, -1), np.array([9, 10])])
+@pytest.mark.parametrize("rows", [[], [32, 0, 5, 4], [7, 7, 7], np.array([9, 10])])
 def test_crops_come_in_the_order_asked_for(tmp_path, rows):
     run(tmp_path / "faces")
     crops = FaceSet.open(tmp_path / "faces").crops(rows)
@@ -102,10 +102,10 @@ def test_crops_come_in_the_order_asked_for(tmp_path, rows):
 def test_no_such_face(tmp_path, row):
     run(tmp_path / "faces")
     face_set = FaceSet.open(tmp_path / "faces")
-    with pytest.raises(IndexError):
-        face_set.crops([0, row])
-    with pytest.raises(IndexError):
-        face_set.face(row)
+    some = face_set.subset(ROWS)
+    for take in (face_set.crops, face_set.faces, some.crops, some.faces, some.subset):
+        with pytest.raises(IndexError):
+            take([0, row])
 
 
 ROWS = [32, 0, 5, 4, 5]
@@ -136,15 +136,6 @@ def test_a_subset_travels_as_a_path_and_rows(tmp_path):
     again = pickle.loads(sent)
     np.testing.assert_array_equal(again.crops(range(5)), ALL[0][ROWS])
     assert again.faces(range(5)) == [ALL[1][row] for row in ROWS]
-
-
-@pytest.mark.parametrize("row", [-1, 5])
-def test_no_such_row_of_a_subset(tmp_path, row):
-    run(tmp_path / "faces")
-    some = FaceSet.open(tmp_path / "faces").subset(ROWS)
-    for take in (some.crops, some.faces, some.subset):
-        with pytest.raises(IndexError):
-            take([row])
 
 
 @pytest.fixture
@@ -190,12 +181,6 @@ def test_nothing_is_read_before_it_is_needed(tmp_path, monkeypatch, reads):
     assert face_set.table.num_rows == FACES
     face_set.column("source")
     assert reads[6:] == [None]  # what the table holds is not read again
-
-
-def test_no_such_column(tmp_path):
-    run(tmp_path / "faces")
-    with pytest.raises(KeyError):
-        FaceSet.open(tmp_path / "faces").column("colour")
 
 
 def test_a_set_of_format_1_has_no_quality(tmp_path):
@@ -251,26 +236,12 @@ def test_files_are_what_the_format_says(unbroken):
     assert lines[1:] == [f"/p/{number}.jpg,no face found" for number in (0, 4, 8, 12, 16, 20)]
 
 
-def test_shards_are_plain_npy_files(tmp_path):
-    run(tmp_path / "faces")
-    shards = [np.load(path) for path in sorted((tmp_path / "faces").glob("*.npy"))]
-    assert [len(shard) for shard in shards] == [5, 5, 5, 5, 5, 5, 3]
-    np.testing.assert_array_equal(np.concatenate(shards), ALL[0])
-
-
 def test_a_face_set_without_faces(tmp_path):
     with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
         writer.append(np.empty((0, SIZE, SIZE, 3), np.uint8), [], pictures_done=1, problems=[("a", "no face found")])
     face_set = FaceSet.open(tmp_path / "faces")
     assert len(face_set) == 0
     assert face_set.crops([]).shape == (0, SIZE, SIZE, 3)
-
-
-def test_another_process_gets_the_path_and_not_the_pixels(tmp_path):
-    run(tmp_path / "faces")
-    sent = pickle.dumps(FaceSet.open(tmp_path / "faces"))
-    assert len(sent) < 1000
-    np.testing.assert_array_equal(pickle.loads(sent).crops(range(FACES)), ALL[0])
 
 
 def test_is_face_set(tmp_path):
@@ -295,10 +266,7 @@ def cut(path):
         (lambda f: (f / "faces.parquet").unlink(), "faces.parquet is missing"),
         (lambda f: cut(f / "faces.parquet"), "faces.parquet cannot be read"),
         (lambda f: (f / "faces-00001.npy").unlink(), "faces-00006.npy|faces-00001.npy is missing"),
-        (
-            lambda f: (f / "faces-00006.npy").unlink(),
-            "meta.json says 33 faces, faces.parquet holds 33 and the shards 30",
-        ),
+        (lambda f: (f / "faces-00006.npy").unlink(), "33 faces.* 30"),
         (lambda f: cut(f / "faces-00002.npy"), "faces-00002.npy is cut short"),
         (lambda f: (f / "faces-00002.npy").write_bytes(b"\x93NUMPY\x01"), "faces-00002.npy is cut short or no array"),
         (lambda f: (f / "faces-00002.npy").write_text("no array"), "faces-00002.npy is cut short or no array"),
@@ -387,23 +355,6 @@ def test_lost_crops_mean_a_fresh_start(tmp_path, monkeypatch, unbroken):
     assert contents(tmp_path / "again") == unbroken
 
 
-def test_the_same_job_goes_on_where_it_stopped(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(tmp_path / "faces", [range(9)])
-    assert not (tmp_path / "faces").exists()
-    _, faces, problems = batch(range(9))
-    with FaceSetWriter(tmp_path / "faces", "ferkit-128", SIZE, fingerprint="job", shard=5) as writer:
-        assert (writer.pictures_done, len(writer), writer.problems) == (9, len(faces), problems)
-
-
-@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"shard": 6}])
-def test_another_job_starts_afresh(tmp_path, change):
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(tmp_path / "faces", [range(9)])
-    with FaceSetWriter(tmp_path / "faces", "ferkit-128", SIZE, **{"fingerprint": "job", "shard": 5} | change) as writer:
-        assert (writer.pictures_done, len(writer), writer.problems) == (0, 0, [])
-
-
 def test_a_fresh_start_leaves_nothing_of_the_other_job(tmp_path, unbroken):
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path / "faces", [range(20)], fingerprint="other")
@@ -461,12 +412,6 @@ def test_a_partial_folder_of_somebody_else_is_kept(tmp_path):
     assert contents(partial) == {"thesis.txt": b"mine"}
 
 
-def test_an_empty_folder_may_be_filled(tmp_path, unbroken):
-    (tmp_path / "faces").mkdir()
-    run(tmp_path / "faces")
-    assert contents(tmp_path / "faces") == unbroken
-
-
 def test_what_appears_meanwhile_is_not_replaced(tmp_path):
     writer = FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x").__enter__()
     (tmp_path / "faces").mkdir()
@@ -474,12 +419,6 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
     with pytest.raises(OutputError, match="holds 'mine'"):
         writer.__exit__(None, None, None)
     assert contents(tmp_path / "faces") == {"mine": b"mine"}
-
-
-def test_a_parent_that_is_a_file(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match=r"cannot write .*Not a directory"):
-        run(tmp_path / "file" / "faces")
 
 
 def test_a_full_disk_leaves_the_old_set_and_a_run_that_can_go_on(tmp_path, monkeypatch, unbroken):
@@ -501,12 +440,6 @@ def test_a_full_disk_leaves_the_old_set_and_a_run_that_can_go_on(tmp_path, monke
     assert contents(tmp_path / "faces") == unbroken
 
 
-def test_a_disk_that_is_full_from_the_start_is_left_clean(tmp_path, file_size_limit):
-    with file_size_limit(10), pytest.raises(OutputError, match="cannot write"):
-        run(tmp_path / "faces")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_write_that_only_partly_fits(tmp_path, file_size_limit, unbroken):
     with file_size_limit(700), pytest.raises(OutputError, match="File too large"):
         run(tmp_path / "faces")
@@ -522,11 +455,3 @@ def test_crops_that_do_not_fit(tmp_path, crops):
         with pytest.raises(ValueError, match=r"crops must be \(1, 8, 8, 3\) uint8"):
             writer.append(crops, picture(3)[1], pictures_done=1)
         assert len(writer) == 0
-
-
-def test_numbers_of_numpy_are_kept(tmp_path):
-    crops, (face,), _ = picture(3)
-    box = tuple(np.arange(4, dtype=np.float32))
-    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
-        writer.append(crops, [replace(face, box=box, face=np.int64(1), score=np.float32(0.5))], pictures_done=1)
-    assert FaceSet.open(tmp_path / "faces").face(0) == replace(face, box=(0.0, 1.0, 2.0, 3.0))

@@ -47,32 +47,11 @@ def test_faces_come_back_from_the_file_as_they_were(tmp_path):
     assert [table_row_to_face(table, row) for row in range(3)] == [FULL, BARE, FULL]
 
 
-def test_no_faces_at_all(tmp_path):
-    write_table(faces_to_table([]), tmp_path / "f.parquet")
-    assert read_table(tmp_path / "f.parquet").num_rows == 0
-
-
 def test_equal_tables_give_equal_bytes(tmp_path):
     write_table(faces_to_table([FULL, BARE]), tmp_path / "a.parquet")
     halves = [faces_to_table([FULL]), faces_to_table([BARE])]
     write_table(pa.concat_tables(halves).combine_chunks(), tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-
-
-@pytest.mark.parametrize("row", [-1, 2])
-def test_no_such_row(row):
-    with pytest.raises(IndexError, match="table of 2 faces"):
-        table_row_to_face(faces_to_table([FULL, BARE]), row)
-
-
-def test_more_columns_do_no_harm():
-    table = faces_to_table([FULL]).append_column("votes", pa.array([7]))
-    assert table_row_to_face(table, 0) == FULL
-
-
-def test_a_row_from_json_has_lists_for_tuples():
-    row = {name: getattr(FULL, name) for name in FACE_SCHEMA.names}
-    assert face_from_row(row | {"box": list(FULL.box), "landmarks": list(FULL.landmarks)}) == FULL
 
 
 def test_file_names_that_are_not_utf8():

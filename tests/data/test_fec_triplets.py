@@ -5,7 +5,6 @@ from PIL import Image
 from ferkit.data.faces import Face
 from ferkit.data.fec_triplets import FecFace, read_fec
 from ferkit.errors import InputError, MissingPathError
-from ferkit.evaluation.fec_accuracy import odd_one_out
 
 WHOLE = (0.0, 1.0, 0.0, 1.0)  # left, right, top, bottom
 
@@ -48,15 +47,6 @@ def test_rows_become_triplets_with_the_odd_face_that_most_people_name(published)
     assert fec.kinds == ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
     assert fec.agreement.tolist() == [4 / 6, 4 / 5, 1]
     assert (fec.missing_pictures, fec.without_picture, fec.undecided, fec.damaged) == (0, 0, 0, 0)
-
-
-def test_the_score_of_each_kind(published):
-    rows = [row("abc", votes=(3,)), row("abc", "TWO_CLASS_TRIPLET", votes=(1,)), row("dbc", votes=(1,))]
-    fec = read_fec(*published(*rows))
-    # a and b are alike, c and d are alike: right, wrong, wrong.
-    vectors = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
-    score = odd_one_out(vectors, fec.triplets, fec.odd, fec.kinds)
-    assert score.by_kind == {"ONE_CLASS_TRIPLET": (0.5, 2), "TWO_CLASS_TRIPLET": (0.0, 1)}
 
 
 def test_what_is_missing_undecided_or_damaged_is_left_out_and_counted(published):
@@ -144,15 +134,6 @@ def test_faces_are_found_among_the_rows_of_a_set(published):
     assert vectors[:4].tolist()[:2] == [[2, 3], [0, 1]]
     assert np.isnan(vectors[[2, 4]]).all()
     assert vectors[3].tolist() == [6, 7]
-
-
-def test_a_picture_that_cannot_be_read_gives_no_face(published):
-    table, folder = published(row("abc"))
-    (folder / "2345" / "a.jpg").write_bytes(b"gone")
-    fec = read_fec(table, folder)
-    with pytest.raises(InputError, match="no image"):
-        fec.pictures[0].read()
-    assert fec.rows_in([known("a", (0.0, 0.0, 199.0, 99.0))]).tolist() == [-1, -1, -1]
 
 
 def test_bad_input(published, tmp_path):

@@ -44,12 +44,6 @@ def test_patterns(folder, pattern, found):
         assert names(folder, pattern) == found
 
 
-def test_a_pattern_below_the_working_folder(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    pictures = open_sources([Path("a/*.png")]).pictures
-    assert [picture.source for picture in pictures] == [str(folder / "a" / "1.png")]
-
-
 @pytest.mark.parametrize(
     ("pattern", "error", "message"),
     [

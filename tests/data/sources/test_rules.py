@@ -24,23 +24,15 @@ def test_what_an_expression_takes_from_a_path(expression, label):
     ) == Picture("x", "own", label)
 
 
-def test_without_rules_a_picture_stays_the_same():
-    picture = Picture("x", "own", "who")
-    assert SourceRules().apply(picture, "a/b.png") is picture
-
-
-@pytest.mark.parametrize("name", ["label_from", "identity_from"])
-def test_an_expression_that_does_not_compile(name):
-    with pytest.raises(InputError, match=r"'\(a', which is no regular expression \(missing \)"):
-        SourceRules(**{name: "(a"})
-
-
-def test_a_column_that_nothing_is_read_from():
-    with pytest.raises(UnknownColumnError, match=r"'lable'; did you mean: label"):
-        SourceRules(columns={"lable": "emotion"})
-
-
-@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
-def test_frames_per_second_that_are_none(fps):
-    with pytest.raises(InputError, match=f"above 0, not {fps}"):
-        SourceRules(fps=fps)
+@pytest.mark.parametrize(
+    ("rule", "error", "what"),
+    [
+        ({"label_from": "(a"}, InputError, r"'\(a'"),
+        ({"identity_from": "(a"}, InputError, r"'\(a'"),
+        ({"columns": {"lable": "emotion"}}, UnknownColumnError, "'lable'.*label"),
+        *(({"fps": fps}, InputError, str(fps)) for fps in (0, -1, float("nan"), float("inf"))),
+    ],
+)
+def test_rules_that_mean_nothing(rule, error, what):
+    with pytest.raises(error, match=what):
+        SourceRules(**rule)

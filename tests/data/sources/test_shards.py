@@ -1,14 +1,12 @@
 import io
 import json
 import tarfile
-from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from ferkit.data.sources import SourceRules, find_picture, open_sources
-from ferkit.errors import InputError, NoImagesError, UnreadableImageError
+from ferkit.errors import InputError, UnreadableImageError
 
 
 def png(colour):
@@ -93,18 +91,6 @@ def test_what_label_counts(tmp_path):
     assert pictures[1].valence == 0.5
 
 
-def test_keys_of_json_by_other_names(tmp_path):
-    members = [("1.png", png(0)), ("1.json", b'{"emotion": "joy", "label": "no"}')]
-    (picture,) = open_tar(write_tar(tmp_path / "x.tar", members), columns={"label": "emotion"})
-    assert picture.label == "joy"
-
-
-def test_rules_see_the_members_name(tmp_path):
-    path = write_tar(tmp_path / "S9.tar", [*pictures_of(["a/S1_joy.png", "b/S2.png"]), ("a/S1_joy.cls", b"own")])
-    pictures = open_tar(path, label_from=r"_(\w+)\.", identity_from=r"S\d")
-    assert [(picture.label, picture.identity) for picture in pictures] == [("joy", "S1"), (None, "S2")]
-
-
 def test_hidden_files_and_folders_are_passed_over_and_links_are_listed(tmp_path):
     (tmp_path / "in" / "folder.png").mkdir(parents=True)
     (tmp_path / "in" / "1.png").write_bytes(png(1))
@@ -139,19 +125,6 @@ def test_a_name_that_is_no_text(tmp_path):
     (picture,) = open_tar(path)
     assert picture.source == f"{path}#A\\xff\\xfeA.png"
     assert find_picture(picture.source).read()[0, 0, 0] == 3
-
-
-def test_of_members_of_one_name_the_last_counts(tmp_path):
-    path = write_tar(tmp_path / "x.tar", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
-    assert values(open_tar(path)) == [3, 2]
-
-
-def test_from_several_threads(tmp_path):
-    pictures = open_tar(write_tar(tmp_path / "x.tar", pictures_of(f"{number}.png" for number in range(60))))
-    order = np.random.default_rng(0).permutation(np.repeat(range(60), 5)).tolist()
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda number: int(pictures[number].read()[0, 0, 0]), order))
-    assert found == order
 
 
 def test_damaged_samples_are_problems_of_their_own(tmp_path):
@@ -203,13 +176,6 @@ def test_a_damaged_header_ends_what_can_be_read(tmp_path):
     assert refusals(open_tar(path)) == [None, END]
 
 
-@pytest.mark.parametrize("content", [b"", b"no tar file", b"x" * 2000])
-def test_a_file_that_is_no_tar_file(tmp_path, content):
-    (tmp_path / "x.tar").write_bytes(content)
-    with pytest.raises(InputError, match=r"cannot read .*x\.tar' as a tar file"):
-        open_tar(tmp_path / "x.tar")
-
-
 @pytest.mark.parametrize(
     ("name", "unpacker"),
     [("x.tar.gz", "gunzip"), ("x.TGZ", "gunzip"), ("x.tar.xz", "unxz"), ("x.tar.zst", "unzstd"), ("x.7z", "7z x")],
@@ -218,26 +184,6 @@ def test_a_compressed_file_says_how_to_unpack_it(tmp_path, name, unpacker):
     (tmp_path / name).write_bytes(b"\x1f\x8b")
     with pytest.raises(InputError, match=rf"{name}' is compressed, .*unpack it with `{unpacker}`"):
         open_tar(tmp_path / name)
-
-
-def test_a_compressed_file_under_the_wrong_name(tmp_path):
-    with tarfile.open(tmp_path / "x.tar", "w:gz"):
-        pass
-    with pytest.raises(InputError, match=r"x\.tar' as a tar file .*give a complete, plain one"):
-        open_tar(tmp_path / "x.tar")
-
-
-def test_a_tar_file_without_pictures_holds_nothing(tmp_path):
-    with pytest.raises(NoImagesError, match="no image or video"):
-        open_tar(write_tar(tmp_path / "x.tar", [("notes.txt", b"no")]))
-
-
-def test_shards_by_a_brace_pattern(tmp_path):
-    for number in range(3):
-        write_tar(tmp_path / f"x-{number:03}.tar", [(f"{number}.png", png(number))])
-    assert values(open_tar(tmp_path / "x-{000..002}.tar")) == [0, 1, 2]
-    with pytest.raises(InputError, match=r"x-003\.tar"):
-        open_tar(tmp_path / "x-{000..003}.tar")
 
 
 def test_a_caption_is_no_class(tmp_path):

@@ -3,7 +3,7 @@ from PIL import Image
 
 from ferkit.data.sources import Picture, SourceRules, open_sources
 from ferkit.data.sources.listing import ListedPictures
-from ferkit.errors import InputError, NoImagesError, UnreadableImageError
+from ferkit.errors import InputError, UnreadableImageError
 
 
 @pytest.fixture
@@ -98,12 +98,6 @@ def test_a_missing_file_of_a_list_is_a_problem_of_its_own(folder):
     assert refusals(pictures) == [("gone.png", "No such file or directory"), None, ("nul\0.png", "embedded null byte")]
 
 
-def test_a_path_through_links_in_circles(folder):
-    (folder / "loop").symlink_to(folder / "loop")
-    pictures = open_sources([write(folder / "x.txt", "1.png\nloop/../2.png\nloop/2.png")]).pictures
-    assert [refusal is None for refusal in refusals(pictures)] == [True, False, False]
-
-
 def test_videos_in_a_list(folder):
     found = open_sources([write(folder / "x.txt", "1.png a\nclip 1.MP4 b\n2.avi")], SourceRules(fps=5))
     assert [picture.label for picture in found.pictures] == ["a"]
@@ -131,12 +125,6 @@ def test_a_text_that_is_no_list(tmp_path, content, message):
         open_sources([tmp_path / "x.txt"])
 
 
-def test_rules_see_a_lists_entries(folder):
-    list_ = write(folder / "x.txt", "joy/2.png own\n1.png own")
-    pictures = open_sources([list_], SourceRules(label_from=r"^(\w+)/", identity_from=r"(\d)\.png")).pictures
-    assert [(picture.label, picture.identity) for picture in pictures] == [("joy", "2"), (None, "1")]
-
-
 # CSV
 
 
@@ -155,28 +143,12 @@ def test_a_table(folder, delimiter, suffix):
     assert [value(first), value(second)] == [0, 2]
 
 
-@pytest.mark.parametrize("box", ['"1,2,3,4"', '"[1, 2, 3, 4]"', "1 2 3 4"])
-def test_a_box_in_one_column(folder, box):
-    (picture,) = open_sources([write(folder / "x.csv", f"path,box\n1.png,{box}")]).pictures
-    assert picture.box == (1, 2, 3, 4)
-
-
 @pytest.mark.parametrize(("encoding", "end"), [("utf-8-sig", "\n"), ("utf-8", "\r\n"), ("utf-8-sig", "\r")])
 def test_line_ends_and_byte_order_marks_are_no_part_of_a_table(folder, encoding, end):
     text = end.join(["file,label", '"ü/é, 3.png",joy', "", "joy\\2.png,fear", "1.png,joy", "1.png,joy", ""])
     pictures = open_sources([write(folder / "x.csv", text, encoding)]).pictures
     found = [(value(picture), picture.label) for picture in pictures]
     assert found == [(3, "joy"), (1, "fear"), (0, "joy"), (0, "joy")]
-
-
-def test_a_table_with_one_column(folder):
-    assert [value(picture) for picture in open_sources([write(folder / "x.csv", "filename\n1.png")]).pictures] == [0]
-
-
-def test_columns_by_other_names(folder):
-    table = write(folder / "x.csv", "image,where,mood\nwrong,1.png,joy")
-    (picture,) = open_sources([table], SourceRules(columns={"image": "where", "label": "mood"})).pictures
-    assert (value(picture), picture.label) == (0, "joy")
 
 
 def test_damaged_rows_are_problems_of_their_own(folder):
@@ -246,21 +218,16 @@ def test_a_file_that_is_no_table(tmp_path, content, message):
         open_sources([tmp_path / "x.csv"])
 
 
-def test_a_table_without_rows_holds_nothing(tmp_path):
-    with pytest.raises(NoImagesError, match="no image or video"):
-        open_sources([write(tmp_path / "x.csv", "image,label\n")])
-
-
 def test_a_large_table_is_opened_without_a_picture_for_each_row(folder, monkeypatch):
     made = []
     at = ListedPictures._at
     monkeypatch.setattr(ListedPictures, "_at", lambda self, row: made.append(row) or at(self, row))
-    rows = (f"joy/{number}.png,{number % 8}" for number in range(200_000))
+    rows = (f"joy/{number}.png,{number % 8}" for number in range(20_000))
     pictures = open_sources([write(folder / "x.csv", "\n".join(["image,label", *rows]))]).pictures
-    assert len(pictures) == 200_000
+    assert len(pictures) == 20_000
     assert made == [0, 1, 2]  # up to the first that exists
     last = pictures[-1]
-    assert (last.source, last.label) == (str(folder / "joy" / "199999.png"), str(199_999 % 8))
+    assert (last.source, last.label) == (str(folder / "joy" / "19999.png"), str(19_999 % 8))
 
 
 @pytest.mark.parametrize(

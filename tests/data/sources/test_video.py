@@ -10,7 +10,7 @@ import pytest
 
 from ferkit.data.sources import video
 from ferkit.data.sources.video import Video, frame_picture, frames_at
-from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
+from ferkit.errors import UnreadableImageError, UnreadableVideoError
 
 LOSSLESS = "FFV1"
 CODECS = {
@@ -88,9 +88,8 @@ def test_frames_are_rgb(tmp_path):
         (29.97, 7.0, [0, 5, 9, 13, 18, 22, 26]),  # 1/7 s is frame 4.28, 2/7 s 8.56, 3/7 s 12.84, ...
     ],
 )
-@pytest.mark.parametrize("suffix", [".avi", ".mkv"])
-def test_takes_the_first_frame_at_or_after_each_time(tmp_path, stated_fps, fps, expected, suffix):
-    source = write_video(tmp_path / f"a{suffix}", frames=30, fps=stated_fps, codec=LOSSLESS)
+def test_takes_the_first_frame_at_or_after_each_time(tmp_path, stated_fps, fps, expected):
+    source = write_video(tmp_path / "a.mkv", frames=30, fps=stated_fps, codec=LOSSLESS)
     frames = list(Video(source, fps=fps).frames())
     assert [frame.number for frame in frames] == expected
     assert [level(frame) for frame in frames] == pytest.approx(expected, abs=0.5)
@@ -112,14 +111,6 @@ def test_begins_anywhere_with_the_same_frames(tmp_path, suffix, fps):
 def test_info_is_what_the_header_states(tmp_path):
     info = Video(write_video(tmp_path / "a.mp4", frames=50, fps=12.5)).info()
     assert (info.fps, info.frames, info.seconds, info.width, info.height) == (12.5, 50, 4.0, 64, 48)
-
-
-def test_length_is_0_where_the_header_states_none(tmp_path):
-    path = tmp_path / "picture.mp4"  # which OpenCV opens as a video of one frame
-    path.write_bytes(cv2.imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes())
-    info = Video(str(path)).info()
-    assert (info.frames, info.seconds) == (0, 0.0)
-    assert numbers(Video(str(path))) == [0]
 
 
 def test_turned_video_is_upright(tmp_path):
@@ -152,29 +143,17 @@ def test_tells_of_a_file_cut_short_after_what_could_be_read(tmp_path, suffix):
         numbers(Video(str(path)), start=99)
 
 
-def test_cut_file_without_its_index_cannot_be_opened(tmp_path):
-    path = tmp_path / "a.mp4"
-    write_video(path, frames=100, noise=40)
-    path.write_bytes(path.read_bytes()[:20000])
-    for read in (Video(str(path)).info, lambda: numbers(Video(str(path)))):
-        with pytest.raises(UnreadableVideoError, match="no video, or it is cut short") as caught:
-            read()
-        assert caught.value.why == "its content is no video, or it is cut short"
-
-
-@pytest.mark.parametrize(("content", "why"), [(b"", "it is empty"), (b"no video\n" * 99, "its content is no video")])
-def test_refuses_what_is_no_video(tmp_path, content, why):
-    path = tmp_path / "a.avi"
-    path.write_bytes(content)
-    with pytest.raises(UnreadableVideoError, match=why):
-        Video(str(path)).info()
-    with pytest.raises(UnreadableVideoError, match=why):
-        numbers(Video(str(path)))
-
-
-def test_refuses_a_video_without_a_frame(tmp_path):
-    with pytest.raises(UnreadableVideoError, match="no frame that can be decoded"):
-        numbers(Video(write_video(tmp_path / "a.avi", frames=0)))
+def test_refuses_what_is_no_video(tmp_path):
+    write_video(tmp_path / "cut.mp4", frames=100, noise=40)
+    contents = {b"": "empty", b"no video\n" * 99: "no video", (tmp_path / "cut.mp4").read_bytes()[:20000]: "cut short"}
+    for content, why in contents.items():
+        (tmp_path / "a.avi").write_bytes(content)
+        a_video = Video(str(tmp_path / "a.avi"))
+        for read in (a_video.info, lambda video=a_video: numbers(video)):
+            with pytest.raises(UnreadableVideoError, match=why):
+                read()
+    with pytest.raises(UnreadableVideoError, match="no frame"):
+        numbers(Video(write_video(tmp_path / "b.avi", frames=0)))
 
 
 def test_refuses_what_cannot_be_opened(tmp_path):
@@ -184,12 +163,6 @@ def test_refuses_what_cannot_be_opened(tmp_path):
         Video(str(tmp_path)).info()
     with pytest.raises(UnreadableVideoError, match="not UTF-8; rename it"):
         Video(f"{tmp_path}/a\udcff.mp4").info()
-
-
-@pytest.mark.parametrize("fps", [0, -1.0, float("nan"), float("inf")])
-def test_refuses_an_impossible_rate(fps):
-    with pytest.raises(InputError, match=f"above 0, not {fps}"):
-        Video("a.mp4", fps=fps)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
@@ -238,12 +211,6 @@ def test_frame_that_is_not_there_is_unreadable(tmp_path, number):
         frame_picture(Path(source), number).read()
 
 
-def test_frame_of_no_video_is_unreadable(tmp_path):
-    (tmp_path / "a.mp4").write_bytes(b"")
-    with pytest.raises(UnreadableImageError, match=r"a\.mp4#3.*it is empty"):
-        frame_picture(tmp_path / "a.mp4", 3).read()
-
-
 def test_time_is_the_containers_where_frames_come_irregularly(data_dir):
     video = Video(str(data_dir / "video" / "mixed" / "face_noface.mov"), fps=10.0)
     frames = list(video.frames())
@@ -261,7 +228,7 @@ def test_few_frames_fewer_than_stated_are_no_damage(data_dir):
     assert len(numbers(video)) == 95
 
 
-@pytest.mark.parametrize("suffix", sorted(CODECS))
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm", ".mpg", ".flv", ".ts"])
 def test_single_frames_are_sought_by_their_times_or_decoded_to(tmp_path, suffix):
     path = Path(write_video(tmp_path / f"a{suffix}", frames=400))
     every = list(Video(str(path)).frames())
@@ -274,11 +241,11 @@ def test_single_frames_are_sought_by_their_times_or_decoded_to(tmp_path, suffix)
 
 
 def test_a_late_frame_is_not_decoded_to_from_the_beginning(tmp_path, monkeypatch):
-    path = Path(write_video(tmp_path / "a.avi", frames=2000))
+    path = Path(write_video(tmp_path / "a.avi", frames=1000))
     grabs = []
     monkeypatch.setattr(video, "_grabbed", lambda *_: grabs.append(1) or iter(()))
-    (frame,) = frames_at(path, {1900: 76.0})
-    assert (frame.number, round(level(frame) - level(next(iter(frames_at(path, {0: 0.0})))))) == (1900, 1900 % 40)
+    (frame,) = frames_at(path, {900: 36.0})
+    assert (frame.number, round(level(frame) - level(next(iter(frames_at(path, {0: 0.0})))))) == (900, 900 % 40)
 
 
 def test_frames_of_a_varying_rate_with_b_frames_have_the_times_of_another_decoder(tmp_path):

@@ -7,7 +7,6 @@ from ferkit.data.sources.layouts import LAYOUTS, open_layout
 from ferkit.errors import (
     InputError,
     MissingPathError,
-    NoImagesError,
     UnknownLayoutError,
     UnreadableImageError,
 )
@@ -38,19 +37,14 @@ def assert_only_refused(pictures, index, place, why):
     ("name", "near"), [("rafdb", "raf-db"), ("raf-db:val", "raf-db:train"), ("lfw:train", "lfw"), ("raf-db:", "raf-db")]
 )
 def test_unknown_names(tmp_path, name, near):
-    with pytest.raises(
-        UnknownLayoutError, match=f"no layout named '{name}'; (did you mean|there are).*{near}"
-    ) as error:
+    with pytest.raises(UnknownLayoutError, match=f"'{name}'.*{near}"):
         open_layout(name, tmp_path)
-    assert error.value.exit_code == 3
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_folder_of_something_else(tmp_path, name):
-    (tmp_path / "holiday").mkdir()
-    (tmp_path / "holiday" / "beach.jpg").write_bytes(b"")
-    title = LAYOUTS[name].title.replace("+", r"\+")
-    with pytest.raises(InputError, match=f"no .* below '{tmp_path}', which {title} has; name the folder that holds"):
+    (tmp_path / "beach.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=str(tmp_path)):
         open_layout(name, tmp_path)
 
 
@@ -58,10 +52,8 @@ def test_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MissingPathError, match="gone"):
         open_layout("lfw", tmp_path / "gone")
-    with pytest.raises(InputError, match="file' is no folder; name the one that LFW was unpacked to"):
+    with pytest.raises(InputError, match="file' is no folder"):
         open_layout("lfw", tmp_path / "file")
-    with pytest.raises(InputError, match=r"cannot look into .*File name too long"):
-        open_layout("lfw", tmp_path / ("x" * 300))
 
 
 def test_a_split_that_is_not_there(tree):
@@ -69,13 +61,6 @@ def test_a_split_that_is_not_there(tree):
     (root / "validation.csv").unlink()
     with pytest.raises(InputError, match="lacks the val split of AffectNet, it holds only: train"):
         open_layout("affectnet:val", root)
-
-
-def test_folders_without_pictures(tmp_path):
-    for folder in ("train_set/images", "train_set/annotations"):
-        (tmp_path / folder).mkdir(parents=True)
-    with pytest.raises(NoImagesError, match=r"no picture of AffectNet in .*; unpack its images there"):
-        open_layout("affectnet-npy", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +86,6 @@ def test_a_part_is_missing(tree, name, part, looked_for):
         open_layout(name, root)
 
 
-def test_links_that_lead_nowhere_are_passed_over_or_reported(tree):
-    root = tree("lfw") / "lfw-deepfunneled"
-    (root / "Nobody").symlink_to(root / "Nobody")
-    (root / "Zoe_Ball/Zoe_Ball_0003.jpg").symlink_to(root / "gone.jpg")
-    assert_only_refused(open_layout("lfw", root), 2, "Zoe_Ball_0003.jpg", "No such file")
-
-
 def test_pictures_that_are_missing_stay_and_are_reported(tree):
     root = tree("raf-db")
     (root / "Image/aligned/train_00002_aligned.jpg").unlink()
@@ -120,54 +98,37 @@ def test_pictures_that_are_missing_stay_and_are_reported(tree):
 OUTSIDE = "outside the data set"
 
 
+RAF, FER, FERPLUS = "EmoLabel/list_patition_label.txt", "fer2013.csv", "fer2013new.csv"
+
+
 @pytest.mark.parametrize(
     ("name", "file", "old", "new", "index", "row", "why"),
     [
-        (
-            "raf-db",
-            "EmoLabel/list_patition_label.txt",
-            "train_00002.jpg 7",
-            "train_00002.jpg",
-            1,
-            2,
-            "1 fields instead of 2",
-        ),
-        ("raf-db", "EmoLabel/list_patition_label.txt", "00002.jpg 7", "00002.jpg 8", 1, 2, "no class '8'"),
-        ("raf-db", "EmoLabel/list_patition_label.txt", "train_00002.jpg", "../x.jpg", 1, 2, OUTSIDE),
+        ("raf-db", RAF, "train_00002.jpg 7", "train_00002.jpg", 1, 2, "1 fields instead of 2"),
+        ("raf-db", RAF, "00002.jpg 7", "00002.jpg 8", 1, 2, "no class '8'"),
+        ("raf-db", RAF, "train_00002.jpg", "../x.jpg", 1, 2, OUTSIDE),
         ("affectnet", "training.csv", "689/a.jpg", "/etc/passwd", 0, 0, OUTSIDE),
         ("affectnet", "training.csv", "689/a.jpg", "689/../../a.jpg", 0, 0, OUTSIDE),
         ("affectnet", "training.csv", "689/a.jpg", r"..\\a.jpg", 0, 0, OUTSIDE),
-        ("affectnet", "training.csv", "0.785714", "7", 0, 0, r"'7' lies outside \[-1, 1\]"),
-        ("affectnet", "training.csv", "0.785714", "nan", 0, 0, r"'nan' lies outside \[-1, 1\]"),
+        ("affectnet", "training.csv", "0.785714", "7", 0, 0, r"'7' lies outside"),
+        ("affectnet", "training.csv", "0.785714", "nan", 0, 0, r"'nan' lies outside"),
         ("affectnet", "training.csv", "20,30,40,50", "20,x,40,50", 1, 1, "could not convert"),
-        ("affectnet", "training.csv", ",8,-2,-2", ",8,-2", 1, 1, "8 fields instead of 9"),
         ("affectnet", "validation.csv", "5.0;6.0,7,-1,1", "5.0;6.0,11,-1,1", 3, 1, "no class '11'"),
         ("expw", "label/label.lst", "crowd_1.jpg 0 10", "crowd_1.jpg 0 ten", 2, 2, "could not convert"),
         ("expw", "label/label.lst", "crowd_1.jpg", "/crowd_1.jpg", 2, 2, OUTSIDE),
-        ("fer2013", "fer2013.csv", "\n6,", "\nsix,", 2, 2, "could not convert"),
-        ("fer2013", "fer2013.csv", "\n6,", "\n6;", 1, 2, "2 fields instead of 3"),
-        ("fer2013", "fer2013.csv", "72,PublicTest", ",PublicTest", 2, 2, "2303 pixels instead of 48 x 48"),
-        ("fer2013", "fer2013.csv", "72,PublicTest", "256,PublicTest", 2, 2, "outside 0 to 255"),
-        ("fer2013", "fer2013.csv", "72,PublicTest", "7x,PublicTest", 2, 2, "7x"),
-        ("ferplus", "fer2013.csv", "72,PublicTest", "-1,PublicTest", 1, 2, "outside 0 to 255"),
+        ("fer2013", FER, "\n6,", "\nsix,", 2, 2, "could not convert"),
+        ("fer2013", FER, "\n6,", "\n6;", 1, 2, "2 fields instead of 3"),
+        ("fer2013", FER, "72,PublicTest", ",PublicTest", 2, 2, "2303 pixels"),
+        ("fer2013", FER, "72,PublicTest", "256,PublicTest", 2, 2, "outside 0 to 255"),
+        ("fer2013", FER, "72,PublicTest", "7x,PublicTest", 2, 2, "7x"),
+        ("ferplus", FERPLUS, "4,0,0,1,3", "4,0,0,-1,3", 0, 0, "votes"),
+        ("ferplus", FERPLUS, "Training,fer0000000.png,", "Training,", 0, 0, "11 fields instead of 12"),
     ],
 )
 def test_damaged_rows(tree, name, file, old, new, index, row, why):
     root = tree(name)
     replace(root / file, old, new)
     assert_only_refused(open_layout(name, root), index, f"{file}#{row}", why)
-
-
-def test_damaged_votes(tree):
-    root = tree("ferplus")
-    replace(root / "fer2013new.csv", "4,0,0,1,3", "4,0,0,-1,3")
-    assert_only_refused(open_layout("ferplus", root), 0, "fer2013new.csv#0", "not the votes on 10 choices")
-
-
-def test_a_damaged_row_of_votes_takes_no_other_picture_away(tree):
-    root = tree("ferplus")
-    replace(root / "fer2013new.csv", "Training,fer0000000.png,", "Training,")
-    assert_only_refused(open_layout("ferplus", root), 0, "fer2013new.csv#0", "11 fields instead of 12")
 
 
 @pytest.mark.parametrize(
@@ -212,26 +173,17 @@ VA = "annotations/VA_Estimation_Challenge/Validation_Set/video2_left.txt"
 @pytest.mark.parametrize(
     ("name", "file", "old", "new", "why"),
     [
-        ("affectnet", "training.csv", "face_y,", "", "has no column 'face_y', only: subDirectory_filePath, face_x"),
-        ("fer2013", "fer2013.csv", "pixels,", "dots,", "has no column 'pixels', only: emotion, dots, Usage"),
-        (
-            "fer2013",
-            "fer2013.csv",
-            "PublicTest",
-            "Public",
-            r"the usage of .*fer2013\.csv#2' is 'Public'; .* with Training",
-        ),
-        ("ferplus", "fer2013new.csv", "PublicTest,fer0000002.png,0,1,0,0,0,0,6,3,0,0\n", "", "has 3 rows and .* 4"),
-        ("ferplus", "fer2013new.csv", "PublicTest", "Public", r"the usage of .*fer2013new\.csv#2' is 'Public'"),
-        ("ck+", "Emotion/S005/001/S005_001_00000006_emotion.txt", "3.0000000e+00", "", "no number of an emotion"),
+        ("affectnet", "training.csv", "face_y,", "", "face_y"),
+        ("fer2013", FER, "PublicTest", "Public", r"fer2013\.csv#2' is 'Public'"),
+        ("ferplus", FERPLUS, "PublicTest,fer0000002.png,0,1,0,0,0,0,6,3,0,0\n", "", "has 3 rows and .* 4"),
+        ("ck+", "Emotion/S005/001/S005_001_00000006_emotion.txt", "3.0000000e+00", "", "number of an emotion"),
         ("ck+", "Emotion/S005/001/S005_001_00000006_emotion.txt", "3.0000000e+00", "8", "no class '8'"),
-        ("voxceleb1", "vox1_meta.csv", "\tdev", "", "row 0 of .* is damaged .the row has 4 fields instead of 5"),
-        ("voxceleb1", "vox1_meta.csv", "VGGFace1 ID", "Name", "has no column 'VGGFace1 ID'"),
-        ("aff-wild2", EXPR, "7", "8", "holds 8, which is none of -1 to 7"),
+        ("voxceleb1", "vox1_meta.csv", "\tdev", "", "4 fields instead of 5"),
+        ("voxceleb1", "vox1_meta.csv", "VGGFace1 ID", "Name", "VGGFace1 ID"),
+        ("aff-wild2", EXPR, "7", "8", "holds 8"),
         ("aff-wild2", EXPR, "7", "x", "is damaged"),
-        ("aff-wild2", VA, "0.5,", "5,", "holds 5, which is none of"),
+        ("aff-wild2", VA, "0.5,", "5,", "holds 5"),
         ("aff-wild2", VA, "0.5,", "nan,", "holds nan"),
-        ("aff-wild2", VA, "0.5,", "", "is damaged"),
     ],
 )
 def test_damaged_files(tree, name, file, old, new, why):
@@ -240,11 +192,3 @@ def test_damaged_files(tree, name, file, old, new, why):
     with pytest.raises(InputError, match=why) as error:
         open_layout(name, root)
     assert "\n" not in str(error.value)
-
-
-def test_annotations_that_are_a_folder(tree):
-    root = tree("fer2013")
-    (root / "fer2013.csv").unlink()
-    (root / "fer2013.csv").mkdir()
-    with pytest.raises(InputError, match=r"cannot read .*fer2013\.csv.*Is a directory"):
-        open_layout("fer2013", root)

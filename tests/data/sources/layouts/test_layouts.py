@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ferkit.data.sources import open_sources
-from ferkit.data.sources.layouts import EXPRESSIONS, LAYOUTS, open_layout
+from ferkit.data.sources.layouts import LAYOUTS, open_layout
 
 _FACTS = ("label", "identity", "clip", "time_s", "box", "valence", "arousal")
 
@@ -170,28 +170,15 @@ def test_a_copy_is_known_by_its_paths_at_any_depth(name, tree, tmp_path):
     assert found.labels_from.split(",")[0] == f"layout {name}"
 
 
-def test_every_picture_can_be_read(name, tree):
-    assert {picture.read().shape[2] for picture in open_layout(name, tree(name))} == {3}
-
-
-def test_every_layout_speaks_one_vocabulary(name, tree):
-    labels = {picture.label for picture in open_layout(name, tree(name))}
-    assert labels <= {*EXPRESSIONS, "other", None}
-
-
-def test_every_layout_can_be_read_twice_and_from_behind(name, tree):
+def test_every_picture_can_be_read_and_the_list_from_behind(name, tree):
     pictures = open_layout(name, tree(name))
+    assert {picture.read().shape[2] for picture in pictures} == {3}
     assert list(pictures)[::-1] == [pictures[-1 - index] for index in range(len(pictures))]
 
 
-def test_every_layout_is_told_by_its_home(name):
-    assert LAYOUTS[name].title
-    assert LAYOUTS[name].home.startswith("http")
-
-
-def test_relative_folders_become_absolute(name, tree, monkeypatch):
-    monkeypatch.chdir(tree(name))
-    assert all(Path(picture.source).is_absolute() for picture in open_layout(name, Path()))
+def test_relative_folders_become_absolute(tree, monkeypatch):
+    monkeypatch.chdir(tree("lfw"))
+    assert all(Path(picture.source).is_absolute() for picture in open_layout("lfw", Path()))
 
 
 def test_all_splits_are_tried_below():
@@ -236,12 +223,6 @@ def test_affectnet_rows_without_a_box(tree):
     (root / "validation.csv").write_text("10/c.jpg,NULL,NULL,NULL,NULL,NULL,0,0.5,0.5\n")
     (picture,) = open_layout("affectnet:val", root)
     assert (picture.box, picture.label, picture.valence) == (None, "neutral", 0.5)
-
-
-def test_fer2013_gives_the_pixels_of_the_row(tree):
-    pictures = open_layout("fer2013", tree("fer2013"))
-    assert [int(picture.read()[47, 47, 0]) for picture in pictures] == [70, 73, 72, 71]
-    assert pictures[0].size() == (48, 48)
 
 
 def test_fer2013_pixels_run_along_the_rows_of_the_picture(tmp_path):

@@ -52,10 +52,3 @@ def test_damaged_rows(tmp_path, line):
 def test_a_file_that_is_not_utf8(tmp_path, encoding):
     with pytest.raises(InputError, match=r"table\.csv' is no table in UTF-8"):
         table(tmp_path, "a,1\n".encode(encoding))
-
-
-def test_a_file_that_goes_away(tmp_path):
-    rows = table(tmp_path, b"a,1\n")
-    rows.path.unlink()
-    with pytest.raises(InputError, match=r"cannot read .*table\.csv.*No such file"):
-        rows[0]
