@@ -255,36 +255,32 @@ def replace_unseen():
     return replace
 
 
-@pytest.fixture
-def make_face_set(tmp_path):
-    """Write crops as a face set; ``known`` may give identities, labels, values and sources."""
+@pytest.fixture(scope="session")
+def write_face_set():
+    """Write crops as a face set at a path; ``known`` are what is known of the faces, as functions of the row."""
+    from ferkit.data.face_set import FaceSet, FaceSetWriter
+    from ferkit.data.faces import Face, crop_sha256
 
-    def make(crops, name="faces", template="ferkit-128", **known):
-        from ferkit.data.face_set import FaceSet, FaceSetWriter
-        from ferkit.data.faces import Face, crop_sha256
+    unknown = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
 
-        rows = range(len(crops))
-        faces = [
-            Face(
-                source=known.get("source", lambda row: f"/photos/{row}.jpg")(row),
-                face=1,
-                clip=None,
-                identity=known.get("identity", lambda row: None)(row),
-                time_s=None,
-                label=known.get("label", lambda row: None)(row),
-                box=None,
-                landmarks=None,
-                score=None,
-                sha256=crop_sha256(crops[row]),
-                **{name: known[name](row) for name in ("size", "valence", "arousal") if name in known},
-            )
-            for row in rows
-        ]
-        with FaceSetWriter(tmp_path / name, template, 128, fingerprint=name, overwrite=True) as writer:
+    def write(path, crops, template="ferkit-128", **known):
+        faces = []
+        for row, crop in enumerate(crops):
+            about = {"source": f"/photos/{row}.jpg", "face": 1, "sha256": crop_sha256(crop), **unknown}
+            faces.append(Face(**about | {name: of(row) for name, of in known.items()}))
+        with FaceSetWriter(path, template, 128, fingerprint=path.name, overwrite=True) as writer:
             writer.append(crops, faces, pictures_done=len(crops))
-        return FaceSet.open(tmp_path / name)
+        return FaceSet.open(path)
 
-    return make
+    return write
+
+
+@pytest.fixture
+def make_face_set(write_face_set, tmp_path):
+    """Write crops as a face set by its name, see `write_face_set`."""
+    return lambda crops, name="faces", template="ferkit-128", **known: write_face_set(
+        tmp_path / name, crops, template, **known
+    )
 
 
 EXPRESSIONS = ("anger", "happiness", "neutral")

@@ -34,13 +34,6 @@ def test_the_target_appears_on_leaving(tmp_path):
     assert names(target.parent) == ["x.txt"]
 
 
-def test_a_file_is_replaced(tmp_path):
-    (tmp_path / "x").write_text("old")
-    with atomic_path(tmp_path / "x") as temporary:
-        temporary.write_text("new")
-    assert (tmp_path / "x").read_text() == "new"
-
-
 def write_and_raise(target, error):
     with atomic_path(target) as temporary:
         temporary.write_text("half")
@@ -76,16 +69,6 @@ def test_a_file_that_only_partly_fits(tmp_path, file_size_limit):
     ):
         np.save(temporary, np.zeros(100_000))
     assert names(tmp_path) == []
-
-
-def test_a_parent_that_is_a_file(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with (
-        pytest.raises(OutputError, match=r"cannot write [^;]*; choose another output"),
-        atomic_path(tmp_path / "file" / "x.png") as temporary,
-    ):
-        temporary.write_text("never")
-    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_folder_replaces_a_folder_and_leaves_nothing_behind(tmp_path):

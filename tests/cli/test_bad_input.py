@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.encoders.encoder import random_encoder, save_encoder
-
 
 def snapshot(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -58,10 +56,6 @@ def test_a_face_set_in_the_wrong_place(refused, ferkit_command, made):
     assert "'sets' is a folder of face sets (studio); name one of them" in refused(2, "embed", "sets", "-o", "new.npy")
 
 
-def test_no_default_source(refused):
-    assert "ferkit align PHOTOS" in refused(2, "embed")
-
-
 @pytest.fixture
 def damaged(tmp_path):
     folder = tmp_path / "damaged"
@@ -89,20 +83,6 @@ def test_damaged_pictures_among_good_ones_are_listed(ferkit_command, damaged, cr
     assert all(name in outcome.out for name in ("3 unreadable", "truncated.jpg", "text.jpg", "empty.jpg"))
 
 
-def test_a_picture_of_one_pixel(refused, tmp_path, made, run_folder):
-    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
-    assert "1×1" in refused(2, "retrieve", "dot.png")
-    assert "no face" in refused(2, "retrieve", "dot.png", "--detect")
-    assert "1×1" in refused(2, "align", "dot.png", "-o", "new")
-
-
-def test_a_picture_of_sixty_megapixels(ferkit_command, portraits, run_folder, tmp_path):
-    portrait = Image.open(portraits["hopper"])
-    portrait.resize((8000, 7500), Image.Resampling.NEAREST).save(tmp_path / "huge.jpg", quality=50)
-    outcome = ferkit_command("embed", "huge.jpg", "-e", run_folder, "--min-face", 0.2)
-    assert (outcome.code, "1 face of 1 picture by" in outcome.out) == (0, True)
-
-
 def test_damaged_weights(refused, crops, run_folder, tmp_path):
     for name in ("swapped", "cut"):
         shutil.copytree(run_folder, tmp_path / name)
@@ -122,20 +102,6 @@ def test_unknown_encoders_get_the_nearest_name(refused, crops):
 def test_a_set_that_lost_a_part(refused, made, tmp_path, missing):
     (tmp_path / missing).unlink()
     assert missing in refused(5, "retrieve", "crops/0.png")
-
-
-def test_a_set_of_another_encoder(refused, made, run_folder, tmp_path):
-    other = random_encoder("resnet18", input_size=32, seed=1)
-    (tmp_path / "other").mkdir()
-    save_encoder(tmp_path / "other", other.backbone.state_dict(), other.entry)
-    message = refused(5, "retrieve", "crops/0.png", "-e", "other")
-    assert str(run_folder) in message
-    assert str(tmp_path / "other") in message
-
-
-def test_vectors_of_another_set(refused, made, tmp_path):
-    np.save(tmp_path / "emb.npy", np.eye(5, 512, dtype=np.float32))
-    assert "different sets" in refused(5, "retrieve", "crops/0.png")
 
 
 def test_a_full_disk(refused, made, run_folder, file_size_limit):

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 
@@ -11,20 +9,11 @@ def test_export_writes_a_file_and_says_how_near_it_is(ferkit_command, run_folder
     assert "takes (N, 128, 128, 3) uint8 RGB, aligned to ferkit-128" in done.out
 
 
-def test_json_says_the_same(ferkit_command, run_folder):
-    done = ferkit_command("models", "export", run_folder, "-f", "safetensors", "--json")
-    told = json.loads(done.out)
-    assert (told["path"], told["format"]) == ("random-resnet18-safetensors", "safetensors")
-    assert told["difference"] < 1e-4 < told["cosine"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nobody", "-f", "onnx"], 3, "no encoder named 'nobody'"),
-        (["votes-r18", "-f", "tflite"], 3, "no format named 'tflite'"),
-        (["votes-r18", "-f", "torchscript", "-o", "x.onnx"], 6, "called NAME.pt, and 'x.onnx' is not"),
-        (["votes-r18", "-f", "onnx", "-o", ".onnx"], 6, "'.onnx' is not; try 'votes-r18.onnx'"),
+        (["votes-r18", "-f", "tflite"], 3, "'tflite'"),
+        (["votes-r18", "-f", "torchscript", "-o", "x.onnx"], 6, "'x.onnx'"),
         (["votes-r18", "-f", "safetensors", "-o", "crops"], 6, "'crops' is there already"),
     ],
 )

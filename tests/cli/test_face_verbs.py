@@ -3,7 +3,6 @@
 import inspect
 import json
 from dataclasses import MISSING, fields
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -72,31 +71,6 @@ def test_what_comes_next_can_be_typed_as_it_stands(ferkit_command, crops, run_fo
     assert "next: ferkit retrieve QUERY.jpg --set 'my [x].npy'\n" in embedded.out
 
 
-def test_labels_are_shown_where_there_are_any(ferkit_command, crops, run_folder):
-    for label in ("glad", "sad"):
-        (crops / label).mkdir()
-    for number in range(5):
-        (crops / f"{number}.png").rename(crops / ("glad" if number % 2 else "sad") / f"{number}.png")
-    ferkit_command("embed", "crops", "-e", run_folder)
-    lines = ferkit_command("retrieve", "crops/sad/0.png").out.splitlines()
-    assert lines[1].split() == ["rank", "score", "above", "face", "label", "picture"]
-    assert {tuple(line.split()[4:]) for line in lines[2:]} == {
-        ("glad", "crops/glad/1.png"),
-        ("glad", "crops/glad/3.png"),
-        ("sad", "crops/sad/2.png"),
-        ("sad", "crops/sad/4.png"),
-    }
-
-
-def test_only_the_first_of_many_problems_are_printed(ferkit_command, crops, run_folder):
-    for number in range(8):
-        (crops / f"torn{number}.png").write_bytes(b"")
-    shown = ferkit_command("embed", "crops", "-e", run_folder).out
-    assert "8 unreadable" in shown
-    assert "and 3 more" in shown
-    assert shown.count("torn") == 5
-
-
 IN_PARTS = {field.name for field in fields(PartSettings)}  # of `ferkit.align_parts` and `ferkit.embed_parts`
 
 
@@ -126,12 +100,6 @@ def test_command_and_function_take_the_same_arguments_with_the_same_defaults(com
     assert set(taken) - set(inspect.signature(command).parameters) <= {"progress", "views", "warps"}
 
 
-def test_columns_are_typed_as_pairs(ferkit_command, crops):
-    refused = ferkit_command("align", "crops", "--columns", "image")
-    assert refused.code == 2
-    assert "NAME=COLUMN" in refused.err
-
-
 def test_filters_leave_faces_out_of_photos_sets_and_embeddings(ferkit_command, photos, portraits, run_folder):
     refused = ferkit_command("align", "photos", "--min-face", 60, "--min-size", 10_000)
     assert refused.code == 2
@@ -148,10 +116,3 @@ def test_filters_leave_faces_out_of_photos_sets_and_embeddings(ferkit_command, p
     nothing = ferkit_command("retrieve", portraits["hopper"], "--min-size", 10_000)
     assert nothing.code == 2
     assert "none of the set's 3 faces passes --min-size 10000" in nothing.err
-
-
-def test_what_the_filters_left_out_is_listed(ferkit_command, crops, run_folder):
-    Image.new("RGB", (64, 64)).save(crops / "flat.png")
-    told = ferkit_command("align", "crops", "--aligned", "--min-size", 100)
-    assert "1 left out by the filters:\n  crops/flat.png" in told.out
-    assert "flat.png,left out by --min-size 100" in Path("faces/problems.csv").read_text()

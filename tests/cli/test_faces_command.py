@@ -1,36 +1,21 @@
 import json
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face, crop_sha256
+from ferkit.data.face_set import FaceSet
 
 
 @pytest.fixture
-def faces(tmp_path):
+def faces(make_face_set, noise_crops, tmp_path):
     """Twelve faces of six people in faces/; every second one is 20 px large and sad, the others 90 px and [happy]."""
-    crops = np.random.default_rng(0).integers(0, 256, (12, 128, 128, 3), np.uint8)
-    rows = [
-        Face(
-            source=str(tmp_path / f"{number}.jpg"),
-            face=1,
-            clip=None,
-            identity=f"person {number // 2}",
-            time_s=None,
-            label="sad" if number % 2 else "[happy]",
-            box=None,
-            landmarks=None,
-            score=None,
-            sha256=crop_sha256(crop),
-            size=20.0 if number % 2 else 90.0,
-        )
-        for number, crop in enumerate(crops)
-    ]
-    with FaceSetWriter(tmp_path / "faces", "ferkit-128", 128, fingerprint="x") as writer:
-        writer.append(crops, rows, pictures_done=12)
-    return tmp_path / "faces"
+    return make_face_set(
+        noise_crops(12),
+        source=lambda row: str(tmp_path / f"{row}.jpg"),
+        identity=lambda row: f"person {row // 2}",
+        label=lambda row: "sad" if row % 2 else "[happy]",
+        size=lambda row: 20.0 if row % 2 else 90.0,
+    ).path
 
 
 def rows_of(text):
@@ -51,12 +36,6 @@ def test_info_for_people(ferkit_command, faces):
     assert rows["sheet"] == ["sheet.png"]
     with Image.open("sheet.png") as sheet:
         assert sheet.width == 5 * 132 + 4
-
-
-def test_info_as_json(ferkit_command, faces):
-    told = json.loads(ferkit_command("faces", "info", faces, "--json").out)
-    assert (told["faces"], told["identities"], told["labels"]) == (12, 6, {"[happy]": 6, "sad": 6})
-    assert told["quality"] == {"size": {"0.05": 20.0, "0.25": 20.0, "0.5": 55.0, "0.75": 90.0, "0.95": 90.0}}
 
 
 def test_filter_says_what_was_left_out_by_what(ferkit_command, faces):

@@ -47,12 +47,6 @@ def test_fields_become_options_with_their_defaults():
     assert given == {"count": 3, "even": 4, "names": ["a", "b"], "table": {"x": "y"}}
 
 
-def test_what_a_parser_expects_is_said():
-    result, told = run("--even", "5")
-    assert (result.exit_code, told) == (2, {})
-    assert "give an even number" in " ".join(result.output.replace("│", " ").split())
-
-
 @pytest.mark.parametrize("kind", [FaceOptions, ProbeSettings])
 def test_every_setting_says_what_it_does(kind):
     assert all(field.metadata["description"] for field in fields(kind))

@@ -36,7 +36,3 @@ def test_seeds_make_a_run_each_of_one_recipe(pretrain, ferkit_command):
     assert [(run / "faces").is_dir() for run in runs] == [True, False]  # photos are aligned once
     assert len({seedless_digest(run) for run in runs} - {None}) == 1
     assert len({sha256_of((run / "encoder.safetensors").read_bytes()) for run in runs}) == 2
-
-
-def test_photos_are_embedded_as_the_faces_found_in_them(pretrain):
-    assert pretrain("crops").out.splitlines()[-1] == "next: ferkit embed 'runs/a [x] b/faces' -e 'runs/a [x] b'"

@@ -9,7 +9,6 @@ import yaml
 
 from ferkit.encoders.card import model_card
 from ferkit.encoders.registry import load_registry, read_entry
-from ferkit.encoders.table import markdown_table
 
 
 @pytest.fixture
@@ -62,20 +61,3 @@ def test_card_of_a_name_a_run_and_a_file(ferkit_command, run_folder):
     assert ferkit_command("models", "card", run_folder).out == model_card(of_run, str(run_folder))
     weights = run_folder / "encoder.safetensors"
     assert ferkit_command("models", "card", weights).out == model_card(of_run, str(weights))
-
-
-def test_card_of_what_is_not_there(ferkit_command, tmp_path):
-    assert ferkit_command("models", "card", "crs-cont").code == 3
-    outcome = ferkit_command("models", "card", tmp_path)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "encoder.yaml" in outcome.err
-
-
-def test_licences(ferkit_command):
-    printed = json.loads(ferkit_command("models", "license", "--json").out)["licences"]
-    assert {"part": "facenet-pytorch", "what": "code", "licence": "MIT License"} in printed
-    assert "MTCNN (P-Net, R-Net, O-Net)" in ferkit_command("models", "license").out
-
-
-def test_markdown(ferkit_command):
-    assert ferkit_command("models", "list", "--markdown").out.strip() == markdown_table(load_registry().values())

@@ -1,7 +1,6 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
 from ferkit.data.clip_windows import ClipMates, ClipWindows, Strangers, Windows, clip_numbers
 
@@ -122,38 +121,6 @@ def test_anchors_come_clip_by_clip_in_time_not_in_the_order_of_names():
     time_s = np.array(sorted(range(1, 31), key=str)) / 2
     windows = ClipWindows(np.zeros(30, np.int64), time_s)
     assert (np.diff(time_s[windows.anchors]) > 0).all()
-
-
-def test_pairs_are_anew_at_each_draw_and_the_same_for_the_same_seed():
-    windows = ClipWindows(*frames(200))
-    source = generator(3)
-    first, second = (windows.draw(windows.anchors, source) for _ in range(2))
-    again = windows.draw(windows.anchors, generator(3))
-    assert (first.positive != second.positive).mean() > 0.5
-    assert (first.hard_negative != second.hard_negative).mean() > 0.5
-    np.testing.assert_array_equal(first.positive, again.positive)
-    np.testing.assert_array_equal(first.hard_positive, again.hard_positive)
-
-
-def test_rows_without_a_positive_are_refused():
-    windows = ClipWindows(np.array([0, 0, 1]), np.array([0.0, 1.0, 0.0]))
-    with pytest.raises(ValueError, match="row 2 has no positive"):
-        windows.draw(np.array([0, 2]), generator())
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"nearest": 0.0}, "nearest"),
-        ({"hard": 1.0}, "must rise, unlike 0.48, 1.44, 1 seconds"),
-        ({"hard": float("inf")}, "finite"),
-        ({"weights": ()}, "weights"),
-        ({"weights": (1, -2.0)}, r"weights\.1"),
-    ],
-)
-def test_windows_that_make_no_sense_are_refused(settings, said):
-    with pytest.raises(ValidationError, match=said):
-        Windows(**settings)
 
 
 def test_clips_are_numbered_as_they_occur_over_all_chunks():

@@ -198,23 +198,6 @@ def test_a_set_of_format_1_has_no_quality(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "use", "why"),
-    [
-        (lambda f: cut(f / "faces-00002.npy"), lambda s: s.crops([12]), "faces-00002.npy was removed or cut"),
-        (lambda f: (f / "faces-00002.npy").unlink(), lambda s: s.crops([12]), "faces-00002.npy was removed or cut"),
-        (lambda f: (f / "faces.parquet").unlink(), lambda s: s.face(0), "faces.parquet is missing"),
-        (lambda f: (f / "faces.parquet").write_bytes(b""), lambda s: s.table, "faces.parquet cannot be read"),
-    ],
-)
-def test_damage_after_opening_is_named(tmp_path, damage, use, why):
-    run(tmp_path / "faces")
-    face_set = FaceSet.open(tmp_path / "faces")
-    damage(tmp_path / "faces")
-    with pytest.raises(SetError, match=why):
-        use(face_set)
-
-
-@pytest.mark.parametrize(
     "damage", [lambda crops: crops[::-1], lambda crops: crops ^ (np.arange(len(crops)) == 2)[:, None, None, None]]
 )
 def test_a_crop_that_has_changed_is_noticed_when_it_is_read(tmp_path, damage):
@@ -445,13 +428,3 @@ def test_a_write_that_only_partly_fits(tmp_path, file_size_limit, unbroken):
         run(tmp_path / "faces")
     run(tmp_path / "faces")
     assert contents(tmp_path / "faces") == unbroken
-
-
-@pytest.mark.parametrize(
-    "crops", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 9, 9, 3), np.uint8), np.zeros((1, 8, 8, 3))]
-)
-def test_crops_that_do_not_fit(tmp_path, crops):
-    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
-        with pytest.raises(ValueError, match=r"crops must be \(1, 8, 8, 3\) uint8"):
-            writer.append(crops, picture(3)[1], pictures_done=1)
-        assert len(writer) == 0

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.faces import (
@@ -71,12 +70,6 @@ def test_damaged_tables(tmp_path, content, why):
         read_table(tmp_path / "f.parquet")
 
 
-def test_a_foreign_table(tmp_path):
-    pq.write_table(pa.table({"source": ["x"], "image": [b""]}), tmp_path / "f.parquet")
-    with pytest.raises(ValueError, match="lacks the column 'face'"):
-        read_table(tmp_path / "f.parquet")
-
-
 NEW = ["valence", "arousal", "size", "sharpness", "yaw", "pitch", "roll", "clipped"]
 
 
@@ -89,13 +82,6 @@ def test_tables_from_before_a_column_was_known_have_it_empty(tmp_path):
     assert [table_row_to_face(table, row) for row in range(2)] == expected
     # A row of an unfinished set's journal, from before as well.
     assert face_from_row(old.to_pylist()[0]) == expected[0]
-
-
-def test_folders_named_like_partitions_add_no_columns(tmp_path):
-    folder = tmp_path / "split=train"
-    folder.mkdir()
-    write_table(faces_to_table([BARE]), folder / "f.parquet")
-    assert read_table(folder / "f.parquet").column_names == FACE_SCHEMA.names
 
 
 def test_crop_sha256_is_that_of_the_pixels_in_row_major_order():

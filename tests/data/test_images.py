@@ -202,13 +202,6 @@ def test_the_scale_leads_back_to_the_original(kind, at_least):
     np.testing.assert_allclose(centre, (559.5, 127.5), atol=0.5)
 
 
-def test_a_60_megapixel_picture():
-    data = encoded(Image.new("1", (10_000, 6_000), 1))
-    pixels = read_image(data)
-    assert pixels.shape == (6_000, 10_000, 3)
-    assert pixels[-1, -1].tolist() == [255, 255, 255]
-
-
 def test_a_60_megapixel_jpeg_is_decoded_small(monkeypatch):
     monkeypatch.delattr(Image.Image, "reduce")  # the decoder shrinks it; nothing is left to do
     pixels, scale = read_image_scaled(encoded(Image.new("L", (10_000, 6_000), 90), "JPEG"), at_least=1200)

@@ -26,11 +26,6 @@ def test_features_are_pooled_and_of_the_stated_length(arch, dim):
     assert feature_dim(backbone) == dim
 
 
-def test_an_own_network_is_among_the_nearest():
-    with pytest.raises(UnknownBackboneError, match="cycleface"):
-        build_backbone("cycle-face")
-
-
 @pytest.mark.parametrize("arch", ["", "hf-hub:owner/repo", "local-dir:/tmp", "resnet18.a1_in1k", "resnet18.nothing"])
 def test_names_that_point_at_weights_are_refused(arch):
     with pytest.raises(UnknownBackboneError):

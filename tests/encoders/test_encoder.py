@@ -6,12 +6,11 @@ from torch import nn
 
 from ferkit.encoders import encoder as encoder_module
 from ferkit.encoders import registry as registry_module
-from ferkit.encoders.backbones import UnknownBackboneError, build_backbone
+from ferkit.encoders.backbones import UnknownBackboneError
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
 from ferkit.encoders.export_module import CropGraph, contract_digest
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
-from ferkit.encoders.weights import save_weights
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.probing.encoders import NetworkEncoder
 
@@ -122,10 +121,6 @@ def test_the_centre_is_taken_off_before_normalising():
     np.testing.assert_allclose(encoder.features(faces)[0], [0.2, 0.2, 0.4], atol=1e-6)
 
 
-def test_no_crops_give_no_rows(toy):
-    assert toy.embed(np.empty((0, 128, 128, 3), np.uint8)).shape == (0, toy.dim)
-
-
 def test_batches_do_not_change_the_result(toy):
     faces = noise(5)
     np.testing.assert_allclose(toy.embed(faces, batch_size=2), toy.embed(faces, batch_size=5), atol=1e-6)
@@ -152,19 +147,12 @@ def test_memory_maps_and_tensors_are_taken_as_arrays_are(toy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad",
-    [
-        np.zeros((1, 128, 128, 3), np.int32),
-        np.zeros((128, 128), np.int64),
-        np.zeros((1, 3, 128, 128), np.uint8),
-        np.zeros((1, 128, 128, 4), np.uint8),
-        np.zeros((1, 111, 128, 3), np.uint8),
-        np.zeros((1, 200, 128, 3), np.uint8),
-    ],
+    ("shape", "kind"),
+    [((1, 128, 128, 3), np.int32), ((1, 3, 128, 128), np.uint8), ((1, 111, 128, 3), np.uint8), ((128, 128), np.int64)],
 )
-def test_other_arrays_are_refused(toy, bad):
-    with pytest.raises(InputError, match=r"crops|give .* RGB"):
-        toy.embed(bad)
+def test_other_arrays_are_refused(toy, shape, kind):
+    with pytest.raises(InputError):
+        toy.embed(np.zeros(shape, kind))
 
 
 # random weights
@@ -196,26 +184,6 @@ def test_a_saved_encoder_comes_back(run, toy):
     assert not encoder.training
 
 
-def test_a_renamed_pair_loads(run):
-    (run / "encoder.safetensors").rename(run / "mine.safetensors")
-    (run / "encoder.yaml").rename(run / "mine.yaml")
-    assert load_encoder(run / "mine.safetensors").dim > 0
-
-
-def test_saving_again_gives_the_same_bytes(run, tmp_path):
-    encoder = load_encoder(run)
-    card = EncoderCard(**{name: getattr(encoder.entry, name) for name in EncoderCard.model_fields})
-    save_encoder(tmp_path, encoder.backbone.state_dict(), card, center=encoder.center)
-    for name in ("encoder.safetensors", "encoder.yaml"):
-        assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
-
-
-def test_weights_without_a_centre_have_none(run):
-    state = {f"backbone.{name}": t for name, t in build_backbone(ARCH).state_dict().items()}
-    edit(run / "encoder.yaml", sha256=save_weights(state, run / "encoder.safetensors"))
-    assert not load_encoder(run).center.any()
-
-
 @pytest.mark.parametrize(
     ("fields", "error", "what"),
     [
@@ -245,18 +213,6 @@ def test_weights_are_never_taken_without_their_hash(run, monkeypatch):
     monkeypatch.setattr(encoder_module, "locate_encoder", lambda *_: (entry, run / "encoder.safetensors"))
     with pytest.raises(WeightsError, match="lacks its sha256"):
         load_encoder(run)
-
-
-def test_a_centre_of_another_length_is_refused(run, toy):
-    save_encoder(run, toy.backbone.state_dict(), toy.entry, center=torch.zeros(3))
-    with pytest.raises(WeightsError, match="'center'"):
-        load_encoder(run)
-
-
-@pytest.mark.parametrize("device", ["tpu", "cuda:99", ""])
-def test_a_device_that_is_not_there(run, device):
-    with pytest.raises(InputError, match="device"):
-        load_encoder(run, device)
 
 
 # the registry's

@@ -142,12 +142,6 @@ def test_what_is_not_ours_is_left_alone(hub, pushed, there):
     assert hub.repos["ann/smiles"].commits[-1][0] == before
 
 
-def test_an_empty_repository_is_filled(hub, pushed):
-    hub.add("ann/smiles", {"notes.txt": b"soon"})
-    pushed()
-    assert files(hub).keys() == FILES | {".gitattributes", "notes.txt"}
-
-
 @pytest.mark.parametrize(("is_private", "wanted"), [(True, "private=False"), (False, "private=True")])
 def test_who_sees_a_repository_is_never_changed_in_passing(hub, pushed, is_private, wanted):
     hub.add("ann/smiles", {}, private=is_private)

@@ -204,16 +204,6 @@ def test_a_record_of_what_models_yaml_said_before_is_void(hub, change):
     assert recorded(changed) == changed
 
 
-def test_an_entry_with_commit_and_hash_is_not_recorded(hub):
-    commit = hub.add("ann/faces", {WEIGHTS: b"first"})
-    settled = entry(b"first", weights=_at("ann/faces", commit))
-    assert fetch_entry(settled)[0] == settled
-    hub.asked.clear()
-    assert fetch_entry(settled)[0] == settled
-    assert hub.asked == []
-    assert recorded(settled.model_copy(update={"sha256": None})).sha256 is None
-
-
 @pytest.mark.parametrize("fetched", [lambda: fetch_encoder(HubRepo("ann/faces")), lambda: fetch_entry(unknown())])
 def test_what_is_damaged_in_the_cache_becomes_no_reference(hub, monkeypatch, fetched):
     hub.add("ann/faces", timm_files(ARCH)[0])
@@ -224,17 +214,6 @@ def test_what_is_damaged_in_the_cache_becomes_no_reference(hub, monkeypatch, fet
         fetched()
     again, file = fetched()
     assert (again, file.fetched) == (settled, True)
-
-
-def test_entries_of_one_repository_have_a_record_each(hub):
-    first = hub.add("ann/faces", {WEIGHTS: b"first"})
-    repo = hub.repos["ann/faces"]
-    repo.tags |= {"v1": first, "v2": repo.commit({WEIGHTS: b"second"})}
-    one, two = (unknown(weights=_at("ann/faces", tag)) for tag in ("v1", "v2"))
-    pinned = [fetch_entry(one)[0], fetch_entry(two)[0]]
-    repo.tags["v1"] = repo.commit({WEIGHTS: b"third"})
-    assert [fetch_entry(one)[0], fetch_entry(two)[0]] == pinned
-    assert pinned[0].weights.revision == first
 
 
 class Heard(Silent):
@@ -257,17 +236,6 @@ def test_a_damaged_record_is_said_and_taken_as_none(hub, content):
     assert recorded(unknown(), heard) == unknown()
     assert "taken as none" in heard.said[0]
     assert fetch_entry(unknown())[0] == settled == recorded(unknown())
-
-
-def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub):
-    commit = hub.add("ann/faces", {WEIGHTS: b"first"})
-    assets = Path(constants.HF_ASSETS_CACHE)
-    assets.parent.mkdir(parents=True, exist_ok=True)
-    assets.write_bytes(b"")
-    heard = Heard()
-    assert fetch_entry(unknown(), heard)[0].weights.revision == commit
-    assert "cannot be written" in heard.said[-1]
-    assert recorded(unknown()) == unknown()
 
 
 @pytest.mark.parametrize("arch", [ARCH, "test_vit"])

@@ -46,12 +46,6 @@ def registered(pushed, run_folder, monkeypatch):
 # pull
 
 
-def test_a_bundled_encoder_needs_no_hub():
-    pulled = pull_encoder(DEFAULT_ENCODER)
-    assert pulled.entry == load_registry()[DEFAULT_ENCODER]
-    assert (pulled.path.stat().st_size, pulled.fetched) == (pulled.entry.bytes, False)
-
-
 @pytest.mark.parametrize("name", ["ann/toy", "hf-hub:ann/toy"])
 def test_a_repository_is_pulled_by_its_name(pushed, run_folder, name):
     pulled = pull_encoder(name)
@@ -83,16 +77,6 @@ def test_weights_of_one_s_own_are_never_removed(tmp_path, run_folder, monkeypatc
     assert weights.is_file()
 
 
-def test_a_wrong_hash_in_an_entry_costs_no_good_file(registered, pushed, monkeypatch):
-    path = pull_encoder("toy").path
-    place = registered.weights.model_copy(update={"revision": pushed})
-    wrong = registered.model_copy(update={"weights": place, "sha256": "ab" * 32, "bytes": 1})
-    monkeypatch.setattr("ferkit.encoders.hub_repo.load_registry", lambda: {"toy": wrong})
-    with pytest.raises(WeightsError, match="of its entry, so it is not used"):
-        pull_encoder("toy")
-    assert path.is_file()
-
-
 # push
 
 
@@ -101,12 +85,6 @@ def test_what_a_run_leaves_open_must_be_said(run_folder):
         push_encoder(run_folder, "ann/toy")
     with pytest.raises(InputError, match="add data"):
         push_encoder(run_folder, "ann/toy", licence="MIT")
-
-
-@pytest.mark.parametrize("repo", ["toy", "hf-hub:ann/toy", "ann/toy@main"])
-def test_a_repository_to_push_to_is_user_and_name(run_folder, repo):
-    with pytest.raises(InputError, match="USER/NAME"):
-        push_encoder(run_folder, repo, **STATED)
 
 
 @pytest.mark.parametrize("name", ["toy", "hf-hub:ann/toy"])

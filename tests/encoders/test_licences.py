@@ -1,8 +1,5 @@
-from importlib.metadata import PackageNotFoundError
-
 import pytest
 
-from ferkit.encoders import licences as module
 from ferkit.encoders.licences import list_licences
 from ferkit.encoders.registry import load_registry
 
@@ -26,19 +23,3 @@ def test_every_encoder_has_three(lines):
     for entry in load_registry().values():
         said = [(line.what, line.licence) for line in lines if line.part == entry.name]
         assert said == list(dict(entry.licences).items())
-
-
-def test_extras_that_are_not_installed_are_left_out(monkeypatch):
-    real = module.metadata
-
-    def absent(name):
-        if name == "here-not":
-            raise PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(module, "metadata", absent)
-    monkeypatch.setattr(
-        module, "requires", lambda _: ['here-not>1; extra == "x"', "numpy>=1", "pytest; extra == 'dev'"]
-    )
-    assert [line.part for line in list_licences()][-1] == "numpy"
-    assert not {"here-not", "pytest"} & {line.part for line in list_licences()}

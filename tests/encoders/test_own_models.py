@@ -73,22 +73,6 @@ def test_no_link_leads_out_of_the_folder(own, fields, run_folder):
     assert load_encoder("inside", device="cpu").name == "inside"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"dim": "512"}, r"encoders\.0\.dim"),
-        ({"colour": "blue"}, r"encoders\.0\.colour"),
-        ({"weights": {"kind": "bundled", "file": "mine.safetensors"}}, "make it 'file'"),
-    ],
-)
-def test_errors_name_file_and_field(own, fields, change, said):
-    path = own("a", at(fields, "mine.safetensors", **change))
-    with pytest.raises(InputError, match=said) as caught:
-        load_registry()
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_a_file_that_is_not_there_is_not_passed_over(monkeypatch, tmp_path):
     monkeypatch.setenv("FERKIT_MODELS", str(tmp_path / "none.yaml"))
     with pytest.raises(InputError, match=r"none\.yaml'.*No such file"):

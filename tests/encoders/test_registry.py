@@ -5,10 +5,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ferkit.encoders import registry as registry_module
-from ferkit.encoders.registry import CROP, EncoderEntry, entry_to_yaml, load_registry, read_entry
+from ferkit.encoders.registry import EncoderEntry, entry_to_yaml, load_registry, read_entry
 from ferkit.errors import InputError
-from ferkit.faces import TEMPLATE_NAME
 
 FIELDS = {
     "name": "smiles-r18",
@@ -30,19 +28,10 @@ def write(path, *entries):
     return path
 
 
-def test_the_one_template_is_that_of_the_faces():
-    assert CROP == TEMPLATE_NAME
-
-
 def test_every_entry_of_models_yaml_says_what_one_may_do_with_it():
     for entry in load_registry().values():
         assert "research" in entry.licences.weights or "Apache" in entry.licences.weights
         assert entry.trained_on is not None
-
-
-def test_names_and_prose_are_of_any_script(tmp_path):
-    entry = {**FIELDS, "name": "Lächeln 笑顔", "paper": "two\n\tlines"}
-    assert load_registry(write(tmp_path / "m.yaml", entry))["Lächeln 笑顔"].paper == "two\n\tlines"
 
 
 def test_yaml_round_trip(tmp_path):
@@ -117,16 +106,6 @@ def test_what_is_no_registry_is_one_sentence(tmp_path, content):
     with pytest.raises(InputError) as caught:
         load_registry(path)
     assert "\n" not in str(caught.value)
-
-
-def test_the_wheels_copy_wins_over_the_source_trees(tmp_path, monkeypatch):
-    package = tmp_path / "src" / "ferkit"
-    package.mkdir(parents=True)
-    write(tmp_path / "models.yaml", {**FIELDS, "name": "top"})
-    monkeypatch.setattr(registry_module, "_PACKAGE", package)
-    assert list(load_registry()) == ["top"]
-    write(package / "models.yaml", {**FIELDS, "name": "packed"})
-    assert list(load_registry()) == ["packed"]
 
 
 def test_the_registry_loads_without_torch():

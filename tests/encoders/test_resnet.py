@@ -33,13 +33,6 @@ def test_the_layers_have_the_names_and_shapes_of_timm(arch):
     assert shapes[0] == shapes[1]
 
 
-def test_a_head_is_put_where_timm_puts_it():
-    network = empty_backbone("resnet18")
-    network.reset_classifier(5)
-    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
-    assert network.get_submodule(network.pretrained_cfg["classifier"]).out_features == 5
-
-
 def test_the_default_encoder_and_the_detector_load_neither_timm_nor_torchvision():
     code = """
 import sys

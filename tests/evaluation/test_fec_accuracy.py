@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from ferkit.errors import InputError
 from ferkit.evaluation.fec_accuracy import odd_one_out
 
 ANGLES = np.deg2rad([0, 10, 60, 65])
@@ -37,18 +36,3 @@ def test_a_triplet_with_a_faceless_row_is_wrong():
     vectors = np.vstack([VECTORS, [[np.nan, np.nan]]])
     score = odd_one_out(vectors, np.array([[0, 1, 2], [0, 1, 4]]), np.array([2, 2]), ["ONE", "ONE"])
     assert (score.accuracy, score.coverage) == (0.5, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("triplets", "odd", "kinds", "words"),
-    [
-        ([[0, 1]], [0], ["ONE"], "do not match"),
-        ([[0, 1, 2]], [0, 1], ["ONE"], "do not match"),
-        (np.empty((0, 3), int), [], [], "one triplet or more"),
-        ([[0, 1, 4]], [0], ["ONE"], "rows 0 to 4 of 4"),
-        ([[0, 1, 2]], [3], ["ONE"], "choose 0, 1 or 2"),
-    ],
-)
-def test_bad_input(triplets, odd, kinds, words):
-    with pytest.raises(InputError, match=words):
-        odd_one_out(VECTORS, np.array(triplets), np.array(odd), kinds)

@@ -1,7 +1,5 @@
-import numpy as np
 import pytest
 
-from ferkit.errors import InputError
 from ferkit.evaluation.classification import classification_of
 from ferkit.evaluation.few_labels import few_label_curve, few_label_rows
 from ferkit.evaluation.linear import linear_answers
@@ -44,22 +42,3 @@ def test_planted_expression_needs_few_labels_and_noise_is_not_helped_by_many(pla
     assert all(0.2 < accuracy < 0.47 for accuracy in curve(noise=1))
     few, all_of_them = curve(expression=0.35, noise=1)
     assert all_of_them > few + 0.05
-
-
-def test_each_seed_draws_other_rows_and_labels_never_seen_are_named(planted):
-    vectors, labels, _ = planted(30, expression=0.3, noise=1)
-    wanted = [*labels[90:-1], "never"]
-    (point,) = few_label_curve(vectors[:90], labels[:90], vectors[90:], wanted, shares=[0.1], seeds=[0, 1])
-    assert point.results[0].confusion != point.results[1].confusion
-    assert [result.unseen for result in point.results] == [{"never": 1}] * 2
-
-
-@pytest.mark.parametrize("share", [0, -0.1, 1.5, float("nan")])
-def test_shares_out_of_range(share):
-    with pytest.raises(InputError, match="choose one above 0"):
-        few_label_rows(["a", "b"], share)
-
-
-def test_lengths_that_do_not_match():
-    with pytest.raises(InputError, match="do not match"):
-        few_label_curve(np.ones((3, 2)), ["a"], np.ones((1, 2)), ["a"])

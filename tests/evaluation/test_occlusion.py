@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from ferkit.errors import InputError
 from ferkit.evaluation.occlusion import occlusion_map, patch_count
 
 
@@ -52,26 +51,3 @@ def test_a_patch_has_its_faces_own_mean_colour():
     assert np.array_equal(seen[0], crops)
     assert (seen[1][0] == (10, 20, 30)).all()
     assert (seen[1][1] == 50).all()
-
-
-@pytest.mark.parametrize(
-    ("size", "patch", "stride", "count"), [(8, 1 / 4, 1 / 4, 17), (10, 0.4, 0.3, 10), (7, 1, 1, 2)]
-)
-def test_patches_reach_the_border(size, patch, stride, count):
-    calls = []
-    found = occlusion_map(
-        lambda c: (calls.append(1), np.zeros(len(c)))[1],
-        np.zeros((1, size, size, 3), np.uint8),
-        patch=patch,
-        stride=stride,
-    )
-    assert np.isfinite(found.drop).all()  # no pixel that no patch covers
-    assert len(calls) == patch_count(size, patch=patch, stride=stride) == count
-
-
-def test_bad_input():
-    with pytest.raises(InputError, match="no faces to cover"):
-        occlusion_map(len, np.empty((0, 8, 8, 3), np.uint8))
-    for patch, stride in [(0.1, 0.2), (1.5, 0.2), (0.5, 0)]:
-        with pytest.raises(InputError, match="0 < stride <= patch <= 1"):
-            occlusion_map(len, np.empty((1, 8, 8, 3), np.uint8), patch=patch, stride=stride)

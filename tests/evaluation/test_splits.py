@@ -6,13 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferkit.errors import InputError
-from ferkit.evaluation.splits import identity_folds, identity_split
-
-
-def crowd(people=40, shots=5, seed=0):
-    random = np.random.default_rng(seed)
-    labels = random.choice(["happiness", "neutral", "fear"], size=people * shots, p=[0.5, 0.4, 0.1]).tolist()
-    return labels, [str(number) for number in np.repeat(np.arange(people), shots)]
+from ferkit.evaluation.splits import identity_folds
 
 
 @settings(max_examples=30, deadline=None)
@@ -50,22 +44,9 @@ def test_without_people_labels_are_dealt_evenly_and_rare_ones_where_they_go():
     assert np.bincount(dealt[11:21]).tolist() == [2] * 5
 
 
-def test_a_split_is_a_fold_of_the_seed():
-    labels, people = crowd()
-    held_out = identity_split(labels, people, held_out=4, seed=1)
-    assert held_out.sum() == pytest.approx(50, abs=5)
-    assert np.array_equal(held_out, identity_folds(labels, people, folds=4, seed=1) == 0)
-    assert not np.array_equal(held_out, identity_split(labels, people, held_out=4, seed=2))
-
-
 @pytest.mark.parametrize(
-    ("labels", "people", "words"),
-    [
-        (["a"] * 9, list("xxxyyyzzz"), "3 people cannot make 5 folds"),
-        (list("abcdefgh"), [None] * 8, "no label has more than 1 rows"),
-        (["a"], ["x", "y"], "1 labels do not match 2"),
-    ],
+    ("labels", "people"), [(["a"] * 9, list("xxxyyyzzz")), (list("abcdefgh"), [None] * 8), (["a"], ["x", "y"])]
 )
-def test_bad_input(labels, people, words):
-    with pytest.raises(InputError, match=words):
+def test_bad_input(labels, people):
+    with pytest.raises(InputError):
         identity_folds(labels, people, folds=5)

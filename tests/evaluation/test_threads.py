@@ -1,8 +1,5 @@
-import numpy as np
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
-from ferkit.evaluation.linear import linear_answers
 from ferkit.evaluation.threads import one_thread
 
 
@@ -15,15 +12,3 @@ def test_one_thread_inside_and_as_before_outside():
     with one_thread():
         assert set(threads()) == {1}
     assert threads() == before
-
-
-def test_the_linear_classifier_is_fitted_on_one_thread(monkeypatch):
-    seen, fit = [], LogisticRegression.fit
-
-    def watched(self, *arguments):
-        seen.extend(threads())
-        return fit(self, *arguments)
-
-    monkeypatch.setattr(LogisticRegression, "fit", watched)
-    linear_answers(np.eye(4), list("aabb"), np.eye(4), strengths=[1.0])
-    assert set(seen) == {1}

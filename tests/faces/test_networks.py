@@ -44,9 +44,3 @@ def test_damaged_weights_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "find_spec", lambda name: package)
     with pytest.raises(WeightsError, match=r"pnet\.pt' is missing or damaged; reinstall"):
         proposal_network()
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(networks, "find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="pip install facenet-pytorch"):
-        refine_network()

@@ -27,8 +27,3 @@ def test_a_pyramid_wastes_little():
     sizes = [(2 * round(200 * 0.709**k), 2 * round(150 * 0.709**k)) for k in range(9)]
     _, (width, height) = pack(sizes)
     assert width * height < 1.15 * sum(across * down for across, down in sizes)
-
-
-def test_equal_rectangles_fill_the_canvas_but_for_its_edge():
-    _, (width, height) = pack([(10, 10)] * 402)
-    assert (width // 10) * (height // 10) - 402 < width // 10

@@ -18,10 +18,6 @@ def three_threads():
     torch.set_num_threads(before)
 
 
-def test_results_keep_the_order_of_the_items():
-    assert map_in_threads(lambda item: item**2, range(50), workers=4) == [item**2 for item in range(50)]
-
-
 def test_workers_run_at_the_same_time_on_one_thread_each(three_threads):
     both_here = threading.Barrier(2, timeout=20)
 
@@ -38,10 +34,6 @@ def test_workers_run_at_the_same_time_on_one_thread_each(three_threads):
 @pytest.mark.parametrize(("items", "workers"), [([7], 4), ([7, 8], 1)])
 def test_alone_the_caller_works_with_all_its_threads(three_threads, items, workers):
     assert map_in_threads(threads_seen, items, workers) == [(item, threading.get_ident(), 3) for item in items]
-
-
-def test_no_items_give_no_results():
-    assert map_in_threads(threads_seen, [], workers=2) == []
 
 
 def test_a_failure_reaches_the_caller_and_the_threads_come_back(three_threads):

@@ -8,7 +8,6 @@ from ferkit.faces.template import TEMPLATE
 from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings, ContraWarpingViews
 from ferkit.methods.parts.contrast import near_frames
-from ferkit.methods.views import ViewSettings
 from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
 from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses
@@ -146,49 +145,12 @@ def test_gap_is_the_cosine_of_positives_less_that_of_warps():
     torch.testing.assert_close(method(views)["gap"], F.cosine_similarity(online, target).mean() - far)
 
 
-def test_warps_without_strength_leave_no_gap():
-    plain = ContraWarpingViews(size=24, scale=(1, 1), aspect=(1, 1), rotation=0, flip=0, jitter=0, gray=0, blur=0)
-    method = build(base="simclr", views=plain, warps=WarpSettings(strength=(0, 0)))
-    assert method(method.views(batch(), seeded()))["gap"].item() == pytest.approx(0, abs=1e-5)
-
-
-def test_every_negative_is_a_warp_of_its_own():
-    views = build(negatives=3).views(batch(), seeded())
-    assert views.warped.shape == (3, 8, 3, 24, 24)
-    first, second, third = views.warped
-    assert all((one - other).abs().mean() > 0.1 for one, other in ((first, second), (second, third), (first, views.a)))
-
-
 def test_warps_follow_the_landmarks_of_the_batch():
     method, faces = build(warps=WarpSettings(placement="landmarks")), batch()
     lower = {**faces, "landmarks": faces["landmarks"] + torch.tensor([0.0, 12.0])}
     views, others = (method.views(given, seeded()) for given in (faces, lower))
     torch.testing.assert_close(views.a, others.a, atol=0, rtol=0)
     assert (views.warped - others.warped).abs().mean() > 0.01
-
-
-def test_the_target_follows_after_a_step_of_the_byol_base():
-    method = build(momentum=0.9)
-    target = next(method.networks.target.parameters())
-    before = target.clone()
-    with torch.no_grad():
-        next(method.backbone.parameters()).add_(1.0)
-    method.after_step(0.5)
-    torch.testing.assert_close(target, before + 0.05)  # half-way the momentum is 1 - 0.1 (cos(pi/2) + 1) / 2
-    build(base="simclr").after_step(0.5)
-
-
-def test_defaults_are_the_paper_s_where_it_states_any():
-    settings = ContraWarpingSettings()
-    assert (settings.base, settings.warps.placement, settings.role) == ("byol", "landmarks", "negatives")
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"term": "triplet"}, {"role": "both"}, {"threshold": 1.5}, {"negatives": 0}, {"pool": "queue"}]
-)
-def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValidationError):
-        ContraWarpingSettings(**wrong)
 
 
 def test_warps_and_parts_share_one_denominator():
@@ -235,14 +197,9 @@ def test_time_aug_and_face_swap_also_go_with_byol():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (
-            {"base": "byol", "parts": "time-aug,hard-neg,mask-fn"},
-            "hard-neg and mask-fn cannot join base=byol.*base=simclr",
-        ),
-        ({"base": "byol", "parts": ["cutmix"]}, "cutmix cannot join"),
-        ({"pool": "own", "parts": "mask-fn"}, "mask-fn needs role=negatives and pool=batch"),
-        ({"role": "positives", "parts": "cutmix"}, "cutmix needs role=negatives and pool=batch"),
-        ({"parts": [["hard-neg"]]}, "no part is named"),
+        ({"base": "byol", "parts": "time-aug,hard-neg,mask-fn"}, "hard-neg and mask-fn.*base=simclr"),
+        ({"pool": "own", "parts": "mask-fn"}, "mask-fn needs .*pool=batch"),
+        ({"role": "positives", "parts": "cutmix"}, "cutmix needs role=negatives"),
     ],
 )
 def test_parts_that_do_not_go_with_the_other_settings(settings, says):
@@ -250,16 +207,10 @@ def test_parts_that_do_not_go_with_the_other_settings(settings, says):
         ContraWarpingSettings(**settings)
 
 
-def test_one_setting_of_the_views_leaves_the_others_weak():
-    views = ContraWarpingSettings(views={"size": 48}).views
-    assert (views.size, views.scale, views.rotation) == (48, (0.85, 1.0), 5.0)
-    assert ViewSettings().rotation == 12.0
-
-
 @pytest.mark.parametrize(
     ("gaps", "settings", "says"),
     [
-        ([-0.008, 0.002], {}, "--set base=simclr --set negatives=3 --set warps.radius=[0.4,0.6] may open it"),
+        ([-0.008, 0.002], {}, "--set base=simclr --set negatives=3"),
         ([0.0], {"base": "simclr", "negatives": 3, "warps": {"radius": (0.4, 0.6)}}, "--epochs N"),
         ([0.0, 0.09], {}, None),
         ([0.0], {"role": "positives"}, None),

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from ferkit.errors import TrainingError
 from ferkit.methods import cycleface, find_preset
-from ferkit.methods.cycle_networks import FlowDecoder, Generator, Renormaliser, make_stem
 from ferkit.methods.cycleface import CycleFace, CycleFaceSettings
 from ferkit.methods.views import Views, ViewSettings
 from ferkit.pretraining.recipe import resolve_recipe
@@ -81,14 +80,6 @@ def test_equal_faces_cost_nothing_but_their_asymmetry():
     assert found["loss"].item() == pytest.approx(1.5 * 1.5 * 0.5 * 0.4, abs=1e-5)
 
 
-def test_weights_are_those_of_the_settings():
-    views = noise_views()
-    terms = build(noise=0)(views)
-    weighed = build(noise=0, pixel=2, symmetry=3, ssim=7)(views)
-    expected = 2 * terms["pixel"] + 3 * terms["symmetry"] + 7 * terms["ssim"]
-    torch.testing.assert_close(weighed["loss"], expected)
-
-
 def test_identity_goes_through_the_mean_of_all_neutral_faces():
     """Colours .2 and .6 in, nobody's face twice as bright: the mean is .8; put in, it is .3 darker for everyone."""
     method = without_motion(identity(margin=0.25))
@@ -147,17 +138,6 @@ def test_imagenet_layers_stay_frozen(monkeypatch):
     torch.testing.assert_close(after, frozen, atol=0, rtol=0)
 
 
-def test_identity_builds_upon_the_weights_of_the_other_stage():
-    first, second = build(), identity()
-    with torch.no_grad():
-        for weight in first.parameters():
-            weight.add_(0.01)
-    second.load_parent(first.state_dict())
-    torch.testing.assert_close(second.expression.state_dict(), first.backbone.state_dict(), atol=0, rtol=0)
-    torch.testing.assert_close(second.generator.state_dict(), first.generator.state_dict(), atol=0, rtol=0)
-    torch.testing.assert_close(second.flow.state_dict(), first.flow.state_dict(), atol=0, rtol=0)
-
-
 @pytest.mark.parametrize("other", [lambda: build(channels=8), lambda: build(blocks=2), identity, nn.Sequential])
 def test_identity_refuses_another_run(other):
     with pytest.raises(TrainingError, match="'runs/first' is no run of the expression stage"):
@@ -213,14 +193,6 @@ def test_a_partner_may_be_the_mirror_image_of_the_face(mirror, same):
     assert torch.equal(views.a.flip(3), views.b) == same
 
 
-def test_views_show_the_middle_of_the_crop():
-    """What encoders never look at is white here."""
-    faces = torch.full((2, 128, 128, 3), 255, dtype=torch.uint8)
-    faces[:, 8:-8, 8:-8] = 0
-    views = build().views({"crops": faces, "partner": faces}, torch.Generator().manual_seed(0))
-    assert views.a.max() == views.b.max() == 0
-
-
 def test_a_look_shows_neutral_faces_and_flows():
     method, views = without_motion(build()), even_views(0.2, 0.6)
     a, b, neutral, other, flow, rebuilt = method.pictures(views)
@@ -228,34 +200,3 @@ def test_a_look_shows_neutral_faces_and_flows():
     assert [picture.mean().item() for picture in (a, b, neutral, other)] == pytest.approx([0.2, 0.6, 0.2, 0.6])
     assert flow.min() == 1  # no motion is white
     torch.testing.assert_close(rebuilt, other)
-
-
-def test_one_process_looks_at_identities_without_the_others(monkeypatch):
-    monkeypatch.setattr("ferkit.methods.cycleface.gather_rows", lambda rows: pytest.fail("waits for the others"))
-    assert len(identity().pictures(even_views(0.2, 0.6))) == 6
-
-
-def test_flows_are_small_at_first_and_of_sixteen_pixels():
-    torch.manual_seed(0)
-    flow, back = FlowDecoder(8)(torch.rand(3, 8))
-    assert flow.shape == back.shape == (3, 2, 16, 16)
-    assert 0 < flow.abs().max() < 0.5
-
-
-def test_noise_is_drawn_only_where_a_flow_leaves_gaps():
-    torch.manual_seed(0)
-    generator, images = Generator(16, 1, make_stem(16)).eval(), torch.rand(1, 3, 16, 16)
-    flow = torch.zeros(1, 2, 16, 16)
-    assert torch.equal(generator(images, noise=1), generator(images, noise=1))
-    assert torch.equal(generator(images, flow), generator(images, flow))
-    assert not torch.equal(generator(images, flow, noise=1), generator(images, flow, noise=1))
-
-
-def test_renormaliser_sees_no_scale_nor_shift_of_the_features():
-    torch.manual_seed(0)
-    network = Renormaliser(16, 8, 1).eval()
-    features, code = torch.randn(1, 16, 6, 6), torch.randn(1, 8)
-    drawn = network(features, code, put_in=True)
-    assert drawn.shape == (1, 3, 24, 24)
-    torch.testing.assert_close(network(3 * features + 5, code, put_in=True), drawn, atol=1e-4, rtol=1e-3)
-    assert not torch.equal(network(features, code, put_in=False), drawn)

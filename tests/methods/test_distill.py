@@ -5,7 +5,6 @@ from torch import nn
 
 import ferkit.methods.distill as module
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
-from ferkit.errors import UnknownEncoderError
 from ferkit.methods.distill import Distill, DistillSettings
 
 
@@ -58,8 +57,3 @@ def test_vectors_of_the_encoder_are_the_head_s_but_for_its_bias(teacher):
     method, features = build(teacher), torch.randn(4, 3)
     vectors = (features - features.mean(0)) @ method.projection(features, {})
     torch.testing.assert_close(vectors, method.head(features) - method.head(features).mean(0))
-
-
-def test_an_unknown_teacher_is_told():
-    with pytest.raises(UnknownEncoderError):
-        build("no-such-encoder")

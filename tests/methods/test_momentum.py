@@ -10,17 +10,6 @@ def networks():
     return nn.Linear(3, 4), nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
 
 
-def test_it_begins_as_a_copy_without_gradient():
-    first, second = networks()
-    x = torch.randn(5, 3)
-    encoder = MomentumEncoder(first, second)
-    torch.testing.assert_close(encoder(x), second(first(x)))
-    assert not encoder(x).requires_grad
-    assert not any(weight.requires_grad for weight in encoder.parameters())
-    assert first.weight.requires_grad
-    assert encoder[0].weight.data_ptr() != first.weight.data_ptr()
-
-
 @pytest.mark.parametrize("momentum", [0.0, 0.9, 1.0])
 def test_it_follows_every_weight_by_the_momentum(momentum):
     first, second = networks()

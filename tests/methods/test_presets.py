@@ -1,7 +1,6 @@
 import pytest
 
-from ferkit.errors import InputError
-from ferkit.methods import METHODS, PRESETS, SCALES, Preset, find_preset, scaled
+from ferkit.methods import METHODS, PRESETS, SCALES, find_preset, scaled
 from ferkit.pretraining.recipe import resolve_recipe
 
 OF_SCALES = {f"{method} {scale}": preset for scale, some in SCALES.items() for method, preset in some.items()}
@@ -17,10 +16,6 @@ def resolved(preset, **overrides):
 def test_every_preset_is_made_of_settings_of_its_method(name):
     recipe = resolved(NAMED[name])
     assert recipe.method == NAMED[name].method in METHODS
-
-
-def test_scales_speak_of_the_methods_by_their_names():
-    assert all(method == preset.method for some in SCALES.values() for method, preset in some.items())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -42,23 +37,3 @@ def test_byol_of_the_paper():
     assert (training.optimizer, training.weight_decay, training.epochs) == ("lars", 1e-6, 300)
     assert (training.lr, training.batch_size, settings.momentum) == (0.3, 256, 0.99)
     assert training.warmup * training.epochs == pytest.approx(10)
-
-
-def test_a_scale_comes_on_top_of_a_preset():
-    both = scaled(find_preset("ssl-fer-b"), "paper")
-    assert (both.settings["parts"], both.settings["epochs"]) == (["time-aug", "hard-neg"], 500)
-    assert both.backbone == "resnet50"
-    assert scaled(find_preset("byol"), None) == Preset("byol")
-    assert scaled(find_preset("crs-cont"), "cpu").settings == find_preset("crs-cont-fast").settings
-
-
-@pytest.mark.parametrize(
-    ("method", "scale", "says"),
-    [
-        ("byol", "laptop", "no preset 'laptop'; choose cpu or paper"),
-        ("unwarp", "paper", "unwarp has no preset 'paper'.*leave preset out, or take method byol"),
-    ],
-)
-def test_what_there_is_not(method, scale, says):
-    with pytest.raises(InputError, match=says):
-        scaled(find_preset(method), scale)

@@ -108,19 +108,6 @@ def test_only_positives_may_keep_their_colours():
     assert (views.a - views.b).abs().amax((1, 2, 3)).min() > 1e-3
 
 
-def test_the_descriptor_is_in_no_checkpoint_and_learns_nothing():
-    """The bundled one, by default, as the encoder needs no hub."""
-    method = build("time-aug,mask-fn")
-    named = {name.split(".")[0] for name in method.state_dict()} | {
-        name.split(".")[0] for name, _ in method.named_parameters()
-    }
-    assert named == {"backbone", "projector"}
-    assert method.supervision == "unsupervised"
-    views = method.views(batch(), seeded())
-    assert not views.context.features.requires_grad
-    assert views.context.features.shape == (4, 2, 2 * 512)
-
-
 @pytest.mark.parametrize("parts", ["", "time-aug", "time-aug,hard-neg,face-swap", "time-aug,hard-neg,cutmix"])
 def test_a_batch_needs_no_more_than_it_says(parts):
     method = build(parts)

@@ -2,10 +2,9 @@ import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from ferkit.methods.anchors import ANCHORS, MIRRORED
+from ferkit.methods.anchors import ANCHORS
 from ferkit.methods.unwarp import FaceQueue, Unwarp, UnwarpSettings, _flipped_at_random, _nearest_strangers
 from ferkit.methods.views import Views
 
@@ -75,10 +74,6 @@ def test_flipping_takes_the_landmarks_along():
     torch.testing.assert_close(landmarks, wanted)
 
 
-def test_anchors_know_their_counterparts():
-    assert [MIRRORED[place] for place in MIRRORED] == list(range(len(ANCHORS)))
-
-
 def test_own_warps_are_the_only_negatives_without_strangers():
     """cos(a, b) = 1 and cos(a, w) = 0 at tau 1: log(1 + 1/e), whatever the other face is."""
     method = build(strangers=False, temperature=1, regress=0)
@@ -106,17 +101,6 @@ def test_neighbour_is_the_nearest_face_on_another_person():
     assert nearest.tolist() == [[0, 1, 0]]
 
 
-def test_the_queue_goes_round_and_keeps_the_latest():
-    queue = FaceQueue(3, 1, 2)
-    for start in (0, 2):
-        rows = torch.arange(start, start + 2)
-        queue.push(rows[:, None].float(), torch.ones(2, 2), rows, rows)
-    assert sorted(queue.row.tolist()) == [1, 2, 3]
-    rows = torch.arange(10, 15)
-    queue.push(rows[:, None].float(), torch.ones(5, 2), rows, rows)
-    assert sorted(queue.row.tolist()) == [12, 13, 14]
-
-
 def test_other_pictures_of_the_person_are_negatives():
     """With all cosines 0, the positive stands among itself and one more picture of the person: log 2."""
     method = build(neighbours=1, strangers=False, temperature=1)
@@ -128,8 +112,3 @@ def test_other_pictures_of_the_person_are_negatives():
     features = torch.eye(3, 12)[:1]
     loss = method.eval()._neighbours(prediction, prediction, features, views)
     assert loss.item() == pytest.approx(math.log(2) + 2, rel=1e-5)  # and 2 - 2 cos of the regression
-
-
-def test_contrast_cannot_be_left_out():
-    with pytest.raises(ValidationError, match="contrast"):
-        UnwarpSettings(contrast=0)

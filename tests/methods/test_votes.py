@@ -1,8 +1,6 @@
-import pytest
 import torch
 from torch import nn
 
-from ferkit.errors import TrainingError
 from ferkit.methods.anchors import anchor_points
 from ferkit.methods.votes import Votes, VotesSettings
 from ferkit.ops.face_swap import inner_face_mask
@@ -61,13 +59,6 @@ def test_loss_is_the_sum_of_its_terms():
     torch.testing.assert_close(figures["loss"], figures["classify"] + 0.5 * figures["contrast"])
     logits = method.classifier(method.backbone(torch.cat([views.a, views.b])))
     torch.testing.assert_close(figures["classify"], share_loss(logits, views.target))
-
-
-def test_one_class_is_too_few():
-    with pytest.raises(TrainingError, match="1"):
-        VotesSettings().for_labels(["joy", None, "joy"])
-    with pytest.raises(TrainingError, match="classes"):
-        Votes(Means(), 3, VotesSettings())
 
 
 def test_vectors_weigh_what_tells_classes_apart():

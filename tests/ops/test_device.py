@@ -9,10 +9,6 @@ def test_named_device_is_taken():
     assert pick_device("cpu") == torch.device("cpu")
 
 
-def test_best_device_is_the_accelerator_if_any():
-    assert (pick_device(None).type == "cpu") is not torch.accelerator.is_available()
-
-
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta:x", ""])
 def test_device_that_is_not_there_is_one_sentence(name):
     with pytest.raises(InputError, match="try cpu"):

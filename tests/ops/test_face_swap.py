@@ -36,14 +36,6 @@ def test_mask_is_the_hull_grown_by_a_disc_with_a_feathered_edge():
     np.testing.assert_allclose(mask, t**2 * (3 - 2 * t), atol=0.01)
 
 
-def test_mask_of_mirrored_points_is_mirrored():
-    points = torch.tensor([[-0.6, -0.4], [0.6, -0.4], [0.3, 0.5], [-0.3, 0.5]])
-    mask = inner_face_mask(points, SIZE, 0.1, 0.2)
-    torch.testing.assert_close(mask, mask.flip(1))
-    assert mask[0].max() == 0
-    assert mask.max() == 1
-
-
 def test_outside_the_mask_is_the_outer_face_and_the_unchosen_stay():
     inner, outer, mask = crops(5), crops(5, seed=1), mask_of()
     chosen = torch.tensor([True, False, True, True, False])
@@ -91,20 +83,6 @@ def test_on_a_gray_face_even_a_colourful_one_is_gray():
     assert colour.max() <= 12  # of up to 255 before
 
 
-def test_more_faces_than_are_worked_on_at_a_time():
-    inner, outer, mask = crops(37), crops(37, seed=1), mask_of()
-    chosen = torch.arange(37) % 5 != 0
-    together = swap_faces(inner, outer, mask, chosen)
-    alone = torch.cat([swap_faces(inner[i : i + 1], outer[i : i + 1], mask, chosen[i : i + 1]) for i in range(37)])
-    assert (together.int() - alone.int()).abs().max() <= 1
-    assert not torch.equal(together, inner)
-
-
-def test_no_face_is_chosen():
-    inner = crops(2)
-    assert torch.equal(swap_faces(inner, crops(2, seed=1), mask_of(), torch.zeros(2, dtype=torch.bool)), inner)
-
-
 def test_strangers_are_everybody_else_with_the_same_chances():
     person = torch.tensor([7, 3, 7, 7, 9, 3])
     drawn = (torch.arange(600) + 0.5) / 600
@@ -121,9 +99,3 @@ def test_one_person_alone_has_no_strangers(persons):
     person = torch.tensor(persons)
     assert (stranger_rows(person, torch.full(person.shape, 0.5)) == -1).all()
     assert len(stranger_rows(person[:0], torch.empty(0))) == 0
-
-
-def test_the_largest_draw_stays_within_the_batch():
-    person = torch.arange(50) // 2
-    rows = stranger_rows(person, torch.full((50,), 1 - 2**-24))
-    assert (person[rows] != person).all()

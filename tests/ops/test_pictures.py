@@ -44,9 +44,3 @@ def test_each_picture_has_its_own_blur():
     )
     rough = planes.float().diff(dim=3).abs().mean((1, 2, 3))
     assert rough[0] > rough[1] > rough[2]
-
-
-def test_identity_returns_the_pixels():
-    faces = pictures(2, 32, 32)
-    planes, _ = sample_pictures(faces, sampling_grid(torch.eye(2, 3).expand(2, -1, -1), 32), torch.zeros(2))
-    torch.testing.assert_close(planes, faces.permute(0, 3, 1, 2))

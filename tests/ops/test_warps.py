@@ -8,10 +8,6 @@ from ferkit.ops.grids import affine_matrices, sampling_grid
 from ferkit.ops.warps import REACH, SIDE, Warp, fade_out, lattice, limit_folds
 
 
-def identity(size=64):
-    return sampling_grid(torch.eye(2, 3)[None], size)
-
-
 def displacement(function):
     """(1, 2, SIDE, SIDE) from a function of the lattice's x and y."""
     x, y = lattice(torch.device("cpu")).unbind(-1)
@@ -33,12 +29,6 @@ def test_bending_subtracts_the_displacement():
         )
 
 
-def test_coarse_evaluation_is_close_to_the_exact_one():
-    bump = displacement(lambda x, y: ((0.12 * (1 - (x**2 + y**2) / 0.04).clamp(min=0) ** 2), 0 * x))
-    exact, coarse = (Warp(bump).bend(identity(112), stride) for stride in (1, 4))
-    assert 0 < (exact - coarse).abs().max().item() * 56 < 0.6
-
-
 def test_largest_strength_by_hand():
     """A shear never folds; shrinking x by the share g has the determinant 1 - g, and both (1 - g)^2."""
     shear = displacement(lambda x, y: (3 * y, 0 * x))
@@ -47,13 +37,6 @@ def test_largest_strength_by_hand():
         squeeze = displacement(lambda x, y, g=strong: (g[0] * x, g[1] * y))
         expected = squeeze * (limited / strong[0])
         torch.testing.assert_close(limit_folds(squeeze, least=0.2), expected, atol=1e-4, rtol=0)
-
-
-def test_each_warp_is_limited_by_itself():
-    wild = displacement(lambda x, y: (2 * x, 0 * x))
-    still = torch.zeros_like(wild)
-    limited = limit_folds(torch.cat([wild, still, 0.1 * wild]))
-    torch.testing.assert_close(limited, torch.cat([0.4 * wild, still, 0.1 * wild]), atol=1e-4, rtol=0)
 
 
 @given(
@@ -84,19 +67,3 @@ def test_the_limit_is_reached_and_not_passed(jacobian_determinant):
     cells = jacobian_determinant(bent) * (2 / SIDE / step) ** 2
     assert (cells.amin((1, 2)) >= 0.2 - 1e-4).all()
     assert cells.amin((1, 2)).median().item() == pytest.approx(0.2, abs=0.05)
-
-
-def test_a_share_of_a_fold_free_warp_folds_nowhere(jacobian_determinant):
-    noise = torch.randn(10, 2, 6, 6, generator=torch.Generator().manual_seed(0))
-    wild = torch.nn.functional.interpolate(noise, SIDE, mode="bicubic", align_corners=True)
-    warp = Warp(limit_folds(wild * fade_out(wild.device)))
-    for share in (0.0, 0.3, 0.7, 1.0):
-        bent = warp.scaled(share).bend(identity(128).expand(10, -1, -1, -1), stride=1)
-        assert (jacobian_determinant(bent) > 0).all()
-
-
-def test_fading_keeps_the_middle_and_drops_the_border():
-    weights = fade_out(torch.device("cpu"), start=0.5)
-    inside = (lattice(weights.device).abs() <= 0.5).all(-1)
-    assert (weights[inside] == 1).all()
-    assert weights[0].abs().max() == weights[:, -1].abs().max() == 0

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ferkit.data.sources import Picture
-from ferkit.errors import UnreadableImageError
 from ferkit.faces.template import TEMPLATE
 from ferkit.pipeline.decoding import (
     Decoded,
@@ -18,7 +17,6 @@ from ferkit.pipeline.decoding import (
     prefetched,
     read_ahead,
     read_crop,
-    read_photo,
     read_picture,
     search_scale,
 )
@@ -51,17 +49,6 @@ def test_shrinking_averages_instead_of_picking_pixels():
     crop, _ = read_crop(picture_of(np.repeat(checker[..., None], 3, axis=2)))
     assert crop.shape == (128, 128, 3)
     assert abs(crop.astype(float) - 127.5).max() < 3
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (15, 400)])
-def test_too_few_pixels_are_no_face_crop(shape):
-    with pytest.raises(UnreadableImageError, match=f"{shape[1]}×{shape[0]} pixels"):
-        read_crop(picture_of(np.zeros((*shape, 3))))
-
-
-def test_a_large_photo_is_decoded_smaller_and_says_by_how_much():
-    image, scale = read_photo(picture_of(np.zeros((2000, 3300, 3)), "JPEG"), min_face=None)
-    assert (image.shape, scale) == ((1000, 1650, 3), 2)  # a quarter would be 825 wide, less than 1600
 
 
 @pytest.mark.parametrize(

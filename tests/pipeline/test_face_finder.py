@@ -94,11 +94,6 @@ def test_a_bad_picture_is_listed_and_harms_no_other():
     assert (made.pictures, made.crops.shape) == (4, (2, 128, 128, 3))
 
 
-def test_a_batch_without_any_face_has_no_crops():
-    made = batch([photo("torn", problem="cut short")])
-    assert (made.crops.shape, made.faces) == ((0, 128, 128, 3), [])
-
-
 @pytest.mark.parametrize(("which", "numbers"), [("all", [1, 2, 3]), ("largest", [3]), ("center", [2])])
 def test_the_chosen_face_keeps_its_number(which, numbers):
     boxes = np.array([[210, 10, 290, 90], [125, 75, 175, 125], [0, 10, 50, 60]], np.float32)

@@ -13,10 +13,6 @@ def test_a_name_that_no_verb_knows_gets_the_nearest_options(tmp_path):
         ferkit.align(tmp_path, tmp_path / "faces", min_fce=40)
 
 
-def test_settings_are_taken_by_name_and_by_place():
-    assert FaceOptions(True, "rafdb") == FaceOptions(aligned=True, layout="rafdb")
-
-
 @pytest.mark.parametrize(
     ("keywords", "settings"),
     [(FaceKeywords, [FaceOptions]), (ProbeKeywords, [ProbeSettings, FaceOptions]), (MomentKeywords, [MomentSettings])],

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
+from ferkit.errors import InputError, NoFaceError, NoImagesError
 from ferkit.faces.template import TEMPLATE
 from ferkit.pipeline import face_stream as faces_of
 from ferkit.pipeline import source_stream
-from ferkit.pipeline.face_finder import FILTERED, NO_FACE
+from ferkit.pipeline.face_finder import NO_FACE
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.face_stream import open_faces, open_pictures, require_faces, source_paths, split_problems
+from ferkit.pipeline.face_stream import open_faces, open_pictures, require_faces
 from ferkit.progress import Silent
 
 
@@ -59,13 +59,6 @@ def test_each_picture_is_a_crop_or_a_photo_for_itself(crop_folder, portraits, li
     assert [[face.box is None for face in batch.faces] for batch in batches] == [[True, True], [False], [True]]
     assert [batch.faces for batch in stream.batches(2)] == [batch.faces for batch in batches[1:]]
     assert "others searched" in told.said[-1]
-
-
-def test_the_labels_that_are_taken_are_told(crop_folder, tmp_path, listener):
-    crop_folder(1, "set/train/joy"), crop_folder(2, "set/test/fear")
-    told = listener()
-    stream_of(tmp_path / "set", progress=told)
-    assert told.said[0] == "labels from class folders: fear, joy"
 
 
 def test_crops_come_as_they_are_with_nothing_measured(crop_folder, noise_crops):
@@ -119,36 +112,12 @@ def test_a_face_set_made_anew_has_another_listing(make_face_set, noise_crops):
     assert listing(make_face_set(noise_crops(3))) != listing(make_face_set(noise_crops(4)))
 
 
-def test_missing_sources_are_told_before_any_work(tmp_path):
-    with pytest.raises(MissingPathError):
-        stream_of(tmp_path / "nowhere")
-    with pytest.raises(NoImagesError):
-        stream_of(tmp_path)
-
-
-@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
-def test_an_absent_device_is_an_input_error(portraits, device):
-    stream = open_pictures([portraits["hopper"]], FaceOptions(aligned=False), device, Silent())
-    with pytest.raises(InputError, match=device):
-        next(stream.batches())
-
-
 def test_only_a_job_without_any_face_fails(tmp_path):
     require_faces(1, [("a", NO_FACE)], [tmp_path])
     with pytest.raises(NoFaceError, match="aligned=True"):
         require_faces(0, [("a", "cut short"), ("b", NO_FACE)], [tmp_path])
     with pytest.raises(NoImagesError, match="a: cut short"):
         require_faces(0, [("a", "cut short")], [tmp_path])
-
-
-def test_problems_part_by_what_was_wrong():
-    problems = [
-        ("a", NO_FACE),
-        ("b", "cut short"),
-        ("c", f"{NO_FACE} where the source says"),
-        ("d", f"{FILTERED}--x 1"),
-    ]
-    assert split_problems(problems) == (["a", "c"], ["d"], [("b", "cut short")])
 
 
 def test_a_set_may_be_filtered(make_face_set, noise_crops, listener):
@@ -163,7 +132,3 @@ def test_a_set_may_be_filtered(make_face_set, noise_crops, listener):
     assert stream.listing != set_stream(faces.path).listing
     with pytest.raises(InputError, match=r"none of the 5 faces.*min_size=100"):
         set_stream(faces.path, min_size=100)
-
-
-def test_a_lone_path_need_not_be_a_list(tmp_path):
-    assert source_paths(str(tmp_path)) == source_paths(tmp_path) == source_paths([tmp_path]) == [tmp_path]

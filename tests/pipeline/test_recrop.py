@@ -11,8 +11,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet
 from ferkit.data.faces import crop_sha256
 from ferkit.data.sources import video
-from ferkit.errors import InputError
-from ferkit.pipeline.recrop import Lost, crop_from_source, row_crops
+from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
 
@@ -29,11 +28,6 @@ def hashes(crops):
 def test_faces_are_cut_from_their_photos_again(portraits, tmp_path, run_folder):
     made = embedded([portraits["both"], portraits["hopper"]], tmp_path, run_folder, min_face=60)
     assert hashes(row_crops(made, [2, 0, 1])) == [made.face(row).sha256 for row in (2, 0, 1)]
-
-
-def test_crops_of_a_folder_are_read_again(crop_folder, noise_crops, tmp_path, run_folder):
-    made = embedded(crop_folder(4), tmp_path, run_folder)
-    np.testing.assert_array_equal(row_crops(made, [3, 1]), noise_crops(4)[[3, 1]])
 
 
 def test_rows_of_a_parquet_file_are_found_by_number(crop_folder, noise_crops, tmp_path, run_folder):
@@ -69,20 +63,6 @@ def test_a_damaged_face_set_falls_back_on_the_photos(crop_folder, noise_crops, t
     np.testing.assert_array_equal(row_crops(made, [0, 1]), noise_crops(2))
     shutil.rmtree(tmp_path / "crops")
     assert row_crops(made, [0, 1]) == [Lost.MISSING] * 2
-
-
-def test_a_missing_photo_is_an_input_error(crop_folder, tmp_path, run_folder):
-    made = embedded(crop_folder(2), tmp_path, run_folder)
-    shutil.rmtree(tmp_path / "crops")
-    with pytest.raises(InputError, match=r"0\.png"):
-        crop_from_source(made.face(0))
-
-
-def test_a_number_sign_in_a_file_name_is_no_row(crop_folder, noise_crops, tmp_path, run_folder):
-    folder = crop_folder(1)
-    (folder / "0.png").rename(folder / "take#1")
-    made = embedded([folder / "take#1"], tmp_path, run_folder)
-    np.testing.assert_array_equal(row_crops(made, [0]), noise_crops(1))
 
 
 def test_a_picture_that_was_replaced_is_not_shown_under_the_old_vector(crop_folder, noise_crops, tmp_path, run_folder):

@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import cv2
 import numpy as np
@@ -8,7 +7,6 @@ from PIL import Image
 
 from ferkit.errors import NoFaceError
 from ferkit.pipeline import source_stream
-from ferkit.pipeline.face_finder import NO_FACE
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
 from ferkit.progress import Silent
@@ -141,15 +139,6 @@ def test_a_video_of_nobody_is_an_error_and_leaves_nothing(write_video, nobody, t
     assert not (tmp_path / "faces.partial").exists()
 
 
-def test_filters_do_not_break_clips(write_video, still, nobody):
-    path = write_video([still] * 4 + [np.asarray(Image.fromarray(still).resize((128, 160)).resize((256, 320)))] * 3)
-    everything = [face for batch in stream_of(path).batches() for face in batch.faces]
-    limit = np.median([face.sharpness for face in everything])
-    some = [face for batch in stream_of(path, min_sharpness=limit).batches() for face in batch.faces]
-    assert 0 < len(some) < len(everything)
-    assert some == [face for face in everything if face.sharpness >= limit]
-
-
 def test_a_video_whose_faces_are_all_left_out_says_by_what(write_video, still, portraits, tmp_path):
     path = write_video([still] * 3)
     with pytest.raises(NoFaceError, match="min_size=1000 leaves out every face"):
@@ -164,10 +153,3 @@ def test_frames_taken_as_crops_are_one_clip_a_shot(write_video, still):
     path = write_video([still] * 3)
     faces = [face for batch in stream_of(path, aligned=True).batches() for face in batch.faces]
     assert [(face.clip, face.box) for face in faces] == [(f"{path}@1", None)] * 3
-
-
-def test_a_picture_of_nobody_is_listed_once(write_video, nobody, tmp_path, portraits):
-    Image.fromarray(nobody).save(tmp_path / "x.png")
-    shutil.copy(portraits["hopper"], tmp_path / "y.png")
-    batches = list(stream_of(tmp_path / "x.png", tmp_path / "y.png").batches())
-    assert [problem for batch in batches for problem in batch.problems] == [(str(tmp_path / "x.png"), NO_FACE)]

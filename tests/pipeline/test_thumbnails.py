@@ -45,9 +45,3 @@ def test_a_photo_that_was_replaced_is_never_shown_as_the_face(embeddings, tmp_pa
 def test_a_folder_that_cannot_be_written_costs_no_picture(embeddings, tmp_path):
     (tmp_path / "kept").write_text("a file")
     assert Thumbnails(embeddings, tmp_path / "kept").request(0).result(20)
-
-
-def test_rows_beyond_the_set(embeddings, tmp_path):
-    for row in (-1, 3):
-        with pytest.raises(IndexError):
-            Thumbnails(embeddings, tmp_path).request(row)

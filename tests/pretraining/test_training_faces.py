@@ -4,8 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.clip_windows import Windows
-from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face, crop_sha256
+from ferkit.data.face_set import FaceSet
 from ferkit.errors import TrainingError
 from ferkit.faces.template import TEMPLATE
 from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
@@ -13,31 +12,22 @@ from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
 CHANCE = np.random.default_rng(0)
 
 
-def face_set(tmp_path, landmarks, labels, moments=None):
-    """Faces that show their row's number; ``moments`` are their clips and times."""
-    unknown = dict.fromkeys(("identity", "box", "score"))
-    moments = moments or [(None, None)] * len(labels)
-    crops = np.stack([np.full((128, 128, 3), row, np.uint8) for row in range(len(labels))])
-    rows = [
-        Face(
-            f"/{row}.jpg",
-            1,
-            sha256=crop_sha256(crops[row]),
-            label=label,
-            landmarks=points,
-            clip=clip,
-            time_s=time,
-            **unknown,
-        )
-        for row, (points, label, (clip, time)) in enumerate(zip(landmarks, labels, moments, strict=True))
-    ]
-    with FaceSetWriter(tmp_path / "faces", "ferkit-128", 128, fingerprint="test") as writer:
-        writer.append(crops, rows, pictures_done=len(rows))
-    return FaceSet.open(tmp_path / "faces")
+@pytest.fixture
+def face_set(make_face_set):
+    """Write faces that show their row's number; ``moments`` are their clips and times."""
+
+    def make(landmarks, labels, moments=None):
+        moments = moments or [(None, None)] * len(labels)
+        known = {"clip": [clip for clip, _ in moments], "time_s": [time_s for _, time_s in moments]}
+        known |= {"landmarks": landmarks, "label": labels}
+        crops = np.stack([np.full((128, 128, 3), row, np.uint8) for row in range(len(labels))])
+        return make_face_set(crops, **{name: values.__getitem__ for name, values in known.items()})
+
+    return make
 
 
-def test_batch_holds_crops_and_what_is_needed(tmp_path):
-    faces = face_set(tmp_path, [None] * 3, ["b", None, "a"])
+def test_batch_holds_crops_and_what_is_needed(face_set):
+    faces = face_set([None] * 3, ["b", None, "a"])
     assert set(TrainingFaces(faces).batch(np.array([0]), CHANCE)) == {"crops"}
     batch = TrainingFaces(faces, {"label", "landmarks"}, ["a", "b"]).batch(np.array([2, 0, 1]), CHANCE)
     assert batch["crops"][:, 0, 0, 0].tolist() == [2, 0, 1]
@@ -46,13 +36,8 @@ def test_batch_holds_crops_and_what_is_needed(tmp_path):
     np.testing.assert_array_equal(batch["landmarks"], np.stack([TEMPLATE] * 3))
 
 
-def test_label_that_is_no_class_is_unknown(tmp_path):
-    faces = face_set(tmp_path, [None] * 2, ["c", "a"])
-    assert TrainingFaces(faces, {"label"}, ["a", "b"]).batch(np.arange(2), CHANCE)["label"].tolist() == [-1, 0]
-
-
-def test_a_method_weighs_the_labels_that_it_asks_for(tmp_path):
-    faces = face_set(tmp_path, [None] * 3, ["b", None, "a"])
+def test_a_method_weighs_the_labels_that_it_asks_for(face_set):
+    faces = face_set([None] * 3, ["b", None, "a"])
     labelled, unlabelled = TrainingFaces(faces, {"label"}, ["a", "b"]), TrainingFaces(faces)
     for reading in (labelled, unlabelled):
         assert reading.weights is None
@@ -61,12 +46,12 @@ def test_a_method_weighs_the_labels_that_it_asks_for(tmp_path):
     assert unlabelled.weights is None
 
 
-def test_landmarks_of_the_photo_are_brought_into_the_crop(tmp_path):
+def test_landmarks_of_the_photo_are_brought_into_the_crop(face_set):
     turned = TEMPLATE[:, ::-1] * [1, -1]  # a quarter turn, which the crop undoes, as it does scale and place
     moved = TEMPLATE.astype(np.float64)
     moved[2] += [0, 6]  # a longer nose stays longer
     photos = [3 * turned + [500, 900], 2 * moved + 10, None]
-    faces = face_set(tmp_path, [points if points is None else tuple(points.ravel()) for points in photos], [None] * 3)
+    faces = face_set([points if points is None else tuple(points.ravel()) for points in photos], [None] * 3)
     found = TrainingFaces(faces, {"landmarks"}).batch(np.arange(3), CHANCE)["landmarks"]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[0], TEMPLATE, atol=1e-3)
@@ -83,17 +68,18 @@ MOMENTS = [
 HARD = {"positive", "hard_negative", "hard_positive", "clip", "hard_negative_clip", "hard_positive_landmarks", "label"}
 
 
-def clips(tmp_path, moments=MOMENTS):
-    return face_set(tmp_path, [None] * len(moments), ["x"] * len(moments), moments)
+@pytest.fixture
+def clips(face_set):
+    return lambda moments=MOMENTS: face_set([None] * len(moments), ["x"] * len(moments), moments)
 
 
 def shown(crops):
     return crops[:, 0, 0, 0].astype(int)
 
 
-def test_pairs_of_clips_come_with_the_faces(tmp_path, listener):
+def test_pairs_of_clips_come_with_the_faces(clips, listener):
     progress = listener()
-    faces = usable_faces(clips(tmp_path), HARD, Windows(), progress)
+    faces = usable_faces(clips(), HARD, Windows(), progress)
     assert progress.said == [
         "14 of 17 faces are anchors, in 2 clips with frames 0.48 to 1.44 s apart; "
         "8 of them have hard negatives (clips too short for 2.88 s: 1)"
@@ -117,18 +103,9 @@ def test_pairs_of_clips_come_with_the_faces(tmp_path, listener):
     assert batch["hard_positive_landmarks"].shape == (4, 5, 2)
 
 
-def test_pairs_follow_from_the_generator(tmp_path):
-    reading = TrainingFaces(clips(tmp_path, MOMENTS[:14]), {"positive", "hard_negative"})
-    first, again, other = (
-        reading.batch(np.arange(14), np.random.default_rng(seed))["hard_negative"] for seed in (0, 0, 1)
-    )
-    np.testing.assert_array_equal(first, again)
-    assert (shown(first) != shown(other)).any()
-
-
-def test_partners_are_other_faces_of_the_clip(tmp_path, listener):
+def test_partners_are_other_faces_of_the_clip(clips, listener):
     progress = listener()
-    faces = usable_faces(clips(tmp_path), {"partner"}, Windows(), progress)
+    faces = usable_faces(clips(), {"partner"}, Windows(), progress)
     assert progress.said == ["15 of 17 faces have another of their clip; the others are left out"]
     batch = TrainingFaces(faces, {"partner"}).batch(np.arange(15), np.random.default_rng(0))
     assert batch.keys() == {"crops", "partner"}
@@ -136,20 +113,14 @@ def test_partners_are_other_faces_of_the_clip(tmp_path, listener):
     assert (shown(batch["crops"]) != shown(batch["partner"])).all()
 
 
-def test_strangers_are_faces_of_other_people(tmp_path, listener):
-    faces, progress = clips(tmp_path), listener()
+def test_strangers_are_faces_of_other_people(clips, listener):
+    faces, progress = clips(), listener()
     assert usable_faces(faces, {"stranger"}, Windows(), progress) is faces
     batch = TrainingFaces(faces, {"stranger"}).batch(np.arange(17), np.random.default_rng(0))
     clip = np.array([moment[0] or "alone" for moment in MOMENTS])
     assert (clip[shown(batch["stranger"])] != clip[shown(batch["crops"])]).all()
     with pytest.raises(TrainingError, match="all 10 faces are of one person"):
-        usable_faces(clips(tmp_path / "one", MOMENTS[:10]), {"stranger"}, Windows(), progress)
-
-
-def test_methods_without_pairs_keep_all_faces(tmp_path, listener):
-    faces, progress = clips(tmp_path), listener()
-    assert usable_faces(faces, {"landmarks"}, Windows(), progress) is faces
-    assert not progress.said
+        usable_faces(clips(MOMENTS[:10]), {"stranger"}, Windows(), progress)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +133,13 @@ def test_methods_without_pairs_keep_all_faces(tmp_path, listener):
         ({"hard_negative"}, MOMENTS[4:14], "no clip has frames 2.88 s apart.*leave the part hard-neg out"),
     ],
 )
-def test_faces_without_the_pairs_that_a_method_needs(tmp_path, listener, needs, moments, says):
+def test_faces_without_the_pairs_that_a_method_needs(clips, listener, needs, moments, says):
     with pytest.raises(TrainingError, match=says):
-        usable_faces(clips(tmp_path, moments), needs, Windows(), listener())
+        usable_faces(clips(moments), needs, Windows(), listener())
 
 
-def test_votes_are_the_columns_shares_in_the_methods_order(tmp_path):
-    faces = face_set(tmp_path, [None] * 3, ["b", "a", None])
+def test_votes_are_the_columns_shares_in_the_methods_order(face_set, tmp_path):
+    faces = face_set([None] * 3, ["b", "a", None])
     column = pa.field("votes", pa.list_(pa.float32()), metadata={"classes": '["a", "c", "b"]'})
     table = faces.table.append_column(column, pa.array([[0.25, 0.5, 0.125], None, None], column.type))
     pq.write_table(table, tmp_path / "faces" / "faces.parquet")
@@ -177,13 +148,8 @@ def test_votes_are_the_columns_shares_in_the_methods_order(tmp_path):
     assert votes["votes"].tolist() == [[0.125, 0.25, 0], [0, 1, 0], [0, 0, 0]]
 
 
-def test_votes_without_the_column_are_the_labels(tmp_path):
-    faces = face_set(tmp_path, [None] * 2, ["b", None])
-    assert TrainingFaces(faces, {"votes"}, ["a", "b"]).batch(np.arange(2), CHANCE)["votes"].tolist() == [[0, 1], [0, 0]]
-
-
-def test_people_are_numbered_by_identity_and_clip(tmp_path):
-    faces = face_set(tmp_path, [None] * 4, [None] * 4, [("x", 0.0), (None, None), ("x", 1.0), (None, None)])
+def test_people_are_numbered_by_identity_and_clip(face_set):
+    faces = face_set([None] * 4, [None] * 4, [("x", 0.0), (None, None), ("x", 1.0), (None, None)])
     batch = TrainingFaces(faces, {"person", "row"}).batch(np.array([0, 2, 1, 3]), CHANCE)
     assert batch["row"].tolist() == [0, 2, 1, 3]
     first, second, third, fourth = batch["person"].tolist()
@@ -200,8 +166,8 @@ def test_people_are_numbered_by_identity_and_clip(tmp_path):
         ({"classes": '["a", "b"]'}, [1]),
     ],
 )
-def test_votes_that_cannot_be_read_are_said(tmp_path, metadata, votes):
-    faces = face_set(tmp_path, [None], ["a"])
+def test_votes_that_cannot_be_read_are_said(face_set, tmp_path, metadata, votes):
+    faces = face_set([None], ["a"])
     column = pa.field("votes", pa.list_(pa.float32()), metadata=metadata)
     table = faces.table.append_column(column, pa.array([votes], column.type))
     pq.write_table(table, tmp_path / "faces" / "faces.parquet")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.errors import InputError, MissingPathError, SetError
+from ferkit.errors import InputError, SetError
 from ferkit.probing.data import open_data, read_label_map
 from ferkit.probing.given_vectors import open_vectors
 from ferkit.progress import Silent
@@ -34,12 +34,6 @@ def test_a_label_map_renames_and_drops(make_face_set, noise_crops, written):
 def test_a_label_map_in_a_file(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     assert read_label_map(tmp_path / name) == {"a": "b", "c": ""}
-
-
-@pytest.mark.parametrize("wrong", ["happiness", "=smiling", ""])
-def test_a_label_map_that_is_none(wrong):
-    with pytest.raises(InputError, match="happiness=smiling"):
-        read_label_map(wrong)
 
 
 def test_labels_and_people_from_the_paths_of_a_face_set(make_face_set, noise_crops):
@@ -99,15 +93,6 @@ def test_a_killed_probe_goes_on_and_leaves_nothing(crop_folder, tmp_path, listen
     open_data([folder], {}, {}, "cpu", told)
     assert told.started[1] == ("aligning", 5, 2)
     assert len(list((tmp_path / "cache" / "faces").iterdir())) == 1
-
-
-def test_sources_that_do_not_go(make_face_set, noise_crops, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingPathError, match="data=FACES"):
-        opened("faces")
-    one, two = (make_face_set(noise_crops(2), name) for name in "ab")
-    with pytest.raises(InputError, match="merge the sets first"):
-        open_data([one.path, two.path], {}, {}, "cpu", Silent())
 
 
 def test_an_array_of_another_program(tmp_path):

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from ferkit.errors import InputError
 from ferkit.probing.folds import cross_validation_split, given_split
 
 
@@ -33,19 +32,8 @@ def test_one_fold_asks_the_same_people_for_all_seeds_and_several_deal_anew():
     assert not np.array_equal(first[0].train, second[0].train)
 
 
-def test_words_claim_no_people_where_there_are_pictures_alone():
-    rows, labels, people = crowd()
-    assert "nobody is" in cross_validation_split(rows, labels, people, (0,), 4).words
-    assert "no picture is" in cross_validation_split(rows, labels, people, (0,), 4, named=False).words
-
-
 def test_a_given_test_part_is_asked_as_a_whole():
     split = given_split(np.array([0, 2]), np.array([5, 6, 9]), (0, 1))
     assert [len(folds) for folds in split.folds] == [1, 1]
     assert split.folds[0][0].train.tolist() == [0, 2]
     assert split.test[split.folds[0][0].test].tolist() == [5, 6, 9]
-
-
-def test_fewer_people_than_folds():
-    with pytest.raises(InputError, match="3 people cannot make 5 folds"):
-        cross_validation_split(np.arange(9), ["a", "b", "c"] * 3, list("xxxyyyzzz"), (0,), 5)

@@ -6,7 +6,6 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from ferkit.errors import InputError
-from ferkit.evaluation.intervals import paired_interval
 from ferkit.evaluation.retrieval import retrieval_score
 from ferkit.evaluation.sgd import SgdSchedule
 from ferkit.evaluation.triplets import triplet_score
@@ -18,7 +17,7 @@ from ferkit.probing.protocols.knn import knn_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
 from ferkit.probing.protocols.linear import linear_section, random_crops
 from ferkit.probing.protocols.retrieval import retrieval_section
-from ferkit.probing.protocols.triplets import comparison_section, triplet_section
+from ferkit.probing.protocols.triplets import triplet_section
 
 PURE = {"expression": {"expression": 1, "noise": 0.05}, "noise": {"noise": 1}}
 
@@ -39,20 +38,6 @@ def folds_of(rows, folds=3, seeds=(0,)):
 
 def value_of(section, name):
     return next(figure.value for figure in section.figures if figure.name == name)
-
-
-@pytest.mark.parametrize(
-    "section",
-    [
-        linear_section,
-        lambda *parts: linear_section(*parts, SgdSchedule(lr=0.1, epochs=3)),
-        lambda *parts: knn_section(*parts, 5),
-    ],
-)
-def test_planted_expressions_are_told_and_noise_is_not(planted_rows, section):
-    pure, noise = planted_rows(), planted_rows("noise")
-    assert value_of(section(pure, pure, folds_of(pure)), "accuracy") == 1
-    assert 0.1 < value_of(section(noise, noise, folds_of(noise)), "accuracy") < 0.6
 
 
 def test_random_crops_are_torchvisions():
@@ -114,16 +99,6 @@ def test_faceless_faces_are_wrong_and_lower_the_coverage(planted_rows):
         assert found.result.coverage == pytest.approx(1 - 9 / len(rows))
 
 
-def test_the_same_encoder_twice_differs_by_nothing_and_another_by_its_mistakes(planted_rows):
-    pure, noise = planted_rows(), planted_rows("noise")
-    one, two, other = (linear_section(rows, rows, folds_of(rows)).figures[0] for rows in (pure, pure, noise))
-    same = paired_interval(one.statistic, two.statistic, one.people)
-    assert (same.value, same.low, same.high) == (0, 0, 0)
-    apart = paired_interval(one.statistic, other.statistic, one.people)
-    assert apart.value == pytest.approx(1 - other.value)
-    assert apart.low > 0
-
-
 def test_a_few_labels(planted_rows):
     rows = planted_rows(people=20)
     section = few_label_section(rows, rows, folds_of(rows), shares=[0.1, 1.0], draws=2)
@@ -168,14 +143,6 @@ def test_triplets_are_those_of_the_score(planted_rows):
     assert some.triplets < section.triplets
     with pytest.raises(InputError, match="both 'anger' and 'fear'"):
         triplet_section(rows, pair=("anger", "fear"))
-
-
-def test_the_odd_one_of_three():
-    vectors = np.array([[1, 0], [1, 0.1], [0, 1]], float)
-    triplets = np.array([[0, 1, 2]] * 4)
-    section = comparison_section(vectors, triplets, np.array([2, 2, 2, 0]), ["one", "one", "two", "two"])
-    values = {figure.name: (figure.value, figure.groups) for figure in section.figures}
-    assert values == {"fec.accuracy": (0.75, 4), "fec.one": (1, 2), "fec.two": (0.5, 2)}
 
 
 def test_leakage_beside_its_baselines(planted):

@@ -4,7 +4,7 @@ from matplotlib.colors import to_hex
 
 from ferkit.evaluation.classification import classification_of
 from ferkit.evaluation.occlusion import OcclusionMap
-from ferkit.report.charts import Curve, draw_confusion, draw_few_labels, draw_occlusion, draw_projection, draw_training
+from ferkit.report.charts import draw_confusion, draw_occlusion, draw_projection, draw_training
 
 
 def texts(axes):
@@ -20,28 +20,6 @@ def test_confusion_shows_shares_of_the_row_and_counts():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["anger (4)", "joy (2)"]
     assert axes.get_title(loc="left") == "who"
     assert texts(axes)[-1] == "what"
-
-
-def test_a_class_without_faces_has_no_row_and_no_answer_a_column():
-    (axes,) = draw_confusion(classification_of(["a", "a"], ["b", None]), "", "").axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a (2)"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "no face"]
-    np.testing.assert_allclose(axes.images[0].get_array(), [[0, 0.5, 0.5]])
-
-
-def test_few_label_curves_stand_at_their_labels_with_their_intervals():
-    first = Curve("one", [10, 100], [0.4, 0.6], [(0.3, 0.5), None])
-    second = Curve("two", [10, 100], [0.5, 0.7], [None, None])
-    (axes,) = draw_few_labels([first, second], "title", chance=0.25).axes
-    lines = {line.get_label(): line for line in axes.lines}
-    np.testing.assert_allclose(lines["one"].get_ydata(), [0.4, 0.6])
-    np.testing.assert_allclose(lines["two"].get_xdata(), [10, 100], rtol=0.03)
-    assert (lines["one"].get_xdata() < lines["two"].get_xdata()).all()  # beside each other
-    bars = [line for line in axes.lines if line.get_label().startswith("_")]
-    assert [tuple(bar.get_ydata()) for bar in bars] == [(0.3, 0.5)]
-    assert list(lines["chance"].get_ydata()) == [0.25, 0.25]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "100"]
-    assert axes.get_xscale() == "log"
 
 
 def drawn(axes):
@@ -64,10 +42,6 @@ def test_a_map_is_coloured_by_expression_and_by_identity():
     np.testing.assert_allclose(at["a (3)"], points[[0, 1, 6]])
 
 
-def test_where_nobody_is_known_the_expressions_stand_alone():
-    assert len(draw_projection(np.zeros((3, 2)), list("aab"), [None] * 3, "").axes) == 1
-
-
 def test_no_two_names_look_alike():
     names = [f"{number:02}" for number in range(81)]
     (axes,) = draw_projection(np.zeros((81, 2)), names, [None] * 81, "").axes
@@ -75,11 +49,6 @@ def test_no_two_names_look_alike():
         (to_hex(points.get_facecolor()[0]), points.get_paths()[0].vertices.tobytes()) for points in axes.collections
     }
     assert len(looks) == 81
-
-
-def test_long_names_are_shortened():
-    (axes,) = draw_projection(np.zeros((2, 2)), ["x" * 99, "y"], [None] * 2, "").axes
-    assert max(map(len, drawn(axes))) < 32
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
@@ -92,11 +61,6 @@ def test_occlusion_maps_share_one_scale(count):
     assert {axes.images[1].get_clim() for axes in shown} == {(-count / 10, count / 10)}
     np.testing.assert_allclose(shown[0].images[1].get_array(), 0.1)
     assert texts(shown[0]) == ["7 faces, p = 0.50"]
-
-
-def test_an_occlusion_that_costs_nothing_is_drawn_too():
-    figure = draw_occlusion({"a": OcclusionMap(np.zeros((4, 4)), 0.5, 1)}, {"a": np.zeros((4, 4))}, "")
-    assert figure.axes[0].images[1].get_clim() == (-1, 1)
 
 
 def test_training_has_a_panel_a_figure_and_the_loss_first():

@@ -29,18 +29,3 @@ def test_frames_are_around_the_matches_only(matches):
     picture = draw_gallery("", [panel([rank in matches for rank in range(3)])], "")
 
     assert count(picture, GREEN) == len(matches) * (136 * 136 - 128 * 128)
-
-
-def test_faces_stand_in_the_order_given():
-    pixels = np.asarray(draw_gallery("", [panel([False, False, False])], ""))[..., 0]
-    left = [np.argwhere(pixels == grey)[:, 1].min() for grey in (10, 20, 21, 22)]
-
-    assert left == sorted(left)
-
-
-def test_panels_stand_side_by_side():
-    one = draw_gallery("", [panel([False])], "")
-    two = draw_gallery("", [panel([False]), panel([False])], "")
-
-    assert two.height == one.height
-    assert count(two, (10,) * 3) == 2 * 128 * 128

@@ -1,10 +1,6 @@
-import sys
-from types import ModuleType
-
 import numpy as np
 import pytest
 
-from ferkit.errors import InputError
 from ferkit.evaluation.classification import classification_of
 from ferkit.evaluation.few_labels import FewLabelPoint
 from ferkit.evaluation.linear import LinearModel
@@ -19,7 +15,7 @@ from ferkit.probing.report import (
 )
 from ferkit.report import charts as drawing
 from ferkit.report import probe_figures as figures
-from ferkit.report.probe_figures import draw_figures, format_metric, nearest_others, picture_paths, project
+from ferkit.report.probe_figures import draw_figures, nearest_others, picture_paths, project
 
 LABELS = ("joy", "calm") * 8
 PEOPLE = tuple(f"person {row // 4}" for row in range(16))
@@ -87,12 +83,6 @@ def test_what_the_report_does_not_hold_is_left_out(tmp_path, unsaved):
     assert unsaved == ["small-linear-confusion", "few-labels", "small-map", "small-nearest"]
 
 
-@pytest.mark.parametrize(("people", "words"), [(PEOPLE, "faces of other people, best"), ((None,) * 16, "may be among")])
-def test_strips_say_whose_faces_they_show(tmp_path, unsaved, people, words):
-    *_, strips = draw_figures(report_of(people=people), tmp_path, occluded=0)
-    assert words in strips.caption
-
-
 def test_the_probe_looks_where_the_classes_differ(tmp_path, monkeypatch, unsaved):
     seen = {}
     monkeypatch.setattr(figures, "draw_occlusion", lambda maps, faces, title: seen.update(maps))
@@ -130,38 +120,3 @@ def test_a_map_keeps_clouds_apart_and_is_the_same_again():
     )
     assert np.linalg.norm(middles[0] - middles[1]) > 2 * spread
     assert np.array_equal(points, project(cloud, seed=1))
-
-
-@pytest.mark.parametrize("vectors", [np.eye(4), np.ones((5, 3)) / 3**0.5])
-def test_few_or_equal_vectors_can_be_laid_out(vectors):
-    assert np.isfinite(project(vectors)).all()
-
-
-def test_umap_is_taken_where_it_is_installed(tmp_path, monkeypatch, unsaved):
-    class Umap:
-        def __init__(self, **settings):
-            assert settings["random_state"] == 0
-
-        def fit_transform(self, vectors):
-            return vectors[:, :2]
-
-    module = ModuleType("umap")
-    module.UMAP = Umap
-    monkeypatch.setitem(sys.modules, "umap", module)
-    monkeypatch.setattr(figures, "find_spec", lambda name: object())
-    drawn = {
-        how: draw_figures(report_of(), tmp_path, projection=how, occluded=0)[2].caption for how in ("auto", "tsne")
-    }
-    assert drawn["auto"].startswith("UMAP")
-    assert drawn["tsne"].startswith("t-SNE")
-
-
-def test_umap_that_is_not_installed(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="pip install umap-learn"):
-        draw_figures(report_of(), tmp_path, projection="umap")
-
-
-def test_a_figure_in_words():
-    assert format_metric(MetricValue("accuracy", 0.76543, (0.75, 0.78), 9)) == "0.765 (0.750–0.780)"
-    assert format_metric(MetricValue("accuracy", 0.5, None, 9)) == "0.500"

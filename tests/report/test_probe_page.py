@@ -21,7 +21,7 @@ from ferkit.probing.report import (
     RetrievalSection,
 )
 from ferkit.report.probe_figures import SavedFigure
-from ferkit.report.probe_page import page_of, write_page
+from ferkit.report.probe_page import page_of
 
 EVIL = '<script>alert("x")</script>&'
 
@@ -145,8 +145,3 @@ def test_pictures_stand_with_their_protocol(report, picture, tmp_path):
     order = [text.index(word) for word in ("Linear probe</h2>", "first: Confusion.", "Retrieval</h2>", "Pictures</h2>")]
     assert order == sorted(order)
     assert text.index("Pictures</h2>") < text.index("first: Map.")
-
-
-def test_the_page_is_written_whole(report, picture, tmp_path):
-    path = write_page(report, [picture], tmp_path / "out" / "report.html")
-    assert path.read_text(encoding="utf-8") == page_of(report, [picture])

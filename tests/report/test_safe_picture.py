@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ferkit.errors import OutputError
@@ -23,11 +22,6 @@ def test_what_was_drawn_is_replaced_and_a_photo_is_not(tmp_path, name):
     PICTURE.save(path)
     with pytest.raises(OutputError, match="not drawn by ferkit"):
         require_replaceable(path)
-
-
-def test_a_figure_is_replaced_too(tmp_path):
-    save_picture(Figure(figsize=(1, 1), dpi=20), tmp_path / "a.png")
-    require_replaceable(tmp_path / "a.png")
 
 
 def test_what_a_picture_is_made_of_is_not_replaced_though_ferkit_drew_it(tmp_path):

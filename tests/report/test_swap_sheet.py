@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.errors import InputError, NoFaceError
+from ferkit.errors import InputError
 from ferkit.methods.parts.pairs import inner_face
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.report.swap_sheet import different_people, swap_all
@@ -46,30 +46,9 @@ def test_people_of_a_face_set_are_drawn_by_the_seed(people, listener):
     assert len({crops.tobytes() for crops in taken}) > 3
 
 
-def test_pictures_are_taken_as_they_are_named(crop_folder, tmp_path):
-    folder = crop_folder(5)
-    result = warp_preview([folder / "3.png", folder / "1.png"], tmp_path / "swap.png", face_swap=True, aligned=True)
-    assert (result.faces, result.swaps) == (2, 2)
-    assert warp_preview(folder, tmp_path / "all.png", face_swap=True, aligned=True, columns=4).faces == 4
-
-
 def test_one_person_has_nobody_to_swap_with(crop_folder, make_face_set, noise_crops, tmp_path):
     alone = make_face_set(noise_crops(4), identity=lambda row: "one")
     for source in (crop_folder(1), alone.path):
         with pytest.raises(InputError, match=r"takes two people.*--face-swap"):
             warp_preview(source, tmp_path / "swap.png", face_swap=True, aligned=True)
     assert not (tmp_path / "swap.png").exists()
-
-
-def test_nobody_at_all(tmp_path):
-    Image.new("RGB", (300, 200)).save(tmp_path / "black.png")
-    with pytest.raises(NoFaceError):
-        warp_preview([tmp_path / "black.png"], tmp_path / "swap.png", face_swap=True, aligned=False)
-
-
-def test_what_does_not_go_together(crop_folder, tmp_path):
-    folder = crop_folder(2)
-    with pytest.raises(InputError, match=r"on a \.png sheet, not in 'swap\.gif'"):
-        warp_preview(folder, tmp_path / "swap.gif", face_swap=True)
-    with pytest.raises(InputError, match="of one picture, not of 2; name one, or add face_swap=True"):
-        warp_preview([folder / "0.png", folder / "1.png"], tmp_path / "warp.png")

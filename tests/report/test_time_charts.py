@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from ferkit.data.expressions import EXPRESSIONS
-from ferkit.report.time_charts import Lane, Mark, ScoreCurve, Stretch, clock, draw_moments, draw_timeline
+from ferkit.report.time_charts import Lane, Mark, ScoreCurve, Stretch, draw_moments, draw_timeline
 from ferkit.search.moment_settings import MomentSettings
 
 UNSMOOTHED = MomentSettings(smooth=0)
@@ -46,19 +45,6 @@ def test_a_class_is_named_where_it_leads_for_longest_and_a_weak_one_is_not():
     assert named == {"neutral": pytest.approx(1.4), "surprise": pytest.approx(0.6)}
 
 
-def test_every_expression_has_a_colour_of_its_own():
-    classes = [*EXPRESSIONS, "boredom", "doubt"]
-    figure = timeline(Stretch("face 1", np.arange(3) / 5, np.full((3, 10), 0.1)), classes=classes)
-    colours = [tuple(patch.get_facecolor()) for patch in figure.legends[0].get_patches()]
-    assert len(colours) == 10
-    assert len(set(colours[2:])) == 8  # the eight expressions, below what is none
-
-
-def test_a_face_that_is_seen_once_is_drawn():
-    (lower, _) = bands(timeline(Stretch("face 1", np.array([2.0]), np.array([[0.3, 0.7]]))))
-    assert np.ptp(lower.get_paths()[0].vertices[:, 0]) > 0
-
-
 def test_curves_show_gaps_and_moments():
     times = np.concatenate([np.arange(10), 30 + np.arange(10)]) / 10
     curve = ScoreCurve("a.mp4@1", times, np.ones(20), np.ones(20), [Mark(3, 0.2, 0.5, 0.7)])
@@ -66,10 +52,3 @@ def test_curves_show_gaps_and_moments():
     lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 10]
     assert [line.get_xdata()[0] for line in lines] == [0, 3]
     assert [text.get_text() for text in figure.axes[0].texts] == ["3"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (2.5, "2.5 s"), (60, "1:00"), (62.5, "1:02.5"), (3723, "1:02:03")]
-)
-def test_times_read_as_on_a_player(seconds, text):
-    assert clock(seconds) == text

@@ -3,7 +3,6 @@ import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
 from ferkit.data.faces import Face, faces_to_table
-from ferkit.errors import InputError
 from ferkit.search.facets import Choice, Facets, People
 
 STAMP = EncoderStamp("none", "0" * 64, 4, "ferkit-128", 112)
@@ -51,22 +50,6 @@ def test_each_facet_counts_what_the_others_leave(embeddings):
     assert counts["label"] == [("fear", 2), ("joy", 2)]
     assert counts["folder"] == [("trip", 2)]
     assert dict(counts["quality"]) == {"large": 1, "frontal": 1, "sharp": 2, "whole": 1}
-
-
-def test_a_chosen_value_stays_where_it_leaves_nothing(embeddings):
-    assert ("trip", 0) in Facets(embeddings).counts(Choice({"label": ["joy"], "folder": ["trip"]}))["folder"]
-
-
-def test_facets_come_later(embeddings):
-    facets = Facets(embeddings)
-    facets.add("shows", np.array([0, 1, 1, -1, 0]), ["neutral", "fear"])
-    assert np.flatnonzero(facets.rows(Choice({"shows": ["fear"]}))).tolist() == [1, 2]
-    assert facets.counts(Choice())["shows"] == [("neutral", 2), ("fear", 2)]
-
-
-def test_an_unknown_quality(embeddings):
-    with pytest.raises(InputError, match="large, frontal, sharp, whole"):
-        Facets(embeddings).rows(Choice(quality=["nice"]))
 
 
 def test_people_are_known_by_identity_else_by_clip(embeddings):

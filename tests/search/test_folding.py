@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from ferkit.data.faces import Face
-from ferkit.search.folding import _same_shape, fold_copies, near_equal, one_per_person
+from ferkit.search.folding import fold_copies, near_equal, one_per_person
 
 
 def face(number, **known):
@@ -70,7 +70,3 @@ def test_only_faces_of_one_shape_are_compared():
     assert asked == [[0, 1]]
     fold_copies(faces, np.eye(4)[[0, 0, 0, 0]], lambda places: asked.append(places) or [None] * len(places))
     assert asked[1] == [0, 1, 2, 3]
-
-
-def test_no_faces_fold_to_none():
-    assert _same_shape([]).shape == (0, 0)

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,19 +48,6 @@ def test_scores_are_cosines_whatever_the_lengths():
     np.testing.assert_allclose(scores, [[1, 0.5**0.5, 0, -1]], atol=1e-6)
 
 
-def test_fewer_are_returned_where_fewer_are_allowed():
-    index = FlatIndex(np.eye(4))
-    allowed = np.array([False, True, False, True])
-    scores, ids = index.query(np.array([[4.0, 3.0, 2.0, 1.0]]), k=3, allowed=allowed)
-    assert ids.tolist() == [[1, 3]]
-    assert scores.shape == (1, 2)
-
-
-def test_nothing_is_returned_where_nothing_is_allowed():
-    scores, ids = FlatIndex(np.eye(3)).query(np.eye(3)[:2], k=3, allowed=np.zeros(3, bool))
-    assert scores.shape == ids.shape == (2, 0)
-
-
 def test_memory_maps_are_read_block_by_block_and_left_alone(tmp_path, monkeypatch):
     vectors = 3 * np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     np.save(tmp_path / "emb.npy", vectors)
@@ -74,36 +58,10 @@ def test_memory_maps_are_read_block_by_block_and_left_alone(tmp_path, monkeypatc
     np.testing.assert_array_equal(np.load(tmp_path / "emb.npy"), vectors)
 
 
-def test_the_query_is_left_alone():
-    query = np.full((1, 3), 2.0, dtype=np.float32)
-    FlatIndex(np.eye(3)).query(query, k=1)
-    assert query.tolist() == [[2.0, 2.0, 2.0]]
-
-
-@pytest.mark.parametrize("vectors", [np.ones(3), np.ones((2, 0)), np.ones((1, 2, 3))])
-def test_only_rows_of_vectors_are_indexed(vectors):
-    with pytest.raises(InputError, match="shape"):
-        FlatIndex(vectors)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"vectors": np.ones((1, 4))}, "vectors of 3"),
-        ({"vectors": np.ones(3)}, "vectors of 3"),
-        ({"k": 0}, "1 or more"),
-        ({"allowed": np.ones(2, bool)}, "booleans"),
-        ({"allowed": np.ones(3, int)}, "booleans"),
-    ],
-)
-def test_queries_that_do_not_fit_are_refused(options, words):
-    with pytest.raises(InputError, match=words):
+@pytest.mark.parametrize("options", [{"vectors": np.ones((1, 4))}, {"k": 0}, {"allowed": np.ones(2, bool)}])
+def test_queries_that_do_not_fit_are_refused(options):
+    with pytest.raises(InputError):
         FlatIndex(np.eye(3)).query(**{"vectors": np.ones((1, 3)), **options})
-
-
-def test_an_index_loads_no_faiss():
-    code = "import sys, ferkit.search.index; sys.exit('faiss' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5])

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from ferkit.errors import InputError
 from ferkit.search.moment_settings import MomentSettings
 from ferkit.search.moments import find_moments, smoothed
 
@@ -81,11 +80,6 @@ def test_nothing_passes_over_a_gap():
     np.testing.assert_allclose(smoothed(both, steps), steps, atol=1e-12)
 
 
-def test_few_frames_a_second_are_no_gaps():
-    (moment,) = find_moments(np.arange(12.0), np.array([0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0]))
-    assert (moment.onset_s, moment.offset_s) == (2.5, 7.5)
-
-
 def test_varying_frame_rates_give_the_same_moment():
     rng = np.random.default_rng(0)
     times = np.sort(rng.uniform(0, 4, 200))
@@ -100,22 +94,3 @@ def test_the_apex_is_the_best_frame_near_the_highest_smoothed_score():
     scores[32] = 0.95
     (moment,) = find_moments(times, scores)
     assert moment.place == 32
-
-
-@pytest.mark.parametrize(
-    ("times", "scores"), [([0, 1], [1]), ([1, 1], [0, 0]), ([0, np.nan], [0, 0]), ([[0]], [[1]]), ([0], [np.inf])]
-)
-def test_what_is_no_series_is_refused(times, scores):
-    with pytest.raises(InputError, match="times"):
-        find_moments(times, scores)
-
-
-@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
-def test_settings_out_of_range_are_refused(value):
-    with pytest.raises(InputError, match="smooth must be a number of 0 or more"):
-        MomentSettings(smooth=value)
-
-
-def test_no_frame_no_moment():
-    assert find_moments([], []) == []
-    assert len(smoothed([], [])) == 0

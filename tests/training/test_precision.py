@@ -12,11 +12,6 @@ def test_a_cpu_takes_bf16_where_it_multiplies_it(monkeypatch, abilities, precisi
     assert fast_precision(torch.device("cpu")) == precision
 
 
-def test_an_older_torch_that_does_not_say_is_taken_as_slow(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert fast_precision(torch.device("cpu")) == "no"
-
-
 @pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16"), (False, "fp16")])
 def test_a_gpu_takes_bf16_unless_it_would_emulate_it(monkeypatch, has_bf16, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16 or including_emulation)

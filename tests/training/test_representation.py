@@ -21,12 +21,6 @@ def test_uniformity_of_the_corners_of_a_square():
     assert uniformity(CORNERS).item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_one_point_is_neither_uniform_nor_spread():
-    point = torch.tensor([[1.0, 2.0, 3.0]]) * torch.arange(1, 6)[:, None]
-    assert uniformity(point).item() == pytest.approx(0, abs=1e-6)
-    assert spread(point).item() == pytest.approx(0, abs=1e-3)
-
-
 def test_spread_is_one_about_the_origin():
     assert spread(CORNERS).item() == pytest.approx(1, abs=1e-6)
 

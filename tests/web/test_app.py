@@ -100,11 +100,6 @@ def test_pictures_go_by_row_and_nothing_else(page, viewer, shown_crops):
         assert page.get(path).status_code in (404, 405), path
 
 
-def test_a_photo_that_is_gone_is_a_sentence(page):
-    answer = page.get("/photo/5.jpg")
-    assert "there is no file" in answer.json()["error"]
-
-
 def test_thirty_parallel_questions_are_all_answered(page):
     with ThreadPoolExecutor(30) as pool:
         answers = list(pool.map(lambda row: page.get(f"/api/hits?like={row % 6}&count=1"), range(30)))

@@ -51,16 +51,6 @@ def test_a_port_that_is_taken(served):
         served(port=taken.getsockname()[1])
 
 
-def test_a_name_that_is_no_address_of_this_machine(served):
-    with pytest.raises(InputError, match="cannot listen"):
-        served(host="192.0.2.1", port=0)
-
-
-def test_a_set_that_is_not_there(tmp_path):
-    with pytest.raises(SetError, match="ferkit embed"):
-        serve(tmp_path / "none.npy")
-
-
 def test_without_its_encoder_a_set_can_still_be_looked_at(served, viewer, monkeypatch):
     def gone(_):
         raise SetError("the encoder is not there any more")

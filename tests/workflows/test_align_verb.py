@@ -3,15 +3,10 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from ferkit.data.face_set import FaceSet
-from ferkit.encoders.encoder import random_encoder
-from ferkit.errors import InputError, NoFaceError, OutputError
-from ferkit.methods.unwarp import Unwarp, UnwarpSettings
+from ferkit.errors import InputError, OutputError
 from ferkit.pipeline import source_stream
-from ferkit.pretraining.training_faces import TrainingFaces
-from ferkit.probing.encoders import PixelEncoder
 from ferkit.workflows.align import align
 
 
@@ -38,35 +33,16 @@ def test_photos_become_a_face_set_and_what_failed_is_listed(portraits, tmp_path)
     assert faces.template == "ferkit-128"
 
 
-@pytest.mark.parametrize("size", [160, 256])
-def test_larger_crops_show_the_same_faces(portraits, tmp_path, size):
+def test_larger_crops_show_the_same_faces(portraits, tmp_path):
     usual = FaceSet.open(align(portraits["both"], tmp_path / "usual", min_face=60).path)
-    large = FaceSet.open(align(portraits["both"], tmp_path / "large", min_face=60, crop_size=size).path)
-    assert (large.size, large.template, len(large)) == (size, "ferkit-128", len(usual))
+    large = FaceSet.open(align(portraits["both"], tmp_path / "large", min_face=60, crop_size=256).path)
+    assert (large.size, large.template, len(large)) == (256, "ferkit-128", len(usual))
     shrunk = np.stack([cv2.resize(crop, (128, 128), interpolation=cv2.INTER_AREA) for crop in large.crops(range(2))])
     assert np.abs(shrunk.astype(float) - usual.crops(range(2))).mean() < 6
     for what in ("size", "yaw", "label"):
         assert large.column(what).to_pylist() == usual.column(what).to_pylist()
     sharp = np.array([faces.column("sharpness").to_pylist() for faces in (large, usual)])
     assert np.abs(sharp[0] - sharp[1]).max() < 0.1
-
-
-def test_larger_crops_are_embedded_probed_and_trained_on(crop_folder, tmp_path):
-    """Nothing on the way takes them for photos, or for crops of 128 px."""
-    faces = FaceSet.open(align(crop_folder(8), tmp_path / "faces", crop_size=160).path)
-    encoder = random_encoder("test_resnet", input_size=32)
-    assert encoder.embed(faces.crops(range(8))).shape == (8, encoder.dim)
-    assert PixelEncoder().features(faces.crops(range(8))).shape == (8, 28 * 28)
-    method = Unwarp(encoder.backbone, encoder.dim, UnwarpSettings(views={"size": 32}))
-    batch = TrainingFaces(faces, method.batch_fields).batch(np.arange(8), np.random.default_rng(0))
-    views = method.views({name: torch.from_numpy(rows) for name, rows in batch.items()}, torch.Generator())
-    assert views.a.shape == (8, 3, 32, 32)
-    assert method(views)["loss"].isfinite()
-
-
-def test_a_side_that_crops_cannot_have(crop_folder, tmp_path):
-    with pytest.raises(InputError, match="crops of 224 px are not made; take 128, 160, 256"):
-        align(crop_folder(2), tmp_path / "faces", crop_size=224)
 
 
 def test_crops_are_kept_pixel_by_pixel(crop_folder, noise_crops, tmp_path):
@@ -110,26 +86,6 @@ def test_a_picture_replaced_under_its_name_size_and_time_is_another_job(
     replace_unseen(folder / "0.bmp", folder / "1.bmp")
     with pytest.raises(OutputError, match="overwrite=True"):
         align(folder, tmp_path / "faces")
-
-
-def test_an_existing_face_set_is_replaced_only_when_told(crop_folder, tmp_path):
-    align(crop_folder(2), tmp_path / "faces")
-    before = files(tmp_path / "faces")
-    other = crop_folder(3, "other")
-    with pytest.raises(OutputError, match="overwrite=True"):
-        align(other, tmp_path / "faces")
-    assert files(tmp_path / "faces") == before
-    assert align(other, tmp_path / "faces", overwrite=True).faces == 3
-    assert len(FaceSet.open(tmp_path / "faces")) == 3
-
-
-def test_a_failed_overwrite_leaves_the_old_set(crop_folder, tmp_path):
-    align(crop_folder(2), tmp_path / "faces")
-    before = files(tmp_path / "faces")
-    with pytest.raises(NoFaceError):
-        align(crop_folder(2, "noise"), tmp_path / "faces", aligned=False, overwrite=True)
-    assert files(tmp_path / "faces") == before
-    assert {path.name for path in tmp_path.iterdir()} == {"crops", "noise", "faces"}
 
 
 def test_a_folder_of_photos_is_never_the_output(crop_folder, tmp_path):

@@ -40,22 +40,11 @@ def test_of_every_burst_the_photo_that_is_most_alike_is_chosen_and_copied(crops,
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_reasons_come_with_the_choice(crops, run_folder, tmp_path):
-    first = best(crops, tmp_path / "like.png", encoder=run_folder, device="cpu", aligned=True).shots[0]
-    assert "most alike" in first.reasons
-    assert first.yaw is None  # crops have no landmarks
-
-
 def test_faces_of_one_photo_are_one_burst(portraits, tmp_path):
     result = best(portraits["both"], portraits["astronaut"], min_face=60)
     (shot,) = result.shots
     assert (shot.photos, shot.face, result.photos) == (1, 1, 1)
     assert "most alike" in shot.reasons
-
-
-def test_a_set_can_be_asked_again(crops, run_folder, tmp_path):
-    embed(crops, tmp_path / "emb.npy", encoder=run_folder, device="cpu", aligned=True)
-    assert len(best(tmp_path / "emb.npy", tmp_path / "like.png", device="cpu", aligned=True).shots) == 4
 
 
 def test_photos_that_have_gone_are_told_and_the_others_chosen(crops, run_folder, listener, tmp_path):

@@ -85,12 +85,6 @@ def test_parts_by_another_encoder_are_made_again(whole, settings, tmp_path):
     assert EmbeddingSet.open(tmp_path / "emb").encoder.sha256 == load_encoder(tmp_path / "other").sha256
 
 
-def test_more_parts_than_pictures_leave_some_empty(whole, settings, tmp_path):
-    _, folder = whole
-    assert embed_parts(folder, tmp_path / "emb", parts=9, **settings).faces == 7
-    assert len(EmbeddingSet.open(tmp_path / "emb").vectors) == 7
-
-
 def test_a_face_set_is_cut_as_well(make_face_set, noise_crops, settings, tmp_path):
     faces = make_face_set(noise_crops(5))
     embed_parts(faces.path, tmp_path / "emb", parts=2, **settings)

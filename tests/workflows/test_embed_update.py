@@ -115,26 +115,6 @@ def test_a_picture_replaced_with_equal_size_and_time_is_noticed(crop_folder, upd
     assert (count, tuple(result.changes)) == (1, (0, 1, 0, 1))
 
 
-def test_labels_are_those_of_today(update, tmp_path):
-    folder = tmp_path / "classes"
-    folder.mkdir()
-    for number, label in enumerate(["joy", "fear", "joy"]):
-        save(folder / label / f"{number}.png", number)
-    update(folder)
-    (folder / "joy" / "0.png").rename(folder / "fear" / "0.png")
-    count, _ = update(folder)
-    made = opened(tmp_path)
-    labels = dict(zip(names_and_vectors(made), made.column("label").to_pylist(), strict=True))
-    assert (count, labels) == (0, {"0.png": "fear", "1.png": "fear", "2.png": "joy"})
-
-
-def test_with_other_options_faces_are_found_again_and_their_vectors_known(crop_folder, update):
-    folder = crop_folder(3)
-    update(folder)
-    count, result = update(folder, min_sharpness=0.0)
-    assert (count, result.changes, result.faces) == (0, None, 3)
-
-
 def test_by_another_encoder_all_is_embedded(crop_folder, update, tmp_path):
     folder, other = crop_folder(3), tmp_path / "other"
     update(folder)

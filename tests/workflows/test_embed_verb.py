@@ -1,4 +1,3 @@
-import json
 import shutil
 import signal
 import subprocess
@@ -11,10 +10,9 @@ from PIL import Image
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.runtimes import is_installed
-from ferkit.errors import EncoderMismatchError, InputError, MissingPathError, NoFaceError, OutputError
+from ferkit.errors import EncoderMismatchError, OutputError
 from ferkit.pipeline import face_stream as faces_of
 from ferkit.pipeline import source_stream
-from ferkit.progress import Silent
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
 from ferkit.workflows.retrieve import retrieve
@@ -138,26 +136,6 @@ for out in sys.argv[3:]:
     assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
 
 
-def test_a_second_run_says_what_has_changed(crop_folder, run_folder, tmp_path):
-    said = []
-    progress = Silent()
-    progress.say = said.append
-    for count in (2, 3):
-        out = tmp_path / "emb.npy"
-        embed(crop_folder(count, str(count)), out, encoder=run_folder, device="cpu", progress=progress)
-    assert len(EmbeddingSet.open(out)) == 3
-    assert f"{out}: 3 new, 0 changed, 2 gone, 0 kept" in said
-
-
-def test_a_failed_run_leaves_the_old_set(crop_folder, run_folder, tmp_path):
-    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    before = set_bytes(tmp_path / "emb.npy")
-    with pytest.raises(NoFaceError):
-        embed(crop_folder(2, "noise"), tmp_path / "emb.npy", encoder=run_folder, device="cpu", aligned=False)
-    assert set_bytes(tmp_path / "emb.npy") == before
-    assert not (tmp_path / "emb.npy.partial").exists()
-
-
 def test_a_disk_that_fills_up_leaves_the_old_set(crop_folder, run_folder, tmp_path, file_size_limit):
     embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
     before = set_bytes(tmp_path / "emb.npy")
@@ -180,26 +158,6 @@ def test_faces_on_another_template_are_refused(make_face_set, noise_crops, run_f
     assert not (tmp_path / "emb.npy").exists()
 
 
-def test_an_absent_default_source_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingPathError, match="ferkit align"):
-        embed()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_wrong_batch_size_leaves_nothing_behind(crop_folder, run_folder, tmp_path):
-    with pytest.raises(InputError, match="batch size"):
-        embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu", batch_size=0)
-    assert {path.name for path in tmp_path.iterdir()} == {"crops"}
-
-
-def test_the_sidecar_is_plain_json(crop_folder, run_folder, tmp_path):
-    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    told = json.loads((tmp_path / "emb.json").read_text())
-    assert told["encoder"]["name"] == str(run_folder)
-    assert (told["count"], told["normalized"], told["faces"]) == (2, True, None)
-
-
 @pytest.mark.skipif(not is_installed("onnx"), reason="ONNX Runtime is not installed")
 def test_a_set_of_int8_says_so_and_can_be_asked(
     make_face_set, noise_crops, run_folder, one_onnx, tmp_path, monkeypatch, listener
@@ -217,9 +175,3 @@ def test_a_set_of_int8_says_so_and_can_be_asked(
     found = retrieve(tmp_path / "query.png", tmp_path / "emb.npy", k=1, **options)
     assert found.hits[0].row == 7
     assert any("int8" in line for line in told.said)
-
-
-def test_nothing_is_begun_for_a_runtime_that_is_not_there(crop_folder, run_folder, tmp_path):
-    with pytest.raises(InputError, match="runtime openvino or onnx"):
-        embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, runtime="torch", precision="int8")
-    assert {path.name for path in tmp_path.iterdir()} == {"crops"}

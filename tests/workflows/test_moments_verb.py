@@ -9,7 +9,7 @@ from PIL import Image
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import load_encoder
-from ferkit.errors import FerkitError, InputError, OutputError, SetError
+from ferkit.errors import InputError, OutputError
 from ferkit.workflows.embed import encoder_stamp
 from ferkit.workflows.moments import moments
 
@@ -141,29 +141,9 @@ def test_bad_options_are_refused_before_any_work(save_set, options, kind, what):
         ask(save_set(PULSE), **options)
 
 
-def test_videos_that_have_gone_are_told(save_set, listener, tmp_path):
-    heard = listener()
-    result = ask(save_set(PULSE), frames=tmp_path / "frames", sheet=tmp_path / "s.png", progress=heard)
-    assert len(result.moments) == 1
-    assert "1 of the 1 frames cannot be read again: their videos have gone" in heard.said
-
-
 def test_pictures_have_no_moments(save_set):
     with pytest.raises(InputError, match=r"no video .* `ferkit retrieve`"):
         ask(save_set(PULSE, known=False))
-
-
-def test_what_is_no_set_is_said(save_set, tmp_path):
-    with pytest.raises(SetError, match="no embedding set"):
-        ask(tmp_path / "a.npy")
-    with pytest.raises(InputError, match="give it alone"):
-        moments([save_set(PULSE), tmp_path / "x.mp4"], tmp_path / "a.png")
-
-
-def test_an_encoder_without_classes_says_so(save_set):
-    path = save_set(PULSE)
-    with pytest.raises(FerkitError, match="expression head"):
-        moments(path, "happy", device="cpu")
 
 
 def test_a_smile_that_is_planted_between_two_portraits_is_found_to_the_frame(data_dir, tmp_path):

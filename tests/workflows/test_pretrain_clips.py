@@ -6,8 +6,6 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from ferkit.data.face_set import FaceSetWriter
-from ferkit.data.faces import Face, crop_sha256
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.errors import InputError, TrainingError, UnknownEncoderError, UnknownMethodError
 from ferkit.workflows.pretrain import pretrain
@@ -17,21 +15,20 @@ QUICK = {"backbone": "test_resnet", "batch_size": 4, "epochs": 1, "device": "cpu
 MOMENTS = [("long", 0.5 * n) for n in range(9)] + [("short", 0.5 * n) for n in range(5)] + [("lone", 0.0)]
 
 
-def write_faces(path, moments=MOMENTS):
-    pixels = np.random.default_rng(0).integers(0, 256, (len(moments), 128, 128, 3), dtype=np.uint8)
-    unknown = dict.fromkeys(("identity", "label", "box", "landmarks", "score"))
-    rows = [
-        Face(f"/{row}.jpg", 1, sha256=crop_sha256(pixels[row]), clip=clip, time_s=time_s, **unknown)
-        for row, (clip, time_s) in enumerate(moments)
-    ]
-    with FaceSetWriter(path, "ferkit-128", 128, fingerprint="test") as writer:
-        writer.append(pixels, rows, pictures_done=len(rows))
-    return path
+@pytest.fixture
+def noise_set(make_face_set):
+    """Write a face set of noise, with the clips and times of its faces."""
+
+    def make(moments, name):
+        pixels = np.random.default_rng(0).integers(0, 256, (len(moments), 128, 128, 3), dtype=np.uint8)
+        return make_face_set(pixels, name, clip=lambda row: moments[row][0], time_s=lambda row: moments[row][1]).path
+
+    return make
 
 
 @pytest.fixture
-def clips(tmp_path):
-    return write_faces(tmp_path / "clips")
+def clips(noise_set):
+    return noise_set(MOMENTS, "clips")
 
 
 @pytest.fixture
@@ -118,8 +115,8 @@ def test_bad_parts_are_one_sentence(clips, tmp_path, given, error, says):
     assert not (tmp_path / "run").exists()
 
 
-def test_photos_have_no_clips(tmp_path):
-    photos = write_faces(tmp_path / "photos", [(None, None)] * 6)
+def test_photos_have_no_clips(noise_set, tmp_path):
+    photos = noise_set([(None, None)] * 6, "photos")
     with pytest.raises(
         TrainingError, match=r"none of the 6 faces has a clip and a time.*photos do for parts face-swap"
     ):

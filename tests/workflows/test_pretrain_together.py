@@ -14,8 +14,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from ferkit.data.face_set import FaceSetWriter
-from ferkit.data.faces import Face, crop_sha256
+from ferkit.workflows.pretrain import pretrain
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +32,10 @@ LAUNCHERS = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(write_face_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     pixels = np.random.default_rng(0).integers(0, 256, (16, 128, 128, 3), dtype=np.uint8)
-    unknown = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
-    rows = [Face(f"/photos/{row}.jpg", 1, sha256=crop_sha256(pixels[row]), **unknown) for row in range(16)]
-    with FaceSetWriter(folder / "faces", "ferkit-128", 128, fingerprint="test") as writer:
-        writer.append(pixels, rows, pictures_done=16)
+    write_face_set(folder / "faces", pixels)
     training = {"batch_size": 8, "epochs": 2, "lr": 0.01, "optimizer": "sgd", "log_steps": 1, "checkpoint_steps": 2}
     recipe = {"method": "simclr", "backbone": "test_resnet", "settings": {"views": STILL}, "training": training}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -58,22 +54,19 @@ def losses(run: Path):
 
 @pytest.fixture(scope="module")
 def alone(folder):
-    ended = start(folder, [sys.executable], "-o", "alone")
-    assert ended.returncode == 0, ended.stderr
-    return folder / "alone"
+    return pretrain(folder / "faces", folder / "alone", recipe=folder / "recipe.yaml", device="cpu").run
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_take_the_steps_of_one_with_the_whole_batch(folder, alone, launcher):
-    ended = start(folder, LAUNCHERS[launcher], "-o", launcher)
+def test_two_processes_take_the_steps_of_one_with_the_whole_batch(folder, alone):
+    ended = start(folder, LAUNCHERS["accelerate"], "-o", "both")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("simclr: 4 steps over 16 faces") == 1  # one speaks
     # Batch norm over both halves, negatives of both, averaged gradients: only the order of sums differs.
-    np.testing.assert_allclose(losses(folder / launcher), losses(alone), rtol=1e-4)
-    mine, theirs = (load_file(run / "encoder.safetensors") for run in (folder / launcher, alone))
+    np.testing.assert_allclose(losses(folder / "both"), losses(alone), rtol=1e-4)
+    mine, theirs = (load_file(run / "encoder.safetensors") for run in (folder / "both", alone))
     for name in theirs:
         np.testing.assert_allclose(mine[name].float(), theirs[name].float(), rtol=1e-2, atol=1e-3, err_msg=name)
-    assert len(list((folder / launcher / "checkpoints").iterdir())) == 2
+    assert len(list((folder / "both" / "checkpoints").iterdir())) == 2
 
 
 def test_a_failure_of_the_first_process_ends_all(folder, alone):

@@ -131,26 +131,6 @@ def test_a_head_of_own_labels_is_kept(people, run, tmp_path):
         ferkit.recognise(faces, encoder=other, head=tmp_path / "own.safetensors", device="cpu")
 
 
-def test_bad_heads_are_refused_beforehand(people, run, tmp_path):
-    with pytest.raises(WeightsError, match="safetensors"):
-        ferkit.probe(run, people(), save_head=tmp_path / "head.csv")
-    with pytest.raises(InputError, match="one encoder"):
-        ferkit.probe([run, "pixels"], people(), save_head=tmp_path / "head.safetensors")
-    with pytest.raises(InputError, match="no weights"):
-        ferkit.probe("pixels", people(), protocol="linear", save_head=tmp_path / "head.safetensors")
-
-
-def test_the_faces_that_were_asked_go_with_the_answers(people, run):
-    report = ferkit.probe(run, people(), protocol="linear")
-    asked, section = report.encoders[0].asked, report.encoders[0].sections["linear"]
-    assert asked.labels == section.true
-    assert asked.vectors.shape == asked.features.shape == (24, 96)
-    assert np.linalg.norm(asked.vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    assert np.allclose(asked.features_of(asked.crops(np.array([3, 5]))), asked.features[[3, 5]], atol=1e-4)
-    answers = np.array(section.model.classes)[section.model.scores(asked.features).argmax(axis=1)]
-    assert answers.tolist() == list(section.true)  # the last fit, on what it knows and on a fold
-
-
 def test_faces_are_embedded_once(people, run, monkeypatch, listener):
     faces = people(3)
     first = ferkit.probe(run, faces, protocol="knn")
@@ -225,18 +205,6 @@ def test_vectors_are_probed_by_their_own_rows_and_faceless_ones_are_wrong(people
     assert part.encoders[0].sections["linear"].result.coverage == 0.75
 
 
-def test_vectors_and_their_encoder_agree_where_cosines_count(people, run, tmp_path):
-    faces = people()
-    ferkit.embed(faces, tmp_path / "emb.npy", encoder=run)
-    report = ferkit.probe([run, tmp_path / "emb.npy"], faces, protocol=["knn", "triplets"], compare=True)
-    assert all(abs(each.difference.value) < 1e-6 for each in report.comparisons)
-
-
-def test_another_column_leaks(people, run):
-    report = ferkit.probe(run, people(size=lambda row: float(row % 2)), protocol="leakage", leak=["size"])
-    assert value_of(report, "leakage", "size.nearest") > 0.9
-
-
 def test_affect_of_an_array_of_another_program(tmp_path):
     random = np.random.default_rng(0)
     vectors = random.normal(size=(60, 4)).astype(np.float32)
@@ -266,20 +234,6 @@ def test_triplets_that_people_judged(people, run, make_face_set, noise_crops, tm
     assert found == {"fec.accuracy": 0.5, "fec.ONE_CLASS_TRIPLET": 1, "fec.TWO_CLASS_TRIPLET": 0}
 
 
-def test_fine_tuning(people, run):
-    report = ferkit.probe(run, people(2), test=people(2, "more"), protocol="finetune", finetune_epochs=1)
-    section = report.encoders[0].sections["finetune"]
-    assert section.result.count == 8
-    assert "1 epochs" in section.protocol
-
-
-def test_a_papers_way_to_fine_tune_and_changes_to_it(people, run):
-    given = {"finetune": "ssl-fer", "finetune_epochs": 1, "finetune_lr": 1e-3, "finetune_batch": 4}
-    report = ferkit.probe(run, people(2), test=people(2, "more"), protocol="finetune", **given)
-    words = report.encoders[0].sections["finetune"].protocol
-    assert "1 epochs, adam, lr 0.001, layer decay 1, head mlp, balanced softmax" in words
-
-
 def test_fine_tuned_valence_and_arousal(people, run):
     told = {"valence": lambda row: row % 2 - 0.5, "arousal": lambda row: (row // 2) % 2 - 0.5}
     report = ferkit.probe(
@@ -292,35 +246,10 @@ def test_fine_tuned_valence_and_arousal(people, run):
     assert "CCC loss" in report.encoders[0].sections["finetune-affect"].protocol
 
 
-@pytest.mark.parametrize("linear", ["crs-cont", "facecycle"])
-def test_a_papers_linear_protocol(people, run, linear):
-    report = ferkit.probe(run, people(2), test=people(2, "more"), protocol="linear", linear=linear, epochs=2, lr=0.1)
+def test_a_papers_linear_protocol(people, run):
+    more = {"protocol": "linear", "linear": "crs-cont", "epochs": 2, "lr": 0.1}
+    report = ferkit.probe(run, people(2), test=people(2, "more"), **more)
     assert "SGD, 2 epochs, lr 0.1" in report.encoders[0].sections["linear"].protocol
-
-
-def test_train_and_test_of_a_data_set_in_one_command(run, tmp_path):
-    """RAF-DB as its authors distribute it: one folder, two parts."""
-    images = tmp_path / "raf" / "Image" / "aligned"
-    images.mkdir(parents=True)
-    (tmp_path / "raf" / "EmoLabel").mkdir()
-    random = np.random.default_rng(0)
-    lines = []
-    for number in range(12):
-        name, code = f"{'train' if number < 8 else 'test'}_{number:04d}", 4 + 3 * (number % 2)
-        Image.fromarray(random.integers(0, 256, (100, 100, 3), np.uint8)).save(images / f"{name}_aligned.jpg")
-        lines.append(f"{name}.jpg {code}")
-    (tmp_path / "raf" / "EmoLabel" / "list_patition_label.txt").write_text("\n".join(lines))
-    given = {
-        "layout": "raf-db:train",
-        "test_layout": "raf-db:test",
-        "aligned": True,
-        "protocol": "knn",
-        "neighbours": 3,
-    }
-    report = ferkit.probe(run, tmp_path / "raf", **given)
-    assert (report.data.faces, report.test.faces) == (8, 4)
-    assert report.data.labels.keys() == report.test.labels.keys() == {"happiness", "neutral"}
-    assert report.encoders[0].sections["knn"].result.count == 4
 
 
 def test_published_figures_stand_in_the_entry_and_are_replaced(people, tmp_path):
@@ -349,17 +278,13 @@ def test_published_figures_stand_in_the_entry_and_are_replaced(people, tmp_path)
         ({"identity": lambda row: None}, {"protocol": "leakage"}, "identity_from"),
         ({"identity": lambda row: None}, {"protocol": "triplets"}, "identity_from"),
         ({}, {"protocol": "affect"}, "valence and arousal"),
-        ({}, {"protocol": "lineal"}, "no protocol 'lineal'"),
-        ({}, {"protocol": "retrieval", "k": 100}, "choose a smaller k"),
-        ({}, {"protocol": "triplets", "pair": ("calm", "proud")}, "both 'calm' and 'proud'"),
-        ({}, {"protocol": "leakage", "leak": ["gender"]}, "no column 'gender'"),
+        ({}, {"protocol": "lineal"}, "'lineal'"),
+        ({}, {"protocol": "retrieval", "k": 100}, "smaller k"),
+        ({}, {"protocol": "triplets", "pair": ("calm", "proud")}, "'proud'"),
+        ({}, {"protocol": "leakage", "leak": ["gender"]}, "'gender'"),
         ({}, {"protocol": "triplets", "fec": "table.csv"}, "fec_images"),
-        ({}, {"compare": True}, "two encoders"),
-        ({}, {"linear": "adam"}, "no 'adam' to choose here; take lbfgs, moco, facecycle, crs-cont, solo-learn"),
-        ({}, {"finetune": "mine"}, "take ferkit, ssl-fer"),
-        ({}, {"head": "tree"}, "take linear, mlp"),
-        ({}, {"lr": 0}, "must be above 0"),
-        ({}, {"seeds": 0}, "0 seeds"),
+        ({}, {"linear": "adam"}, "'adam'.*crs-cont"),
+        ({}, {"lr": 0}, "above 0"),
     ],
 )
 def test_bad_input(people, run, known, more, words):

@@ -1,6 +1,5 @@
 import numpy as np
 import pyarrow.csv as csv
-import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet
@@ -38,16 +37,6 @@ def test_probabilities_are_those_of_the_heads_own_reading(crop_folder, headed_ru
         found = np.stack([table.column(name).to_numpy() for name in CLASSES], axis=1)
         assert found == pytest.approx(expected, abs=1e-5)
     assert table.column("x0").null_count == 4  # crops have no box
-
-
-def test_parquet_and_tsv_hold_the_same(crop_folder, headed_run, tmp_path):
-    folder = crop_folder(3)
-    recognise(folder, tmp_path / "faces.parquet", encoder=headed_run, device="cpu")
-    recognise(folder, tmp_path / "faces.tsv", encoder=headed_run, device="cpu")
-    read = csv.read_csv(tmp_path / "faces.tsv", parse_options=csv.ParseOptions(delimiter="\t"))
-    assert read.column("happiness").to_pylist() == pytest.approx(
-        pq.read_table(tmp_path / "faces.parquet").column("happiness").to_pylist()
-    )
 
 
 def test_an_own_head_tells_its_own_classes_and_affect(crop_folder, run_folder, tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_head
 from ferkit.encoders.expression_head import UnknownExpressionError
-from ferkit.errors import InputError, OutputError, WeightsError
+from ferkit.errors import InputError, OutputError
 from ferkit.workflows.embed import embed
 from ferkit.workflows.retrieve import retrieve
 
@@ -113,14 +113,6 @@ def test_prototypes_are_the_classes_of_another_set(asked):
         ask(asked, like="joy", prototypes=path)
 
 
-def test_a_change_is_looked_for_on_others(asked):
-    v = [np.asarray(asked.set.vectors[row_of(asked, number)], np.float64) for number in (0, 3)]
-    result = ask(asked, before=asked.folder / "0.png", after=asked.folder / "3.png")
-    rows = expected(asked, cosines(asked, v[1] - v[0]), [row_of(asked, 0), row_of(asked, 3)])
-    assert [hit.row for hit in result.hits] == rows
-    assert result.query == "the change from 0.png to 3.png"
-
-
 def test_the_probability_is_the_heads_curve_and_percentiles_are_of_the_set(asked, headed_run):
     result = ask(asked, 0)
     curve = load_head(headed_run).same_probability(np.array([hit.score for hit in result.hits]))
@@ -147,18 +139,6 @@ def test_who_may_be_found(asked, listener):
     assert once.people == "identity"
     with pytest.raises(InputError, match="'Dan'"):
         ask(asked, 0, same_person="only", identity="Dan")
-
-
-def test_where_nobody_is_known_it_says_so(crop_folder, headed_run, tmp_path, listener):
-    folder, told = crop_folder(3), listener()
-    embed(folder, tmp_path / "emb.npy", encoder=headed_run, device="cpu")
-    assert len(retrieve(folder / "0.png", tmp_path / "emb.npy", same_person="exclude", progress=told).hits) == 2
-    assert any("not known who" in text for text in told.said)
-    told = listener()
-    assert retrieve(folder / "0.png", tmp_path / "emb.npy", one_per_person=True, progress=told).people == "nothing"
-    assert any("neither identities nor clips" in text for text in told.said)
-    with pytest.raises(InputError, match="identity"):
-        retrieve(folder / "0.png", tmp_path / "emb.npy", same_person="only")
 
 
 def test_copies_are_one_hit(crop_folder, headed_run, tmp_path):
@@ -219,16 +199,6 @@ def test_bad_questions(asked, settings, message):
         ask(asked, **settings)
 
 
-@pytest.mark.parametrize(
-    ("name", "path"),
-    [("csv", "t.txt"), ("csv", "t.parquet"), ("html", "t.png"), ("explain", "t.jpg"), ("copy_to", ".")],
-)
-def test_bad_outputs(asked, name, path, monkeypatch):
-    monkeypatch.chdir(asked.folder)
-    with pytest.raises(OutputError):
-        ask(asked, 0, **{name: path})
-
-
 def test_a_page_of_others_is_kept(asked, tmp_path):
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(OutputError, match="no page of ferkit's"):
@@ -253,14 +223,3 @@ def test_photos_that_are_gone_are_shown_as_missing(crop_folder, headed_run, tmp_
     assert "picture not found" in (tmp_path / "t.html").read_text()
     assert len(list((tmp_path / "copies").iterdir())) == 1
     assert sum("not where they were" in text for text in told.said) == 2
-
-
-def test_an_encoder_without_a_head_gives_cosines_alone(crop_folder, run_folder, tmp_path):
-    folder = crop_folder(2)
-    embed(folder, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    result = retrieve(folder / "0.png", tmp_path / "emb.npy")
-    assert (result.good, result.hits[0].probability) == (None, None)
-    with pytest.raises(InputError, match="gives no probabilities"):
-        retrieve(folder / "0.png", tmp_path / "emb.npy", min_probability=0.5)
-    with pytest.raises(WeightsError, match="no expression head"):
-        retrieve((), tmp_path / "emb.npy", like="fear")

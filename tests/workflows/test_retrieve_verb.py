@@ -62,29 +62,11 @@ def test_a_copy_of_the_queried_photo_is_left_out(portraits, run_folder, tmp_path
     assert sources == [str(portraits["both"])] * 2
 
 
-def test_a_person_can_be_left_out(people):
-    assert {hit.identity for hit in ask(people, exclude_identity="Ann").hits} == {"Bob"}
-    with pytest.raises(InputError, match=r"'ann' .*did you mean: Ann\?"):
-        ask(people, exclude_identity="ann")
-
-
 def test_a_condition_on_the_columns_decides_who_may_be_found(people):
     assert {hit.identity for hit in ask(people, where="identity = 'Bob'").hits} == {"Bob"}
     assert [hit.source for hit in ask(people, where="source like '%/5.jpg' or face = 9").hits] == ["/photos/5.jpg"]
     with pytest.raises(InputError, match="none of the set's 6 faces meets where 'face = 9'"):
         ask(people, where="face = 9")
-
-
-def test_where_nobody_is_named_nobody_is_proposed(crop_folder, run_folder, tmp_path):
-    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    with pytest.raises(InputError, match=r"'Ann' .*no identities"):
-        ask(tmp_path, "crops/0.png", exclude_identity="Ann")
-
-
-def test_fewer_faces_than_asked_for_are_no_error(people):
-    assert len(ask(people, k=100).hits) == 5
-    with pytest.raises(InputError, match="0 results"):
-        ask(people, k=0)
 
 
 def test_of_several_faces_the_largest_is_taken_unless_told(portraits, run_folder, tmp_path, listener):
@@ -154,20 +136,6 @@ def test_a_montage_replaces_an_earlier_one_and_no_photo(people, noise_crops):
         assert (people / name).read_bytes() == before
 
 
-def test_pictures_that_are_gone_are_told_and_leave_their_places_empty(crop_folder, run_folder, tmp_path, listener):
-    folder, told = crop_folder(4), listener()
-    embed(folder, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    (folder / "1.png").unlink()
-    ask(tmp_path, "crops/0.png", montage=tmp_path / "found.png", progress=told)
-    assert any(text.startswith("1 of the 3 pictures") for text in told.said)
-
-
-@pytest.mark.parametrize("name", ["found.jpg", "query.png/found.png"])
-def test_a_montage_that_cannot_be_written_is_an_output_error(people, name):
-    with pytest.raises(OutputError):
-        ask(people, montage=people / name)
-
-
 def test_a_query_is_one_readable_picture_with_a_face(people, portraits):
     with pytest.raises(MissingPathError):
         ask(people, "nowhere.png")
@@ -178,20 +146,6 @@ def test_a_query_is_one_readable_picture_with_a_face(people, portraits):
         ask(people, "text.jpg")
     with pytest.raises(NoFaceError, match="aligned=True"):
         ask(people, aligned=False)
-
-
-def test_a_missing_set_says_how_to_make_it(tmp_path, portraits):
-    with pytest.raises(SetError, match="ferkit embed"):
-        retrieve(portraits["hopper"], tmp_path / "emb.npy")
-
-
-def test_the_faces_of_a_query_are_drawn_and_told_by_number(portraits, people, tmp_path):
-    sheet = tmp_path / "numbered.png"
-    with pytest.raises(InputError, match=r"no face 3 in .*2 faces, left to right: 1 at x=\d+ y=\d+, 2 at x=") as error:
-        retrieve(portraits["both"], people / "emb.npy", device="cpu", face=3, faces_sheet=sheet)
-    assert "faces_sheet" in str(error.value)
-    with Image.open(sheet) as drawn:
-        assert drawn.size == (2 * 132 + 4, 132 + 4)
 
 
 def test_a_place_that_was_printed_asks(people, noise_crops, tmp_path, run_folder):
@@ -208,8 +162,3 @@ def test_a_place_that_was_printed_asks(people, noise_crops, tmp_path, run_folder
     assert [hit.source for hit in retrieve(place, tmp_path / "frames.npy", device="cpu", aligned=True).hits].count(
         place
     ) == 0
-
-
-def test_a_face_set_in_place_of_an_embedding_set_is_told(people):
-    with pytest.raises(SetError, match=r"is a face set and no embedding set; make one: `ferkit embed"):
-        retrieve(people / "query.png", people / "faces", device="cpu")

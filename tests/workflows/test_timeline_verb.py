@@ -56,13 +56,6 @@ def test_faces_one_after_the_other_share_a_panel_and_faces_side_by_side_do_not(c
     assert cv2.imread(str(tmp_path / "t.png")).shape[1] > 1000
 
 
-def test_a_known_person_has_a_panel_in_each_video(clips, lanes, tmp_path):
-    timeline(
-        clips(("/v/a.mp4@1", 0, 3, "Ann"), ("/v/a.mp4@2", 5, 6, "Bob"), ("/v/b.mp4@1", 0, 2, "Ann")), tmp_path / "t.png"
-    )
-    assert [title for title, _ in lanes] == ["Ann · a.mp4", "Bob · a.mp4", "Ann · b.mp4"]
-
-
 def test_the_table_is_that_of_recognise(clips, tmp_path):
     path = clips(("/v/a.mp4@1", 0, 3, None))
     timeline(path, tmp_path / "t.png", csv=tmp_path / "t.csv")

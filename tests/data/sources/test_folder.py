@@ -83,14 +83,6 @@ def test_links_may_run_in_circles(tmp_path):
         pictures[1].read()
 
 
-def test_sources_are_absolute(tmp_path, monkeypatch):
-    save(tmp_path / "in" / "x.png")
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    given = [Path("../in"), Path("../in/x.png")]
-    assert [picture.source for picture in open_sources(given).pictures] == [str(tmp_path / "in" / "x.png")]
-
-
 def labels_below(root, *names):
     for name in names:
         save(root / name)
@@ -237,13 +229,6 @@ def test_videos_come_beside_the_pictures(tmp_path):
         ("joy", None, 2.5),
     ]
     assert found.pictures[0].label == "joy"  # fear has no image, but it has a video
-
-
-def test_a_lone_video(tmp_path):
-    found = open_sources([touch(tmp_path / "S01_smile.mov")], SourceRules(identity_from=r"(S\d+)_\w+\.mov$"))
-    assert len(found.pictures) == 0
-    (video,) = found.videos
-    assert (video.source, video.identity, video.fps) == (str(tmp_path / "S01_smile.mov"), "S01", None)
 
 
 # Labels and identities from paths

@@ -198,16 +198,6 @@ def test_other_columns(tmp_path):
         third.read()
 
 
-def test_columns_by_other_names(tmp_path):
-    table = pa.table({"face": [png(5)], "mood": ["joy"], "label": ["wrong"], "who": [7]})
-    pq.write_table(table, tmp_path / "x.parquet")
-    rules = SourceRules(columns={"image": "face", "label": "mood", "identity": "who"})
-    (picture,) = open_sources([tmp_path / "x.parquet"], rules).pictures
-    assert (picture.label, picture.identity, picture.read()[0, 0, 0]) == ("joy", "7", 5)
-    with pytest.raises(InputError, match="has no column 'moods' to take the label from, only: face, mood"):
-        open_sources([tmp_path / "x.parquet"], SourceRules(columns={"label": "moods"}))
-
-
 def test_rules_see_the_path_in_the_struct_or_that_of_the_file(tmp_path):
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     images = pa.array([{"bytes": png(0), "path": "S1_joy.png"}, {"bytes": png(0), "path": None}], kind)

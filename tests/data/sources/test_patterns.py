@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -55,12 +54,6 @@ def test_patterns(folder, pattern, found):
 def test_patterns_that_mean_nothing(folder, pattern, error, message):
     with pytest.raises(error, match=message):
         names(folder, pattern)
-
-
-def test_brace_patterns_need_a_package(folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "braceexpand", None)
-    with pytest.raises(InputError, match=r"needs the package braceexpand; `pip install 'ferkit\[shards\]'`"):
-        names(folder, "{2,10}.png")
 
 
 def test_a_web_address_says_what_to_do():

@@ -116,17 +116,6 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.tar"]
 
 
-def test_a_name_that_is_no_text(tmp_path):
-    path = write_tar(tmp_path / "x.tar", [("AAAA.png", png(3))], tarfile.GNU_FORMAT)
-    data = bytearray(path.read_bytes())
-    data[:4] = b"A\xff\xfeA"
-    data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
-    path.write_bytes(data)
-    (picture,) = open_tar(path)
-    assert picture.source == f"{path}#A\\xff\\xfeA.png"
-    assert find_picture(picture.source).read()[0, 0, 0] == 3
-
-
 def test_damaged_samples_are_problems_of_their_own(tmp_path):
     members = [
         *(("1.png", png(0)), ("1.json", b"{")),

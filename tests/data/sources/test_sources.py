@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ferkit.data.sources import Picture, SourceRules, find_picture, first_sizes, open_sources
-from ferkit.errors import InputError, MissingPathError, UnknownLayoutError
+from ferkit.errors import InputError, MissingPathError
 
 
 def save(path, size=(8, 8), colour=0):
@@ -219,19 +219,6 @@ def test_first_sizes_asks_64_pictures_and_passes_over_what_cannot_be_read():
     pictures = [Picture(f"x#{row}", fetch=lambda row=row: fetch(row)) for row in range(200)]
     assert list(first_sizes(pictures)) == [(4, 4)] * 64
     assert asked == list(range(65))
-
-
-# Layouts
-
-
-def test_a_layout_reads_what_is_named_its_own_way(tmp_path):
-    row = f"3,{' '.join(['7'] * 48 * 48)},PrivateTest"
-    text(tmp_path / "fer2013.csv", ["emotion,pixels,Usage", row])
-    found = open_sources([tmp_path], SourceRules(layout="fer2013:test", identity_from=r"^fer\d+"))
-    (picture,) = found.pictures
-    assert (picture.label, picture.identity, picture.read()[0, 0, 0]) == ("happiness", "fer2013", 7)
-    with pytest.raises(UnknownLayoutError, match="'fer2031'; did you mean: fer2013"):
-        open_sources([tmp_path], SourceRules(layout="fer2031"))
 
 
 # Real data

@@ -108,11 +108,6 @@ def test_begins_anywhere_with_the_same_frames(tmp_path, suffix, fps):
         assert all((a.image == b.image).all() for a, b in zip(again, rest, strict=True))
 
 
-def test_info_is_what_the_header_states(tmp_path):
-    info = Video(write_video(tmp_path / "a.mp4", frames=50, fps=12.5)).info()
-    assert (info.fps, info.frames, info.seconds, info.width, info.height) == (12.5, 50, 4.0, 64, 48)
-
-
 def test_turned_video_is_upright(tmp_path):
     path = tmp_path / "a.mp4"
     write_video(path, frames=3)

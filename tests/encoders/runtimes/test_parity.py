@@ -5,14 +5,6 @@ from ferkit.encoders.runtimes import ConversionError
 from ferkit.encoders.runtimes.parity import Parity, parity_of, require_parity, sample_crops
 
 
-def test_samples_are_the_same_each_time_and_half_of_them_are_smooth():
-    crops = sample_crops(6, 64)
-    np.testing.assert_array_equal(crops, sample_crops(6, 64))
-    steps = np.abs(np.diff(crops.astype(int), axis=2)).mean(axis=(1, 2, 3))
-    assert (steps[0::2] > 80).all()  # 256 / 3 for noise
-    assert (steps[1::2] < 10).all()
-
-
 class Known:
     """An encoder whose vectors are known."""
 

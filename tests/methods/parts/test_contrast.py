@@ -4,7 +4,6 @@ import torch
 from ferkit.methods.loss_context import Described, Mixed
 from ferkit.methods.parts.contrast import contrast_figures, near_frames
 from ferkit.ops.cutmix import mixed_nt_xent_loss
-from ferkit.ops.losses import nt_xent_loss
 from ferkit.ops.masked_contrast import masked_nt_xent_losses
 
 TAU = 0.3
@@ -22,11 +21,6 @@ def described(clip, angles, legible=None):
     rad = torch.tensor(angles, dtype=torch.float32).deg2rad()
     legible = torch.ones(len(clip), 2, dtype=torch.bool) if legible is None else legible
     return Described(torch.tensor(clip), torch.stack([rad.cos(), rad.sin()], -1), legible)
-
-
-def test_without_notes_it_is_nt_xent():
-    assert contrast_figures(A, B, None, TAU, 0.8, WARPS).keys() == {"loss"}
-    torch.testing.assert_close(contrast_figures(A, B, None, TAU, 0.8, WARPS)["loss"], nt_xent_loss(A, B, TAU, WARPS))
 
 
 @pytest.mark.parametrize("negatives", [None, WARPS])

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from ferkit.errors import UnknownEncoderError
 from ferkit.methods.parts.describer import Describer
 from ferkit.methods.parts.pairs import Pairs
 
@@ -46,11 +45,6 @@ def test_eyes_and_mouth_are_described_and_nothing_else(describe):
     torch.testing.assert_close(found[:, 0], found[:, 1])
 
 
-def test_eyes_and_mouth_count_alike(describe):
-    features = describe(pairs(faces())).features.unflatten(2, (2, -1))
-    torch.testing.assert_close(features.norm(dim=3), torch.ones(3, 2, 2))
-
-
 def test_positives_are_described_before_they_were_painted(describe):
     described = describe(pairs(faces(), faces(seed=1), unpainted=faces(seed=2)))
     torch.testing.assert_close(described.features[:, 1], describe(pairs(faces(seed=2))).features[:, 0])
@@ -63,8 +57,3 @@ def test_black_faces_and_covered_mouths_are_not_legible(describe):
     covered = crops.clone()
     covered[0][tuple(ALL_MOUTH)] = 90
     assert describe(pairs(crops, covered)).legible.tolist() == [[True, False], [False, False], [True, True]]
-
-
-def test_unknown_descriptor():
-    with pytest.raises(UnknownEncoderError, match="contrawarping-r18"):
-        Describer("contrawarping-r81")

@@ -21,11 +21,10 @@ def test_parts_may_be_typed_in_any_order_and_stand_in_one():
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("time-agu", "no part is named 'time-agu'; did you mean time-aug?"),
-        ("?", "no part is named '\\?'; time-aug, hard-neg, face-swap, mask-fn, cutmix\\?"),
+        ("time-agu", "'time-agu'; did you mean time-aug"),
+        ("?", "time-aug, hard-neg, face-swap, mask-fn, cutmix"),
         ("hard-neg,mask-fn", "hard-neg needs time-aug"),
-        ("time-aug,cutmix,mask-fn", "cutmix and mask-fn do not go together.*leave one of them out"),
-        (7, "tuple"),
+        ("time-aug,cutmix,mask-fn", "cutmix and mask-fn"),
     ],
 )
 def test_parts_that_make_no_sense(given, says):
@@ -55,24 +54,18 @@ def test_presets_are_the_rows_of_the_paper():
     assert not PRESETS.keys() & METHODS.keys()
 
 
+HARD = {"hard_negative", "hard_positive", "hard_negative_landmarks", *MOMENTS}
+
+
 @pytest.mark.parametrize(
     ("given", "needs"),
     [
-        ("", {"landmarks"}),
-        ("time-aug", {"landmarks", "positive", "moment", "positive_moment"}),
-        ("face-swap", {"landmarks", "clip"}),
-        (
-            "time-aug,hard-neg",
-            {"landmarks", "positive", "hard_negative", "hard_positive", "hard_negative_landmarks", *MOMENTS},
-        ),
-        (
-            "time-aug,hard-neg,mask-fn",
-            {
-                *("landmarks", "clip", "positive", "hard_negative", "hard_positive"),
-                *("hard_negative_landmarks", "hard_negative_clip", *MOMENTS),
-            },
-        ),
+        ("", set()),
+        ("time-aug", {"positive", "moment", "positive_moment"}),
+        ("face-swap", {"clip"}),
+        ("time-aug,hard-neg", {"positive", *HARD}),
+        ("time-aug,hard-neg,mask-fn", {"clip", "positive", "hard_negative_clip", *HARD}),
     ],
 )
 def test_only_what_the_parts_use_is_read(given, needs):
-    assert needs_of(PartsSettings(parts=given), "landmarks") == needs
+    assert needs_of(PartsSettings(parts=given), "landmarks") == needs | {"landmarks"}

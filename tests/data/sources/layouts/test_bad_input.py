@@ -131,16 +131,6 @@ def test_damaged_rows(tree, name, file, old, new, index, row, why):
     assert_only_refused(open_layout(name, root), index, f"{file}#{row}", why)
 
 
-@pytest.mark.parametrize(
-    ("row", "why"),
-    [("../fer1.png,1,0,0,0,0,0,0,0,0,0", OUTSIDE), ("fer1.png,1,0", "not the votes"), ("fer1.png", "not the votes")],
-)
-def test_damaged_votes_in_a_folder_of_pictures(tmp_path, save, row, why):
-    save(tmp_path / "FER2013Test/fer1.png")
-    (tmp_path / "FER2013Test/label.csv").write_text(f"{row}\n")
-    assert_only_refused(open_layout("ferplus", tmp_path), 0, "FER2013Test/label.csv#0", why)
-
-
 def pickled(path):
     with path.open("wb") as file:
         np.lib.format.write_array(file, np.array({"a": 1}, dtype=object), allow_pickle=True)

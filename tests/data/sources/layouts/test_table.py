@@ -33,11 +33,6 @@ def test_blanks_between_columns(tmp_path):
     assert table(tmp_path, b"a  1 \n", delimiter=" ")[0] == {"name": "a", "label": "1"}
 
 
-def test_an_empty_file(tmp_path):
-    assert len(table(tmp_path, b"")) == 0
-    assert table(tmp_path, b"\n\n").rows() == []
-
-
 @pytest.mark.parametrize("line", [b"a", b"a,1,2", b"\xff,1", b"a," + b"x" * 200_000])
 def test_damaged_rows(tmp_path, line):
     rows = table(tmp_path, b"a,1\n" + line + b"\nb,2\n")
