@@ -29,6 +29,7 @@ from ferkit.data.face_set import is_face_set
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.data.file_state import file_state
+from ferkit.data.places import to_relative
 from ferkit.data.source_records import SourceRecord, read_records, records_path
 from ferkit.documents import read_json
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
@@ -196,7 +197,7 @@ class EmbeddingSet:
         digest = _digest(self.vectors)
         table_file, json_file = _sidecars(output.folder / path.name)
         with output_errors(path):
-            write_table(_stamped(self.table, digest), table_file)
+            write_table(to_relative(_stamped(self.table, digest), path.resolve().parent), table_file)
             sha256 = {"vectors": _full_digest(self.vectors), "table": _file_digest(table_file)}
             description = {**self._description(digest, path.resolve().parent), "sha256": sha256}
             json_file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
@@ -270,13 +271,15 @@ class EmbeddingSet:
         return cls(vectors, rows, **description)
 
     def _description(self, digest: str, folder: Path) -> dict[str, Any]:
-        faces = self.faces
-        if faces is not None and Path(faces).is_relative_to(folder):  # so that both can travel, and tell no more
+        faces, encoder = self.faces, asdict(self.encoder)
+        if faces is not None and Path(faces).is_relative_to(folder):  # as the pictures, see `to_relative`
             faces = Path(faces).relative_to(folder).as_posix()
+        if Path(self.encoder.name).is_relative_to(folder):
+            encoder["name"] = f"./{Path(self.encoder.name).relative_to(folder).as_posix()}"
         return {
             "format": _FORMAT,
             "count": len(self),
-            "encoder": asdict(self.encoder),
+            "encoder": encoder,
             "normalized": self.normalized,
             "faces": faces,
             "pictures": self.pictures,
@@ -427,7 +430,7 @@ def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
             description["faces"] = str(path.resolve().parent / str(description["faces"]))
         description |= {name: told.get(name) for name in ("job", "pictures", "listing")}
         description["sha256"] = {str(name): str(stated) for name, stated in dict(told.get("sha256") or {}).items()}
-        description |= {"encoder": _read_stamp(told["encoder"]), "version": str(told["ferkit"])}
+        description |= {"encoder": _read_stamp(told["encoder"], path.resolve().parent), "version": str(told["ferkit"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, f"{json_path.name} cannot be understood") from error
     if newer:
@@ -435,8 +438,10 @@ def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
     return description
 
 
-def _read_stamp(told: Mapping[str, Any]) -> EncoderStamp:
+def _read_stamp(told: Mapping[str, Any], folder: Path) -> EncoderStamp:
     texts = {name: str(told[name]) for name in ("name", "sha256", "crop")}
+    if texts["name"].startswith("./"):
+        texts["name"] = str(folder / texts["name"])
     later = {name: told[name] for name in ("precision", "calibration", "contract") if name in told}
     return EncoderStamp(**texts, dim=int(told["dim"]), size=int(told["size"]), **later)
 

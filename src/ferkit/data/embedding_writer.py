@@ -93,4 +93,4 @@ class EmbeddingSetWriter(StagedRows):
         complete.commit(self._output, self._write_records if self._records else None)
 
     def _write_records(self, path: Path, vectors: str) -> None:
-        write_records(self._records, path, vectors, self._settings, dict(self.problems))
+        write_records(self._records, path, self.path.resolve().parent, vectors, self._settings, dict(self.problems))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ferkit.data.faces import FACE_SCHEMA, Face, face_from_row, with_all_columns
+from ferkit.data.places import to_absolute
 
 
 class FaceTable:
@@ -29,7 +30,7 @@ class FaceTable:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._folder = path, path.resolve().parent
         with _problems_of(path):
             self._footer = pq.read_metadata(path)
             schema = self._footer.schema.to_arrow_schema()
@@ -54,8 +55,8 @@ class FaceTable:
         """
         with _problems_of(self.path), self._opened() as file:
             if names is None:
-                return with_all_columns(file.read(), self.path.name)
-            there = file.read(columns=[name for name in names if name in self._names])
+                return to_absolute(with_all_columns(file.read(), self.path.name), self._folder)
+            there = to_absolute(file.read(columns=[name for name in names if name in self._names]), self._folder)
         missing = [name for name in names if name not in self._names]
         for name in missing:
             there = there.append_column(name, pa.nulls(len(self), FACE_SCHEMA.field(name).type))
@@ -89,7 +90,7 @@ class FaceTable:
         if last is None or last[0] != number:
             with _problems_of(self.path), self._opened() as file:
                 table = with_all_columns(file.read_row_group(number), self.path.name)
-            last = self._last = (number, table.select(FACE_SCHEMA.names))
+            last = self._last = (number, to_absolute(table.select(FACE_SCHEMA.names), self._folder))
         return last[1]
 
     def _opened(self) -> pq.ParquetFile:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ferkit.data.file_state import file_state
+from ferkit.data.places import to_absolute, to_relative
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.video import Video
@@ -72,13 +73,14 @@ def record_sources(sources: Sources, known: Sequence[SourceRecord], progress: Pr
 
 
 def write_records(
-    records: Sequence[SourceRecord], path: Path, vectors: str, settings: str, problems: Mapping[str, str]
+    records: Sequence[SourceRecord], path: Path, folder: Path, vectors: str, settings: str, problems: Mapping[str, str]
 ) -> None:
     """Write the records of a set.
 
     Args:
         records: of all that it was made of.
         path: the file.
+        folder: absolute, where it will lie.
         vectors: digest of its vectors.
         settings: digest of how faces were found.
         problems: why pictures gave no face, by source.
@@ -86,7 +88,8 @@ def write_records(
     columns = {name: [getattr(record, name) for record in records] for name in _COLUMNS[:-1]}
     columns["problem"] = [problems.get(record.source) for record in records]
     metadata = {_SET: vectors, _SETTINGS: settings}
-    pq.write_table(pa.table(columns, _SCHEMA).replace_schema_metadata(metadata), path, compression="zstd")
+    table = to_relative(pa.table(columns, _SCHEMA), folder).replace_schema_metadata(metadata)
+    pq.write_table(table, path, compression="zstd")
 
 
 def read_records(path: Path, vectors: str, settings: str) -> list[SourceRecord]:
@@ -96,7 +99,7 @@ def read_records(path: Path, vectors: str, settings: str) -> list[SourceRecord]:
             metadata = file.schema_arrow.metadata or {}
             if (metadata.get(_SET), metadata.get(_SETTINGS)) != (vectors.encode(), settings.encode()):
                 return []
-            columns = file.read(list(_COLUMNS)).cast(_SCHEMA).to_pydict()
+            columns = to_absolute(file.read(list(_COLUMNS)).cast(_SCHEMA), path.resolve().parent).to_pydict()
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return []
     return [SourceRecord(*row) for row in zip(*(columns[name] for name in _COLUMNS), strict=True)]
