@@ -1,10 +1,14 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
 from ferkit.data.faces import Face, faces_to_table
-from ferkit.errors import InputError
-from ferkit.search.approximate import index_path
+from ferkit.errors import InputError, OutputError
+from ferkit.search import build_index
+from ferkit.search.approximate import StaleIndexError, index_path, read_index
 from ferkit.search.build_index import choose_plan, size_of
 from ferkit.search.index import FlatIndex
 from ferkit.search.searcher import Searcher
@@ -38,11 +42,13 @@ def indexed(large, tmp_path):
     return tmp_path / "emb.npy", large[1], index(tmp_path / "emb.npy", kind="ivf")
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf", "ivfpq"])
+@pytest.mark.parametrize("kind", ["hnsw", "ivf", "ivfpq", "disk"])
 def test_an_index_reaches_its_recall_and_says_so(tmp_path, kind):
-    vectors = write_set(tmp_path / "emb.npy", 10_000 if kind == "ivfpq" else 2000)
+    vectors = write_set(tmp_path / "emb.npy", 10_000 if kind in ("ivfpq", "disk") else 2000)
     result = index(tmp_path / "emb.npy", kind=kind, recall=0.9)
-    assert (result.kind, result.path, result.bytes) == (kind, tmp_path / "emb.index", result.path.stat().st_size)
+    files = [tmp_path / "emb.index", *tmp_path.glob("emb.*.lists")]
+    assert (result.kind, result.path, len(files)) == (kind, files[0], 1 + (kind == "disk"))
+    assert result.bytes == sum(file.stat().st_size for file in files)
     queries = vectors[1:200:2]
     scores, rows = Searcher(tmp_path / "emb.npy").query(queries, k=10)
     exact = FlatIndex(vectors).query(queries, k=10)
@@ -67,6 +73,46 @@ def test_a_selective_filter_is_exact_and_a_broad_one_keeps_to_it(indexed):
     assert np.mean([len(set(a) & set(b)) for a, b in zip(rows.tolist(), exact.tolist(), strict=True)]) > 8
     _, rows = searcher.query(vectors[0], len(vectors) + 5)  # more than there are
     assert sorted(rows.tolist()) == list(range(len(vectors)))
+
+
+def test_lists_on_the_disk_are_built_part_by_part(tmp_path, monkeypatch, capfd):
+    vectors = write_set(tmp_path / "emb.npy", 10_000)
+    monkeypatch.setattr(build_index, "_BLOCK", 1500)
+    index(tmp_path / "emb.npy", kind="disk", memory=50_000)
+    index(tmp_path / "emb.npy", kind="disk", memory=50_000)  # in the place of the first, whose lists go
+    (lists,) = tmp_path.glob("emb.*.lists")
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+    _, rows = Searcher(tmp_path / "emb.npy").query(vectors[::100], 1)
+    assert (rows[:, 0] == np.arange(0, 10_000, 100)).mean() > 0.9
+    assert capfd.readouterr().out == ""
+    lists.write_bytes(lists.read_bytes()[:-1])
+    with pytest.raises(StaleIndexError, match="cut short"):
+        read_index(EmbeddingSet.open(tmp_path / "emb.npy"), tmp_path / "emb.index")
+    assert index(tmp_path / "emb.npy", kind="flat").path is None
+    assert not list(tmp_path.glob("*.lists"))
+
+
+def test_a_disk_that_is_too_small_for_the_lists_is_told(tmp_path, monkeypatch):
+    write_set(tmp_path / "emb.npy", 10_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(OutputError, match=r"takes 0\.2 MB of disk, and 0\.001 MB are free"):
+        index(tmp_path / "emb.npy", kind="disk")
+    assert not list(tmp_path.glob("*.lists"))
+
+
+def test_vectors_of_16_bits_are_searched_as_those_of_32(tmp_path):
+    vectors = write_set(tmp_path / "emb.npy", 3000)
+    one = EmbeddingSet.open(tmp_path / "emb.npy")
+    replace(one, vectors=vectors.astype(np.float16)).save(tmp_path / "half.npy")
+    half = EmbeddingSet.open(tmp_path / "half.npy")
+    half.verify()
+    assert (half.vectors.dtype, half.vectors[:5].dtype, half.vectors[3].dtype) == (np.float32,) * 3
+    assert half.vectors.nbytes == one.vectors.nbytes / 2
+    scores, rows = Searcher(tmp_path / "half.npy").query(vectors[:50], 3)
+    exact = Searcher(tmp_path / "emb.npy").query(vectors[:50], 3)
+    np.testing.assert_allclose(scores, exact[0], atol=1e-3)
+    assert (rows[:, 0] == np.arange(50)).all()
+    assert index(tmp_path / "half.npy", kind="ivf", recall=0.9).recall > 0.85
 
 
 def half(file):

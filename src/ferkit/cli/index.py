@@ -21,7 +21,7 @@ def index(
         Path, typer.Argument(metavar="EMB.npy", help="Embedding set, of `ferkit embed`.", show_default=True)
     ] = Path("emb.npy"),
     kind: Annotated[
-        str, typer.Option(metavar="auto|flat|hnsw|ivf|ivfpq", help="What to build; flat removes what there is.")
+        str, typer.Option(metavar="auto|flat|hnsw|ivf|ivfpq|disk", help="What to build; flat removes what there is.")
     ] = "auto",
     memory: Annotated[str, typer.Option(metavar="SIZE", help="Most that the index may take.")] = "4GB",
     recall: Annotated[float, typer.Option(help="Share of the true 10 nearest that should come back.")] = 0.95,

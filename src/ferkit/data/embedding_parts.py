@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import is_face_set
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import Face
+from ferkit.data.stored_vectors import StoredVectors
 from ferkit.errors import OutputError, SetError
 
 MANIFEST = "manifest.json"
@@ -106,61 +107,6 @@ def open_parts(folder: Path) -> PartedSet:
     return _joined(folder, opened)
 
 
-class PartedVectors:
-    """The vectors of all parts as one (N, D) array that is only read; blocks within a part are not copied."""
-
-    ndim = 2
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, parts: Sequence[NDArray[np.float32]]) -> None:
-        self._parts = parts
-        self._ends = np.cumsum([len(part) for part in parts])
-        self.shape = (int(self._ends[-1]), parts[0].shape[1])
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all vectors."""
-        return sum(part.nbytes for part in self._parts)
-
-    def __getitem__(self, rows: Any) -> NDArray[np.float32]:  # noqa: ANN401 (an index, as numpy takes it)
-        if isinstance(rows, slice):
-            start, stop, step = rows.indices(len(self))
-            return self._block(start, stop) if step == 1 else self._rows(np.arange(start, stop, step))
-        numbers = np.asarray(rows)
-        if numbers.dtype == np.bool_:
-            numbers = np.flatnonzero(numbers)
-        found = self._rows(np.atleast_1d(numbers))
-        return cast("NDArray[np.float32]", found if numbers.ndim else found[0])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 (as numpy has it)
-        return np.asarray(self._block(0, len(self)), dtype)
-
-    def _block(self, start: int, stop: int) -> NDArray[np.float32]:
-        pieces = []
-        for end, part in zip(self._ends, self._parts, strict=True):
-            first = end - len(part)
-            if first < stop and start < end:
-                pieces.append(part[max(0, start - first) : stop - first])
-        if not pieces:
-            return np.empty((0, self.shape[1]), np.float32)
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-
-    def _rows(self, rows: NDArray[Any]) -> NDArray[np.float32]:
-        rows = np.where(rows < 0, rows + len(self), rows)
-        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise IndexError(f"a row of {rows.min()} to {rows.max()} in a set of {len(self)}")
-        found = np.empty((len(rows), self.shape[1]), np.float32)
-        owners = np.searchsorted(self._ends, rows, side="right")
-        for owner in np.unique(owners):
-            mine = owners == owner
-            part = self._parts[owner]
-            found[mine] = part[rows[mine] - (self._ends[owner] - len(part))]
-        return found
-
-
 class PartedTable(FaceTable):
     """The tables of all parts as one."""
 
@@ -208,7 +154,7 @@ class PartedSet(EmbeddingSet):
 def _joined(folder: Path, parts: Sequence[EmbeddingSet]) -> PartedSet:
     first = parts[0]
     return PartedSet(
-        cast("NDArray[np.float32]", PartedVectors([part.vectors for part in parts])),
+        cast("NDArray[np.float32]", StoredVectors([part.vectors for part in parts])),
         PartedTable(folder / MANIFEST, [cast(FaceTable, part.rows) for part in parts]),
         first.encoder,
         normalized=all(part.normalized for part in parts),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.data.file_state import file_state
 from ferkit.data.places import to_relative
 from ferkit.data.source_records import SourceRecord, read_records, records_path
+from ferkit.data.stored_vectors import StoredVectors
 from ferkit.documents import read_json
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput
@@ -75,7 +76,7 @@ class EmbeddingSet:
     """Vectors and what is known of their faces, row by row.
 
     Attributes:
-        vectors: (N, D) float32; memory-mapped and read-only when opened from disk.
+        vectors: (N, D) float32; memory-mapped and read-only when opened from disk, where they may have 16 bits.
         rows: N rows with the columns of `FACE_SCHEMA`, in memory or, when opened from disk, on it; `table`, `columns`
             and `faces_of` read them.
         encoder: what made the vectors.
@@ -211,9 +212,9 @@ class EmbeddingSet:
 
     def records(self, settings: str) -> list[SourceRecord]:
         """Return what a set from disk was made of; none if it is not known, or faces were found by other settings."""
-        if not isinstance(self.vectors, np.memmap):
+        if not isinstance(self.rows, FaceTable):
             return []
-        return read_records(records_path(Path(str(self.vectors.filename))), _digest(self.vectors), settings)
+        return read_records(records_path(self.rows.path), _digest(self.vectors), settings)
 
     def verify(self) -> None:
         """Read everything once and compare it with the digests that were written with it; a set in memory is right.
@@ -224,9 +225,9 @@ class EmbeddingSet:
         Raises:
             SetError: the vectors or the table have changed since they were written.
         """
-        if not isinstance(self.vectors, np.memmap) or not isinstance(self.rows, FaceTable):
+        if not isinstance(self.rows, FaceTable):
             return
-        files = {"vectors": Path(str(self.vectors.filename)), "table": self.rows.path}
+        files = {"vectors": self.rows.path.with_suffix(".npy"), "table": self.rows.path}
         for name, stated in self.sha256.items():
             try:
                 key = (str(files[name]), *file_state(files[name]), stated)
@@ -268,6 +269,8 @@ class EmbeddingSet:
         if stated != {_digest(vectors)}:
             _check_finite(path, 0, vectors[:_SCAN_ROWS])
             raise _broken(path, f"{path.name}, {table_path.name} and {json_path.name} belong to different sets")
+        if vectors.dtype == np.float16:
+            vectors = cast("NDArray[np.float32]", StoredVectors([vectors]))
         return cls(vectors, rows, **description)
 
     def _description(self, digest: str, folder: Path) -> dict[str, Any]:
@@ -392,8 +395,8 @@ def _file_digest(path: Path) -> str:
 
 
 def _check_shape(vectors: NDArray[Any], rows: int, dim: int, name: Path) -> None:
-    if vectors.ndim != 2 or vectors.dtype != np.float32:
-        raise _broken(name, f"it holds {vectors.shape} {vectors.dtype} and not (N, D) float32")
+    if vectors.ndim != 2 or vectors.dtype not in (np.float32, np.float16):
+        raise _broken(name, f"it holds {vectors.shape} {vectors.dtype} and not (N, D) float32 or float16")
     if len(vectors) != rows:
         raise _broken(name, f"it holds {len(vectors)} vectors for {rows} faces")
     if vectors.shape[1] != dim:

@@ -1,12 +1,20 @@
 """Approximate nearest neighbours for large sets: FAISS names candidates, the vectors themselves decide.
 
 An index is one file beside the set: what FAISS wrote, then a line of JSON that says what it is of, its length and a
-mark at the very end, so that a file that is cut short or of another set is known before FAISS reads it.
+mark at the very end, so that a file that is cut short or of another set is known before FAISS reads it. An index of the
+kind ``disk`` has its inverted lists, in which most of its bytes are, in a file beside it, ``emb.TOKEN.lists``.
 """
 
+import ctypes
+import glob
 import json
+import os
+import secrets
 import struct
+import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ferkit.atomic import atomic_path
+from ferkit.atomic import atomic_path, remove
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.search.index import FlatIndex, Ids, Mask, Rows, Scores, unit_rows
 
@@ -30,9 +38,9 @@ class IndexPlan:
     """How an index is built and asked.
 
     Attributes:
-        kind: ``hnsw``, ``ivf`` or ``ivfpq``.
+        kind: ``hnsw``, ``ivf``, ``ivfpq`` or ``disk``.
         factory: what FAISS builds, as its `index_factory` reads it.
-        effort: cells that are looked into (``ivf``, ``ivfpq``), or nodes that are kept in sight (``hnsw``).
+        effort: cells that are looked into (``ivf``, ``ivfpq``, ``disk``), or nodes that are kept in sight (``hnsw``).
         depth: candidates that are compared exactly, for each result.
         recall: share of the true 10 nearest that came back for held-out queries.
     """
@@ -55,6 +63,21 @@ def faiss() -> Any:  # noqa: ANN401 (its stubs lag behind)
     return library
 
 
+@contextmanager
+def nothing_printed() -> Iterator[None]:
+    """Keep what FAISS prints about lists on the disk away from standard output, where answers go."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 class ApproximateIndex:
     """A FAISS index of vectors that stay where they are; answers as `FlatIndex` does, nearly.
 
@@ -64,11 +87,14 @@ class ApproximateIndex:
         vectors: (N, D) float32 of length 1, those that the index was built of.
         built: the FAISS index.
         plan: how to ask it.
+        lists: file of its inverted lists, where they are on the disk.
     """
 
-    def __init__(self, vectors: Rows, built: Any, plan: IndexPlan) -> None:  # noqa: ANN401
+    def __init__(self, vectors: Rows, built: Any, plan: IndexPlan, lists: Path | None = None) -> None:  # noqa: ANN401
         self.flat = FlatIndex(vectors, unit=True)
-        self.built, self.plan = built, plan
+        self.built, self.plan, self.lists = built, plan, lists
+        if plan.kind == "disk":
+            built.parallel_mode = 1  # the cells of one query side by side
 
     def query(self, vectors: Rows, k: int = 10, *, allowed: Mask | None = None) -> tuple[Scores, Ids]:
         """Return the most similar vectors, best first: arguments, results and errors as `FlatIndex.query`."""
@@ -109,8 +135,22 @@ def index_path(embeddings: Path) -> Path:
     return embeddings.with_suffix(".index")
 
 
+def lists_path(embeddings: Path) -> Path:
+    """Return a new name for the inverted lists of an index on the disk."""
+    return index_path(embeddings).with_suffix(f".{secrets.token_hex(4)}.lists")
+
+
+def remove_index(path: Path, keep: str | None = None) -> None:
+    """Remove inverted lists beside an index, but for the file that it names; without one, the index too."""
+    for lists in path.parent.glob(f"{glob.escape(path.stem)}.????????.lists"):
+        if lists.name != keep:
+            remove(lists)
+    if keep is None:
+        remove(path)
+
+
 def write_index(index: ApproximateIndex, embeddings: EmbeddingSet, path: Path) -> None:
-    """Write an index as one file, whole or not at all.
+    """Write an index as one file, whole or not at all; inverted lists on the disk stay where they are.
 
     Raises:
         OutputError: it cannot be written.
@@ -120,11 +160,14 @@ def write_index(index: ApproximateIndex, embeddings: EmbeddingSet, path: Path) -
         told = {
             "set": embeddings.digest,
             "crc32": _checksum(temporary),
+            "lists": index.lists and [index.lists.name, index.lists.stat().st_size],
             **asdict(index.plan),
         }
         line = json.dumps(told).encode()
         with temporary.open("ab") as file:
             file.write(line + struct.pack("<Q", len(line)) + _MARK)
+    if index.lists is not None:
+        remove_index(path, keep=index.lists.name)
 
 
 def read_index(embeddings: EmbeddingSet, path: Path) -> ApproximateIndex:
@@ -134,26 +177,28 @@ def read_index(embeddings: EmbeddingSet, path: Path) -> ApproximateIndex:
         StaleIndexError: the file is damaged, or of another set.
         FileNotFoundError: there is none.
     """
-    plan, size, checksum = _read_plan(embeddings, path)
+    plan, size, checksum, lists = _read_plan(embeddings, path)
     if _checksum(path, size) != checksum:
         raise StaleIndexError("it is damaged")
+    library = faiss()
     # Cells stay on the disk until they are looked into; a graph is walked from end to end and comes into memory.
-    how = 0 if plan.kind == "hnsw" else faiss().IO_FLAG_MMAP
+    how = {"hnsw": 0, "disk": library.IO_FLAG_READ_ONLY | library.IO_FLAG_ONDISK_SAME_DIR}
     try:
-        built = faiss().read_index(str(path), how)
+        with nothing_printed():
+            built = library.read_index(str(path), how.get(plan.kind, library.IO_FLAG_MMAP))
     except RuntimeError as error:
         raise StaleIndexError("FAISS cannot read it") from error
     if plan.kind == "ivf":
-        faiss().downcast_InvertedLists(
+        library.downcast_InvertedLists(
             built.invlists
         ).prefetch_nthread = 0  # starting threads takes longer than reading
     if (built.ntotal, built.d) != embeddings.vectors.shape:
         raise StaleIndexError("it is of another set")
-    return ApproximateIndex(embeddings.vectors, built, plan)
+    return ApproximateIndex(embeddings.vectors, built, plan, lists)
 
 
-def _read_plan(embeddings: EmbeddingSet, path: Path) -> tuple[IndexPlan, int, int]:
-    """Return what the end of the file says, how many bytes are FAISS's, and their checksum."""
+def _read_plan(embeddings: EmbeddingSet, path: Path) -> tuple[IndexPlan, int, int, Path | None]:
+    """Return what the end of the file says, how many bytes are FAISS's, their checksum, and where the lists are."""
     end = struct.calcsize("<Q") + len(_MARK)
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -171,12 +216,16 @@ def _read_plan(embeddings: EmbeddingSet, path: Path) -> tuple[IndexPlan, int, in
         told: dict[str, Any] = json.loads(line)
         of, checksum = told["set"], int(told["crc32"])
         names = str(told["kind"]), str(told["factory"])
+        lists, length = told.get("lists") or (None, 0)
         plan = IndexPlan(*names, max(1, int(told["effort"])), max(1, int(told["depth"])), float(told["recall"]))
     except (ValueError, KeyError, TypeError) as error:
         raise StaleIndexError("it is damaged") from error
     if of != embeddings.digest:
         raise StaleIndexError("it is of other vectors than the set now holds")
-    return plan, begin, checksum
+    file_of_lists = None if lists is None else path.with_name(Path(lists).name)
+    if file_of_lists is not None and not (file_of_lists.is_file() and file_of_lists.stat().st_size == length):
+        raise StaleIndexError(f"{file_of_lists.name} is missing beside it, or cut short")
+    return plan, begin, checksum, file_of_lists
 
 
 def _checksum(path: Path, size: int | None = None) -> int:

@@ -1,29 +1,35 @@
 """Choose, train and measure an approximate index."""
 
+import shutil
 import time
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.atomic import output_errors, remove
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.errors import InputError
+from ferkit.errors import InputError, OutputError
+from ferkit.locks import output_lock
 from ferkit.progress import Progress
-from ferkit.search.approximate import ApproximateIndex, IndexPlan, faiss
+from ferkit.search.approximate import ApproximateIndex, IndexPlan, faiss, index_path, nothing_printed
 from ferkit.search.index import FlatIndex, Rows
 
-KINDS = ("auto", "flat", "hnsw", "ivf", "ivfpq")
+KINDS = ("auto", "flat", "hnsw", "ivf", "ivfpq", "disk")
 
 _FLAT_ROWS = 50_000
-_FEWEST = {"hnsw": 1_000, "ivf": 1_000, "ivfpq": 10_000}
+_FEWEST = {"hnsw": 1_000, "ivf": 1_000, "ivfpq": 10_000, "disk": 10_000}
 _LINKS = 32
 _SAMPLE_A_CELL, _SAMPLE = 40, 65_536
-_QUERIES, _TIMED, _K = 200, 25, 10
+_QUERIES, _TIMED, _SECONDS, _K = 200, 25, 10.0, 10
 _SEARCHES = {
     "hnsw": ((2,), (16, 32, 64, 128, 256, 512, 1024)),
     "ivf": ((2,), (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)),
     "ivfpq": ((10, 50), (1, 2, 4, 8, 16, 32, 64, 128, 256)),
+    "disk": ((10, 50), (1, 2, 4, 8, 16, 32, 64, 128, 256)),
 }
 """For each kind the depths and the efforts that are tried, cheapest first."""
 _BLOCK = 16_384
@@ -67,7 +73,7 @@ def choose_plan(rows: int, dim: int, kind: str, memory: int, recall: float) -> t
     if kind == "flat" or (kind == "auto" and rows < _FLAT_ROWS):
         return None, f"flat: {rows:,} vectors are compared one by one, without an index"
     if kind == "auto":
-        kind = "ivf" if size_of("ivf", rows, dim) <= memory else "ivfpq"
+        kind = next((kind for kind in ("ivf", "ivfpq") if size_of(kind, rows, dim) <= memory), "disk")
     size = size_of(kind, rows, dim)
     if rows < _FEWEST[kind]:
         raise InputError(
@@ -76,14 +82,16 @@ def choose_plan(rows: int, dim: int, kind: str, memory: int, recall: float) -> t
     if size > memory:
         raise InputError(
             f"{kind} takes {_gigabytes(size)} for {rows:,} vectors of {dim}, more than --memory {_gigabytes(memory)}; "
-            "allow more, or take --kind ivfpq or flat"
+            "allow more, or take --kind ivfpq, disk or flat"
         )
     cells, codes = _cells(rows), _code_bytes(dim)
     factories = {"hnsw": f"HNSW{_LINKS},SQ8", "ivf": f"IVF{cells},SQ8", "ivfpq": f"IVF{cells},PQ{2 * codes:g}x4fs"}
+    factories["disk"] = f"IVF{cells}_HNSW{_LINKS},PQ{_disk_codes(dim)}np"
     how = {
         "hnsw": f"a graph of {_LINKS} links a vector over codes of {dim} bytes",
         "ivf": f"codes of {dim} bytes in {cells:,} cells",
         "ivfpq": f"codes of {codes:g} bytes in {cells:,} cells",
+        "disk": f"codes of {_disk_codes(dim)} bytes in {cells:,} cells on the disk",
     }
     why = (
         f"{kind}: {how[kind]} take {_gigabytes(size)} beside the {_gigabytes(rows * dim * 4)} of vectors, on which the "
@@ -93,14 +101,22 @@ def choose_plan(rows: int, dim: int, kind: str, memory: int, recall: float) -> t
 
 
 def size_of(kind: str, rows: int, dim: int) -> int:
-    """Return about how many bytes an index takes."""
+    """Return about how many bytes of memory an index takes."""
     if kind == "hnsw":
         return rows * (dim + _LINKS * 9)
+    if kind == "disk":
+        return _cells(rows) * (dim * 4 + _LINKS * 8)
     return int(rows * ((dim if kind == "ivf" else _code_bytes(dim)) + 8) + _cells(rows) * dim * 4)
 
 
 def build_index(
-    embeddings: EmbeddingSet, plan: IndexPlan, recall: float, memory: int, progress: Progress, seed: int = 0
+    embeddings: EmbeddingSet,
+    plan: IndexPlan,
+    recall: float,
+    memory: int,
+    progress: Progress,
+    lists: Path,
+    seed: int = 0,
 ) -> tuple[ApproximateIndex, Measured]:
     """Train an index on a sample, add all vectors, and find the least effort that reaches a recall.
 
@@ -108,26 +124,68 @@ def build_index(
         embeddings: the set; its vectors are read block by block.
         plan: as `choose_plan` made it.
         recall: to be reached on one half of the held-out queries; the other half measures it.
-        memory: bytes that the sample may take a quarter of.
+        memory: bytes that the sample, or codes on their way to the disk, may take a quarter of.
         progress: told of every block.
+        lists: file for the inverted lists of an index on the disk.
         seed: of the sample and the queries.
+
+    Raises:
+        OutputError: the lists cannot be written.
     """
     vectors, random = embeddings.vectors, np.random.default_rng(seed)
     library = faiss()
     built = library.index_factory(embeddings.encoder.dim, plan.factory, library.METRIC_INNER_PRODUCT)
+    if plan.kind == "disk":
+        _require_space(lists, 2 * len(vectors) * (built.code_size + 8))
     most = max(10_000, memory // 4 // (4 * embeddings.encoder.dim))
     order = random.permutation(len(vectors))
     sample = np.sort(order[: min(most, max(_SAMPLE, _SAMPLE_A_CELL * _cells(len(vectors))))])
     progress.start("training", None)
     built.train(np.ascontiguousarray(vectors[sample]))
     progress.start("adding", len(vectors), unit="vectors")
-    for start in range(0, len(vectors), _BLOCK):
-        block = np.ascontiguousarray(vectors[start : start + _BLOCK])
-        built.add(block)
-        progress.advance(len(block))
+    if plan.kind == "disk":
+        _add_on_disk(built, vectors, memory // 4, lists, progress)
+    else:
+        _add(built, vectors, range(len(vectors)), progress)
     progress.start("measuring", None)
     queries = order[-min(_QUERIES, len(vectors)) :]
-    return _tuned(ApproximateIndex(vectors, built, plan), queries, recall)
+    return _tuned(ApproximateIndex(vectors, built, plan, lists if plan.kind == "disk" else None), queries, recall)
+
+
+def _require_space(lists: Path, size: int) -> None:
+    """Refuse to begin where a file that FAISS maps would fill the disk: that ends the process."""
+    if (free := shutil.disk_usage(lists.absolute().parent).free) < size:
+        where = str(lists.absolute().parent)
+        raise OutputError(f"building in {where!r} takes {_gigabytes(size)} of disk, and {_gigabytes(free)} are free")
+
+
+def _add(built: Any, vectors: Rows, rows: range, progress: Progress) -> None:  # noqa: ANN401 (an index of FAISS)
+    for start in range(rows.start, rows.stop, _BLOCK):
+        block = np.ascontiguousarray(vectors[start : min(start + _BLOCK, rows.stop)], np.float32)
+        built.add_with_ids(block, np.arange(start, start + len(block))) if rows.start else built.add(block)
+        progress.advance(len(block))
+
+
+def _add_on_disk(built: Any, vectors: Rows, memory: int, lists: Path, progress: Progress) -> None:  # noqa: ANN401
+    """Fill the inverted lists part by part, each within some memory, and merge these cell by cell into one file."""
+    from faiss.contrib.ondisk import merge_ondisk
+
+    library, step = faiss(), max(_BLOCK, memory // (built.code_size + 8))
+    folder = lists.with_name(f".{index_path(lists).name}.parts")
+    with output_errors(lists), output_lock(folder):
+        remove(folder)
+        folder.mkdir()
+        try:
+            files = [str(folder / f"{start}.index") for start in range(0, len(vectors), step)]
+            for number, file in enumerate(files):
+                _add(built, vectors, range(number * step, min((number + 1) * step, len(vectors))), progress)
+                library.write_index(built, file)
+                built.reset()
+            progress.start("merging", None)
+            with nothing_printed():
+                merge_ondisk(built, files, str(lists))
+        finally:
+            remove(folder)
 
 
 def _tuned(index: ApproximateIndex, queries: NDArray[np.int64], wanted: float) -> tuple[ApproximateIndex, Measured]:
@@ -159,8 +217,10 @@ def _recall(index: ApproximateIndex, rows: NDArray[np.int64], least: Rows) -> fl
 
 
 def _milliseconds(index: ApproximateIndex | FlatIndex, queries: Rows) -> float:
-    times = []
+    times: list[float] = []
     for row in range(min(_TIMED, len(queries))):
+        if sum(times) > _SECONDS:
+            break
         began = time.perf_counter()
         index.query(queries[row : row + 1], _K)
         times.append(time.perf_counter() - began)
@@ -176,6 +236,11 @@ def _cells(rows: int) -> int:
 def _code_bytes(dim: int) -> float:
     """Bytes of a code: half a byte for about four dimensions, in equal parts."""
     return next(parts for parts in range(max(1, dim // 4), 0, -1) if dim % parts == 0) / 2
+
+
+def _disk_codes(dim: int) -> int:
+    """Bytes of a code on the disk: one for about eight dimensions, in equal parts."""
+    return next(parts for parts in range(max(1, dim // 8), 0, -1) if dim % parts == 0)
 
 
 def _gigabytes(size: int) -> str:

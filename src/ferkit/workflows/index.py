@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferkit.atomic import remove
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import InputError
 from ferkit.progress import Progress, Silent
-from ferkit.search.approximate import index_path, write_index
+from ferkit.search.approximate import index_path, lists_path, remove_index, write_index
 from ferkit.search.build_index import Measured, build_index, choose_plan
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -20,10 +19,10 @@ class IndexResult:
 
     Attributes:
         path: its file; None where the set is searched without one.
-        kind: ``flat``, ``hnsw``, ``ivf`` or ``ivfpq``.
+        kind: ``flat``, ``hnsw``, ``ivf``, ``ivfpq`` or ``disk``.
         why: the choice, in a sentence.
         rows: vectors of the set.
-        bytes: size of the file.
+        bytes: size of its files.
         recall: share of the true 10 nearest that came back for held-out queries; 1 without an index.
         milliseconds: median time of a query, on this machine and one query at a time.
         flat_milliseconds: the same of an exact search.
@@ -53,7 +52,8 @@ def index(
 
     Args:
         embeddings: the ``.npy`` file of an embedding set.
-        kind: ``flat``, ``hnsw``, ``ivf``, ``ivfpq``, or ``auto`` to choose by rows, dimension, memory and recall.
+        kind: ``flat``, ``hnsw``, ``ivf``, ``ivfpq``, ``disk``, or ``auto`` to choose by rows, dimension, memory and
+            recall.
         memory: what the index may take, such as ``4GB``; or bytes.
         recall: share of the true 10 nearest that should come back.
         progress: told of training, adding and measuring.
@@ -69,15 +69,17 @@ def index(
     plan, why = choose_plan(rows, embedded.encoder.dim, kind, most, recall)
     embedded.verify()
     if plan is None or not embedded.normalized:
-        remove(file)
+        remove_index(file)
         return IndexResult(None, "flat", why, rows)
-    built, measured = build_index(embedded, plan, recall, most, progress)
+    built, measured = build_index(embedded, plan, recall, most, progress, lists_path(path))
     if kind == "auto" and (reason := _why_not(measured, recall)):
-        remove(file)
+        remove_index(file)
         return IndexResult(None, "flat", f"flat: {plan.kind} {reason}", rows)
     write_index(built, embedded, file)
-    figures = measured.recall, measured.milliseconds, measured.flat_milliseconds
-    return IndexResult(file, plan.kind, why, rows, file.stat().st_size, *figures)
+    size = sum(part.stat().st_size for part in (file, built.lists) if part)
+    return IndexResult(
+        file, plan.kind, why, rows, size, measured.recall, measured.milliseconds, measured.flat_milliseconds
+    )
 
 
 def _why_not(measured: Measured, recall: float) -> str | None:

@@ -1,0 +1,87 @@
+"""Vectors as they lie on the disk: in one file or many, of 32 bits or 16."""
+
+import mmap
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+_KEPT = 1 << 30
+_A_ROW = 1 << 16  # what the system maps when one row is asked for
+
+
+class StoredVectors:
+    """Vectors of one or several files as one (N, D) float32 array that is only read.
+
+    Blocks within a file of float32 are not copied; those of float16 are as they are asked for. Of what was read, about
+    a gigabyte stays in this process; the system reads the rest again when it is asked for.
+
+    Args:
+        parts: (n, D) float32 or float16, mapped from files.
+    """
+
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, parts: "Sequence[NDArray[np.floating[Any]] | StoredVectors]") -> None:
+        self._parts: list[NDArray[np.floating[Any]]] = []
+        for part in parts:
+            self._parts += part._parts if isinstance(part, StoredVectors) else [part]
+        self._ends = np.cumsum([len(part) for part in self._parts])
+        self.shape: tuple[int, int] = (int(self._ends[-1]), parts[0].shape[1])
+        self._read = 0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all vectors on the disk."""
+        return sum(part.nbytes for part in self._parts)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:  # noqa: ANN401 (an index, as numpy takes it)
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            return self._block(start, stop) if step == 1 else self._rows(np.arange(start, stop, step))
+        numbers = np.asarray(rows)
+        if numbers.dtype == np.bool_:
+            numbers = np.flatnonzero(numbers)
+        found = self._rows(np.atleast_1d(numbers))
+        return cast("NDArray[np.float32]", found if numbers.ndim else found[0])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 (as numpy has it)
+        return np.asarray(self._block(0, len(self)), dtype)
+
+    def _block(self, start: int, stop: int) -> NDArray[np.float32]:
+        self._count((stop - start) * self.shape[1] * self._parts[0].itemsize)
+        pieces = []
+        for end, part in zip(self._ends, self._parts, strict=True):
+            first = end - len(part)
+            if first < stop and start < end:
+                pieces.append(part[max(0, start - first) : stop - first])
+        if not pieces:
+            return np.empty((0, self.shape[1]), np.float32)
+        return np.asarray(pieces[0] if len(pieces) == 1 else np.concatenate(pieces), np.float32)
+
+    def _rows(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        rows = np.where(rows < 0, rows + len(self), rows)
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise IndexError(f"a row of {rows.min()} to {rows.max()} in a set of {len(self)}")
+        found = np.empty((len(rows), self.shape[1]), np.float32)
+        owners = np.searchsorted(self._ends, rows, side="right")
+        for owner in np.unique(owners):
+            mine = owners == owner
+            part = self._parts[owner]
+            self._count(min(int(mine.sum()) * _A_ROW, part.nbytes))
+            found[mine] = part[rows[mine] - (self._ends[owner] - len(part))]
+        return found
+
+    def _count(self, size: int) -> None:
+        """Let go of the pages that were read, once they are many."""
+        self._read += size
+        if self._read > _KEPT and hasattr(mmap, "MADV_DONTNEED"):
+            self._read = size
+            for part in self._parts:
+                if isinstance(part.base, mmap.mmap):
+                    part.base.madvise(mmap.MADV_DONTNEED)
