@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ferkit.encoders.card import markdown_table
 from ferkit.encoders.registry import EncoderEntry, load_registry
-from ferkit.encoders.table import markdown_table
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -1,8 +1,8 @@
 import importlib.util
 from pathlib import Path
 
+from ferkit.encoders.card import COLUMNS, markdown_table, table_row
 from ferkit.encoders.registry import load_registry
-from ferkit.encoders.table import COLUMNS, markdown_table, table_row
 
 ROOT = Path(__file__).parents[2]
 

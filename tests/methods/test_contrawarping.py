@@ -7,7 +7,7 @@ from torch import nn
 from ferkit.faces.template import TEMPLATE
 from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings, ContraWarpingViews
-from ferkit.methods.parts.contrast import near_frames
+from ferkit.methods.parts.strategy import near_frames
 from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
 from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses

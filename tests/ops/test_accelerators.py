@@ -31,7 +31,6 @@ ARGUMENTS = {
         "threshold": 0.5,
         "offsets": BOXES,
     },
-    "bumps": {"points": POINTS, "centers": POINTS, "shifts": POINTS, "radii": torch.ones(4, 5)},
     "colour": {
         **dict.fromkeys(("brightness", "contrast", "saturation", "hue"), ONES),
         **{"gray": FLAGS, "images": PICTURES, "matrix": torch.rand(4, 3, 3), "offset": torch.rand(4, 3)},
@@ -41,12 +40,15 @@ ARGUMENTS = {
         **{"faces": LEVELS, "others": LEVELS, "height": 32, "width": 32},
         **{"a": VECTORS, "b": VECTORS, "partner": ROWS.roll(1), "temperature": 0.1},
     },
+    "displacements": {
+        **{"points": POINTS, "centers": POINTS, "shifts": POINTS, "radii": torch.ones(4, 5), "values": POINTS},
+        **{"noise": torch.rand(4, 2, 8, 8), "side": 16, "extent": 2.5, "sigma": ONES},
+    },
     "distributed": {"x": VECTORS},
     "face_swap": {
         **{"points": POINTS[0], "size": 32, "margin": 0.1, "feather": 0.1, "person": ROWS, "drawn": ONES / 2},
         **{"inner": LEVELS, "outer": LEVELS, "mask": torch.ones(32, 32), "chosen": FLAGS},
     },
-    "fields": {"noise": torch.rand(4, 2, 8, 8), "side": 16, "extent": 2.5, "sigma": ONES},
     "flows": {"images": PICTURES, "flow": torch.rand(4, 2, 16, 16), "largest": 1.0},
     "grids": {
         **{"scale": ONES, "aspect": ONES, "angle": ONES, "shift": torch.zeros(4, 2), "flip": FLAGS},
@@ -64,7 +66,6 @@ ARGUMENTS = {
         **{"a": VECTORS, "b": VECTORS, "false_negative": torch.full((8,), -1)},
     },
     "pictures": {"pictures": LEVELS, "grid": GRID, "sigma": ONES},
-    "tps": {"points": POINTS, "centers": POINTS, "values": POINTS},
     "warp_losses": {
         **dict.fromkeys(("prediction", "positive", "anchor", "a", "b"), VECTORS),
         **{name: torch.rand(2, 4, 8) for name in ("negatives", "warps", "warped")},

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ferkit.ops.bumps import bump_displacement
+from ferkit.ops.displacements import bump_displacement
 from ferkit.ops.grids import sampling_grid
 
 ONE = torch.tensor([[[0.1, -0.2]]]), torch.tensor([[[0.05, 0.1]]]), torch.tensor([[0.4]])

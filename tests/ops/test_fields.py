@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ferkit.ops.fields import smooth_noise
+from ferkit.ops.displacements import smooth_noise
 
 
 def test_one_impulse_becomes_a_gaussian_of_the_asked_width():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ferkit.training.precision import fast_precision
+from ferkit.training.processes import fast_precision
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def list_encoders(
     json: JsonOpt = False,
 ) -> None:
     """List the encoders, one line each; FERKIT_MODELS names files of your own."""
-    from ferkit.encoders.table import markdown_table
+    from ferkit.encoders.card import markdown_table
     from ferkit.workflows.models import list_encoders as run
 
     entries = run()
@@ -237,7 +237,7 @@ def licences(json: JsonOpt = False) -> None:
 
 
 def _table(entries: list[EncoderEntry]) -> Table:
-    from ferkit.encoders.table import COLUMNS, table_row
+    from ferkit.encoders.card import COLUMNS, table_row
 
     table = Table(box=None, caption="* the default", caption_justify="left")
     name, *others = COLUMNS

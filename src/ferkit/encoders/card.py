@@ -1,13 +1,14 @@
-"""The model card of an encoder: what it is, how it was made, what was measured and what one may do with it."""
+"""The encoders for people: the one table of the README and of `ferkit models list`, and the model card of one."""
 
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import yaml
 
 from ferkit._version import __version__
+from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.registry import EncoderCard, EncoderEntry
 
 LEARNT_FROM = {
@@ -170,3 +171,24 @@ def _cell(text: str) -> str:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
+
+
+COLUMNS = ("name", "network", "dim", "px", "learnt from", "MB", "licence")
+"""What one chooses an encoder by. px is the side of the network's images, licence what one may do with the weights."""
+
+
+def table_row(entry: EncoderEntry) -> tuple[str, ...]:
+    """Return what stands in each of COLUMNS."""
+    size = "?" if entry.bytes is None else f"{entry.bytes / 1e6:.1f}"
+    pixels = f"{entry.input_size} gray" if entry.gray else str(entry.input_size)
+    licence = entry.licences.weights if entry.licences else "not stated"
+    return entry.name, entry.arch, str(entry.dim), pixels, LEARNT_FROM[entry.supervision], size, licence
+
+
+def markdown_table(entries: Iterable[EncoderEntry]) -> str:
+    """Return the table in Markdown, the default encoder marked."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS)]
+    for entry in entries:
+        name, *others = table_row(entry)
+        lines.append((f"`{name}`" + (" (default)" if name == DEFAULT_ENCODER else ""), *others))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.byol import ByolSettings, SelfTarget
 from ferkit.methods.parts.settings import IN_NT_XENT, PartsSettings, needs_of, split_parts
-from ferkit.methods.parts.steps import PairStrategy
+from ferkit.methods.parts.strategy import PairStrategy
 from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.simclr import SimClrSettings
 from ferkit.methods.views import Views, ViewSettings

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ferkit.methods.anchors import ANCHORS
-from ferkit.ops.bumps import bump_displacement
+from ferkit.ops.displacements import bump_displacement
 from ferkit.ops.grids import sample, sampling_grid
 
 _CROP = 128

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.parts.settings import Part, PartsField, PartsSettings, needs_of
-from ferkit.methods.parts.steps import PairStrategy
+from ferkit.methods.parts.strategy import PairStrategy
 from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.views import ViewMaker, Views, ViewSettings
 from ferkit.ops.distributed import gather_rows

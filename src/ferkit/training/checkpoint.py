@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,17 +86,13 @@ def load_checkpoint(path: Path, learner: Learner) -> None:
         TrainingError: the checkpoint is damaged, or of another method, backbone or optimiser.
     """
     _load_weights(path, learner)
-    try:
+    with _damage_explained(path):
         state = _read_state(path)
         learner.optimizer.load_state_dict(_join(_read_tensors(path, _OPTIMIZER), state["optimizer"]))
         _lay_out_like_weights(learner.optimizer)
         if learner.scaler is not None:
             learner.scaler.load_state_dict(state["scaler"])
         learner.step = int(state["step"])
-    except TrainingError:
-        raise
-    except Exception as error:
-        raise _damaged(path, error) from error
 
 
 def encoder_weights(path: Path) -> tuple[dict[str, Tensor], int]:
@@ -104,15 +101,11 @@ def encoder_weights(path: Path) -> tuple[dict[str, Tensor], int]:
     Raises:
         TrainingError: the checkpoint is damaged.
     """
-    try:
+    with _damage_explained(path):
         step = int(_read_state(path)["step"])
         if (path / _AVERAGE).exists():
             return _read_tensors(path, _AVERAGE), step
         state = _read_tensors(path, _METHOD)
-    except TrainingError:
-        raise
-    except Exception as error:
-        raise _damaged(path, error) from error
     return {name.removeprefix(_BACKBONE): tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}, step
 
 
@@ -125,12 +118,8 @@ def method_weights(run: Path) -> dict[str, Tensor]:
     checkpoint = latest(run / "checkpoints")
     if checkpoint is None:
         raise TrainingError(f"there is no checkpoint of a run in {str(run)!r}; give a folder that `pretrain` has left")
-    try:
+    with _damage_explained(checkpoint):
         return _read_tensors(checkpoint, _METHOD)
-    except TrainingError:
-        raise
-    except Exception as error:
-        raise _damaged(checkpoint, error) from error
 
 
 def latest(folder: Path) -> Path | None:
@@ -144,14 +133,10 @@ def _all(folder: Path) -> list[Path]:
 
 
 def _load_weights(path: Path, learner: Learner) -> None:
-    try:
+    with _damage_explained(path):
         states = [(learner.method, _read_tensors(path, _METHOD))]
         if learner.average is not None:
             states.append((learner.average, _read_tensors(path, _AVERAGE)))
-    except TrainingError:
-        raise
-    except Exception as error:
-        raise _damaged(path, error) from error
     for module, state in states:
         _require_same_shape(path, module, state)
         module.load_state_dict(state)
@@ -181,19 +166,12 @@ def _digest(state: Mapping[str, Any]) -> str:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """A checkpoint's state, as it was written.
-
-    Raises:
-        TrainingError: it is damaged.
-    """
-    try:
+    """A checkpoint's state, as it was written; `TrainingError` where it is damaged."""
+    with _damage_explained(path):
         state = read_json(path / _STATE)
         stated = state.pop("own", None)
-        changed = "sha256" in state and stated != _digest(state)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if changed:
-        raise _damaged(path, ValueError(f"{_STATE} has changed since it was written"))
+        if "sha256" in state and stated != _digest(state):
+            raise ValueError(f"{_STATE} has changed since it was written")
     return state
 
 
@@ -201,7 +179,7 @@ def _read_tensors(path: Path, name: str) -> dict[str, Tensor]:
     """The tensors of one file of a checkpoint, which must be as they were written; older ferkits kept no digest."""
     data, stated = (path / name).read_bytes(), _read_state(path).get("sha256", {}).get(name)
     if stated not in (None, sha256_of(data)):
-        raise _damaged(path, ValueError(f"{name} has changed since it was written"))
+        raise ValueError(f"{name} has changed since it was written")
     return dict(from_safetensors(data))
 
 
@@ -223,11 +201,18 @@ def _require_same_shape(path: Path, module: nn.Module, state: Mapping[str, Tenso
         )
 
 
-def _damaged(path: Path, error: Exception) -> TrainingError:
-    return TrainingError(
-        f"cannot go on from {path}: {' '.join(str(error).split())[:200]}; "
-        "delete this folder to go on from the checkpoint before it"
-    )
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    """Say of whatever fails in the block that this checkpoint is damaged, and what to do."""
+    try:
+        yield
+    except TrainingError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"cannot go on from {path}: {' '.join(str(error).split())[:200]}; "
+            "delete this folder to go on from the checkpoint before it"
+        ) from error
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

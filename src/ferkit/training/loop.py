@@ -16,16 +16,14 @@ from torch import Tensor, nn
 from ferkit.errors import TrainingError
 from ferkit.progress import Progress, duration
 from ferkit.training.checkpoint import Learner, best_value, latest, load_checkpoint, save_best, save_checkpoint
-from ferkit.training.metrics import MetricsFile
+from ferkit.training.metrics import MetricsFile, check_trackers, start_trackers
 from ferkit.training.optimizer import check_optimizer, make_optimizer
-from ferkit.training.precision import fast_precision
-from ferkit.training.processes import Processes
+from ferkit.training.processes import Processes, fast_precision
 from ferkit.training.reader import Faces, read_ahead
 from ferkit.training.schedule import batches, learning_rate, pair_generator, step_generator, step_seed
 from ferkit.training.settings import TrainSettings
 from ferkit.training.stop import StopRequest, stop_requests
 from ferkit.training.synced_norm import sync_batch_norms
-from ferkit.training.trackers import check_trackers, start_trackers
 
 BEST_BY = "knn"
 """The monitor's figure by which the best checkpoint is kept, where there is one."""

@@ -1,14 +1,18 @@
-"""A run's figures as a CSV file that survives being killed."""
+"""A run's figures: a CSV file that survives being killed, and the experiment trackers that accelerate knows."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
+from accelerate import Accelerator
+from accelerate.utils import is_tensorboard_available, is_wandb_available
+
 from ferkit.atomic import atomic_path, output_errors
 from ferkit.errors import TrainingError
+from ferkit.training.settings import TrainSettings
 
 
 class MetricsFile:
@@ -79,3 +83,26 @@ def read_figures(path: Path) -> dict[str, list[tuple[int, float]]]:
                     if row[name]:
                         figures.setdefault(name, []).append((int(row["step"]), float(row[name])))
     return figures
+
+
+_INSTALLED: dict[str, Callable[[], bool]] = {"tensorboard": is_tensorboard_available, "wandb": is_wandb_available}
+
+
+def check_trackers(settings: TrainSettings) -> None:
+    """Tell whether the trackers that were asked for are installed.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    for name in settings.trackers:
+        if not _INSTALLED[name]():
+            raise TrainingError(
+                f"the tracker {name!r} is not installed; `pip install {name}`, or leave it out of trackers"
+            )
+
+
+def start_trackers(accelerator: Accelerator, settings: TrainSettings, run: Path) -> None:
+    """Begin the project "ferkit" in each tracker, named after the run where it takes a name, with all settings."""
+    config = {name: str(value) for name, value in settings.model_dump().items()}
+    named = {"wandb": {"name": run.name, "dir": str(run)}}
+    accelerator.init_trackers("ferkit", config, {name: named[name] for name in settings.trackers if name in named})

@@ -34,8 +34,7 @@ from ferkit.progress import Progress, Silent
 from ferkit.training.checkpoint import BEST, encoder_weights, latest, method_weights
 from ferkit.training.loop import Trained, check_settings, train
 from ferkit.training.metrics import read_figures
-from ferkit.training.precision import fast_precision
-from ferkit.training.processes import Processes
+from ferkit.training.processes import Processes, fast_precision
 from ferkit.training.settings import MonitorSettings
 
 CENTER_FACES = 4096

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ferkit.methods.loss_context import Described, Mixed
-from ferkit.methods.parts.contrast import contrast_figures, near_frames
+from ferkit.methods.parts.strategy import contrast_figures, near_frames
 from ferkit.ops.cutmix import mixed_nt_xent_loss
 from ferkit.ops.masked_contrast import masked_nt_xent_losses
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ferkit.methods.parts.describer import Describer
 from ferkit.methods.parts.pairs import Pairs
+from ferkit.methods.parts.strategy import Describer
 
 EYES, MOUTH = (slice(29, 51), slice(30, 98)), (slice(78, 104), slice(41, 87))
 """Rows and columns of the 128 px crop, from the template: brows to eyes with a margin of 6.4 px, lips with 7.7 px."""

@@ -1,7 +1,7 @@
 import pytest
 
 from ferkit.methods.parts.settings import PartsSettings
-from ferkit.methods.parts.steps import PairStrategy
+from ferkit.methods.parts.strategy import PairStrategy
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ Part = Literal["time-aug", "hard-neg", "face-swap", "mask-fn", "cutmix"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 IN_NT_XENT: tuple[Part, ...] = ("hard-neg", "mask-fn", "cutmix")
-"""PairStrategy that only mean something where each face has the others of its batch for negatives."""
+"""Parts that only mean something where each face has the others of its batch for negatives."""
 
 
 def split_parts(parts: object) -> object:
@@ -45,7 +45,7 @@ PartsField = Annotated[
 
 
 class PartsSettings(MethodSettings):
-    """PairStrategy and their numbers, which are the paper's."""
+    """The parts and their numbers, which are the paper's."""
 
     parts: PartsField = Field((), description="any of time-aug, hard-neg, face-swap, mask-fn, cutmix")
     windows: Windows = Field(default_factory=Windows, description="time-aug, hard-neg: distances in seconds")
