@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
-from ferkit.report.gallery import Panel, Row, Tile, draw_gallery
+from ferkit.report.gallery import GalleryFace, GalleryRow, Panel, draw_gallery
 
 GREEN = (0x1A, 0x8A, 0x4C)
 
 
 def tile(value, *, match=False):
-    return Tile(np.full((128, 128, 3), value, np.uint8), "", match=match)
+    return GalleryFace(np.full((128, 128, 3), value, np.uint8), "", match=match)
 
 
 def panel(matches):
-    return Panel("", [Row(tile(10), [tile(20 + rank, match=match) for rank, match in enumerate(matches)])])
+    return Panel("", [GalleryRow(tile(10), [tile(20 + rank, match=match) for rank, match in enumerate(matches)])])
 
 
 def count(picture, colour):

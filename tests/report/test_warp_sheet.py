@@ -3,7 +3,7 @@ import torch
 from matplotlib.quiver import Quiver
 
 from ferkit.ops.warps import SIDE, Warp
-from ferkit.report.warp_sheet import Row, draw_sheet
+from ferkit.report.warp_sheet import PictureRow, draw_sheet
 
 FACE = np.full((128, 128, 3), 128, np.uint8)
 
@@ -11,7 +11,7 @@ FACE = np.full((128, 128, 3), 128, np.uint8)
 def test_arrows_lead_from_where_the_skin_comes_to_where_it_is_seen():
     displacement = torch.zeros(2, 2, SIDE, SIDE)
     displacement[1, 0] = 0.25  # 16 of 128 px to the right, all over
-    figure = draw_sheet([Row("warps", [FACE] * 2, Warp(displacement))])
+    figure = draw_sheet([PictureRow("warps", [FACE] * 2, Warp(displacement))])
     still, moved = (next(item for item in axes.get_children() if isinstance(item, Quiver)) for axes in figure.axes)
     assert len(still.U) == 0
     np.testing.assert_allclose(moved.U, 16, atol=1e-3)

@@ -184,7 +184,7 @@ class _Reader:
         )
 
     def _file(self, address: str) -> Path | None:
-        file = self._files.get(address) or self._files.get(_name(address))
+        file = self._files.get(address) or self._files.get(unquote(urlsplit(address).path).rpartition("/")[2])
         return None if file is None or not Path(file).is_file() else Path(file).absolute()
 
 
@@ -235,10 +235,6 @@ def _files_by_name(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise MissingPathError(folder, "give the folder of the data set's downloaded pictures")
     return {file.name: file for file in sorted(folder.rglob("*"), reverse=True) if file.is_file()}
-
-
-def _name(address: str) -> str:
-    return unquote(urlsplit(address).path).rpartition("/")[2]
 
 
 def _in_pixels(face: FecFace) -> Box:

@@ -91,11 +91,7 @@ class Supervised(Method[SupervisedSettings]):
         logits = gather_rows(self.classifier(self.backbone(images)))
         label = gather_rows(cast(Tensor, views.label).repeat(self.settings.copies))
         loss = class_loss(logits, label, self.settings.smoothing, self.counts)
-        return {"loss": loss, "accuracy": _accuracy(logits, label)}
-
-
-def _accuracy(logits: Tensor, label: Tensor) -> Tensor:
-    return (logits.argmax(1) == label).sum() / (label >= 0).sum().clamp(min=1)
+        return {"loss": loss, "accuracy": (logits.argmax(1) == label).sum() / (label >= 0).sum().clamp(min=1)}
 
 
 def _too_few_classes(classes: Sequence[str], counts: Counter[str], faces: int) -> str:

@@ -69,7 +69,7 @@ class LabelledFaces:
         return float(np.mean(answers == np.array(true)))
 
 
-class Watch:
+class RunMonitor:
     """The monitor of a run, a `ferkit.training.loop.Monitor`.
 
     Args:

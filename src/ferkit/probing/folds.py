@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ _HELD_OUT = 5
 """One person in so many is asked where the others teach."""
 
 Numbers = NDArray[np.int64]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +44,10 @@ class ProbeRows:
 
     def at(self, rows: Numbers) -> ProbeRows:
         """Return some rows, in that order."""
-        lists = (_taken(each, rows) for each in (self.labels, self.identities, self.people, self.clips))
+        texts = (self.labels, self.identities, self.people, self.clips)
+        lists = ([each[row] for row in rows.tolist()] for each in texts)
         labels, identities, people, clips = lists
-        return ProbeRows(self.features[rows], self.vectors[rows], labels, identities, people, clips, self.affect[rows])  # type: ignore[arg-type]  # each list keeps its type
+        return ProbeRows(self.features[rows], self.vectors[rows], labels, identities, people, clips, self.affect[rows])
 
     @property
     def true_labels(self) -> list[str]:
@@ -114,7 +113,3 @@ def cross_validation_split(
         tuple(Fold(rows[fold != number], np.flatnonzero(fold == number)) for number in range(folds)) for fold in numbers
     )
     return Split(rows, tuple(seeds), by_seed, f"{folds}-fold cross-validation; {whose} on both sides")
-
-
-def _taken(values: Sequence[T], rows: Numbers) -> list[T]:
-    return [values[row] for row in rows.tolist()]

@@ -51,17 +51,13 @@ def publish_report(report: ProbeReport, files: Sequence[Path]) -> None:
 
 
 def _metrics(report: ProbeReport, encoder: EncoderReport) -> Iterator[Metric]:
-    data = _where(report.data, report.test)
+    data = _named(report.data) if report.test is None else f"{_named(report.test)}, fitted on {_named(report.data)}"
     for section in encoder.sections.values():
         for figure in section.figures:
             low, high = figure.interval or (0.0, 0.0)
             interval = None if figure.interval is None else (round(low, 4), round(high, 4))
             words = f"{figure.name}; {section.protocol}"
             yield Metric(protocol=words, data=data, value=round(figure.value, 4), interval=interval)
-
-
-def _where(data: DataStamp, test: DataStamp | None) -> str:
-    return _named(data) if test is None else f"{_named(test)}, fitted on {_named(data)}"
 
 
 def _named(data: DataStamp) -> str:

@@ -16,7 +16,7 @@ _PAPER, _INK, _QUIET, _MATCH = "#ffffff", "#1b1f24", "#6b7480", "#1a8a4c"
 
 
 @dataclass(frozen=True)
-class Tile:
+class GalleryFace:
     """One (128, 128, 3) uint8 RGB face, the words under it, and whether it is the face that should be found."""
 
     crop: NDArray[np.uint8]
@@ -25,11 +25,11 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Row:
+class GalleryRow:
     """A query and the faces found, best first."""
 
-    query: Tile
-    found: Sequence[Tile]
+    query: GalleryFace
+    found: Sequence[GalleryFace]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Panel:
     """Rows under one heading; all rows of all panels find equally many faces."""
 
     heading: str
-    rows: Sequence[Row]
+    rows: Sequence[GalleryRow]
 
 
 def draw_gallery(title: str, panels: Sequence[Panel], footer: str) -> Image.Image:
@@ -82,7 +82,9 @@ def _draw_panel(page: Image.Image, draw: ImageDraw.ImageDraw, panel: Panel, left
             _draw_tile(page, draw, tile, _column(left, rank), top, _MATCH if tile.match else _QUIET)
 
 
-def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: int, top: int, colour: str) -> None:
+def _draw_tile(
+    page: Image.Image, draw: ImageDraw.ImageDraw, tile: GalleryFace, left: int, top: int, colour: str
+) -> None:
     if tile.match:
         box = (left - _FRAME, top - _FRAME, left + _TILE + _FRAME - 1, top + _TILE + _FRAME - 1)
         draw.rectangle(box, fill=_MATCH)

@@ -28,7 +28,7 @@ from ferkit.probing.report import (
 )
 from ferkit.progress import Progress, Silent
 from ferkit.report.charts import Curve, draw_confusion, draw_few_labels, draw_occlusion, draw_projection
-from ferkit.report.gallery import Panel, Row, Tile, draw_gallery
+from ferkit.report.gallery import GalleryFace, GalleryRow, Panel, draw_gallery
 from ferkit.report.safe_picture import save_picture
 
 Projection = Literal["auto", "tsne", "umap"]
@@ -242,11 +242,13 @@ def _strips(encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folde
     wanted = sorted({*queries, *(row for strip in found for row, _ in strip)})
     tiles = dict(zip(wanted, _tiles(crops(rows[wanted])), strict=True))
 
-    def tile(row: int, query: int, cosine: float) -> Tile:
-        return Tile(tiles[row], f"{_short(labels[row])} {cosine:.2f}", labels[row] == labels[query])
+    def tile(row: int, query: int, cosine: float) -> GalleryFace:
+        return GalleryFace(tiles[row], f"{_short(labels[row])} {cosine:.2f}", labels[row] == labels[query])
 
     strips = [
-        Row(Tile(tiles[query], _short(labels[query])), [tile(row, query, cosine) for row, cosine in strip])
+        GalleryRow(
+            GalleryFace(tiles[query], _short(labels[query])), [tile(row, query, cosine) for row, cosine in strip]
+        )
         for query, strip in zip(queries, found, strict=True)
     ]
     right, total = sum(each.match for strip in strips for each in strip.found), sum(map(len, found))

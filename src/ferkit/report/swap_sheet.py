@@ -9,14 +9,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ferkit.data.face_set import FaceSet
-from ferkit.data.faces import Face
 from ferkit.errors import InputError
 from ferkit.methods.parts.pairs import inner_face
 from ferkit.ops.face_swap import swap_faces
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import SetStream, open_faces, require_faces
 from ferkit.progress import Progress
-from ferkit.report.warp_sheet import Row, draw_sheet
+from ferkit.report.warp_sheet import PictureRow, draw_sheet
 
 _TITLE = "face swap: a row keeps the expression, a column the outer face; on the diagonal the faces as they are"
 
@@ -48,7 +47,7 @@ def different_people(
     for batch in stream.batches():
         problems += batch.problems
         for face, crop in zip(batch.faces, batch.crops, strict=True):
-            found.setdefault(_person(face), crop)
+            found.setdefault(face.identity or face.clip or (face.source, face.face), crop)
         if len(found) >= most:
             break
     require_faces(len(found), problems, sources)
@@ -70,7 +69,7 @@ def swap_all(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def swap_sheet(faces: NDArray[np.uint8]) -> Figure:
     """Draw `swap_all`."""
-    return draw_sheet([Row("" if number else _TITLE, list(row)) for number, row in enumerate(swap_all(faces))])
+    return draw_sheet([PictureRow("" if number else _TITLE, list(row)) for number, row in enumerate(swap_all(faces))])
 
 
 def _one_of_each(faces: FaceSet, most: int, seed: int) -> FaceSet:
@@ -83,7 +82,3 @@ def _one_of_each(faces: FaceSet, most: int, seed: int) -> FaceSet:
         if len(found) == most:
             break
     return faces.subset(list(found.values()))
-
-
-def _person(face: Face) -> object:
-    return face.identity or face.clip or (face.source, face.face)

@@ -24,7 +24,7 @@ _LEAST = 0.03
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """Equal (H, W, 3) pictures below a title, and the warps that they show."""
 
     title: str
@@ -32,7 +32,7 @@ class Row:
     warp: Warp | None = None
 
 
-def draw_sheet(rows: Sequence[Row]) -> Figure:
+def draw_sheet(rows: Sequence[PictureRow]) -> Figure:
     """Draw rows of as many pictures each below one another."""
     columns = len(rows[0].pictures)
     titles = [fill(row.title, _LETTERS * columns) for row in rows]

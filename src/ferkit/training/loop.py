@@ -53,7 +53,7 @@ class Trainable(Protocol):
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainResult:
     """What a finished run has to say of itself.
 
     Attributes:
@@ -109,7 +109,7 @@ def train(
     processes: Processes,
     monitor: Monitor | None = None,
     shorter: str = "",
-) -> Trained:
+) -> TrainResult:
     """Train ``method`` in place, from the newest checkpoint of ``run`` if there is one.
 
     Every random number is a function of the seed, the step and the process, so a run that was stopped and resumed takes
@@ -192,7 +192,7 @@ class _Run:
     def encoder(self) -> nn.Module:
         return self.trainable.backbone if self.learner.average is None else self.learner.average
 
-    def go(self) -> Trained:
+    def go(self) -> TrainResult:
         started = time.monotonic()
         self.progress.start("pre-training", self.steps, self.step, "steps")
         self.model.train()
@@ -204,7 +204,7 @@ class _Run:
         finally:
             for tracker in self.accelerator.trackers:
                 tracker.finish()
-        return Trained(self.steps, time.monotonic() - started, last, self.encoder)
+        return TrainResult(self.steps, time.monotonic() - started, last, self.encoder)
 
     def _take_steps(self, stop: StopRequest) -> dict[str, float]:
         """Take the steps that are left; return the figures of the last row."""

@@ -30,7 +30,7 @@ from ferkit.methods.expression_warps import EXPRESSIONS, with_expression
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
 from ferkit.progress import Progress, Silent
-from ferkit.report.gallery import Panel, Row, Tile, draw_gallery
+from ferkit.report.gallery import GalleryFace, GalleryRow, Panel, draw_gallery
 from ferkit.report.safe_picture import save_picture
 from ferkit.search.index import FlatIndex
 from ferkit.workflows.embed import embed
@@ -296,16 +296,16 @@ def _heading(asked: Round) -> str:
     return f"{asked.title}: {asked.first} of {len(asked.rankings)} (chance {asked.chance:.1f})"
 
 
-def _row(ranking: Ranking, crops: Mapping[tuple[str, str], Pixels]) -> Row:
+def _row(ranking: Ranking, crops: Mapping[tuple[str, str], Pixels]) -> GalleryRow:
     found = [
-        Tile(
+        GalleryFace(
             crops[answer.person, answer.expression],
             f"{_plain(answer.expression)}  {answer.score:.2f}",
             match=answer.expression == ranking.expression,
         )
         for answer in ranking.found[:_SHOWN]
     ]
-    return Row(Tile(crops[ranking.person, ranking.expression], _plain(ranking.expression)), found)
+    return GalleryRow(GalleryFace(crops[ranking.person, ranking.expression], _plain(ranking.expression)), found)
 
 
 def _plain(expression: str) -> str:

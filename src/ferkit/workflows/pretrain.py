@@ -27,12 +27,12 @@ from ferkit.methods.parts.settings import PartsSettings
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import filtered_set, require_default_faces, source_paths
-from ferkit.pretraining.monitor import LabelledFaces, Watch, features_of
+from ferkit.pretraining.monitor import LabelledFaces, RunMonitor, features_of
 from ferkit.pretraining.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
 from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
 from ferkit.progress import Progress, Silent
 from ferkit.training.checkpoint import BEST, encoder_weights, latest, method_weights
-from ferkit.training.loop import Trained, check_settings, train
+from ferkit.training.loop import TrainResult, check_settings, train
 from ferkit.training.metrics import read_figures
 from ferkit.training.processes import Processes, fast_precision
 from ferkit.training.settings import MonitorSettings
@@ -154,7 +154,7 @@ def pretrain(
             preset=chosen.settings,
             backbone=backbone,
             init=file.choice("init", init),
-            options=_deciding(reading),
+            options={name: value for name, value in reading.items() if name != "workers"},
             faces=len(faces),
             faces_sha256=_digest(faces),
         )
@@ -255,11 +255,6 @@ def _options(file: RecipeFile, given: Mapping[str, Any]) -> dict[str, Any]:
     usual = {option.name: getattr(FaceOptions(), option.name) for option in fields(FaceOptions)}
     asked = {name: value for name, value in given.items() if name not in usual or value != usual[name]}
     return {**file.options, **asked}
-
-
-def _deciding(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the one option that changes no face."""
-    return {name: value for name, value in options.items() if name != "workers"}
 
 
 def _face_set(
@@ -378,10 +373,10 @@ def _some_rows(faces: FaceSet) -> NDArray[np.int64]:
 
 def _watch(
     recipe: Recipe, faces: TrainingFaces, learner: Method[Any], card: EncoderCard, run: Path, progress: Progress
-) -> Watch:
+) -> RunMonitor:
     settings = recipe.training.monitor
     labelled = _labelled(settings, faces.faces, learner) if settings.data and settings.every else None
-    return Watch(learner, faces, labelled, card, settings, run / "sheets", progress)
+    return RunMonitor(learner, faces, labelled, card, settings, run / "sheets", progress)
 
 
 def _labelled(settings: MonitorSettings, training: FaceSet, learner: Method[Any]) -> LabelledFaces:
@@ -391,7 +386,7 @@ def _labelled(settings: MonitorSettings, training: FaceSet, learner: Method[Any]
 
 
 def _save_encoders(
-    trained: Trained, card: EncoderCard, learner: Method[Any], faces: TrainingFaces, run: Path, best: Path | None
+    trained: TrainResult, card: EncoderCard, learner: Method[Any], faces: TrainingFaces, run: Path, best: Path | None
 ) -> None:
     _save_encoder(trained.encoder, card, trained.steps, learner, faces, run)
     if best is not None:

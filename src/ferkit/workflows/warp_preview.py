@@ -24,7 +24,7 @@ from ferkit.pipeline.face_stream import open_pictures, source_paths
 from ferkit.progress import Progress, Silent
 from ferkit.report.safe_picture import require_replaceable, save_picture
 from ferkit.report.swap_sheet import different_people, swap_sheet
-from ferkit.report.warp_sheet import Row, draw_sheet
+from ferkit.report.warp_sheet import PictureRow, draw_sheet
 
 _FRAMES, _FRAME_MS = 16, 70
 
@@ -156,16 +156,18 @@ def _draw(
     return draw_warps(count, warps.model_copy(update=update), generator, landmarks)
 
 
-def _rows(face: _Face, columns: int, views: ViewSettings, warps: WarpSettings, generator: torch.Generator) -> list[Row]:
+def _rows(
+    face: _Face, columns: int, views: ViewSettings, warps: WarpSettings, generator: torch.Generator
+) -> list[PictureRow]:
     make_view = ViewMaker(views)
     positives = as_pictures(make_view(face.times(columns - 1), generator), views)
-    rows = [Row("the face, and positives: global transforms keep the expression", [face.crop, *positives])]
+    rows = [PictureRow("the face, and positives: global transforms keep the expression", [face.crop, *positives])]
     for kind, placement, title in _kinds(face):
         warp = _draw(face, columns, warps, generator, kind, placement)
-        rows.append(Row(title, list(_bent(face, warp)), warp))
+        rows.append(PictureRow(title, list(_bent(face, warp)), warp))
     warp = _draw(face, columns, warps, generator)
     title = f"negatives: warps ({', '.join(warps.kind)}) behind global transforms of their own, as training sees them"
-    return [*rows, Row(title, list(as_pictures(make_view(face.times(columns), generator, warp), views)))]
+    return [*rows, PictureRow(title, list(as_pictures(make_view(face.times(columns), generator, warp), views)))]
 
 
 def _kinds(face: _Face) -> list[tuple[Kind, Placement, str]]:

@@ -14,7 +14,7 @@ from ferkit.documents import parse_yaml
 from ferkit.encoders.encoder import WEIGHTS_NAME, save_encoder
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.checkpoint import read_checkpoint
-from ferkit.encoders.importing.mapping import Fitted, fit_network, networks_to_try, take_encoder
+from ferkit.encoders.importing.mapping import FittedNetwork, fit_network, networks_to_try, take_encoder
 from ferkit.encoders.importing.origins import Supervision, pick_origin
 from ferkit.encoders.registry import (
     ENTRY_NAME,
@@ -159,7 +159,9 @@ def _weights_below(folder: Path, own: Path) -> WeightsFile:
         ) from error
 
 
-def _card(name: str, origin: str, fitted: Fitted, provenance: str, supervision: Supervision | None) -> EncoderCard:
+def _card(
+    name: str, origin: str, fitted: FittedNetwork, provenance: str, supervision: Supervision | None
+) -> EncoderCard:
     source = pick_origin(origin)
     return EncoderCard(
         name=name,

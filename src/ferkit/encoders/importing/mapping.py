@@ -34,7 +34,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedNetwork:
     """Tensors that a network of `build_backbone` takes.
 
     Attributes:
@@ -98,7 +98,7 @@ def networks_to_try(
 
 def fit_network(
     state: Mapping[str, Tensor], origin: Origin, archs: Sequence[str], input_size: int | None = None
-) -> Fitted:
+) -> FittedNetwork:
     """Return the tensors for the first of these networks that takes them all, classifier left out.
 
     Args:
@@ -122,7 +122,7 @@ def fit_network(
         kept = _with_counters(kept, network)
         if not (wrong := misfits(network, kept)):
             _refuse_other_heads(arch, kept)
-            return Fitted(arch, size, feature_dim(network), kept, dropped)
+            return FittedNetwork(arch, size, feature_dim(network), kept, dropped)
         tried[arch] = wrong
     nearest = min(tried, key=lambda arch: len(tried[arch]))
     raise WeightsError(_no_fit(nearest, tried[nearest], choice=len(tried)))

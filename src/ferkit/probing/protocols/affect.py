@@ -10,8 +10,8 @@ from ferkit.evaluation.affect import DIMENSIONS, affect_answers, concordance, co
 from ferkit.evaluation.intervals import Statistic
 from ferkit.evaluation.rows import Rows
 from ferkit.probing.folds import ProbeRows, Split
-from ferkit.probing.protocols.base import Protocol, Task, first_seed, metric, people_to_keep_together, with_split
-from ferkit.probing.report import AffectSection, Section
+from ferkit.probing.protocols.base import Protocol, first_seed, metric, people_to_keep_together, with_split
+from ferkit.probing.report import AffectSection
 
 
 def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSection:
@@ -56,8 +56,8 @@ def _of_columns(function: Callable[[Rows, Rows], NDArray[np.float64]], true: Row
     return lambda rows: float(function(true[rows], predicted[rows]))
 
 
-def _run(task: Task) -> Section:
-    return affect_section(task.subject.known, task.subject.asked, task.plan.valued)
-
-
-PROTOCOL = Protocol("Valence and arousal", lambda plan: plan.valued, _run)
+PROTOCOL = Protocol(
+    "Valence and arousal",
+    lambda plan: plan.valued,
+    lambda task: affect_section(task.subject.known, task.subject.asked, task.plan.valued),
+)

@@ -55,7 +55,7 @@ class Protocol(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FoldResult:
     """What one fit answers, what was chosen for it, and its linear classifier if it is one."""
 
     predicted: Answers
@@ -63,7 +63,7 @@ class Fitted:
     model: LinearModel | None = None
 
 
-Fit = Callable[[Fold, int], Fitted]
+Fit = Callable[[Fold, int], FoldResult]
 """Learns from the training rows of a fold and answers its test rows, with a seed."""
 
 
@@ -85,7 +85,7 @@ def classifier_section(protocol: str, known: ProbeRows, asked: ProbeRows, split:
     )
 
 
-def _fitted(split: Split, fit: Fit) -> list[tuple[Answers, list[Fitted]]]:
+def _fitted(split: Split, fit: Fit) -> list[tuple[Answers, list[FoldResult]]]:
     """Return of each seed the (M,) answers and what was fitted."""
     found = []
     for seed, folds in zip(split.seeds, split.folds, strict=True):

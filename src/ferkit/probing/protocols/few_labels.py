@@ -7,8 +7,8 @@ import numpy as np
 from ferkit.evaluation.classification import classification_figure
 from ferkit.evaluation.few_labels import SHARES, few_label_curve
 from ferkit.probing.folds import ProbeRows, Split
-from ferkit.probing.protocols.base import Protocol, Task, metric, people_to_keep_together, with_split
-from ferkit.probing.report import FewLabelSection, Section
+from ferkit.probing.protocols.base import Protocol, metric, people_to_keep_together, with_split
+from ferkit.probing.report import FewLabelSection
 
 
 def few_label_section(
@@ -37,8 +37,8 @@ def few_label_section(
     return FewLabelSection(with_split(protocol, split), tuple(figures), tuple(points))
 
 
-def _run(task: Task) -> Section:
-    return few_label_section(task.subject.known, task.subject.asked, task.plan.labelled)
-
-
-PROTOCOL = Protocol("Few labels", lambda plan: plan.labelled, _run)
+PROTOCOL = Protocol(
+    "Few labels",
+    lambda plan: plan.labelled,
+    lambda task: few_label_section(task.subject.known, task.subject.asked, task.plan.labelled),
+)

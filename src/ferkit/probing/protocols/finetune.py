@@ -10,8 +10,8 @@ from ferkit.probing.encoders import NetworkEncoder
 from ferkit.probing.folds import Fold
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import ProbedEncoder
-from ferkit.probing.protocols.base import Fitted, Protocol, Task, classifier_section
-from ferkit.probing.report import ClassifierSection, Section
+from ferkit.probing.protocols.base import FoldResult, Protocol, classifier_section
+from ferkit.probing.report import ClassifierSection
 from ferkit.progress import Progress
 
 
@@ -24,7 +24,7 @@ def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress
     network, known, asked, settings = tuning(plan, subject)
     split = plan.labelled
 
-    def fit(fold: Fold, seed: int) -> Fitted:
+    def fit(fold: Fold, seed: int) -> FoldResult:
         rows, places = split.test[fold.test], np.full(len(fold.test), None, object)
         seen, train = rows < len(asked), fold.train[fold.train < len(known)]
         found = finetune_answers(
@@ -37,7 +37,7 @@ def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress
             progress=progress,
         )
         places[seen] = found.predicted
-        return Fitted(places)
+        return FoldResult(places)
 
     loss = "balanced softmax" if settings.balance == "softmax" else "cross entropy"
     return classifier_section(tuning_words(settings, loss), subject.known, subject.asked, split, fit)
@@ -68,8 +68,6 @@ def tuning_words(settings: FineTuneSettings, loss: str) -> str:
     )
 
 
-def _run(task: Task) -> Section:
-    return finetune_section(task.plan, task.subject, task.progress)
-
-
-PROTOCOL = Protocol("Fine-tuning", lambda plan: plan.labelled, _run)
+PROTOCOL = Protocol(
+    "Fine-tuning", lambda plan: plan.labelled, lambda task: finetune_section(task.plan, task.subject, task.progress)
+)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from ferkit.evaluation.knn import knn_answers
 from ferkit.evaluation.rows import has_embedding
 from ferkit.probing.folds import Fold, ProbeRows, Split
-from ferkit.probing.protocols.base import Fit, Fitted, Protocol, Task, classifier_section, with_split
-from ferkit.probing.report import ClassifierSection, Section
+from ferkit.probing.protocols.base import Fit, FoldResult, Protocol, classifier_section, with_split
+from ferkit.probing.report import ClassifierSection
 
 _TEMPERATURE = 0.07
 """Of weighted votes, as in arXiv:1805.01978."""
@@ -21,9 +21,9 @@ def knn_section(known: ProbeRows, asked: ProbeRows, split: Split, neighbours: in
     k = max(1, min(neighbours, fewest))
 
     def fit_with(temperature: float | None) -> Fit:
-        def fit(fold: Fold, _seed: int) -> Fitted:
+        def fit(fold: Fold, _seed: int) -> FoldResult:
             train, test = known.at(fold.train), asked.at(split.test[fold.test])
-            return Fitted(knn_answers(train.vectors, train.true_labels, test.vectors, k=k, temperature=temperature))
+            return FoldResult(knn_answers(train.vectors, train.true_labels, test.vectors, k=k, temperature=temperature))
 
         return fit
 
@@ -36,8 +36,8 @@ def knn_section(known: ProbeRows, asked: ProbeRows, split: Split, neighbours: in
     )
 
 
-def _run(task: Task) -> Section:
-    return knn_section(task.subject.known, task.subject.asked, task.plan.labelled, task.plan.settings.neighbours)
-
-
-PROTOCOL = Protocol("Nearest neighbours", lambda plan: plan.labelled, _run)
+PROTOCOL = Protocol(
+    "Nearest neighbours",
+    lambda plan: plan.labelled,
+    lambda task: knn_section(task.subject.known, task.subject.asked, task.plan.labelled, task.plan.settings.neighbours),
+)

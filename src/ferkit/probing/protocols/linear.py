@@ -17,7 +17,7 @@ from ferkit.ops.pictures import sample_pictures
 from ferkit.probing.encoders import FaceEncoder
 from ferkit.probing.folds import Fold, ProbeRows, Split
 from ferkit.probing.given_vectors import VectorFile
-from ferkit.probing.protocols.base import Fitted, Protocol, Task, classifier_section, people_to_keep_together
+from ferkit.probing.protocols.base import FoldResult, Protocol, Task, classifier_section, people_to_keep_together
 from ferkit.probing.report import ClassifierSection, Section
 from ferkit.probing.settings import ProbeSettings
 
@@ -38,14 +38,14 @@ def linear_section(
 ) -> ClassifierSection:
     """Read expressions by a linear classifier: L-BFGS, or with a ``schedule`` as the papers do."""
 
-    def fit(fold: Fold, seed: int) -> Fitted:
+    def fit(fold: Fold, seed: int) -> FoldResult:
         train, test = known.at(fold.train), asked.at(split.test[fold.test])
         if schedule is not None:
             return _descended(fold, train, test, schedule, seed, augmented)
         people = people_to_keep_together(train.people)
         found = linear_answers(train.features, train.true_labels, test.features, train_identities=people, seed=seed)
         chosen = {"strength": found.strength, "held_out_accuracy": found.held_out[found.strength]}
-        return Fitted(found.predicted, chosen, found.model)
+        return FoldResult(found.predicted, chosen, found.model)
 
     how = "L-BFGS on standardised features, strength chosen on a fifth of train"
     if schedule is not None:
@@ -65,7 +65,7 @@ def _descended(
     schedule: SgdSchedule,
     seed: int,
     augmented: Augmented | None,
-) -> Fitted:
+) -> FoldResult:
     def redraw(epoch: int) -> Rows:
         seeds = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seeds[0]) >> 1)
@@ -79,7 +79,7 @@ def _descended(
         seed=seed,
         redraw=None if augmented is None else redraw,
     )
-    return Fitted(found)
+    return FoldResult(found)
 
 
 def random_crops(crops: Pixels, least_area: float, generator: torch.Generator) -> Pixels:
