@@ -5,12 +5,12 @@ from ferkit.evaluation.classification import classification_of
 from ferkit.evaluation.few_labels import FewLabelPoint
 from ferkit.evaluation.linear import LinearModel
 from ferkit.probing.report import (
-    AskedFaces,
     ClassifierSection,
     DataStamp,
     EncoderReport,
     FewLabelSection,
     MetricValue,
+    ProbedFaces,
     ProbeReport,
 )
 from ferkit.report import charts as drawing
@@ -49,7 +49,7 @@ def report_of(name="small", *, with_crops=True, people=PEOPLE):
         ),
     }
     faces = (crops, brightness) if with_crops else (None, None)
-    asked = AskedFaces(LABELS, people, vectors, np.zeros((16, 1), np.float32), *faces)
+    asked = ProbedFaces(LABELS, people, vectors, np.zeros((16, 1), np.float32), *faces)
     encoder = EncoderReport(name, name, "ab" * 32, 5, "weak", 15 / 16, sections, asked)
     stamp = DataStamp(("faces",), "cd" * 32, 16, 0, 4, 0, {"calm": 8, "joy": 8}, 0, 0)
     return ProbeReport(stamp, None, "five folds", {}, {}, (), {}, (encoder,), ())

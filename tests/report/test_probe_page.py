@@ -10,13 +10,13 @@ from ferkit.evaluation.classification import classification_of
 from ferkit.evaluation.intervals import Interval
 from ferkit.probing.report import (
     AffectSection,
-    AskedFaces,
     ClassifierSection,
     Comparison,
     DataStamp,
     EncoderReport,
     LeakageSection,
     MetricValue,
+    ProbedFaces,
     ProbeReport,
     RetrievalSection,
 )
@@ -75,7 +75,7 @@ def encoder(name, accuracy):
             {"identity.linear": "too few faces"},
         ),
     }
-    asked = AskedFaces((), (), np.empty((0, 2), np.float32), np.empty((0, 2), np.float32))
+    asked = ProbedFaces((), (), np.empty((0, 2), np.float32), np.empty((0, 2), np.float32))
     return EncoderReport(name, name, "abcdef" * 10, 512, None, 0.875, sections, asked)
 
 

@@ -46,20 +46,23 @@ def save_own_head(subject: ProbedEncoder, data: ProbeData, path: Path) -> None:
         InputError: the vectors are of no encoder, or there is too little to fit.
         OutputError: it cannot be written.
     """
-    sha256, rows = subject.source.sha256, subject.known
+    sha256, rows = subject.source.sha256, subject.train_rows
     if not sha256:
         raise InputError(f"{subject.name!r} has no weights that a head could belong to; probe an encoder")
     there = has_embedding(rows.vectors)
     labelled = data.labelled[there[data.labelled]]
-    known = rows.at(labelled)
-    people = people_to_keep_together(known.people)
-    head = fit_head(sha256, known.vectors, known.true_labels, people)
-    held_out = identity_split(known.true_labels, list(known.people), held_out=_HELD_OUT, seed=0)
-    others, asked = known.at(np.flatnonzero(~held_out)), known.at(np.flatnonzero(held_out))
+    faces = rows.at(labelled)
+    people = people_to_keep_together(faces.people)
+    head = fit_head(sha256, faces.vectors, faces.true_labels, people)
+    held_out = identity_split(faces.true_labels, list(faces.people), held_out=_HELD_OUT, seed=0)
+    others, held_out_rows = faces.at(np.flatnonzero(~held_out)), faces.at(np.flatnonzero(held_out))
     trial = fit_head(sha256, others.vectors, others.true_labels, people_to_keep_together(others.people))
-    head = at_temperature(head, temperature_of(trial, asked.vectors, asked.true_labels))
+    head = at_temperature(head, temperature_of(trial, held_out_rows.vectors, held_out_rows.true_labels))
     with suppress(InputError):  # no class has two people
-        head = replace(head, same=fit_curve(sample_pairs(known.vectors, known.true_labels, known.identities)))
+        head = replace(
+            head,
+            same=fit_curve(sample_pairs(faces.vectors, faces.true_labels, faces.identities)),
+        )
     valued = rows.at(data.valued[there[data.valued]])
     if len(valued):
         head = with_affect(head, valued.vectors, valued.affect, people_to_keep_together(valued.people))

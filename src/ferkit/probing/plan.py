@@ -1,4 +1,4 @@
-"""What a probe's data permit: who is known and who is asked, and why a protocol cannot run."""
+"""What a probe's data permit: who trains and who is tested, and why a protocol cannot run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class ProbePlan:
-    """Known and asked faces of every protocol.
+    """Training and test faces of every protocol.
 
     Attributes:
         data: the faces that are fitted on, and asked as well where there are no others.
@@ -34,7 +34,7 @@ class ProbePlan:
     settings: ProbeSettings
 
     @property
-    def asked(self) -> ProbeData:
+    def test_data(self) -> ProbeData:
         """The faces that retrieval, triplets and leakage ask, and of which classifiers ask some."""
         return self.data if self.test is None else self.test
 
@@ -78,15 +78,15 @@ class ProbePlan:
         return self._split(self.data.valued, None if self.test is None else self.test.valued, False)
 
     @cached_property
-    def asked_labelled(self) -> NDArray[np.int64]:
-        """Rows of the asked faces that have a label; retrieval asks them.
+    def test_labelled(self) -> NDArray[np.int64]:
+        """Rows of the test faces that have a label; retrieval asks them.
 
         Raises:
             InputError: there is none, or one class alone.
         """
-        rows = self.asked.labelled
-        if len({self.asked.labels[row] for row in rows}) < 2:
-            raise InputError(f"{_named(self.asked)} has faces of fewer than two labels; retrieval needs two")
+        rows = self.test_data.labelled
+        if len({self.test_data.labels[row] for row in rows}) < 2:
+            raise InputError(f"{_named(self.test_data)} has faces of fewer than two labels; retrieval needs two")
         return rows
 
     @cached_property
@@ -107,10 +107,10 @@ class ProbePlan:
         """Raise an InputError unless people judged triplets, or there are labels and identities."""
         if self.comparisons is not None:
             return
-        if not len(self.asked.labelled):
-            raise InputError(f"no face of {_named(self.asked)} has a label, and triplets compare labels")
-        if self.asked.stamp().people < 2:
-            raise InputError(f"the people of {_named(self.asked)} are not known; name them with --identity-from")
+        if not len(self.test_data.labelled):
+            raise InputError(f"no face of {_named(self.test_data)} has a label, and triplets compare labels")
+        if self.test_data.stamp().people < 2:
+            raise InputError(f"the people of {_named(self.test_data)} are not known; name them with --identity-from")
 
     def leak_columns(self) -> dict[str, list[str | None]]:
         """Return the columns that leakage asks for, the identity first where it is known.
@@ -118,10 +118,10 @@ class ProbePlan:
         Raises:
             InputError: there is none.
         """
-        columns = {} if self.asked.stamp().people < 2 else {"identity": self.asked.identities}
-        columns |= {name: self.asked.column(name) for name in self.settings.leak}
+        columns = {} if self.test_data.stamp().people < 2 else {"identity": self.test_data.identities}
+        columns |= {name: self.test_data.column(name) for name in self.settings.leak}
         if not columns:
-            raise InputError(f"the people of {_named(self.asked)} are not known; name them with --identity-from")
+            raise InputError(f"the people of {_named(self.test_data)} are not known; name them with --identity-from")
         return columns
 
     def warnings(self) -> Iterator[str]:
@@ -160,15 +160,15 @@ class ProbePlan:
                 " (--label-map OLD=NEW renames, OLD= leaves out)"
             )
 
-    def _split(self, known: NDArray[np.int64], asked: NDArray[np.int64] | None, by_label: bool) -> Split:
-        if asked is not None:
-            return given_split(known, asked, self.seeds)
-        labels = [str(self.data.labels[row]) if by_label else "" for row in known]
-        people = [self.data.people[row] for row in known]
-        usual = max(2, min(_FOLDS, len(set(people)))) if len(known) <= _FEW else 1
+    def _split(self, train: NDArray[np.int64], test: NDArray[np.int64] | None, by_label: bool) -> Split:
+        if test is not None:
+            return given_split(train, test, self.seeds)
+        labels = [str(self.data.labels[row]) if by_label else "" for row in train]
+        people = [self.data.people[row] for row in train]
+        usual = max(2, min(_FOLDS, len(set(people)))) if len(train) <= _FEW else 1
         folds = self.settings.folds or usual
-        named = all(self.data.identities[row] is not None for row in known)
-        return cross_validation_split(known, labels, people, self.seeds, folds, named=named)
+        named = all(self.data.identities[row] is not None for row in train)
+        return cross_validation_split(train, labels, people, self.seeds, folds, named=named)
 
 
 def _named(data: ProbeData) -> str:

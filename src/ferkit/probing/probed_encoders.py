@@ -21,7 +21,7 @@ from ferkit.probing.encoders import (
 from ferkit.probing.feature_cache import cached_features
 from ferkit.probing.folds import ProbeRows
 from ferkit.probing.given_vectors import VectorFile, is_vector_file
-from ferkit.probing.report import AskedFaces
+from ferkit.probing.report import ProbedFaces
 from ferkit.probing.settings import RANDOM
 from ferkit.progress import Progress
 
@@ -35,18 +35,18 @@ class ProbedEncoder:
     Attributes:
         source: the encoder or the file.
         name: what tables call it; no two have the same.
-        known: rows of the data.
-        asked: rows of the test faces; ``known`` where there are none.
+        train_rows: rows of the data.
+        test_rows: rows of the test faces; ``train_rows`` where there are none.
     """
 
     source: Source
     name: str
-    known: ProbeRows
-    asked: ProbeRows
+    train_rows: ProbeRows
+    test_rows: ProbeRows
 
-    def asked_faces(self, data: ProbeData, rows: NDArray[np.int64]) -> AskedFaces:
-        """Return some rows of the asked faces, for drawing."""
-        asked, faces = self.asked.at(rows), data.face_set
+    def test_faces(self, data: ProbeData, rows: NDArray[np.int64]) -> ProbedFaces:
+        """Return some rows of the test faces, for drawing."""
+        test_rows, faces = self.test_rows.at(rows), data.face_set
 
         def crops(some: NDArray[np.int64]) -> NDArray[np.uint8]:
             if faces is None:
@@ -56,11 +56,11 @@ class ProbedEncoder:
             shown[there] = faces.crops(wanted[there])
             return shown
 
-        return AskedFaces(
-            tuple(asked.labels),
-            tuple(asked.identities),
-            np.asarray(asked.vectors, np.float32),
-            np.asarray(asked.features, np.float32),
+        return ProbedFaces(
+            tuple(test_rows.labels),
+            tuple(test_rows.identities),
+            np.asarray(test_rows.vectors, np.float32),
+            np.asarray(test_rows.features, np.float32),
             None if faces is None else crops,
             None if isinstance(self.source, VectorFile) else self.source.features,
         )
@@ -99,9 +99,9 @@ def probed_encoders(
     """
     found = []
     for source, name in zip(sources, _names(sources), strict=True):
-        known = rows_of(source, data, progress)
-        asked = known if test is None else rows_of(test_file or source, test, progress)
-        found.append(ProbedEncoder(source, name, known, asked))
+        train_rows = rows_of(source, data, progress)
+        test_rows = train_rows if test is None else rows_of(test_file or source, test, progress)
+        found.append(ProbedEncoder(source, name, train_rows, test_rows))
     return found
 
 

@@ -46,14 +46,14 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassifierSection:
-    """What a classifier said of the asked faces: protocols linear, knn and finetune.
+    """What a classifier said of the test faces: protocols linear, knn and finetune.
 
     Attributes:
         protocol: in words, such as "linear probe (L-BFGS), ..."; says all that a figure needs beside it.
         figures: accuracy, balanced_accuracy and macro_f1; of knn also ``weighted.accuracy`` and so on.
         result: of the answers of all seeds together: recall of each class, confusion matrix, coverage.
         chosen: hyper-parameters that were chosen on the held-out part of train, of each fit.
-        true: (seeds * M,) labels of the asked faces, once for each seed.
+        true: (seeds * M,) labels of the test faces, once for each seed.
         predicted: (seeds * M,) answers; None where there was no face.
         model: the linear classifier of the last fit, for occlusion maps; None where there is none.
     """
@@ -84,7 +84,7 @@ class AffectSection:
         protocol: in words.
         figures: as above.
         chosen: the penalty of each fit.
-        true: (M, 2) valence and arousal of the asked faces that have them.
+        true: (M, 2) valence and arousal of the test faces that have them.
         predicted: (M, 2) what regression said.
     """
 
@@ -150,8 +150,8 @@ Section: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AskedFaces:
-    """The M faces that an encoder was asked about, for drawing; never in report.json.
+class ProbedFaces:
+    """The M test faces of an encoder, for drawing; never in report.json.
 
     Attributes:
         labels: M labels after the label map; None where there is none.
@@ -180,10 +180,10 @@ class EncoderReport:
         sha256: of its weights; of plain vectors, of the file.
         dim: length of a vector.
         supervision: what it learnt from, as its entry says; None where that is not known.
-        coverage: share of the asked faces that have a vector.
+        coverage: share of the test faces that have a vector.
         sections: by protocol, in the order of `ferkit probe --protocol all`: linear, knn, few-labels, finetune, affect,
             retrieval, triplets, leakage.
-        asked: the faces, in memory.
+        test_faces: the faces, in memory.
         recipe: digest of the recipe of a run but for its seed: runs of one tell how much the seed decides.
     """
 
@@ -194,7 +194,7 @@ class EncoderReport:
     supervision: str | None
     coverage: float
     sections: Mapping[str, Section]
-    asked: AskedFaces = field(repr=False, metadata=_IN_MEMORY)
+    test_faces: ProbedFaces = field(repr=False, metadata=_IN_MEMORY)
     recipe: str | None = None
 
 
@@ -251,7 +251,7 @@ class ProbeReport:
     Attributes:
         data: the faces that were fitted on, and asked as well where ``test`` is None.
         test: the faces that were asked, where they were named.
-        split: how train and asked faces were told apart, in words.
+        split: how train and test faces were told apart, in words.
         settings: every argument that decides a figure.
         versions: of ferkit and the libraries that compute.
         warnings: what a reader should know, one sentence each.

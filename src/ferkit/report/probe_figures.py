@@ -19,11 +19,11 @@ from ferkit.evaluation.linear import LinearModel
 from ferkit.evaluation.occlusion import OcclusionMap, occlusion_map, patch_count
 from ferkit.evaluation.rows import has_embedding, numbered_groups
 from ferkit.probing.report import (
-    AskedFaces,
     ClassifierSection,
     EncoderReport,
     FewLabelSection,
     MetricValue,
+    ProbedFaces,
     ProbeReport,
 )
 from ferkit.progress import Progress, Silent
@@ -94,7 +94,7 @@ def draw_figures(
     A picture is left out where the report does not hold what it shows: vectors alone have no faces to draw.
 
     Args:
-        report: of a probe, with the asked faces in memory.
+        report: of a probe, with the test faces in memory.
         folder: where to; it is made.
         projection: of the map of vectors.
         occluded: faces of each class whose parts are covered, 49 times each; 0 leaves the picture out.
@@ -108,7 +108,7 @@ def draw_figures(
     plan, folder = _Plan(_method(projection), occluded, seed, progress or Silent()), Path(folder)
     saved = [*_confusions(report, folder), *_few_labels(report, folder)]
     for encoder in report.encoders:
-        rows, crops = _shown(encoder.asked), encoder.asked.crops
+        rows, crops = _shown(encoder.test_faces), encoder.test_faces.crops
         if len(rows) >= _LEAST:
             saved.append(_map(encoder, rows, folder, plan))
         if len(rows) >= _LEAST and crops is not None:
@@ -222,9 +222,9 @@ def _few_labels(report: ProbeReport, folder: Path) -> Iterator[SavedFigure]:
 def _map(encoder: EncoderReport, rows: NDArray[np.int64], folder: Path, plan: _Plan) -> SavedFigure:
     name = {"tsne": "t-SNE", "umap": "UMAP"}[plan.method]
     chosen = np.sort(np.random.default_rng(plan.seed).permutation(rows)[:_POINTS])
-    points = project(encoder.asked.vectors[chosen], plan.method, seed=plan.seed)
+    points = project(encoder.test_faces.vectors[chosen], plan.method, seed=plan.seed)
     drawing = draw_projection(
-        points, *_told_of(encoder.asked, chosen), f"{encoder.name}: {name}, {len(chosen):,} faces"
+        points, *_labels_and_people(encoder.test_faces, chosen), f"{encoder.name}: {name}, {len(chosen):,} faces"
     )
     caption = (
         f"{name} (seed {plan.seed}) of {len(chosen):,} of the {len(rows):,} labelled faces. Vectors that hold the "
@@ -236,9 +236,9 @@ def _map(encoder: EncoderReport, rows: NDArray[np.int64], folder: Path, plan: _P
 
 
 def _strips(encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folder: Path, seed: int) -> SavedFigure:
-    labels, people = _told_of(encoder.asked, rows)
+    labels, people = _labels_and_people(encoder.test_faces, rows)
     queries = _queries(labels, seed)
-    found = nearest_others(encoder.asked.vectors[rows], people, queries, _NEIGHBOURS)
+    found = nearest_others(encoder.test_faces.vectors[rows], people, queries, _NEIGHBOURS)
     wanted = sorted({*queries, *(row for strip in found for row, _ in strip)})
     tiles = dict(zip(wanted, _tiles(crops(rows[wanted])), strict=True))
 
@@ -268,10 +268,10 @@ def _strips(encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folde
 def _occlusion(
     encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folder: Path, plan: _Plan
 ) -> Iterator[SavedFigure]:
-    linear, features_of = encoder.sections.get(LINEAR), encoder.asked.features_of
+    linear, features_of = encoder.sections.get(LINEAR), encoder.test_faces.features_of
     if plan.occluded < 1 or not isinstance(linear, ClassifierSection) or linear.model is None or features_of is None:
         return
-    labels, random = np.array([encoder.asked.labels[row] for row in rows]), np.random.default_rng(plan.seed)
+    labels, random = np.array([encoder.test_faces.labels[row] for row in rows]), np.random.default_rng(plan.seed)
     drawn = {name: random.permutation(rows[labels == name]) for name in linear.model.classes}
     covered = {name: crops(np.sort(own[: plan.occluded])) for name, own in drawn.items() if len(own) >= _LEAST}
     faces = {name: crops(np.sort(drawn[name][:_MEAN_OF])).mean(axis=(0, 3)) for name in covered}
@@ -304,10 +304,10 @@ def _maps(
     return {name: occlusion_map(partial(probability, model.classes.index(name)), own) for name, own in crops.items()}
 
 
-def _shown(asked: AskedFaces) -> NDArray[np.int64]:
+def _shown(faces: ProbedFaces) -> NDArray[np.int64]:
     """Rows that have a vector and a label."""
-    labelled = np.array([label is not None for label in asked.labels], bool)
-    return np.flatnonzero(has_embedding(asked.vectors) & labelled)
+    labelled = np.array([label is not None for label in faces.labels], bool)
+    return np.flatnonzero(has_embedding(faces.vectors) & labelled)
 
 
 def _queries(labels: Sequence[str | None], seed: int) -> list[int]:
@@ -319,9 +319,9 @@ def _queries(labels: Sequence[str | None], seed: int) -> list[int]:
     return [int(row) for rows in drawn for row in rows]
 
 
-def _told_of(asked: AskedFaces, rows: NDArray[np.int64]) -> tuple[list[str | None], list[str | None]]:
+def _labels_and_people(faces: ProbedFaces, rows: NDArray[np.int64]) -> tuple[list[str | None], list[str | None]]:
     """Return the labels and the people of some rows."""
-    return [asked.labels[row] for row in rows.tolist()], [asked.identities[row] for row in rows.tolist()]
+    return [faces.labels[row] for row in rows.tolist()], [faces.identities[row] for row in rows.tolist()]
 
 
 def _tiles(crops: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

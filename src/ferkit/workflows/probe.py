@@ -107,22 +107,22 @@ def probe(
     earlier = {} if out is None else _earlier_protocols(Path(out))
     renamed = read_label_map(label_map)
     files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
-    known = _data(data, files, reading, renamed, device, progress)
+    train_data = _data(data, files, reading, renamed, device, progress)
     reading_test = reading
     if test_layout is not None:
         test, reading_test = test or data or FACES, {**reading, "layout": test_layout}
     test_file = _test_file(test, names, files)
-    asked = None if test is None else _test(test, test_file, reading_test, renamed, device, progress)
-    plan = ProbePlan(known, asked, settings)
+    test_data = None if test is None else _test(test, test_file, reading_test, renamed, device, progress)
+    plan = ProbePlan(train_data, test_data, settings)
     runnable, skipped = _permitted(plan, wanted, device)
     subjects = probed_encoders(
-        open_sources(names, files, device, batch_size, progress), known, asked, test_file, progress
+        open_sources(names, files, device, batch_size, progress), train_data, test_data, test_file, progress
     )
     sections = _run(plan, subjects, runnable, skipped, ALL in _split(protocol), device, progress)
     described = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
     report = ProbeReport(
-        data=known.stamp(),
-        test=None if asked is None else asked.stamp(),
+        data=train_data.stamp(),
+        test=None if test_data is None else test_data.stamp(),
         split=_split_words(plan),
         settings={
             **asdict(settings),
@@ -148,7 +148,7 @@ def probe(
     if publish:
         publish_report(report, entries)
     if save_head is not None:
-        save_own_head(subjects[0], known, Path(save_head))
+        save_own_head(subjects[0], train_data, Path(save_head))
     return report
 
 
@@ -310,16 +310,16 @@ def _describe(plan: ProbePlan, subject: ProbedEncoder, sections: dict[str, Secti
     try:
         rows = plan.labelled.test
     except InputError:
-        rows = np.arange(len(plan.asked))
+        rows = np.arange(len(plan.test_data))
     return EncoderReport(
         name=subject.name,
         encoder=source.given,
         sha256=source.sha256,
         dim=source.dim,
         supervision=getattr(source, "supervision", None),
-        coverage=coverage(subject.asked.vectors[rows]),
+        coverage=coverage(subject.test_rows.vectors[rows]),
         sections=sections,
-        asked=subject.asked_faces(plan.asked, rows),
+        test_faces=subject.test_faces(plan.test_data, rows),
         recipe=seedless_digest(Path(source.given)),
     )
 

@@ -14,37 +14,41 @@ from ferkit.probing.protocols.base import Protocol, first_seed, metric, people_t
 from ferkit.probing.report import AffectSection
 
 
-def affect_section(known: ProbeRows, asked: ProbeRows, split: Split) -> AffectSection:
+def affect_section(train_rows: ProbeRows, test_rows: ProbeRows, split: Split) -> AffectSection:
     """Read valence and arousal by ridge regression; of several seeds the first is asked."""
     split = first_seed(split)
-    rows, seed = asked.at(split.test), split.seeds[0]
+    rows, seed = test_rows.at(split.test), split.seeds[0]
     predicted, chosen = np.empty((len(rows), len(DIMENSIONS))), []
     for fold in split.folds[0]:
-        train, test = known.at(fold.train), rows.at(fold.test)
+        train, test = train_rows.at(fold.train), rows.at(fold.test)
         people = people_to_keep_together(train.people)
         found = affect_answers(train.features, train.affect, test.features, train_identities=people, seed=seed)
         predicted[fold.test] = found.predicted
         chosen.append({"alpha": found.alpha})
     how = "ridge regression on standardised features, penalty chosen on a fifth of train"
-    return affect_report(how, asked, split, predicted, tuple(chosen))
+    return affect_report(how, test_rows, split, predicted, tuple(chosen))
 
 
 _FIGURES = {"ccc": concordance, "pcc": correlation, "sagr": sign_agreement, "rmse": rmse}
 
 
 def affect_report(
-    protocol: str, asked: ProbeRows, split: Split, predicted: NDArray[np.float64], chosen: tuple[dict[str, Any], ...]
+    protocol: str,
+    test_rows: ProbeRows,
+    split: Split,
+    predicted: NDArray[np.float64],
+    chosen: tuple[dict[str, Any], ...],
 ) -> AffectSection:
-    """Compare (M, 2) predicted values of the asked faces with theirs.
+    """Compare (M, 2) predicted values of the test faces with theirs.
 
     Args:
         protocol: how they were predicted, in words.
-        asked: the faces.
+        test_rows: the faces.
         split: which of them were asked.
         predicted: valence and arousal.
         chosen: hyper-parameters of each fold.
     """
-    rows, figures = asked.at(split.test), []
+    rows, figures = test_rows.at(split.test), []
     for number, name in enumerate(DIMENSIONS):
         for figure, function in _FIGURES.items():
             statistic = _of_columns(function, rows.affect[:, number], predicted[:, number])
@@ -59,5 +63,5 @@ def _of_columns(function: Callable[[Rows, Rows], NDArray[np.float64]], true: Row
 PROTOCOL = Protocol(
     "Valence and arousal",
     lambda plan: plan.valued,
-    lambda task: affect_section(task.subject.known, task.subject.asked, task.plan.valued),
+    lambda task: affect_section(task.subject.train_rows, task.subject.test_rows, task.plan.valued),
 )

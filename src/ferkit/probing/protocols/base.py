@@ -26,7 +26,7 @@ class Task:
     """One encoder under one plan.
 
     Attributes:
-        plan: who is known and who is asked.
+        plan: who trains and who is tested.
         subject: the encoder.
         device: where networks compute.
         progress: told of long work.
@@ -67,11 +67,13 @@ Fit = Callable[[Fold, int], FoldResult]
 """Learns from the training rows of a fold and answers its test rows, with a seed."""
 
 
-def classifier_section(protocol: str, known: ProbeRows, asked: ProbeRows, split: Split, fit: Fit) -> ClassifierSection:
+def classifier_section(
+    protocol: str, train_rows: ProbeRows, test_rows: ProbeRows, split: Split, fit: Fit
+) -> ClassifierSection:
     """Fit every fold and count all answers, those of all seeds together."""
     fitted = _fitted(split, fit)
-    rows = asked.at(split.test)
-    seeds, learnt = len(split.seeds), _known_labels(known, split)
+    rows = test_rows.at(split.test)
+    seeds, learnt = len(split.seeds), _train_labels(train_rows, split)
     true, predicted = rows.true_labels * seeds, np.concatenate([answers for answers, _ in fitted])
     last = fitted[-1][1][-1]
     return ClassifierSection(
@@ -96,9 +98,9 @@ def _fitted(split: Split, fit: Fit) -> list[tuple[Answers, list[FoldResult]]]:
     return found
 
 
-def _known_labels(known: ProbeRows, split: Split) -> set[str]:
+def _train_labels(train_rows: ProbeRows, split: Split) -> set[str]:
     rows = {row for folds in split.folds for fold in folds for row in fold.train.tolist()}
-    return {str(known.labels[row]) for row in rows}
+    return {str(train_rows.labels[row]) for row in rows}
 
 
 def _class_figures(

@@ -12,11 +12,11 @@ from ferkit.probing.report import FewLabelSection
 
 
 def few_label_section(
-    known: ProbeRows, asked: ProbeRows, split: Split, shares: Sequence[float] = SHARES, draws: int = 3
+    train_rows: ProbeRows, test_rows: ProbeRows, split: Split, shares: Sequence[float] = SHARES, draws: int = 3
 ) -> FewLabelSection:
     """Fit linear classifiers on growing shares of the labels; of several folds the first is asked."""
     fold, seeds = split.folds[0][0], range(split.seeds[0], split.seeds[0] + draws)
-    train, test = known.at(fold.train), asked.at(split.test[fold.test])
+    train, test = train_rows.at(fold.train), test_rows.at(split.test[fold.test])
     points = few_label_curve(
         train.features,
         train.true_labels,
@@ -40,5 +40,5 @@ def few_label_section(
 PROTOCOL = Protocol(
     "Few labels",
     lambda plan: plan.labelled,
-    lambda task: few_label_section(task.subject.known, task.subject.asked, task.plan.labelled),
+    lambda task: few_label_section(task.subject.train_rows, task.subject.test_rows, task.plan.labelled),
 )

@@ -16,22 +16,22 @@ from ferkit.progress import Progress
 
 
 def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress) -> ClassifierSection:
-    """Fine-tune the encoder on the known faces of each fold, and let it judge the asked ones.
+    """Fine-tune the encoder on the training faces of each fold, and let it judge the test faces.
 
     Raises:
         InputError: there is no network or there are no crops, or as `finetune_answers`.
     """
-    network, known, asked, settings = tuning(plan, subject)
+    network, train_faces, test_faces, settings = tuning(plan, subject)
     split = plan.labelled
 
     def fit(fold: Fold, seed: int) -> FoldResult:
         rows, places = split.test[fold.test], np.full(len(fold.test), None, object)
-        seen, train = rows < len(asked), fold.train[fold.train < len(known)]
+        seen, train = rows < len(test_faces), fold.train[fold.train < len(train_faces)]
         found = finetune_answers(
             network,
-            known.subset(train),
+            train_faces.subset(train),
             [str(plan.data.labels[row]) for row in train.tolist()],
-            asked.subset(rows[seen]),
+            test_faces.subset(rows[seen]),
             settings=settings,
             seed=seed,
             progress=progress,
@@ -40,7 +40,7 @@ def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress
         return FoldResult(places)
 
     loss = "balanced softmax" if settings.balance == "softmax" else "cross entropy"
-    return classifier_section(tuning_words(settings, loss), subject.known, subject.asked, split, fit)
+    return classifier_section(tuning_words(settings, loss), subject.train_rows, subject.test_rows, split, fit)
 
 
 def tuning(plan: ProbePlan, subject: ProbedEncoder) -> tuple[Encoder, FaceSet, FaceSet, FineTuneSettings]:
@@ -49,15 +49,15 @@ def tuning(plan: ProbePlan, subject: ProbedEncoder) -> tuple[Encoder, FaceSet, F
     Raises:
         InputError: there is no network or there are no crops.
     """
-    known, asked, s = plan.data.face_set, plan.asked.face_set, plan.settings
-    if not isinstance(subject.source, NetworkEncoder) or known is None or asked is None:
+    train_faces, test_faces, s = plan.data.face_set, plan.test_data.face_set, plan.settings
+    if not isinstance(subject.source, NetworkEncoder) or train_faces is None or test_faces is None:
         raise InputError(f"{subject.name!r} is no network with faces to see, so nothing can be fine-tuned")
     network = subject.source.network
     given = {"epochs": s.finetune_epochs, "lr": s.finetune_lr, "batch_size": s.finetune_batch, "head": s.head}
     changed = {name: value for name, value in given.items() if value is not None}
     changed |= {"balance": "softmax"} if s.balance else {}
     changed |= {"precision": "bf16" if network.center.is_cuda else "float32"}
-    return network, known, asked, FINETUNES[s.finetune].model_copy(update=changed)
+    return network, train_faces, test_faces, FINETUNES[s.finetune].model_copy(update=changed)
 
 
 def tuning_words(settings: FineTuneSettings, loss: str) -> str:

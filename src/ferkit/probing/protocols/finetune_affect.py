@@ -10,25 +10,25 @@ from ferkit.probing.report import Section
 
 
 def _run(task: Task) -> Section:
-    network, known, asked, settings = tuning(task.plan, task.subject)
+    network, train_faces, test_faces, settings = tuning(task.plan, task.subject)
     split = first_seed(task.plan.valued)
     values = task.plan.data.affect
     predicted = np.empty((len(split.test), values.shape[1]))
     for fold in split.folds[0]:
-        train, rows = fold.train[fold.train < len(known)], split.test[fold.test]
-        seen = rows < len(asked)
+        train, rows = fold.train[fold.train < len(train_faces)], split.test[fold.test]
+        seen = rows < len(test_faces)
         found = finetune_values(
             network,
-            known.subset(train),
+            train_faces.subset(train),
             values[train],
-            asked.subset(rows[seen]),
+            test_faces.subset(rows[seen]),
             settings=settings,
             seed=split.seeds[0],
             progress=task.progress,
         )
         predicted[fold.test] = values[train].mean(axis=0)  # of a picture without a face
         predicted[fold.test[seen]] = found.predicted
-    return affect_report(tuning_words(settings, "CCC loss"), task.subject.asked, split, predicted, ())
+    return affect_report(tuning_words(settings, "CCC loss"), task.subject.test_rows, split, predicted, ())
 
 
 PROTOCOL = Protocol("Fine-tuned valence and arousal", lambda plan: plan.valued, _run)

@@ -12,23 +12,23 @@ _TEMPERATURE = 0.07
 """Of weighted votes, as in arXiv:1805.01978."""
 
 
-def knn_section(known: ProbeRows, asked: ProbeRows, split: Split, neighbours: int = 20) -> ClassifierSection:
-    """Ask the nearest known faces; also with votes that weigh by nearness.
+def knn_section(train_rows: ProbeRows, test_rows: ProbeRows, split: Split, neighbours: int = 20) -> ClassifierSection:
+    """Ask the nearest training faces; also with votes that weigh by nearness.
 
-    Where fewer faces are known than ``neighbours``, all of them are asked.
+    Where there are fewer than ``neighbours``, all of them are asked.
     """
-    fewest = min(int(has_embedding(known.vectors[fold.train]).sum()) for folds in split.folds for fold in folds)
+    fewest = min(int(has_embedding(train_rows.vectors[fold.train]).sum()) for folds in split.folds for fold in folds)
     k = max(1, min(neighbours, fewest))
 
     def fit_with(temperature: float | None) -> Fit:
         def fit(fold: Fold, _seed: int) -> FoldResult:
-            train, test = known.at(fold.train), asked.at(split.test[fold.test])
+            train, test = train_rows.at(fold.train), test_rows.at(split.test[fold.test])
             return FoldResult(knn_answers(train.vectors, train.true_labels, test.vectors, k=k, temperature=temperature))
 
         return fit
 
-    plain = classifier_section(f"kNN (cosine, k = {k})", known, asked, split, fit_with(None))
-    weighted = classifier_section("", known, asked, split, fit_with(_TEMPERATURE))
+    plain = classifier_section(f"kNN (cosine, k = {k})", train_rows, test_rows, split, fit_with(None))
+    weighted = classifier_section("", train_rows, test_rows, split, fit_with(_TEMPERATURE))
     more = tuple(replace(figure, name=f"weighted.{figure.name}") for figure in weighted.figures)
     protocol = f"kNN (cosine, k = {k}; weighted: votes by exp(cosine / {_TEMPERATURE:g}))"
     return ClassifierSection(
@@ -39,5 +39,7 @@ def knn_section(known: ProbeRows, asked: ProbeRows, split: Split, neighbours: in
 PROTOCOL = Protocol(
     "Nearest neighbours",
     lambda plan: plan.labelled,
-    lambda task: knn_section(task.subject.known, task.subject.asked, task.plan.labelled, task.plan.settings.neighbours),
+    lambda task: knn_section(
+        task.subject.train_rows, task.subject.test_rows, task.plan.labelled, task.plan.settings.neighbours
+    ),
 )

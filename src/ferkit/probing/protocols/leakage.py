@@ -13,7 +13,7 @@ from ferkit.probing.report import LeakageSection, MetricValue, Section
 
 
 def leakage_section(
-    asked: ProbeRows,
+    test_rows: ProbeRows,
     columns: Mapping[str, Sequence[str | None]],
     baselines: Mapping[str, tuple[MetricValue, ...]],
     *,
@@ -22,7 +22,7 @@ def leakage_section(
     """Ask what the vectors tell of identity and other columns, beside what pixels and random weights tell.
 
     Args:
-        asked: the faces.
+        test_rows: the faces.
         columns: values of each column.
         baselines: `leakage_figures` of others on the same faces.
         seed: of halves and intervals.
@@ -30,7 +30,7 @@ def leakage_section(
     Raises:
         InputError: no column can be asked; says why of the first.
     """
-    figures, left_out = leakage_figures(asked, columns, seed)
+    figures, left_out = leakage_figures(test_rows, columns, seed)
     if not figures:
         raise InputError(next(iter(left_out.values())))
     protocol = (
@@ -67,20 +67,20 @@ def leakage_figures(
 
 
 def _leak_figure(name: str, leak: Leak, people: Sequence[str]) -> MetricValue:
-    asked = tuple(people[row] for row in leak.rows.tolist())
-    return MetricValue(name, leak.rate, leak.interval, len(set(asked)), leak.chance, (), mean_of(leak.hits), asked)
+    whose = tuple(people[row] for row in leak.rows.tolist())
+    return MetricValue(name, leak.rate, leak.interval, len(set(whose)), leak.chance, (), mean_of(leak.hits), whose)
 
 
 def _run(task: Task) -> Section:
     plan = task.plan
     columns, seed = plan.leak_columns(), plan.settings.seed
     below = {}
-    for other in baselines(task.subject.source, plan.asked, task.device):
+    for other in baselines(task.subject.source, plan.test_data, task.device):
         if other.key not in task.leaks:
-            rows = rows_of(other, plan.asked, task.progress)
+            rows = rows_of(other, plan.test_data, task.progress)
             task.leaks[other.key] = leakage_figures(rows, columns, seed)[0]
         below[other.given] = task.leaks[other.key]
-    return leakage_section(task.subject.asked, columns, below, seed=seed)
+    return leakage_section(task.subject.test_rows, columns, below, seed=seed)
 
 
 PROTOCOL = Protocol("What else the vectors tell", ProbePlan.leak_columns, _run)

@@ -30,8 +30,8 @@ _BLOCK = 256
 
 
 def linear_section(
-    known: ProbeRows,
-    asked: ProbeRows,
+    train_rows: ProbeRows,
+    test_rows: ProbeRows,
     split: Split,
     schedule: SgdSchedule | None = None,
     augmented: Augmented | None = None,
@@ -39,7 +39,7 @@ def linear_section(
     """Read expressions by a linear classifier: L-BFGS, or with a ``schedule`` as the papers do."""
 
     def fit(fold: Fold, seed: int) -> FoldResult:
-        train, test = known.at(fold.train), asked.at(split.test[fold.test])
+        train, test = train_rows.at(fold.train), test_rows.at(split.test[fold.test])
         if schedule is not None:
             return _descended(fold, train, test, schedule, seed, augmented)
         people = people_to_keep_together(train.people)
@@ -55,7 +55,7 @@ def linear_section(
             f"SGD, {schedule.epochs} epochs, lr {schedule.lr:g}, times {schedule.factor:g} after"
             f" {', '.join(map(str, schedule.milestones))}{decay}{crops}, last epoch"
         )
-    return classifier_section(f"linear probe ({how})", known, asked, split, fit)
+    return classifier_section(f"linear probe ({how})", train_rows, test_rows, split, fit)
 
 
 def _descended(
@@ -129,7 +129,7 @@ def _augmented(task: Task, least_area: float) -> Augmented:
 def _run(task: Task) -> Section:
     schedule = _schedule(task.plan.settings)
     augmented = _augmented(task, schedule.least_area) if schedule and schedule.least_area < 1 else None
-    return linear_section(task.subject.known, task.subject.asked, task.plan.labelled, schedule, augmented)
+    return linear_section(task.subject.train_rows, task.subject.test_rows, task.plan.labelled, schedule, augmented)
 
 
 def _schedule(settings: ProbeSettings) -> SgdSchedule | None:

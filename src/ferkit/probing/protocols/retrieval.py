@@ -10,12 +10,12 @@ from ferkit.probing.protocols.base import Protocol, Task, metric
 from ferkit.probing.report import RetrievalSection, Section
 
 
-def retrieval_section(asked: ProbeRows, *, k: int = 10, seed: int = 0) -> RetrievalSection:
+def retrieval_section(test_rows: ProbeRows, *, k: int = 10, seed: int = 0) -> RetrievalSection:
     """Ask with every labelled face for faces of other people that show the same."""
-    found = retrieval_score(asked.vectors, asked.true_labels, asked.people, k=k, seed=seed)
-    labels = np.array(asked.true_labels)
+    found = retrieval_score(test_rows.vectors, test_rows.true_labels, test_rows.people, k=k, seed=seed)
+    labels = np.array(test_rows.true_labels)
     figures = tuple(
-        metric(name, _mean_over_classes(values, labels), asked.people, seed, chance=1 / len(found.by_class))
+        metric(name, _mean_over_classes(values, labels), test_rows.people, seed, chance=1 / len(found.by_class))
         for name, values in (
             ("precision", found.precisions),
             ("mean_average_precision", found.average_precisions),
@@ -40,8 +40,8 @@ def _mean_over_classes(values: NDArray[np.float64], labels: NDArray[np.str_]) ->
 
 
 def _run(task: Task) -> Section:
-    settings, asked = task.plan.settings, task.subject.asked.at(task.plan.asked_labelled)
-    return retrieval_section(asked, k=settings.k, seed=settings.seed)
+    settings, test_rows = task.plan.settings, task.subject.test_rows.at(task.plan.test_labelled)
+    return retrieval_section(test_rows, k=settings.k, seed=settings.seed)
 
 
-PROTOCOL = Protocol("Retrieval", lambda plan: plan.asked_labelled, _run)
+PROTOCOL = Protocol("Retrieval", lambda plan: plan.test_labelled, _run)

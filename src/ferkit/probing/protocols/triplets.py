@@ -18,14 +18,14 @@ from ferkit.probing.report import Section, TripletSection
 Numbers = NDArray[np.int64]
 
 
-def triplet_section(asked: ProbeRows, *, pair: tuple[str, str] | None = None, seed: int = 0) -> TripletSection:
+def triplet_section(test_rows: ProbeRows, *, pair: tuple[str, str] | None = None, seed: int = 0) -> TripletSection:
     """Ask whether the same expression on another person is nearer than another one on the same person.
 
     Raises:
         InputError: no two faces of one person show different expressions one of which another person shows.
     """
-    labels = [label if pair is None or label in pair else None for label in asked.labels]
-    tally = triplet_tally(asked.vectors, labels, asked.identities)
+    labels = [label if pair is None or label in pair else None for label in test_rows.labels]
+    tally = triplet_tally(test_rows.vectors, labels, test_rows.identities)
     if tally is None:
         which = "two expressions" if pair is None else f"both {pair[0]!r} and {pair[1]!r}"
         raise InputError(f"no triplet to compare: needs a person with {which}, and another person with one of them")
@@ -62,9 +62,9 @@ def comparison_section(
 def _run(task: Task) -> Section:
     settings, people = task.plan.settings, task.plan.comparisons
     if people is None:
-        return triplet_section(task.subject.asked, pair=settings.pair, seed=settings.seed)
-    faces = [face_from_row(row) for row in task.plan.asked.table.select(FACE_SCHEMA.names).to_pylist()]
-    vectors = people.vectors(task.subject.asked.vectors, faces)
+        return triplet_section(task.subject.test_rows, pair=settings.pair, seed=settings.seed)
+    faces = [face_from_row(row) for row in task.plan.test_data.table.select(FACE_SCHEMA.names).to_pylist()]
+    vectors = people.vectors(task.subject.test_rows.vectors, faces)
     return comparison_section(vectors, people.triplets, people.odd, people.kinds, seed=settings.seed)
 
 
