@@ -35,6 +35,11 @@ def test_importing_ferkit_loads_nothing_heavy():
     assert not loaded & (HEAVY | {"typer", "rich", "pydantic"})
 
 
+def test_encoders_are_listed_and_pulled_without_torch():
+    pull = "from ferkit.encoders.hub_repo import pull_encoder; pull_encoder(ferkit.encoders.DEFAULT_ENCODER)"
+    assert "torch" not in loaded_by(f"import ferkit.workflows.models as m; m.list_encoders(); import ferkit; {pull}")
+
+
 def test_every_public_name_leads_somewhere():
     assert set(dir(ferkit)) == set(ferkit.__all__)
     for name in set(ferkit.__all__) - {"__version__"}:

@@ -8,7 +8,6 @@ import yaml
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_head, locate_encoder
 from ferkit.encoders.hub_push import push_encoder
 from ferkit.encoders.hub_repo import pull_encoder
@@ -158,9 +157,3 @@ def test_home_endpoint_token_and_offline_mode_are_heeded(pushed, hub, tmp_path):
     assert str(tmp_path / "home" / "hub" / "models--ann--toy" / "snapshots" / pushed) in fetched.stdout
     again = _ferkit("models", "pull", "ann/toy", **home, HF_HUB_OFFLINE="1")
     assert (again.returncode, "there already" in again.stdout) == (0, True)
-
-
-def test_pulling_loads_no_torch():
-    pull = f"from ferkit.encoders.hub_repo import pull_encoder; pull_encoder({DEFAULT_ENCODER!r})"
-    code = f"import sys; {pull}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -54,22 +54,6 @@ def test_photos_and_their_face_set_give_the_same_vectors(portraits, run_folder, 
     assert (len(a), a.faces, b.faces) == (2, str(faces.path.resolve()), None)
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_path, monkeypatch, listener):
-    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
-    folder = crop_folder(7)
-    settings = {"encoder": run_folder, "device": "cpu", "batch_size": 2}
-    embed(folder, tmp_path / "unbroken.npy", **settings)
-    with pytest.raises(KeyboardInterrupt):
-        embed(folder, tmp_path / "emb.npy", **settings, progress=listener(stop_after=7 + 4))
-    assert not (tmp_path / "emb.npy").exists()
-    second = listener()
-    result = embed(folder, tmp_path / "emb.npy", **settings, progress=second)
-    assert second.started == [("reading", 7, 0), ("embedding", 7, 4)]
-    assert result.faces == 7
-    assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
-    assert not (tmp_path / "emb.npy.partial").exists()
-
-
 def test_a_stopped_run_over_a_face_set_goes_on_to_the_same_bytes(
     make_face_set, noise_crops, run_folder, tmp_path, monkeypatch, listener
 ):
@@ -100,15 +84,15 @@ def test_a_stopped_run_begins_anew_where_the_contract_has_changed(
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_path):
-    folder = crop_folder(7)
+def test_a_killed_run_goes_on_to_the_same_bytes(crop_folder, run_folder, tmp_path, monkeypatch, listener):
+    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
+    folder, settings = crop_folder(7), {"encoder": run_folder, "device": "cpu"}
+    embed(folder, tmp_path / "unbroken.npy", **settings)
     program = """
 import os, signal, sys
-from ferkit.progress import Silent
-from ferkit.pipeline import face_stream as faces_of
 from ferkit.pipeline import source_stream
+from ferkit.progress import Silent
 from ferkit.workflows.embed import embed
-from ferkit.workflows.retrieve import retrieve
 
 class Killer(Silent):
     def start(self, task, total, done=0, unit=""):
@@ -119,20 +103,14 @@ class Killer(Silent):
             os.kill(os.getpid(), signal.SIGKILL)
 
 source_stream._CROPS_A_BATCH = 2
-source, run = sys.argv[1:3]
-for out in sys.argv[3:]:
-    progress = Killer() if out.startswith("kill:") else Silent()
-    embed(source, out.removeprefix("kill:"), encoder=run, device="cpu", progress=progress)
+embed(sys.argv[1], "emb.npy", encoder=sys.argv[2], device="cpu", progress=Killer())
 """
-
-    def run(*outs):
-        command = [sys.executable, "-c", program, folder, run_folder, *outs]
-        return subprocess.run(command, cwd=tmp_path, check=False).returncode
-
-    assert run("unbroken.npy", "kill:emb.npy") == -signal.SIGKILL
+    command = [sys.executable, "-c", program, folder, run_folder]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "emb.npy").exists()
     assert (tmp_path / "emb.npy.partial").is_dir()
-    assert run("emb.npy") == 0
+    embed(folder, tmp_path / "emb.npy", **settings, progress=(second := listener()))
+    assert second.started[-1] == ("embedding", 7, 2)
     assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
 
 
