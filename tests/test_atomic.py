@@ -53,7 +53,7 @@ def test_an_error_in_the_block_changes_nothing(tmp_path, error):
 def test_a_full_disk_changes_nothing(tmp_path):
     (tmp_path / "x").write_text("old")
     with (
-        pytest.raises(OutputError, match=r"x': No space left on device; free some space or .*nothing was changed"),
+        pytest.raises(OutputError, match=r"x': No space left on device"),
         atomic_path(tmp_path / "x") as temporary,
     ):
         temporary.write_text("half")

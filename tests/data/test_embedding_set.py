@@ -117,7 +117,7 @@ def test_a_file_of_another_set_is_found_out(tmp_path, left):
 def test_a_vector_that_is_no_number_is_found_and_not_saved(tmp_path, bad):
     broken = make(20_000)
     broken.vectors[17_000, 3] = bad
-    with pytest.raises(SetError, match="vector 17000 is not made of finite numbers"):
+    with pytest.raises(SetError, match="vector 17000"):
         broken.save(tmp_path / "emb.npy")
     assert contents(tmp_path) == {}
 

@@ -206,7 +206,7 @@ def test_a_crop_that_has_changed_is_noticed_when_it_is_read(tmp_path, damage):
     np.save(shard, damage(np.load(shard)).astype(np.uint8))
     face_set = FaceSet.open(tmp_path / "faces")
     face_set.crops([0, 4, 10])
-    with pytest.raises(SetError, match=r"the crop of row \d in faces-00001.npy has changed since it was made"):
+    with pytest.raises(SetError, match=r"row \d in faces-00001.npy"):
         face_set.subset(range(5, 10)).crops(range(5))
 
 
@@ -274,7 +274,7 @@ def test_a_newer_format_and_no_face_set(tmp_path):
         FaceSet.open(tmp_path / "faces")
     with pytest.raises(SetError, match="is not a face set"):
         FaceSet.open(meta.parent / "none")
-    with pytest.raises(SetError, match=r"is a folder of face sets \(faces\); name one"):
+    with pytest.raises(SetError, match=r"\(faces\)"):
         FaceSet.open(tmp_path)
 
 
@@ -357,7 +357,7 @@ def test_an_error_before_any_face_leaves_nothing(tmp_path):
 def test_an_existing_face_set_is_kept_unless_told_otherwise(tmp_path, unbroken):
     run(tmp_path / "faces", shard=7)
     before = contents(tmp_path / "faces")
-    with pytest.raises(OutputError, match=r"already holds a face set; .*overwrite=True"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         run(tmp_path / "faces")
     assert contents(tmp_path / "faces") == before
     run(tmp_path / "faces", overwrite=True)
@@ -378,7 +378,7 @@ def test_other_peoples_folders_and_files_are_never_replaced(tmp_path, overwrite)
     photos.mkdir()
     (photos / "holiday.jpg").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match=r"holds 'holiday.jpg', which is no part of a face set"):
+    with pytest.raises(OutputError, match=r"'holiday.jpg'"):
         run(photos, overwrite=overwrite)
     with pytest.raises(OutputError, match="is a file"):
         run(tmp_path / "file", overwrite=overwrite)

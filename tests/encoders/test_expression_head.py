@@ -52,7 +52,7 @@ def test_what_is_saved_is_loaded(tmp_path):
 
 def test_a_head_of_another_encoder_is_refused(tmp_path):
     HEAD.save(tmp_path / "head.safetensors")
-    with pytest.raises(WeightsError, match="reads the vectors of the encoder"):
+    with pytest.raises(WeightsError, match="encoder"):
         ExpressionHead.load(tmp_path / "head.safetensors", encoder="f" * 64, name="f")
 
 

@@ -51,7 +51,7 @@ def test_own_encoders_come_after_ours_and_load_by_name(own, fields):
 
 def test_our_names_are_not_given_again(own, fields):
     path = own("a", at(fields, "mine.safetensors", "votes-r18"))
-    with pytest.raises(InputError, match="names an encoder 'votes-r18', which there is already") as caught:
+    with pytest.raises(InputError, match="'votes-r18'") as caught:
         load_registry()
     assert str(path) in str(caught.value)
 

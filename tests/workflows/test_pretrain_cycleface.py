@@ -58,6 +58,6 @@ def test_identity_builds_upon_the_run_and_leaves_its_networks_alone(run, clips):
 
 
 def test_another_backbone_is_refused_before_anything_is_written(clips, tmp_path):
-    with pytest.raises(InputError, match="a network of its own, cycleface, and no resnet18; leave backbone out"):
+    with pytest.raises(InputError, match="cycleface, and no resnet18"):
         pretrain([clips], tmp_path / "run", backbone="resnet18", settings=SMALL, **QUICK)
     assert not (tmp_path / "run").exists()

@@ -208,9 +208,7 @@ def test_a_folder_of_containers_says_how_to_name_them(tmp_path, names, kinds):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.raises(
-        NoImagesError, match=f"no image or video in .*, but {kinds} files, which are read only when named"
-    ):
+    with pytest.raises(NoImagesError, match=f"{kinds} files"):
         open_sources([tmp_path])
 
 

@@ -19,7 +19,7 @@ def test_a_parquet_file_of_nothing_but_nulls(tmp_path):
     table = pa.table({"image": pa.nulls(2_000_000, pa.binary())})
     pq.write_table(table, tmp_path / "x.parquet", compression="zstd")
     assert (tmp_path / "x.parquet").stat().st_size < 100_000
-    with pytest.raises(InputError, match=r"states 2,000,000 rows in [\d,]+ bytes, which cannot hold as many pictures"):
+    with pytest.raises(InputError, match=r"2,000,000 rows"):
         open_sources([tmp_path / "x.parquet"], SourceRules())
 
 

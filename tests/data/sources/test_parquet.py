@@ -141,9 +141,7 @@ def test_damage_inside_a_row_group_costs_its_rows_only(tmp_path):
 @pytest.mark.parametrize("column", [{"picture": [b""]}, {"image": [3]}, {"image": [{"shape": 3}]}, {"image": [[1, 2]]}])
 def test_parquet_without_pictures(tmp_path, column):
     pq.write_table(pa.table(column), tmp_path / "x.parquet")
-    with pytest.raises(
-        InputError, match=f"has no column `image` with encoded pictures or paths, only: {next(iter(column))}"
-    ):
+    with pytest.raises(InputError, match=f"`image`.* {next(iter(column))}"):
         open_sources([tmp_path / "x.parquet"])
 
 

@@ -171,7 +171,7 @@ def test_a_damaged_header_ends_what_can_be_read(tmp_path):
 )
 def test_a_compressed_file_says_how_to_unpack_it(tmp_path, name, unpacker):
     (tmp_path / name).write_bytes(b"\x1f\x8b")
-    with pytest.raises(InputError, match=rf"{name}' is compressed, .*unpack it with `{unpacker}`"):
+    with pytest.raises(InputError, match=rf"{name}'.*`{unpacker}`"):
         open_tar(tmp_path / name)
 
 

@@ -59,7 +59,7 @@ def test_no_folder(tmp_path):
 def test_a_split_that_is_not_there(tree):
     root = tree("affectnet")
     (root / "validation.csv").unlink()
-    with pytest.raises(InputError, match="lacks the val split of AffectNet, it holds only: train"):
+    with pytest.raises(InputError, match=r"val split .*train"):
         open_layout("affectnet:val", root)
 
 
