@@ -83,27 +83,6 @@ def test_damaged_pictures_among_good_ones_are_listed(ferkit_command, damaged, cr
     assert all(name in outcome.out for name in ("3 unreadable", "truncated.jpg", "text.jpg", "empty.jpg"))
 
 
-def test_damaged_weights(refused, crops, run_folder, tmp_path):
-    for name in ("swapped", "cut"):
-        shutil.copytree(run_folder, tmp_path / name)
-        weights = tmp_path / name / "encoder.safetensors"
-        content = bytearray(weights.read_bytes())
-        content[-1] ^= 1
-        weights.write_bytes(content if name == "swapped" else content[:1000])
-        assert "SHA-256" in refused(4, "embed", "crops", "-e", name)
-
-
-def test_unknown_encoders_get_the_nearest_name(refused, crops):
-    assert "contrawarping-r18" in refused(3, "embed", "crops", "-e", "contrawarpin-r18")
-    assert "runs/none" in refused(2, "embed", "crops", "-e", "runs/none")
-
-
-@pytest.mark.parametrize("missing", ["emb.parquet", "emb.json", "emb.npy"])
-def test_a_set_that_lost_a_part(refused, made, tmp_path, missing):
-    (tmp_path / missing).unlink()
-    assert missing in refused(5, "retrieve", "crops/0.png")
-
-
 def test_a_full_disk(refused, made, run_folder, file_size_limit):
     with file_size_limit(4096):
         assert "'other.npy'" in refused(6, "embed", "crops", "-o", "other.npy", "-e", run_folder)
@@ -128,14 +107,6 @@ def test_a_place_that_cannot_be_written(refused, made, run_folder, tmp_path, pla
     assert f"{place}.npy" in refused(6, "embed", "crops", "-o", f"{place}.npy", "-e", run_folder)
     assert place in refused(6, "align", "crops", "-o", place)
     assert f"{place}.png" in refused(6, "retrieve", "crops/0.png", "--montage", f"{place}.png")
-
-
-def test_numbers_out_of_range(refused, made, ferkit_command):
-    assert "no face 3" in refused(2, "retrieve", "crops/0.png", "--face", 3)
-    assert "0 results" in refused(2, "retrieve", "crops/0.png", "-k", 0)
-    assert "--min-face must be" in refused(2, "align", "crops", "--detect", "-o", "new", "--min-face", 0)
-    assert ferkit_command("embed", "crops", "--batch-size", 0).code == 2
-    assert "'-o' is not a number" in ferkit_command("align", "crops", "--thresholds", 1, 2, "-o", "x").err
 
 
 def test_a_slim_image_is_told_what_opencv_needs(refused, monkeypatch):

@@ -55,18 +55,3 @@ def test_no_good_match_is_said_first(embedded):
         hit["probability"] for hit in json.loads(embedded("retrieve", "--like", "surprise", "--json").out)["hits"]
     )
     assert first.startswith("no good match") == (likely < 0.5)
-
-
-def test_mistakes_are_one_sentence(embedded):
-    for arguments, code, words in (
-        ([], 2, "nothing is asked for"),
-        (["--like", "surprize"], 3, "did you mean: surprise"),
-        (["--from", "crops/0.png"], 2, "--from BEFORE --to AFTER"),
-        (["--row", "7"], 2, "no row 7"),
-        (["--row", "1", "--same-person", "only"], 2, "--identity NAME"),
-        (["--row", "1", "--html", "crops/0.png"], 6, ".html"),
-    ):
-        done = embedded("retrieve", *arguments)
-        assert (done.code, done.out) == (code, "")
-        assert words in done.err
-        assert len(done.err.splitlines()) == 1

@@ -9,8 +9,6 @@ from PIL import Image
 
 import ferkit
 from ferkit.cli import align, embed, pretrain, retrieve, warp_preview
-from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.face_set import FaceSet
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
 
@@ -98,21 +96,3 @@ def test_command_and_function_take_the_same_arguments_with_the_same_defaults(com
         default = taken[name].default if name in taken else shared[name]
         assert str(parameter.default or None) == str(default or None), name
     assert set(taken) - set(inspect.signature(command).parameters) <= {"progress", "views", "warps"}
-
-
-def test_filters_leave_faces_out_of_photos_sets_and_embeddings(ferkit_command, photos, portraits, run_folder):
-    refused = ferkit_command("align", "photos", "--min-face", 60, "--min-size", 10_000)
-    assert refused.code == 2
-    assert "--min-size 10000" in refused.err
-    ferkit_command("align", "photos", "--min-face", 60)
-    sizes = sorted(FaceSet.open("faces").table.column("size").to_pylist())
-    between = (sizes[0] + sizes[-1]) / 2
-    large = sum(size >= between for size in sizes)
-    assert f"{large} of 3 faces pass" in ferkit_command("embed", "-e", run_folder, "--min-size", between).err
-    assert len(EmbeddingSet.open("emb.npy")) == large
-    ferkit_command("embed", "-e", run_folder)
-    found = json.loads(ferkit_command("retrieve", portraits["hopper"], "--min-size", between, "--json").out)
-    assert (len(found["hits"]), found["searched"]) == (large, large)
-    nothing = ferkit_command("retrieve", portraits["hopper"], "--min-size", 10_000)
-    assert nothing.code == 2
-    assert "none of the set's 3 faces passes --min-size 10000" in nothing.err

@@ -31,9 +31,3 @@ def test_moments_of_a_video_as_a_table_and_as_json(ferkit_command, clip):
     assert row.endswith("clip.avi@1")
     (moment,) = json.loads(ferkit_command(*arguments, "--json").out)["moments"]
     assert (moment["onset_s"], moment["offset_s"]) == pytest.approx((0.38, 0.78), abs=0.01)
-
-
-def test_what_is_missing_is_one_sentence(ferkit_command):
-    said = ferkit_command("moments", "gone.mp4", "--like", "smile.jpg")
-    assert (said.code, len(said.err.strip().splitlines())) == (2, 1)
-    assert "gone.mp4" in said.err

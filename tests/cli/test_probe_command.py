@@ -50,18 +50,6 @@ def test_json_is_the_report_and_the_only_output(ferkit_command, labelled, run_fo
     assert list(told["encoders"][0]["sections"]) == ["linear"]
 
 
-def test_one_sentence_and_an_exit_status(ferkit_command, labelled, run_folder):
-    for arguments, code, words in (
-        (["probe", "pixels", *labelled, "-p", "linear,lineal"], 2, "no protocol 'lineal'"),
-        (["probe", "pixels", *labelled, "--pair", "calm"], 2, "two labels"),
-        (["probe", "nobody", *labelled], 3, "no encoder"),
-        (["probe", "emb.npy"], 5, "ferkit embed"),
-    ):
-        done = ferkit_command(*arguments)
-        assert (done.code, done.out) == (code, "")
-        assert words in " ".join(done.err.replace("│", " ").split())
-
-
 def test_defaults_of_the_command_and_of_the_function_agree():
     ours, theirs = (inspect.signature(function).parameters for function in (probe, ferkit.probe))
     named = {"json", *(field.name for kind in (FaceOptions, ProbeSettings) for field in fields(kind))}

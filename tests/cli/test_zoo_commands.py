@@ -38,22 +38,6 @@ def test_import_as_json_and_registered(ferkit_command, checkpoint, tmp_path, mon
     assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["encoders"][0]["name"] == "mine"
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (("nothing.pth", "--from", "moco"), 2, "nothing.pth"),
-        (("a.pth.tar", "--from", "sslfer"), 3, "did you mean: ssl-fer"),
-        (("a.pth.tar", "--from", "ssl-fer", "--arch", "resnet18"), 4, "do not fit 'resnet18'"),
-        (("a.pth.tar", "--from", "crs-cont"), 4, "no tensors under 'model', but 'state_dict'"),
-    ],
-)
-def test_import_refuses_in_one_sentence(ferkit_command, checkpoint, tmp_path, words, code, said):
-    outcome = ferkit_command("models", "import", *words)
-    assert (outcome.code, outcome.out) == (code, "")
-    assert said in outcome.err
-    assert list(tmp_path.iterdir()) == [checkpoint]
-
-
 def test_card_of_a_name_a_run_and_a_file(ferkit_command, run_folder):
     entry = load_registry()["votes-r18"]
     assert ferkit_command("models", "card", "votes-r18").out == model_card(entry)

@@ -1,6 +1,5 @@
 import errno
 import os
-from contextlib import suppress
 
 import pytest
 import safetensors.torch
@@ -75,14 +74,6 @@ def test_damaged_files_are_one_sentence(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "w.safetensors"
     path.write_bytes(data)
     with pytest.raises(WeightsError, match="is damaged"):
-        load_weights(path)
-
-
-@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
-def test_a_changed_byte_is_read_or_is_one_sentence(tmp_path_factory, at, byte):
-    path = tmp_path_factory.mktemp("changed") / "w.safetensors"
-    path.write_bytes(GOOD[:at] + bytes([byte]) + GOOD[at + 1 :])
-    with suppress(WeightsError):  # any other error fails
         load_weights(path)
 
 

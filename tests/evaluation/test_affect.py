@@ -54,22 +54,6 @@ def test_scikit_learns_pipeline_agrees():
     assert affect_answers(train, values, test, alphas=[10.0]).predicted == pytest.approx(oracle)
 
 
-@pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize(
-    ("plan", "low", "high"),
-    [({"expression": 1, "noise": 0.05}, 0.97, 1), ({"identity": 1}, -0.2, 0.2), ({"noise": 1}, -0.3, 0.3)],
-    ids=["expression", "identity", "noise"],
-)
-def test_planted_vectors_on_new_people(planted, named, plan, low, high):
-    vectors, labels, who = planted(24, **plan)
-    anchors = {"anger": (-0.6, 0.7), "happiness": (0.8, 0.4), "neutral": (0.0, -0.1)}
-    values, half = np.array([anchors[label] for label in labels]), len(labels) // 2
-    names = who[:half] if named else None
-    answers = affect_answers(vectors[:half], values[:half], vectors[half:], train_identities=names)
-    agreement = concordance(values[half:], answers.predicted)
-    assert ((low <= agreement) & (agreement <= high)).all()
-
-
 def test_faceless_rows_get_the_mean_of_train():
     random = np.random.default_rng(0)
     train, values = random.normal(size=(20, 3)), random.normal(size=(20, 2))

@@ -115,14 +115,6 @@ def test_images_do_not_disturb_each_other(detector, faces):
         assert_same(found, detector.detect([image])[0])
 
 
-def test_more_images_than_go_together(detector, faces, monkeypatch):
-    images = [faces["astronaut"], faces["hopper"], faces["both"]]
-    expected = detector.detect(images)
-    monkeypatch.setattr("ferkit.faces.detect._BATCH_PIXELS", {"cpu": 300_000})
-    for found, wanted in zip(detector.detect(images), expected, strict=True):
-        assert_same(found, wanted)
-
-
 @pytest.mark.parametrize("workers", [2, 5])
 def test_any_number_of_workers_finds_the_same(faces, workers):
     images = [faces["both"], faces["hopper"], black(40, 900), faces["astronaut"]] * 4

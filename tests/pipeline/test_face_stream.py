@@ -8,7 +8,6 @@ from PIL import Image
 from ferkit.errors import InputError, NoFaceError, NoImagesError
 from ferkit.faces.template import TEMPLATE
 from ferkit.pipeline import face_stream as faces_of
-from ferkit.pipeline import source_stream
 from ferkit.pipeline.face_finder import NO_FACE
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_faces, open_pictures, require_faces
@@ -65,14 +64,6 @@ def test_crops_come_as_they_are_with_nothing_measured(crop_folder, noise_crops):
     (batch,) = stream_of(crop_folder(3)).batches()
     np.testing.assert_array_equal(batch.crops, noise_crops(3))
     assert {(face.face, face.box, face.landmarks, face.score) for face in batch.faces} == {(1, None, None, None)}
-
-
-def test_a_stream_goes_on_from_the_end_of_any_batch(crop_folder, monkeypatch):
-    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
-    stream = stream_of(crop_folder(7))
-    batches = list(stream.batches())
-    assert [batch.pictures for batch in batches] == [2, 2, 2, 1]
-    assert [batch.faces for batch in stream.batches(4)] == [batch.faces for batch in batches[2:]]
 
 
 def test_a_face_set_streams_its_rows(make_face_set, noise_crops, monkeypatch):

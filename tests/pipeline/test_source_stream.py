@@ -1,5 +1,3 @@
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -55,18 +53,6 @@ def test_a_face_that_goes_and_comes_back_makes_two_clips(write_video, still, nob
     assert [face.time_s for face in faces] == pytest.approx([0, 0.1, 0.2, 0.3, 1.2, 1.3, 1.4])
     assert sum(batch.pictures for batch in batches) == 15
     assert [problem for batch in batches for problem in batch.problems] == []
-
-
-def test_a_video_goes_on_after_any_batch_with_the_same_faces(write_video, still, nobody, monkeypatch):
-    monkeypatch.setattr(source_stream, "_FRAMES_A_BATCH", 2)
-    stream = stream_of(write_video([still] * 3 + [nobody] * 7 + [still] * 2))
-    batches = list(stream.batches())
-    done = 0
-    for number, batch in enumerate(batches):
-        done += batch.pictures
-        rest = list(stream.batches(done, json.loads(json.dumps(batch.state))))
-        assert [part.faces for part in rest] == [part.faces for part in batches[number + 1 :]]
-        assert [part.state for part in rest] == [part.state for part in batches[number + 1 :]]
 
 
 def test_pictures_come_before_videos_and_both_go_on(write_video, still, portraits, monkeypatch):

@@ -33,16 +33,6 @@ def test_without_a_question_the_set_is_shown_in_its_order(page):
     assert [hit["score"] for hit in hits] == [None] * 3
 
 
-def test_hits_are_the_cosines_sorted(page, viewer):
-    vectors = viewer.set.vectors.astype(np.float64)
-    cosines = vectors @ vectors[2]
-    expected = [row for row in np.argsort(-cosines) if row != 2]
-    hits = page.get("/api/hits?like=2&person=any&count=4").json()["hits"]
-    assert [hit["row"] for hit in hits] == expected[:4]
-    assert [hit["score"] for hit in hits] == pytest.approx(cosines[expected[:4]], abs=1e-5)
-    assert [hit["row"] for hit in page.get("/api/hits?like=2&person=any&start=4").json()["hits"]] == expected[4:]
-
-
 def test_a_photo_is_asked_with_and_never_written(page, viewer, shown_crops):
     for row in range(5):
         page.get(f"/thumbnail/{row}.jpg")

@@ -137,12 +137,6 @@ def test_of_a_group_one_face_is_clicked(page, portraits):
     assert page.locator("#photo .frame").nth(1).get_attribute("aria-pressed") == "true"
 
 
-def test_what_is_no_photo_is_a_sentence(page):
-    choose(page, b"no photo")
-    page.wait_for_selector("#toast:not([hidden])")
-    assert "no image" in page.inner_text("#toast")
-
-
 def test_more_and_less_like_a_face(page):
     page.hover('.face[data-row="2"]')
     page.locator("#results .tile").nth(2).locator(".judge .like").click()

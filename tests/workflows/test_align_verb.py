@@ -45,11 +45,6 @@ def test_larger_crops_show_the_same_faces(portraits, tmp_path):
     assert np.abs(sharp[0] - sharp[1]).max() < 0.1
 
 
-def test_crops_are_kept_pixel_by_pixel(crop_folder, noise_crops, tmp_path):
-    faces = FaceSet.open(align(crop_folder(5), tmp_path / "faces").path)
-    np.testing.assert_array_equal(faces.crops(range(5)), noise_crops(5))
-
-
 def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, tmp_path, monkeypatch, listener):
     monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
     folder = crop_folder(7)

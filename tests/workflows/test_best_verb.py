@@ -1,8 +1,6 @@
-import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.errors import InputError, OutputError
 from ferkit.workflows.best import best
 from ferkit.workflows.embed import embed
 
@@ -58,12 +56,3 @@ def test_photos_that_have_gone_are_told_and_the_others_chosen(crops, run_folder,
     assert [shot.photos for shot in result.shots] == [3, 1, 1, 1]
     assert [path.name for path in sorted(copies.iterdir())] == ["001 1.png", "004 5.png"]
     assert sum("not copied" in said for said in heard.said) == 2
-
-
-def test_what_is_wrong_is_said_before_any_work(crops, tmp_path):
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "x").touch()
-    with pytest.raises(OutputError, match="new folder"):
-        best(crops, tmp_path / "like.png", copy_to=tmp_path / "full")
-    with pytest.raises(InputError, match=r"burst.seconds"):
-        best(crops, tmp_path / "like.png", burst_seconds=np.nan)

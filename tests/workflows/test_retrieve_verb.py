@@ -11,11 +11,8 @@ from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.errors import (
     EncoderMismatchError,
     InputError,
-    MissingPathError,
-    NoFaceError,
     OutputError,
     SetError,
-    UnreadableImageError,
 )
 from ferkit.workflows.embed import embed
 from ferkit.workflows.retrieve import retrieve
@@ -134,18 +131,6 @@ def test_a_montage_replaces_an_earlier_one_and_no_photo(people, noise_crops):
         with pytest.raises(OutputError, match=name):
             ask(people, montage=people / name)
         assert (people / name).read_bytes() == before
-
-
-def test_a_query_is_one_readable_picture_with_a_face(people, portraits):
-    with pytest.raises(MissingPathError):
-        ask(people, "nowhere.png")
-    with pytest.raises(InputError, match="one picture"):
-        ask(people, ".")
-    (people / "text.jpg").write_text("not a picture")
-    with pytest.raises(UnreadableImageError):
-        ask(people, "text.jpg")
-    with pytest.raises(NoFaceError, match="aligned=True"):
-        ask(people, aligned=False)
 
 
 def test_a_place_that_was_printed_asks(people, noise_crops, tmp_path, run_folder):
