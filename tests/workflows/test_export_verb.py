@@ -1,5 +1,7 @@
+import contextlib
 import io
 import json
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -7,7 +9,8 @@ import pytest
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.errors import OutputError
+from ferkit.errors import InputError, OutputError
+from ferkit.search.qdrant import write_collection
 from ferkit.workflows.embed import embed
 from ferkit.workflows.export import TOOLS, UnknownToolError, export
 
@@ -60,7 +63,49 @@ def test_a_fiftyone_dataset_is_whole(emb, noise_crops):
     assert "label" not in samples[4]
 
 
-@pytest.mark.parametrize("to", TOOLS)
+def test_a_qdrant_collection_is_searched_and_filtered_as_the_set(emb, monkeypatch):
+    qdrant = pytest.importorskip("qdrant_client")
+    result = export(emb, "qdrant")
+    vectors = np.asarray(EmbeddingSet.open(emb).vectors)
+    with contextlib.closing(qdrant.QdrantClient(path=str(result.path))) as client:
+        assert client.get_collection("ferkit").config.metadata["encoder"] == EmbeddingSet.open(emb).encoder.name
+        found = client.query_points("ferkit", vectors[1].tolist(), limit=5).points
+        assert [point.id for point in found] == np.argsort(-(vectors @ vectors[1])).tolist()
+        fear = qdrant.models.FieldCondition(key="label", match=qdrant.models.MatchValue(value="fear"))
+        found = client.query_points(
+            "ferkit", vectors[0].tolist(), query_filter=qdrant.models.Filter(must=[fear])
+        ).points
+        assert {point.id for point in found} == {1, 3}
+        assert found[0].payload["sha256"] == EmbeddingSet.open(emb).face(found[0].id).sha256
+        assert "identity" not in found[0].payload
+    with pytest.raises(OutputError, match=r"http://127\.0\.0\.1:9.*is it running"):
+        export(emb, "qdrant", "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "qdrant_client", None)
+    with pytest.raises(InputError, match=r"ferkit\[qdrant\]"):
+        export(emb, "qdrant", "other")
+
+
+def test_a_collection_on_a_server_is_indexed_and_never_replaced(emb, listener):
+    class Server:
+        """What is asked of a server's client."""
+
+        _client, calls = object(), []
+
+        def collection_exists(self, name):
+            return name == "taken"
+
+        def __getattr__(self, name):
+            return lambda *given, **more: self.calls.append((name, *given))
+
+    server = Server()
+    write_collection(server, "emb", EmbeddingSet.open(emb), listener())
+    assert ("create_payload_index", "emb", "label", "keyword") in server.calls
+    assert [len(call[2].ids) for call in server.calls if call[0] == "upsert"] == [5]
+    with pytest.raises(OutputError, match="there already"):
+        write_collection(server, "taken", EmbeddingSet.open(emb), listener())
+
+
+@pytest.mark.parametrize("to", [name for name in TOOLS if name != "qdrant"])
 def test_pictures_that_are_gone_are_counted(crop_folder, run_folder, tmp_path, monkeypatch, to):
     monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))
     embed(crop_folder(4), tmp_path / "emb.npy", encoder=run_folder, device="cpu")

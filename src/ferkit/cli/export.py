@@ -21,9 +21,12 @@ def export(
         Path, typer.Argument(metavar="EMB.npy", help="Embedding set to write, of `ferkit embed`.")
     ] = Path("emb.npy"),
     to: Annotated[
-        str, typer.Option(metavar="parquet|embedding-atlas|fiftyone", help="What shall open it.")
+        str, typer.Option(metavar="parquet|embedding-atlas|fiftyone|qdrant", help="What shall open it.")
     ] = "parquet",
-    out: Annotated[Path | None, optional("The file or folder.", "--out", "-o", default="named after the set")] = None,
+    out: Annotated[
+        Path | None,
+        optional("File, folder, or address of a Qdrant server.", "--out", "-o", default="named after the set"),
+    ] = None,
     json: JsonOpt = False,
 ) -> None:
     """Write an embedding set for other tools: vectors, thumbnails, columns and a map."""

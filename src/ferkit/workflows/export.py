@@ -1,6 +1,8 @@
 """Bring an embedding set into a form that other tools open as it is."""
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from ferkit.pipeline.thumbnails import jpeg
 from ferkit.progress import Progress, Silent
 from ferkit.report.set_map import set_map
 from ferkit.search.index import FlatIndex
+from ferkit.search.qdrant import qdrant_client, write_collection
 
 _ROWS_AT_ONCE = 256
 _NEIGHBOURS = 15
@@ -75,18 +78,23 @@ def export(
     Args:
         embeddings: the ``.npy`` file of an embedding set.
         to: ``parquet`` (one file for pandas, polars, DuckDB and the Hugging Face ``datasets``), ``embedding-atlas``
-            (one file, with the nearest faces of each), or ``fiftyone`` (a folder).
-        out: the file or folder; None names it after the set and the tool.
+            (one file, with the nearest faces of each), ``fiftyone`` (a folder), or ``qdrant`` (a collection named after
+            the set, whose payload are the columns; no thumbnails).
+        out: the file or folder; None names it after the set and the tool. For ``qdrant`` also the address of a server,
+            ``http://localhost:6333``, whose key is taken from ``QDRANT_API_KEY``.
         progress: told how many faces are written.
 
     Raises:
         UnknownToolError: there is no such form.
         SetError: the set is missing or damaged.
-        OutputError: ``out`` is there already, or cannot be written.
+        InputError: the client of Qdrant is not installed.
+        OutputError: ``out`` is there already, or cannot be written or reached.
     """
     if to not in TOOLS:
         raise UnknownToolError(to, TOOLS)
     tool, embeddings, progress = TOOLS[to], Path(embeddings), progress or Silent()
+    if to == "qdrant" and (server := re.fullmatch(r"(https?):/+(.+)", str(out))):
+        return _to_server(embeddings, f"{server[1]}://{server[2]}", progress)
     path = Path(out) if out is not None else embeddings.with_name(f"{embeddings.stem}{tool.name}")
     if path.exists():
         raise OutputError(f"{str(path)!r} is there already; remove it or choose another output with -o")
@@ -97,6 +105,23 @@ def export(
         lost = tool.write(opened, partial, progress)
     size = sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
     return ExportResult(path, to, len(opened), lost, size, tool.open_with.format(path=str(path)))
+
+
+def _to_server(embeddings: Path, url: str, progress: Progress) -> ExportResult:
+    opened = EmbeddingSet.open(embeddings)
+    opened.verify()
+    progress.start("exporting", len(opened), unit="faces")
+    with qdrant_client(url=url, api_key=os.environ.get("QDRANT_API_KEY")) as client:
+        write_collection(client, embeddings.stem, opened, progress)
+    where = f"{url}/dashboard#/collections/{embeddings.stem}"
+    return ExportResult(Path(embeddings.stem), "qdrant", len(opened), 0, opened.vectors.nbytes, where)
+
+
+def _write_qdrant(embeddings: EmbeddingSet, path: Path, progress: Progress) -> int:
+    """The folder of the client's local mode, which a server does not read; for trying."""
+    with qdrant_client(path=str(path)) as client:
+        write_collection(client, "ferkit", embeddings, progress)
+    return 0
 
 
 def _write_parquet(embeddings: EmbeddingSet, path: Path, progress: Progress) -> int:
@@ -230,5 +255,10 @@ TOOLS = {
     ),
     "fiftyone": _Tool(
         "-fiftyone", _write_fiftyone, "fiftyone app view --dataset-dir {path} --type fiftyone.types.FiftyOneDataset"
+    ),
+    "qdrant": _Tool(
+        "-qdrant",
+        _write_qdrant,
+        'python -c \'import qdrant_client; print(qdrant_client.QdrantClient(path="{path}").get_collection("ferkit"))\'',
     ),
 }
