@@ -54,7 +54,7 @@ def test_it_learns_what_is_planted_and_leaves_the_encoder_as_it_was(encoder):
     answers = finetune_answers(encoder, train, labels, test, settings=FineTuneSettings(epochs=8, **QUICK))
     assert classification_of(truth, answers.predicted).accuracy == 1
     assert answers.classes == ("above", "below")
-    assert answers.logits.argmax(1).tolist() == [answers.classes.index(label) for label in answers.predicted]
+    assert answers.outputs.argmax(1).tolist() == [answers.classes.index(label) for label in answers.predicted]
     assert len(answers.losses) == 8
     assert answers.losses[-1] < 0.1 < answers.losses[0]
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
@@ -66,7 +66,7 @@ def test_one_seed_gives_one_answer_whatever_was_drawn_before(encoder):
     settings = FineTuneSettings(epochs=1, **QUICK)
 
     def logits(seed):
-        return finetune_answers(encoder, train, labels, train[:4], settings=settings, seed=seed).logits
+        return finetune_answers(encoder, train, labels, train[:4], settings=settings, seed=seed).outputs
 
     first = logits(0)
     state = torch.get_rng_state()
@@ -119,8 +119,8 @@ def test_values_are_learnt_by_their_concordance(encoder):
 
     settings = FineTuneSettings(epochs=12, **QUICK, **STILL)
     found = finetune_values(encoder, train, places(train), test, settings=settings)
-    assert found.predicted.shape == (40, 2)
-    assert concordance(places(test), found.predicted).min() > 0.5
+    assert found.outputs.shape == (40, 2)
+    assert concordance(places(test), found.outputs).min() > 0.5
     assert found.losses[-1] < found.losses[0] / 2
 
 
@@ -159,7 +159,7 @@ def test_balanced_softmax_takes_the_frequencies_off(balance, apart):
     faces = np.full((32, 32, 32, 3), 120, np.uint8)
     plain = {"batch_size": 32, "lr": 6e-3, "layer_decay": 0.01, "weight_decay": 0.0, "warmup": 0.0, **STILL}
     settings = FineTuneSettings(epochs=60, balance=balance, **plain)
-    logits = finetune_answers(small("test_vit"), faces, list("abbb") * 8, faces[:1], settings=settings).logits[0]
+    logits = finetune_answers(small("test_vit"), faces, list("abbb") * 8, faces[:1], settings=settings).outputs[0]
     assert logits[1] - logits[0] == pytest.approx(apart, abs=0.03)
 
 
@@ -176,7 +176,7 @@ def test_a_face_set_is_read_batch_by_batch(encoder, tmp_path):
         writer.append(crops, faces, pictures_done=20)
     opened, settings = FaceSet.open(tmp_path / "faces"), FineTuneSettings(epochs=1, **QUICK)
     of_set = finetune_answers(encoder, opened, labels, opened, settings=settings)
-    assert np.array_equal(of_set.logits, finetune_answers(encoder, crops, labels, crops, settings=settings).logits)
+    assert np.array_equal(of_set.outputs, finetune_answers(encoder, crops, labels, crops, settings=settings).outputs)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, PartOpt, SourcesArg, in_parts, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
-from ferkit.cli.problems import problem_lines
-from ferkit.cli.words import counted, pictured, typed
+from ferkit.cli.words import counted, pictured, problem_lines, typed
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
 

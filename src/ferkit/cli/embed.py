@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, PartOpt, in_parts, with_settings
+from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, PartOpt, in_parts, optional, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
-from ferkit.cli.problems import problem_lines
-from ferkit.cli.words import counted, pictured, typed
+from ferkit.cli.words import counted, pictured, problem_lines, typed
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.pipeline.engine import PartSettings
@@ -44,10 +43,10 @@ def embed(
     device: DeviceOpt = None,
     runtime: Annotated[
         str | None,
-        typer.Option(
+        optional(
+            "What computes the vectors; the last two on the CPU.",
             metavar="torch|onnx|openvino",
-            help="What computes the vectors; the last two on the CPU.",
-            show_default="openvino or onnx for 2,000 pictures or more on the CPU, if installed",
+            default="openvino or onnx for 2,000 pictures or more on the CPU, if installed",
         ),
     ] = None,
     precision: Annotated[
@@ -59,10 +58,8 @@ def embed(
     ] = False,
     fps: Annotated[
         float | None,
-        typer.Option(
-            help="Frames per second of video to look at; 0 takes every frame.",
-            show_default=f"{SEARCH_FPS:g}",
-            rich_help_panel=READING,
+        optional(
+            "Frames per second of video to look at; 0 takes every frame.", default=f"{SEARCH_FPS:g}", panel=READING
         ),
     ] = None,
     part: PartOpt = None,

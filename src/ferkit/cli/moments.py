@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, with_settings
+from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, optional, with_settings
 from ferkit.cli.output import ProgressBar, escape, report, short_path
 from ferkit.cli.words import columns, counted
 from ferkit.pipeline.face_options import FaceOptions
@@ -26,26 +26,15 @@ def moments(
         list[Path], typer.Argument(metavar="VIDEO…|EMB.npy", help="Videos, or an embedding set of videos.")
     ],
     like: LikeOpt,
-    k: Annotated[int | None, typer.Option("-k", help="How many moments to show.", show_default="all")] = None,
+    k: Annotated[int | None, optional("How many moments to show.", "-k", default="all")] = None,
     face: LikeFaceOpt = None,
     min_probability: Annotated[float, typer.Option(help="Probability that a moment must reach.")] = 0.5,
     keep: KeepOpt = None,
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="OUT.png", help="Draw the faces at their apex.", show_default=False)
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="OUT.png", help="Draw the scores over time.", show_default=False)
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="OUT.csv", help="Write the moments as a table.", show_default=False)
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="OUT.html", help="Write all of this as one page.", show_default=False),
-    ] = None,
-    frames: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the frames of the apexes.", show_default=False)
-    ] = None,
+    sheet: Annotated[Path | None, optional("Draw the faces at their apex.", metavar="OUT.png")] = None,
+    plot: Annotated[Path | None, optional("Draw the scores over time.", metavar="OUT.png")] = None,
+    csv: Annotated[Path | None, optional("Write the moments as a table.", metavar="OUT.csv")] = None,
+    html: Annotated[Path | None, optional("Write all of this as one page.", metavar="OUT.html")] = None,
+    frames: Annotated[Path | None, optional("Save the frames of the apexes.", metavar="DIR")] = None,
     encoder: SetEncoderOpt = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,

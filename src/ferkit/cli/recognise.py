@@ -11,8 +11,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, report, short_path
-from ferkit.cli.problems import problem_lines
-from ferkit.cli.words import counted
+from ferkit.cli.words import counted, problem_lines
 from ferkit.encoders import DEFAULT_ENCODER
 
 if TYPE_CHECKING:

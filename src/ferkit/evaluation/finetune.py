@@ -65,33 +65,24 @@ FINETUNES: Mapping[str, FineTuneSettings] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FineTuneValues:
-    """What the network says of the values of the test part after its last epoch.
-
-    Attributes:
-        predicted: (M, K).
-        losses: mean training loss of each epoch.
-    """
-
-    predicted: NDArray[np.float32]
-    losses: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FineTuneAnswers:
+class FineTuneResult:
     """What the network says of the test part after its last epoch.
 
     Attributes:
-        predicted: (M,) labels.
-        classes: labels of train, sorted.
-        logits: (M, C) float32, in the order of ``classes``; balanced softmax makes them those of equal frequencies.
+        outputs: (M, K) float32: values, or the logits of ``classes``; balanced softmax makes them those of equal
+            frequencies.
         losses: mean training loss of each epoch.
+        classes: labels of train, sorted; none where the network learnt values.
     """
 
-    predicted: Answers
-    classes: tuple[str, ...]
-    logits: NDArray[np.float32]
+    outputs: NDArray[np.float32]
     losses: tuple[float, ...]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def predicted(self) -> Answers:
+        """(M,) labels of the largest logits."""
+        return np.asarray(np.array(self.classes, object)[self.outputs.argmax(axis=1)])
 
 
 def finetune_answers(
@@ -103,7 +94,7 @@ def finetune_answers(
     settings: FineTuneSettings | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> FineTuneAnswers:
+) -> FineTuneResult:
     """Put a linear layer on the encoder's backbone, train all weights on the labels, and let it judge the test part.
 
     AdamW with layer-wise decay (arXiv:2106.08254, appendix): the classifier learns at the full rate, every layer below
@@ -135,8 +126,7 @@ def finetune_answers(
     def loss(logits: Tensor, rows: Tensor) -> Tensor:
         return class_loss(logits, labels[rows], settings.smoothing, counts)
 
-    logits, losses = _tuned(encoder, train, test, len(classes), loss, settings, seed, progress)
-    return FineTuneAnswers(np.array(classes, object)[logits.argmax(axis=1)], classes, logits, losses)
+    return FineTuneResult(*_tuned(encoder, train, test, len(classes), loss, settings, seed, progress), classes)
 
 
 def finetune_values(
@@ -148,7 +138,7 @@ def finetune_values(
     settings: FineTuneSettings | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> FineTuneValues:
+) -> FineTuneResult:
     """Train all weights on values such as valence and arousal by the CCC loss, and let the network judge the test part.
 
     As `finetune_answers`, with `ferkit.ops.losses.concordance_loss` over each batch.
@@ -173,7 +163,7 @@ def finetune_values(
     def loss(predicted: Tensor, rows: Tensor) -> Tensor:
         return concordance_loss(predicted, values[rows])
 
-    return FineTuneValues(*_tuned(encoder, train, test, values.shape[1], loss, settings, seed, progress))
+    return FineTuneResult(*_tuned(encoder, train, test, values.shape[1], loss, settings, seed, progress))
 
 
 def layered_optimizer(network: nn.Module, settings: FineTuneSettings) -> torch.optim.Optimizer:

@@ -27,7 +27,7 @@ def _run(task: Task) -> Section:
             progress=task.progress,
         )
         predicted[fold.test] = values[train].mean(axis=0)  # of a picture without a face
-        predicted[fold.test[seen]] = found.predicted
+        predicted[fold.test[seen]] = found.outputs
     return affect_report(tuning_words(settings, "CCC loss"), task.subject.test_rows, split, predicted, ())
 
 
