@@ -3,8 +3,7 @@ import threading
 import numpy as np
 from PIL import Image
 
-from ferkit.data.images import read_image
-from ferkit.data.memory import MemoryBudget
+from ferkit.data.images import MemoryBudget, read_image
 
 
 def test_what_does_not_fit_together_goes_one_after_the_other():

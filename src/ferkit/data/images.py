@@ -1,4 +1,4 @@
-"""Reading pictures: whatever is in the file becomes upright 8-bit RGB."""
+"""Reading pictures: whatever is in the file becomes upright 8-bit RGB, as many at once as fit into memory."""
 
 import struct
 import threading
@@ -24,8 +24,38 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ferkit.data.media import HEAD, is_raw, why_unread
-from ferkit.data.memory import DECODING
 from ferkit.errors import UnreadableImageError
+
+
+class MemoryBudget:
+    """Lets threads in as long as what they ask for fits together; what is larger than the whole budget goes alone.
+
+    Args:
+        total: bytes.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = self._free = total
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserve(self, wanted: int) -> Iterator[None]:
+        """Wait until ``wanted`` bytes are free, and hold them for the block."""
+        taken = min(wanted, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= taken)
+            self._free -= taken
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += taken
+                self._changed.notify_all()
+
+
+DECODING = MemoryBudget(1_600_000_000)
+"""About what a picture of 200 megapixels takes while it becomes RGB."""
+
 
 ScaleOf = Callable[[tuple[int, int]], int]
 

@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 from ferkit.data.expressions import EXPRESSIONS
 from ferkit.data.sources.layouts.aff_wild2 import read_aff_wild2
-from ferkit.data.sources.layouts.affectnet import read_affectnet
-from ferkit.data.sources.layouts.affectnet_npy import read_affectnet_npy
+from ferkit.data.sources.layouts.affectnet import read_affectnet, read_affectnet_npy
 from ferkit.data.sources.layouts.ck_plus import read_ck_plus
 from ferkit.data.sources.layouts.expw import read_expw
 from ferkit.data.sources.layouts.fer2013 import read_fer2013

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.expressions import expression
 from ferkit.data.sources.layouts.folders import folder_names, frame_number, image_names, wrong_folder
-from ferkit.data.sources.layouts.layout import Parts
-from ferkit.data.sources.layouts.lazy import LazyPictures
+from ferkit.data.sources.layouts.layout import LazyPictures, Parts
 from ferkit.data.sources.picture import Chain, Picture
 from ferkit.errors import InputError
 

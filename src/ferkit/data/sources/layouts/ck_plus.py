@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ferkit.data.expressions import expression_of_code, numbered
 from ferkit.data.sources.layouts.folders import first_present, folder_names, frame_time, image_names, wrong_folder
-from ferkit.data.sources.layouts.layout import Parts
-from ferkit.data.sources.layouts.lazy import LazyPictures
+from ferkit.data.sources.layouts.layout import LazyPictures, Parts
 from ferkit.data.sources.picture import Chain, Picture
 from ferkit.errors import InputError
 

@@ -10,8 +10,7 @@ from PIL import Image
 
 from ferkit.data.expressions import expression_of_code, numbered
 from ferkit.data.sources.layouts.folders import first_present, wrong_folder
-from ferkit.data.sources.layouts.layout import Parts
-from ferkit.data.sources.layouts.lazy import LazyPictures, or_unreadable
+from ferkit.data.sources.layouts.layout import LazyPictures, Parts, or_unreadable
 from ferkit.data.sources.layouts.table import Row, Table
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError, UnreadableImageError

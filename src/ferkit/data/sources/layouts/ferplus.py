@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ferkit.data.sources.layouts.fer2013 import FER2013_FILES, Fer2013Table, rows_by_split
 from ferkit.data.sources.layouts.folders import first_present, image_names, joined, wrong_folder
-from ferkit.data.sources.layouts.layout import Parts
-from ferkit.data.sources.layouts.lazy import LazyPictures, or_unreadable
+from ferkit.data.sources.layouts.layout import LazyPictures, Parts, or_unreadable
 from ferkit.data.sources.layouts.table import Table
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError

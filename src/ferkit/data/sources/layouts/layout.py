@@ -1,10 +1,10 @@
-"""What an entry of `LAYOUTS` is."""
+"""What a layout is made of: an entry of `LAYOUTS`, and pictures that are made when they are asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferkit.data.sources.picture import Picture
+from ferkit.data.sources.picture import Picture, Pictures, refused
 
 Parts = Mapping[str, Sequence[Picture]]
 """The pictures of each split that is there, in the order to read them; under "" where the data set has no splits."""
@@ -31,3 +31,28 @@ class Layout:
     home: str
     splits: tuple[str, ...] = ()
     path: str | None = None
+
+
+class LazyPictures(Pictures):
+    """``count`` pictures, each made by ``make`` from its index."""
+
+    def __init__(self, count: int, make: Callable[[int], Picture]) -> None:
+        self._count = count
+        self._make = make
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _at(self, index: int) -> Picture:
+        return self._make(index)
+
+
+def or_unreadable(source: str, make: Callable[[], Picture]) -> Picture:
+    """Return the picture that ``make`` makes; where it raises `ValueError`, one under ``source`` that cannot be read.
+
+    So a damaged annotation is counted among the pictures that could not be read, and the others go on.
+    """
+    try:
+        return make()
+    except ValueError as error:
+        return refused(source, " ".join(str(error).split()))

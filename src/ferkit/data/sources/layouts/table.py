@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ferkit.data.sources.layouts.lazy import LazyPictures, or_unreadable
+from ferkit.data.sources.layouts.layout import LazyPictures, or_unreadable
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError
 

@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ferkit.data.sources.layouts.folders import first_present, folder_names, frame_time, image_names, wrong_folder
-from ferkit.data.sources.layouts.layout import Parts
-from ferkit.data.sources.layouts.lazy import LazyPictures
+from ferkit.data.sources.layouts.layout import LazyPictures, Parts
 from ferkit.data.sources.layouts.table import Table
 from ferkit.data.sources.picture import Chain, Picture
 
