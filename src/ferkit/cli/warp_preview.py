@@ -1,5 +1,6 @@
 """``ferkit warp-preview``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,14 +37,4 @@ def warp_preview(
         result = run(images, out, face_swap=face_swap, columns=columns, seed=seed, progress=progress, **options)
     positives = f"{counted(result.positives, 'positive')}, " if result.positives else ""
     shown = f"{result.swaps} swaps of {result.faces} faces" if face_swap else f"{result.warps} warps of three kinds"
-    report(
-        f"{escape(str(result.path))}: {positives}{shown}",
-        {
-            "path": str(result.path),
-            "positives": result.positives,
-            "warps": result.warps,
-            "swaps": result.swaps,
-            "faces": result.faces,
-        },
-        json=json,
-    )
+    report(f"{escape(str(result.path))}: {positives}{shown}", asdict(result), json=json)

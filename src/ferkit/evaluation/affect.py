@@ -104,21 +104,19 @@ def affect_answers(
         InputError: lengths or widths differ, a value is missing or never changes, or there are fewer than two
             people.
     """
-    check_parts(train, train_values, test, None)
-    usable, asked = has_embedding(train), has_embedding(test)
+    check_parts(train, train_values, test, None, train_identities)
+    usable, answerable = has_embedding(train), has_embedding(test)
     values = np.asarray(train_values, np.float64)[usable]
     _check_values(values)
     people = [None] * len(train) if train_identities is None else train_identities
-    if len(people) != len(train):
-        raise InputError(f"{len(train)} training vectors do not match {len(people)} identities")
-    known, unknown = standardise(train[usable], test[asked])
+    train_features, test_features = standardise(train[usable], test[answerable])
     there = [people[row] for row in np.flatnonzero(usable).tolist()]
     parts = max(2, min(_HELD_OUT, len(np.unique(numbered_groups(there)))))
-    tried = _try(known, values, identity_split([""] * len(there), there, held_out=parts, seed=seed), alphas)
+    tried = _try(train_features, values, identity_split([""] * len(there), there, held_out=parts, seed=seed), alphas)
     best = min(tried, key=lambda alpha: tried[alpha])
     predicted = np.tile(values.mean(axis=0), (len(test), 1))
-    if asked.any():
-        predicted[asked] = _fit(known, values, best).predict(unknown).reshape(-1, values.shape[1])
+    if answerable.any():
+        predicted[answerable] = _fit(train_features, values, best).predict(test_features).reshape(-1, values.shape[1])
     return AffectAnswers(predicted, best, tried)
 
 

@@ -32,14 +32,14 @@ def knn_answers(
             1..N.
     """
     check_parts(train, train_labels, test, None)
-    usable, asked = has_embedding(train), has_embedding(test)
+    usable, answerable = has_embedding(train), has_embedding(test)
     if not 1 <= k <= usable.sum():
         raise InputError(f"{k} neighbours were asked for; choose from 1 to the {usable.sum()} training vectors")
     classes, numbers = np.unique(np.asarray(train_labels)[usable], return_inverse=True)
     one_hot, units = np.eye(len(classes))[numbers], unit_rows(train[usable])
     answers = np.full(len(test), None, object)
-    votes = [_vote(block @ units.T, one_hot, k, temperature) for block in _blocks(unit_rows(test[asked]))]
-    answers[asked] = classes[np.concatenate([*votes, np.empty(0, np.intp)])]
+    votes = [_vote(block @ units.T, one_hot, k, temperature) for block in _blocks(unit_rows(test[answerable]))]
+    answers[answerable] = classes[np.concatenate([*votes, np.empty(0, np.intp)])]
     return answers
 
 

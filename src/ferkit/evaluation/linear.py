@@ -92,22 +92,20 @@ def linear_answers(
         InputError: lengths or widths differ, a label is missing, or there is too little to fit, to choose by or to
             judge.
     """
-    check_parts(train, train_labels, test, None)
-    usable, asked = has_embedding(train), has_embedding(test)
+    check_parts(train, train_labels, test, None, train_identities)
+    usable, answerable = has_embedding(train), has_embedding(test)
     labels = np.asarray(train_labels)[usable]
     if len(np.unique(labels)) < 2:
         raise InputError("a classifier needs training rows of at least two labels")
-    if train_identities is not None and len(train_identities) != len(train):
-        raise InputError(f"{len(train)} training vectors do not match {len(train_identities)} identities")
     people = None if train_identities is None else [train_identities[row] for row in np.flatnonzero(usable).tolist()]
-    known, unknown = standardise(train[usable], test[asked])
+    train_features, test_features = standardise(train[usable], test[answerable])
     with _quietly():
-        tried = _try(known, labels, _held_out(labels, people, seed), strengths)
+        tried = _try(train_features, labels, _held_out(labels, people, seed), strengths)
         best = max(tried, key=lambda strength: tried[strength])
-        fitted = _fit(known, labels, best, _EXACT)
+        fitted = _fit(train_features, labels, best, _EXACT)
     answers = np.full(len(test), None, object)
-    if asked.any():
-        answers[asked] = fitted.predict(unknown)
+    if answerable.any():
+        answers[answerable] = fitted.predict(test_features)
     return LinearAnswers(answers, best, tried, _model(fitted, *_moments(train[usable])))
 
 
@@ -120,8 +118,8 @@ def standardise(train: Rows, test: Rows) -> tuple[Rows, Rows]:
     """
     mean, scale = _moments(train)
     precision = np.result_type(train.dtype, np.float32)
-    known, unknown = (((part - mean) / scale).astype(precision) for part in (train, test))
-    return known, unknown
+    train_features, test_features = (((part - mean) / scale).astype(precision) for part in (train, test))
+    return train_features, test_features
 
 
 def _moments(train: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -146,10 +144,10 @@ def _try(features: Rows, labels: Labels, held_out: NDArray[np.bool_], strengths:
     if len(np.unique(labels[rest])) < 2:
         raise InputError("without its held-out part, training has rows of one label alone; give faces of more people")
 
-    known, asked = features[rest], features[held_out]
+    train_features, test_features = features[rest], features[held_out]
 
     def judge(strength: float) -> float:
-        answers = _fit(known, labels[rest], strength, _ROUGH).predict(asked)
+        answers = _fit(train_features, labels[rest], strength, _ROUGH).predict(test_features)
         return float(np.mean(answers == labels[held_out]))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -51,7 +51,11 @@ def check_rows(vectors: Rows, **columns: Sequence[Any]) -> None:
 
 
 def check_parts(
-    train: Rows, train_labels: Sequence[Any] | NDArray[Any], test: Rows, test_labels: Sequence[Any] | None
+    train: Rows,
+    train_labels: Sequence[Any] | NDArray[Any],
+    test: Rows,
+    test_labels: Sequence[Any] | None,
+    train_identities: Sequence[str | None] | None = None,
 ) -> None:
     """Raise an InputError unless both parts can be used: lengths and widths match, every row has its label."""
     wanted = len(test) if test_labels is None else len(test_labels)
@@ -59,6 +63,8 @@ def check_parts(
         raise InputError(
             f"{len(train)} training and {len(test)} test vectors do not match {len(train_labels)} and {wanted} labels"
         )
+    if train_identities is not None and len(train_identities) != len(train):
+        raise InputError(f"{len(train)} training vectors do not match {len(train_identities)} identities")
     if not len(test):
         raise InputError("there is no test vector to classify")
     if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1]:

@@ -89,7 +89,7 @@ def sgd_answers(
         InputError: lengths or widths differ, a label is missing, there is one class alone, or learning diverges.
     """
     check_parts(train, train_labels, test, None)
-    usable, asked = has_embedding(train), has_embedding(test)
+    usable, answerable = has_embedding(train), has_embedding(test)
     classes, numbers = np.unique(np.asarray(train_labels)[usable], return_inverse=True)
     if len(classes) < 2:
         raise InputError("a classifier needs training rows of at least two labels")
@@ -97,9 +97,9 @@ def sgd_answers(
         drawn = redraw or (lambda epoch: train[usable])
         layer = _trained(drawn, torch.from_numpy(numbers), len(classes), schedule, seed)
     with torch.no_grad():
-        scores = layer(_tensor(test[asked]))
+        scores = layer(_tensor(test[answerable]))
     answers = np.full(len(test), None, object)
-    answers[asked] = classes[scores.argmax(1).numpy()]
+    answers[answerable] = classes[scores.argmax(1).numpy()]
     return answers
 
 

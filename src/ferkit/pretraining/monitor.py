@@ -51,10 +51,10 @@ class LabelledFaces:
         chosen = np.sort(np.random.default_rng(_SEED).permutation(usable)[:most].astype(np.int64))
         person = [columns["identity"][row] or columns["clip"][row] or hashes[row] for row in chosen]
         held_out = np.array([_held_out(name) for name in person], bool)
-        self.known, self.asked = chosen[~held_out], chosen[held_out]
+        self.train_rows, self.test_rows = chosen[~held_out], chosen[held_out]
         self.labels = {row: labels[row] for row in chosen.tolist()}
         different = len(set(self.labels.values()))
-        if not len(self.known) or not len(self.asked) or different < 2:
+        if not len(self.train_rows) or not len(self.test_rows) or different < 2:
             raise InputError(
                 f"{len(chosen)} faces of {str(faces.path)!r} can be asked for their labels, of {different} kinds; "
                 "kNN accuracy needs two kinds and several people, and a supervised method other faces than its own"
@@ -62,11 +62,13 @@ class LabelledFaces:
 
     def accuracy(self, encoder: Encoder, neighbours: int) -> float:
         """Share of the held-out faces whose label their neighbours tell, by the cosine of centred features."""
-        known, asked = (features_of(encoder, self.faces, rows) for rows in (self.known, self.asked))
-        center = known.mean(0)
-        taught, true = ([self.labels[row] for row in rows.tolist()] for rows in (self.known, self.asked))
-        answers = knn_answers(known - center, taught, asked - center, k=min(neighbours, len(known)))
-        return float(np.mean(answers == np.array(true)))
+        train, test = (features_of(encoder, self.faces, rows) for rows in (self.train_rows, self.test_rows))
+        center = train.mean(0)
+        train_labels, true_labels = (
+            [self.labels[row] for row in rows.tolist()] for rows in (self.train_rows, self.test_rows)
+        )
+        answers = knn_answers(train - center, train_labels, test - center, k=min(neighbours, len(train)))
+        return float(np.mean(answers == np.array(true_labels)))
 
 
 class RunMonitor:
