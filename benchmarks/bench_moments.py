@@ -162,8 +162,8 @@ def main() -> None:
 def scores_of(searcher: Searcher, path: str, like: str | Path) -> tuple[dict, dict, str]:
     """Times and scores of the clips of one video."""
     from ferkit.pipeline.face_options import FaceOptions
+    from ferkit.pipeline.likeness import faces_like
     from ferkit.progress import Silent
-    from ferkit.workflows.likeness import faces_like
 
     liked = faces_like(searcher, like, None, FaceOptions(min_face=60), None, Silent())
     clips = [clip for clip in clips_of(searcher.set.table) if clip.name.rpartition("@")[0] == path]

@@ -17,13 +17,14 @@ from ferkit.data.sources import find_picture
 from ferkit.errors import InputError, OutputError
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import source_paths
+from ferkit.pipeline.likeness import Likeness, faces_like
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
 from ferkit.report.safe_picture import check_picture_output, save_picture
 from ferkit.report.table_file import check_table_output, write_table_file
 from ferkit.search.bursts import Candidate, find_bursts, photo_look, reasons, worth
-from ferkit.workflows.likeness import Likeness, faces_like, opened_set
+from ferkit.workflows.embed import open_or_embed
 
 _THUMBNAIL = 64
 
@@ -127,7 +128,7 @@ def best(
     named = {"sheet": sheet, "csv": csv, "copies": copy_to}
     outputs = {name: Path(path) for name, path in named.items() if path is not None}
     _check_outputs(outputs, paths)
-    with opened_set(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
+    with open_or_embed(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set
         photos = _photos(found)
         liked = faces_like(searcher, like, face, given, device, progress)
@@ -206,7 +207,9 @@ def _sheet(found: EmbeddingSet, shots: Sequence[BestShot], liked: Likeness) -> A
         Tile(crop, f"{shot.score:.2f} · 1 of {shot.photos}", Path(shot.source).name)
         for crop, shot in zip(crops, shots, strict=True)
     ]
-    return draw_montage(liked.tile, tiles, Path(found.encoder.name).name, heading="the best of each burst")
+    return draw_montage(
+        Tile(liked.crop, "like", liked.name), tiles, Path(found.encoder.name).name, heading="the best of each burst"
+    )
 
 
 def _copy(shots: Sequence[BestShot], folder: Path, progress: Progress) -> None:

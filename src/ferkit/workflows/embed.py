@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Unpack
 
 import pyarrow.compute as pc
@@ -21,7 +22,7 @@ from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
 from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.runtimes import FLOAT32
-from ferkit.errors import EncoderMismatchError, SetError
+from ferkit.errors import EncoderMismatchError, InputError, SetError
 from ferkit.pipeline import FACES
 from ferkit.pipeline.decoding import prefetched
 from ferkit.pipeline.face_finder import FaceBatch
@@ -40,6 +41,7 @@ from ferkit.pipeline.parts import parse_part, part_of
 from ferkit.pipeline.reuse import Changes, Update, VectorBatch, plan_update
 from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
 from ferkit.progress import Progress, Silent
+from ferkit.search.searcher import Searcher
 from ferkit.search.set_encoder import encoder_stamp
 
 
@@ -168,6 +170,39 @@ def embed(
     pictures, problems = _pictures(stream, staged.pictures_done), split_problems(staged.problems)
     rate, unit = (len(staged) - before) / seconds, unit_of(EmbeddingSet.open(target).column("time_s"))
     return EmbedResult(target, len(staged), pictures, unit, *problems, *about, seconds, rate, update.changes)
+
+
+@contextmanager
+def open_or_embed(
+    sources: Sequence[Path],
+    options: FaceOptions,
+    encoder: str | Path | None,
+    device: str | None,
+    keep: Path | None,
+    progress: Progress,
+) -> Iterator[Searcher]:
+    """Open the one embedding set that is named, or embed photos and videos.
+
+    Args:
+        sources: a ``.npy`` file alone, or whatever `ferkit.embed` takes.
+        options: how faces are found.
+        encoder: of photos and videos, or where that of the set lies now; None takes the default one, or the set's.
+        device: as for `ferkit.embed`.
+        keep: ``.npy`` file in which the embeddings of photos and videos stay, and from which a stopped run goes on;
+            None removes them at the end.
+        progress: told of every batch.
+    """
+    sets = [source for source in sources if source.suffix == ".npy"]
+    if sets and (len(sources) > 1 or keep):
+        raise InputError(f"{str(sets[0])!r} is an embedding set; give it alone")
+    if sets:
+        yield Searcher(sets[0], encoder, device, progress=progress)
+        return
+    with TemporaryDirectory(prefix="ferkit-") as folder:
+        path = keep or Path(folder) / "emb.npy"
+        shared = {**vars(options), "fps": options.fps or 0}
+        embed(sources, path, encoder=encoder or DEFAULT_ENCODER, device=device, progress=progress, **shared)
+        yield Searcher(path, encoder, device, progress=progress)
 
 
 def _encoder(name: str | Path, device: str | None, progress: Progress) -> Encoder:

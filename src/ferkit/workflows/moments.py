@@ -18,6 +18,7 @@ from ferkit.data.sources.video import frame_png, frames_at
 from ferkit.errors import InputError, OutputError
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import source_paths
+from ferkit.pipeline.likeness import Likeness, faces_like
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.moments_page import moments_page
@@ -29,7 +30,7 @@ from ferkit.search.hits import MomentHit
 from ferkit.search.moment_settings import MomentKeywords, MomentSettings
 from ferkit.search.moments import Moment, find_moments, smoothed
 from ferkit.settings import part_settings
-from ferkit.workflows.likeness import Likeness, faces_like, opened_set
+from ferkit.workflows.embed import open_or_embed
 
 if TYPE_CHECKING:
     from ferkit.report.time_charts import ScoreCurve
@@ -123,7 +124,7 @@ def moments(
         if path is not None
     }
     _check_outputs(outputs, paths)
-    with opened_set(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
+    with open_or_embed(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set
         clips = clips_of(found.columns(["clip", "time_s"]))
         if not clips:
@@ -142,14 +143,14 @@ def moments(
         if "plot" in outputs:
             from ferkit.report.time_charts import draw_moments  # matplotlib loads only for it
 
-            title = f"like {liked.tile.name} · {name}"
+            title = f"like {liked.name} · {name}"
             figure = draw_moments(curves[:_MOST_PANELS], title, liked.measure, settings.gap, least)
             save_picture(figure, outputs["plot"])
         if "html" in outputs:
             lead = f"On {len(clips):,} followed faces ({counted:,} frames), by {name}. Below each its {liked.measure}."
             note = None if reached else f"nothing reaches {least:g}; these are the nearest all the same"
-            words = f"Moments like {liked.tile.name}", lead, note
-            asked = liked.tile.crop, liked.tile.name
+            words = f"Moments like {liked.name}", lead, note
+            asked = liked.crop, liked.name
             save_page(
                 moments_page(hits, crops, curves, asked, words, liked.measure, settings.gap, least), outputs["html"]
             )
@@ -214,7 +215,7 @@ def _sheet(crops: Sequence[Any], hits: Sequence[MomentHit], liked: Likeness, enc
         )
         for crop, hit in zip(crops, hits, strict=True)
     ]
-    return draw_montage(liked.tile, tiles, encoder, heading="moments, each at its apex")
+    return draw_montage(Tile(liked.crop, "like", liked.name), tiles, encoder, heading="moments, each at its apex")
 
 
 def _curves(
