@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## find the same expression on another person; leaves demo/gallery.png
+demo: $(VENV)/.demo ## find the same expression on another person; leaves the page demo/demo.html
 	@$(BIN)/ferkit demo --out demo
 
 test: $(VENV)/.dev ## run the tests (ARGS='-k name' for some of them)

@@ -23,7 +23,12 @@ def asked(monkeypatch):
     def stand_in(out, **options):
         calls.append((out, options["encoder"], options["device"]))
         rounds = (workflow.Round("as they are", (hit, miss, hit)), workflow.Round("hardly", (miss,)))
-        return workflow.DemoResult(OUT, "[odd] name", *paths, rounds=rounds)
+        scenes = (
+            workflow.Scene("smile", "smile", (1.0, 2.0), (1.1, 2.1)),
+            workflow.Scene("fear", "fear", (4, 5), None),
+        )
+        more = {"film": OUT / "film.mp4", "page": OUT / "demo.html", "scenes": scenes}
+        return workflow.DemoResult(OUT, "[odd] name", *paths, rounds=rounds, **more)
 
     monkeypatch.setattr(workflow, "demo", stand_in)
     return calls
@@ -36,9 +41,22 @@ def test_text_tells_result_chance_and_next_step(asked):
     assert asked == [(OUT, DEFAULT_ENCODER, "cpu")]
     assert "2 of 3 as they are (chance: 1.5)" in done.stdout
     assert done.stdout.index("tells less well") < done.stdout.index("0 of 1 hardly (chance: 0.5)")
+    assert "smile, shown at 1.0–2.0 s, asked for by the word smile: found at 1.1–2.1 s" in done.stdout
+    assert "asked for by the word fear: found nowhere" in done.stdout
     assert str(OUT / "gallery.png") in done.stdout
+    assert str(OUT / "demo.html") in done.stdout
     assert "[odd] name" in done.stdout  # no markup is made of what users name
     assert "ferkit retrieve query.jpg" in done.stdout
+
+
+def test_the_page_opens_where_somebody_sees_it(asked, monkeypatch):
+    opened = []
+    monkeypatch.setattr("ferkit.web.server.has_desktop", lambda: True)
+    monkeypatch.setattr("typer.launch", opened.append)
+    CliRunner().invoke(app, ["demo", "--json"])
+    assert opened == []
+    CliRunner().invoke(app, ["demo"])
+    assert opened == [(OUT / "demo.html").resolve().as_uri()]
 
 
 def test_json_is_one_object(asked):

@@ -49,6 +49,17 @@ def test_nothing_folds(jacobian_determinant, expression):
     assert jacobian_determinant(expression_grid(expression)).min() > 0.2
 
 
+def test_a_photo_bends_where_its_crop_does():
+    # Twice as large and 10 px to the right: crop = (photo - (10, 0)) / 2.
+    to_crop = np.array([[0.5, 0, -5], [0, 0.5, 0]])
+    crop, photo = dot_at(46.9, 89.7), np.zeros((256, 300, 3), np.uint8)
+    photo[:, 10:266] = crop.repeat(2, 0).repeat(2, 1)
+    bent = with_expression(photo, "smile", to_crop=to_crop)
+    near = with_expression(crop, "smile")
+    assert np.abs(bent[::2, 10:266:2].astype(int) - near).mean() < 0.1
+    np.testing.assert_array_equal(with_expression(photo, "smile", strength=0, to_crop=to_crop), photo)
+
+
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_left_and_right_move_alike(expression):
     grid = expression_grid(expression)

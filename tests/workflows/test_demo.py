@@ -72,6 +72,8 @@ def test_demo_leaves_everything_it_names(result):
         with Image.open(picture) as image:
             assert min(image.size) > 500
             assert len(set(image.convert("L").resize((32, 32)).tobytes())) > 20  # it is no blank page
+    assert result.page.read_text().count('<img src="data:image/png;') == 3
+    assert result.film.stat().st_size > 100_000
     assert len(FaceSet.open(result.faces)) == len(EmbeddingSet.open(result.embeddings)) == 4 * 7
 
 
@@ -94,9 +96,14 @@ def test_demo_finds_the_same_faces_on_all_portraits(result):
 
 
 def test_the_default_encoder_tells_photographed_expressions(tmp_path):
-    photographed, bent, _ = demo(tmp_path / "demo", device="cpu").rounds
+    result = demo(tmp_path / "demo", device="cpu")
+    photographed, bent, _ = result.rounds
     assert photographed.first == 4
     assert bent.first >= 9  # 10 of 12, by drawing lots 4
+    for scene in result.scenes:
+        assert scene.found is not None
+        both = min(scene.made[1], scene.found[1]) - max(scene.made[0], scene.found[0])
+        assert both > 0.8  # of the 2 s that it is shown
 
 
 def test_demo_leaves_other_people_s_files_alone(encoder, tmp_path):

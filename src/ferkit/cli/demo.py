@@ -23,15 +23,18 @@ def demo(
     json: JsonOpt = False,
 ) -> None:
     """See the whole way on four public-domain portraits; no data needed."""
+    from ferkit.web.server import has_desktop
     from ferkit.workflows.demo import demo as run
 
     with ProgressBar() as progress:
         result = run(out, encoder=encoder, device=device, progress=progress)
     report(_summary(result), _fields(result), json=json)
+    if not json and has_desktop():
+        typer.launch(result.page.resolve().as_uri())
 
 
 def _summary(result: DemoResult) -> str:
-    return "\n\n".join([_story(result), _answers(result), _score(result), _what_next(result)])
+    return "\n\n".join([_story(result), _answers(result), _film(result), _score(result), _what_next(result)])
 
 
 def _story(result: DemoResult) -> str:
@@ -46,6 +49,13 @@ def _answers(result: DemoResult) -> str:
         f"{query.found[0].expression.removeprefix('photo: '):12}  of {query.found[0].person}"
         for query in result.rounds[0].rankings
     )
+
+
+def _film(result: DemoResult) -> str:
+    from ferkit.workflows.demo import scene_words
+
+    scenes = [f"  {escape(scene_words(scene))}" for scene in result.scenes]
+    return "\n".join([f"In {escape(str(result.film))}, a film made of Grace Hopper's portrait:", *scenes])
 
 
 def _score(result: DemoResult) -> str:
@@ -66,11 +76,13 @@ def _what_next(result: DemoResult) -> str:
     query = result.queries / "grace-hopper-smile.png"
     return f"""\
 Look at
+  {escape(str(result.page))}: a page of all pictures, for any browser
   {escape(str(result.gallery))}: every query and whom it found
   {escape(str(result.preview))}: what pre-training does to a face
 
 Try next
   ferkit retrieve {typed(query)} --set {typed(result.embeddings)} --exclude-identity "Grace Hopper"
+  ferkit moments {typed(result.film)} --like {typed(result.queries / "eileen-collins-photo.png")}
   ferkit align photos/ -o faces/     find and align every face of your own photos
   ferkit embed faces/ -o emb.npy     one vector a face
   ferkit retrieve query.jpg          the faces that show the same expression
@@ -84,6 +96,9 @@ def _fields(result: DemoResult) -> dict[str, Any]:
         "gallery": str(result.gallery),
         "warp_preview": str(result.preview),
         "embeddings": str(result.embeddings),
+        "film": str(result.film),
+        "page": str(result.page),
+        "scenes": [scene._asdict() for scene in result.scenes],
         "rounds": [
             {
                 "title": each.title,

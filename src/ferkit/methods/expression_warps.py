@@ -72,25 +72,39 @@ def expression_grid(expression: str) -> Tensor:
     Returns:
         (1, 128, 128, 2) face coordinates, exact at every pixel.
     """
-    pushes = EXPRESSIONS[expression]
+    identity = sampling_grid(torch.eye(2, 3)[None], _CROP)
+    return identity - _displacement(expression, identity)
+
+
+def with_expression(
+    image: NDArray[np.uint8], expression: str, *, strength: float = 1.0, to_crop: NDArray[np.float64] | None = None
+) -> NDArray[np.uint8]:
+    """Bend a face into an expression.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        expression: a name of `EXPRESSIONS`.
+        strength: how far, 0 leaving the face as it is.
+        to_crop: (2, 3) matrix that carries pixels (x, y) of the image onto the crop "ferkit-128"; None: it is the crop.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    height, width = image.shape[:2]
+    matrix = torch.eye(2, 3, dtype=torch.float64) if to_crop is None else torch.from_numpy(to_crop)
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    pixels = torch.stack([columns, rows], -1)[None].double()
+    half = _CROP / 2
+    points = (pixels @ matrix[:, :2].T + matrix[:, 2] + 0.5) / half - 1
+    shifts = _displacement(expression, points.float()).double() * half @ matrix[:, :2].inverse().T
+    grid = (pixels - strength * shifts + 0.5) * 2 / torch.tensor([width, height]) - 1
+    bent = sample(torch.from_numpy(image).permute(2, 0, 1)[None].float(), grid.float())[0].permute(1, 2, 0)
+    return bent.round().clamp(0, 255).byte().numpy()
+
+
+def _displacement(expression: str, points: Tensor) -> Tensor:
+    pushes, half = EXPRESSIONS[expression], _CROP / 2
     pixels = torch.tensor([[ANCHORS[push.anchor] for push in pushes]])
     shifts = torch.tensor([[push.shift for push in pushes]], dtype=torch.float32)
     radii = torch.tensor([[push.radius for push in pushes]])
-    half = _CROP / 2
-    identity = sampling_grid(torch.eye(2, 3)[None], _CROP)
-    return identity - bump_displacement(identity, (pixels + 0.5) / half - 1, shifts / half, radii / half)
-
-
-def with_expression(crop: NDArray[np.uint8], expression: str) -> NDArray[np.uint8]:
-    """Bend an aligned crop into an expression.
-
-    Args:
-        crop: (128, 128, 3) uint8 RGB on the template "ferkit-128".
-        expression: a name of `EXPRESSIONS`.
-
-    Returns:
-        (128, 128, 3) uint8 RGB.
-    """
-    image = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
-    bent = sample(image, expression_grid(expression))[0].permute(1, 2, 0)
-    return bent.round().clamp(0, 255).byte().numpy()
+    return bump_displacement(points, (pixels + 0.5) / half - 1, shifts / half, radii / half)

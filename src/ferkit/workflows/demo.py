@@ -4,6 +4,7 @@ Grace Hopper comes with matplotlib, Eileen Collins with scikit-image, Barack Oba
 the White House, cut and shrunk) with ferkit; all four pictures are works of the United
 States government and in the public domain. The faces ask one another as they were photographed; then ferkit's own local
 warp bends each into the expressions of `EXPRESSIONS`, and every variant asks for others' faces that show the same.
+In a film made of one portrait, another person's photo and the names of expressions find when it shows them.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,16 +26,19 @@ from ferkit.data.images import read_image
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError
-from ferkit.faces.template import CROP_SIZE, TEMPLATE_NAME
+from ferkit.faces.align import similarity_from_points
+from ferkit.faces.template import CROP_SIZE, TEMPLATE, TEMPLATE_NAME
 from ferkit.locks import output_lock
 from ferkit.methods.expression_warps import EXPRESSIONS, with_expression
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_pictures
 from ferkit.progress import Progress, Silent
 from ferkit.report.gallery import GalleryFace, GalleryRow, Panel, draw_gallery
+from ferkit.report.pages import data_url, page_text, save_page
 from ferkit.report.safe_picture import save_picture
 from ferkit.search.index import FlatIndex
 from ferkit.workflows.embed import embed
+from ferkit.workflows.moments import moments
 from ferkit.workflows.warp_preview import warp_preview
 
 Pixels = NDArray[np.uint8]
@@ -52,6 +57,13 @@ _ROUNDS = {
     "bent into smaller changes: frown, open mouth, pursed lips": ("frown", "open mouth", "pursed lips"),
 }
 """Which faces ask one another, the clearest first."""
+
+_FILMED, _FPS, _STRENGTH = "Grace Hopper", 6, 1.2
+_SHOW, _HOLD, _PAUSE = 0.5, 1.5, 1.5
+"""Seconds in which the film's face takes an expression on, or off; keeps it; and is as photographed between two."""
+
+_SCENES = {"smile": "eileen-collins-photo.png", "sadness": "sadness", "surprise": "surprise"}
+"""What the film shows, one after the other, and how it is asked for: by a picture of the queries, or by its name."""
 
 _PORTRAITS = Path(__file__).parents[1] / "portraits"
 _SHOWN, _ROWS = 3, 6
@@ -110,9 +122,21 @@ class Round:
         return sum(ranking.chance for ranking in self.rankings)
 
 
+class Scene(NamedTuple):
+    """An expression of the film: how it was asked for, when it was made to be shown, and the best moment found.
+
+    Times are in seconds; what was found is None where nothing reached even odds.
+    """
+
+    expression: str
+    asked: str
+    made: tuple[float, float]
+    found: tuple[float, float] | None
+
+
 @dataclass(frozen=True)
 class DemoResult:
-    """What lies in the demo's folder, and how well the encoder did: on photos, on strong and on weak warps."""
+    """What lies in the demo's folder, and how well the encoder did: on photos, warps and the film."""
 
     out: Path
     encoder: str
@@ -121,7 +145,15 @@ class DemoResult:
     embeddings: Path
     gallery: Path
     preview: Path
+    film: Path
+    page: Path
     rounds: tuple[Round, ...]
+    scenes: tuple[Scene, ...]
+
+
+class _Portrait(NamedTuple):
+    crop: Pixels
+    to_crop: NDArray[np.float64]
 
 
 class _Variant(NamedTuple):
@@ -141,8 +173,8 @@ def demo(
     """Find the same expression on another person, among variants of two portraits.
 
     Args:
-        out: folder for portraits, queries, face set, embedding set and two pictures; those of an earlier demo are
-            replaced, and a folder with anything else is refused.
+        out: folder for portraits, queries, face set, embedding set, film, pictures and a page of them; those of an
+            earlier demo are replaced, and a folder with anything else is refused.
         encoder: a name of models.yaml, a run folder or a ``.safetensors`` file.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every step.
@@ -154,26 +186,43 @@ def demo(
     """
     out, progress = Path(out), progress or Silent()
     _refuse_foreign(out)
-    load_encoder(encoder, device, progress)  # what cannot be loaded shall replace nothing
+    has_classes = load_encoder(encoder, device, progress).head is not None  # what cannot be loaded replaces nothing
     with output_errors(out), output_lock(out):
-        return _demo(out, encoder, device, progress)
+        return _demo(out, encoder, has_classes, device, progress)
 
 
-def _demo(out: Path, encoder: str, device: str | None, progress: Progress) -> DemoResult:
+def _demo(out: Path, encoder: str, has_classes: bool, device: str | None, progress: Progress) -> DemoResult:
     pictures = _portraits()
     with atomic_path(out / _MARKER) as partial:
         partial.write_text("ferkit demo may replace what lies beside this file\n", encoding="utf-8")
     portraits = _save_portraits(pictures, out / "portraits")
-    variants = list(_variants(_aligned(portraits, device, progress), out / "queries"))
+    found = _aligned(portraits, device, progress)
+    variants = list(_variants({person: each.crop for person, each in found.items()}, out / "queries"))
     faces = _save_face_set(variants, out / "faces")
     embeddings = out / "emb.npy"
     embed([faces.path], embeddings, encoder=encoder, device=device, progress=progress)
-    found = EmbeddingSet.open(embeddings)
-    rounds = tuple(Round(title, rank_others(found, names)) for title, names in _ROUNDS.items())
+    opened = EmbeddingSet.open(embeddings)
+    rounds = tuple(Round(title, rank_others(opened, names)) for title, names in _ROUNDS.items())
     preview = out / "warp_preview.png"
     warp_preview(portraits["Grace Hopper"], preview, aligned=False, progress=progress)
-    result = DemoResult(out, encoder, out / "faces", out / "queries", embeddings, out / "gallery.png", preview, rounds)
+    film = _save_film(pictures[_FILMED], found[_FILMED].to_crop, out / "film.mp4")
+    asked = {name: how for name, how in _SCENES.items() if has_classes or how.endswith(".png")}
+    scenes = tuple(_scenes(film, asked, out, encoder, device, progress))
+    result = DemoResult(
+        out,
+        encoder,
+        out / "faces",
+        out / "queries",
+        embeddings,
+        out / "gallery.png",
+        preview,
+        film,
+        out / "demo.html",
+        rounds,
+        scenes,
+    )
     _save_gallery(result, variants)
+    _save_page(result)
     return result
 
 
@@ -209,13 +258,15 @@ def _astronaut() -> Pixels:
     return picture
 
 
-def _aligned(portraits: Mapping[str, Path], device: str | None, progress: Progress) -> dict[str, Pixels]:
-    """Return the most certain face of each portrait, (128, 128, 3), by person."""
+def _aligned(portraits: Mapping[str, Path], device: str | None, progress: Progress) -> dict[str, _Portrait]:
+    """Return the most certain face of each portrait, (128, 128, 3), and the matrix onto it, by person."""
     best = {}
     for person, path in portraits.items():
         stream = open_pictures([path], FaceOptions(aligned=False), device, progress)
         batch = next(stream.batches())
-        best[person] = batch.crops[np.argmax([face.score or 0.0 for face in batch.faces])]
+        row = int(np.argmax([face.score or 0.0 for face in batch.faces]))
+        landmarks = np.reshape(np.asarray(batch.faces[row].landmarks, np.float64), (1, 5, 2))
+        best[person] = _Portrait(batch.crops[row], similarity_from_points(landmarks, TEMPLATE)[0])
     return best
 
 
@@ -275,6 +326,61 @@ def rank_others(embeddings: EmbeddingSet, expressions: Collection[str]) -> tuple
         found = tuple(Answer(str(people[other]), str(labels[other]), score) for other, score in pairs)
         rankings.append(Ranking(str(people[row]), str(labels[row]), found))
     return tuple(rankings)
+
+
+def _strengths() -> Iterator[tuple[str, float]]:
+    """Each frame's expression and how far it is shown, from 0 to 1."""
+    for name in _SCENES:
+        times = np.arange(0, _PAUSE + 2 * _SHOW + _HOLD, 1 / _FPS) - _PAUSE
+        shown = np.clip(np.minimum(times, 2 * _SHOW + _HOLD - times) / _SHOW, 0, 1)
+        yield from ((name, float(strength)) for strength in shown)
+
+
+def _save_film(picture: Pixels, to_crop: NDArray[np.float64], path: Path) -> Path:
+    """Write a portrait that takes on one expression after the other."""
+    height, width = (side // 2 * 2 for side in picture.shape[:2])
+    with atomic_path(path) as partial:
+        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), _FPS, (width, height))
+        for name, shown in _strengths():
+            frame = with_expression(picture, name, strength=_STRENGTH * shown, to_crop=to_crop)
+            writer.write(np.ascontiguousarray(frame[:height, :width, ::-1]))
+        writer.release()
+    return path
+
+
+def _scenes(
+    film: Path, asked: Mapping[str, str], out: Path, encoder: str, device: str | None, progress: Progress
+) -> Iterator[Scene]:
+    """Ask for expressions of the film; a curve of each answer is left beside it."""
+    length, faces = _PAUSE + 2 * _SHOW + _HOLD, out / "film.npy"
+    embed(film, faces, encoder=encoder, device=device, fps=0, progress=progress)
+    for number, (name, question) in enumerate(asked.items()):
+        like: str | Path = out / "queries" / question if question.endswith(".png") else question
+        plot = out / f"timeline-{name}.png"
+        found = moments(faces, like, encoder=encoder, device=device, plot=plot, progress=progress)
+        start = number * length + _PAUSE
+        best = (found.moments[0].onset_s, found.moments[0].offset_s) if found.reached else None
+        yield Scene(name, question, (start + _SHOW / 2, start + 1.5 * _SHOW + _HOLD), best)
+
+
+def _save_page(result: DemoResult) -> None:
+    """Lay all pictures out on one page."""
+    named = [
+        (result.gallery, "Every query, and whom it found; framed: the same expression on another person"),
+        *((result.out / f"timeline-{scene.expression}.png", scene_words(scene)) for scene in result.scenes),
+        (result.preview, "What pre-training does to a face"),
+    ]
+    pictures = [(data_url(path.read_bytes(), "png"), words) for path, words in named]
+    lead = "Portraits: U.S. Navy, NASA, White House, public domain; warps and film by ferkit. They measure no quality."
+    title = "The same expression on another person"
+    save_page(page_text("demo.html", title=title, lead=lead, note=None, pictures=pictures), result.page)
+
+
+def scene_words(scene: Scene) -> str:
+    """Say of a scene of the film when it was made to be shown, and when it was found."""
+    asked = "a photo of Eileen Collins smiling" if scene.asked.endswith(".png") else f"the word {scene.asked}"
+    found = "found nowhere" if scene.found is None else f"found at {scene.found[0]:.1f}–{scene.found[1]:.1f} s"
+    return f"{scene.expression}, shown at {scene.made[0]:.1f}–{scene.made[1]:.1f} s, asked for by {asked}: {found}"
 
 
 def _save_gallery(result: DemoResult, variants: list[_Variant]) -> None:
