@@ -50,7 +50,7 @@ class Hub:
     faults: dict[str, list[tuple]] = field(default_factory=dict)
     """By the method and the end of a path, such as ``GET model.safetensors``: what happens instead, once each:
     ``("status", 500)``, ``("cut", 100)`` bytes, ``("flip",)`` one byte, ``("whole",)`` in spite of a range,
-    ``("strange",)`` without the hub's headers."""
+    ``("strange",)`` without the hub's headers, ``("mutate", function)`` of the bytes, ``("headers", {})`` beside."""
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
@@ -190,6 +190,8 @@ class Handler(BaseHTTPRequestHandler):
         kind, *argument = self.fault or (None,)
         if kind == "flip":
             data = bytes([data[0] ^ 1]) + data[1:]
+        elif kind == "mutate":
+            data = argument[0](data)
         start = 0
         if (wanted := self.headers.get("Range")) and kind != "whole":
             start = int(wanted.removeprefix("bytes=").partition("-")[0])
@@ -264,6 +266,8 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str], send: int | None = None) -> None:
+        if self.fault and self.fault[0] == "headers":
+            headers = {**headers, **self.fault[1]}
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)

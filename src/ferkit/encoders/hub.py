@@ -35,6 +35,9 @@ _ETAG = re.compile(r"[\w-]+")
 _REVISION = re.compile(r"\w[\w./+-]*")
 _NAME = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[^@\s]+))?")
 _BUSY = (408, 429, 500, 502, 503, 504)
+_LARGEST = 1 << 40
+"""Bytes of a file that a hub may announce."""
+
 _AGENT = f"ferkit/{__version__}"
 
 
@@ -124,6 +127,8 @@ def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Prog
                 raise
             progress.say(f"the hub cannot be reached: taking {file} of {repo.id} from the cache ({cached.commit[:12]})")
             return cached
+        if not 0 <= (remote.size or 0) <= _LARGEST:
+            raise ValueError(remote.size)
         _require_hash(repo, file, str(remote.etag), sha256)
         known = _cached(HubRepo(repo.id, str(remote.commit_hash)), file) is not None
         bar = _bar_of(progress, f"fetching {file}")

@@ -138,6 +138,13 @@ def test_tells_of_a_file_cut_short_after_what_could_be_read(tmp_path, suffix):
         numbers(Video(str(path)), start=99)
 
 
+def test_frames_larger_than_any_codec_has_are_not_read(tmp_path):
+    source = write_video(tmp_path / "a.avi", frames=1, size=(8448, 4352))
+    for read in (Video(source).info, lambda: numbers(Video(source))):
+        with pytest.raises(UnreadableVideoError, match="8,448 x 4,352 pixels are larger than the 8,192 x 4,352"):
+            read()
+
+
 def test_refuses_what_is_no_video(tmp_path):
     write_video(tmp_path / "cut.mp4", frames=100, noise=40)
     contents = {b"": "empty", b"no video\n" * 99: "no video", (tmp_path / "cut.mp4").read_bytes()[:20000]: "cut short"}

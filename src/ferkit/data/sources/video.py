@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.data.images import DECODING
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
 
@@ -23,6 +24,10 @@ _TICK_S = 0.001  # Matroska and WebM keep whole milliseconds: what is due at 66.
 _NEAR_S, _JUMP_BACK_S = 2.0, 2.0  # nearer than this is decoded on; a jump that leads too far is begun earlier
 # What the decoded frames may fall short of the stated length, which some containers only estimate; ferkit defaults.
 _SHORT_SHARE, _SHORT_LEAST_S, _SHORT_MOST_S = 0.05, 0.5, 5.0
+
+_MOST_PIXELS = 8192 * 4352
+"""Of a frame: the most that any level of H.264, HEVC, VP9 and AV1 has. OpenCV makes frames as large as the header says,
+whatever they hold."""
 
 _SILENT = 0
 _set_log_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel  # OpenCV 4, 5
@@ -210,6 +215,12 @@ def _opened(source: str) -> Iterator[cv2.VideoCapture]:
     try:
         if not capture.isOpened():
             raise UnreadableVideoError(source, "its content is no video, or it is cut short")
+        info = _stated(capture)
+        if info.width * info.height > _MOST_PIXELS:
+            size = f"{info.width:,} x {info.height:,}"
+            raise UnreadableVideoError(
+                source, f"its frames of {size} pixels are larger than the 8,192 x 4,352 that are read"
+            )
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         yield capture
     finally:
@@ -261,10 +272,12 @@ def _grabbed(capture: cv2.VideoCapture, fps: float) -> Iterator[float]:
 
 
 def _retrieved(capture: cv2.VideoCapture, source: str, number: int) -> NDArray[np.uint8]:
-    ok, bgr = capture.retrieve()
-    if not ok:
-        raise UnreadableVideoError(source, f"frame {number} cannot be decoded")
-    rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    info = _stated(capture)
+    with DECODING.reserve(info.width * info.height * (3 + 3)):
+        ok, bgr = capture.retrieve()
+        if not ok:
+            raise UnreadableVideoError(source, f"frame {number} cannot be decoded")
+        rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     return rgb
 
 
