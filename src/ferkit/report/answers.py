@@ -177,7 +177,7 @@ def _copy_photos(hits: Sequence[Hit], folder: Path, progress: Progress) -> None:
         partial.mkdir()
         for hit in hits:
             try:
-                picture = find_picture(hit.source)
+                picture = find_picture(hit.source, time_s=hit.time_s)
                 content = picture.fetch() if picture.fetch is not None else Path(hit.source)
             except InputError:
                 missing += 1

@@ -291,7 +291,8 @@ class Viewer:
         Raises:
             InputError: there is no such row, or its picture is not there any more.
         """
-        image, scale = find_picture(self.face(row).source).read_scaled(_PHOTO_SIDE)
+        face = self.face(row)
+        image, scale = find_picture(face.source, time_s=face.time_s).read_scaled(_PHOTO_SIDE)
         height, width = image.shape[:2]
         return ShownPhoto(jpeg(image), width * scale, height * scale)
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ferkit.data.sources import video
+from ferkit.data.sources import find_picture, video
 from ferkit.data.sources.video import Video, frame_picture, frames_at
 from ferkit.errors import UnreadableImageError, UnreadableVideoError
 
@@ -248,6 +248,8 @@ def test_a_late_frame_is_not_decoded_to_from_the_beginning(tmp_path, monkeypatch
     monkeypatch.setattr(video, "_grabbed", lambda *_: grabs.append(1) or iter(()))
     (frame,) = frames_at(path, {900: 36.0})
     assert (frame.number, round(level(frame) - level(next(iter(frames_at(path, {0: 0.0})))))) == (900, 900 % 40)
+    np.testing.assert_array_equal(find_picture(f"{path}#900", time_s=36.0).read(), frame.image)
+    assert grabs == []
 
 
 def test_frames_of_a_varying_rate_with_b_frames_have_the_times_of_another_decoder(tmp_path):

@@ -105,7 +105,7 @@ def _unseen(items: Sequence[Item], seen: set[str]) -> list[Item]:
     return fresh
 
 
-def find_picture(source: str, rules: SourceRules | None = None) -> Picture:
+def find_picture(source: str, rules: SourceRules | None = None, *, time_s: float | None = None) -> Picture:
     """Find a picture again by its ``source``; that of a container comes with what the container says of it.
 
     The last few containers stay open, so that asking for many pictures of one is quick.
@@ -113,6 +113,7 @@ def find_picture(source: str, rules: SourceRules | None = None) -> Picture:
     Args:
         source: as in `Picture`: a path, or a container's with the place in it, or a video's with the frame's number.
         rules: those by which it was found; only the columns of parquet files matter.
+        time_s: when a frame is shown in its video, so that it need not be decoded up to.
 
     Raises:
         MissingPathError: the file is gone.
@@ -126,7 +127,7 @@ def find_picture(source: str, rules: SourceRules | None = None) -> Picture:
     if not path or not is_there(Path(path)):
         raise MissingPathError(source, "it was there when it was first read; name the place where it is now")
     try:
-        return _find(Path(path), place, rules or SourceRules())
+        return _find(Path(path), place, rules or SourceRules(), time_s)
     except KeyError as error:
         raise InputError(f"{path!r} holds no picture {place!r} any more; read its faces again") from error
 
@@ -190,9 +191,9 @@ def _hub_shards(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.parquet") if _HUB_SHARD.search(path.name))
 
 
-def _find(path: Path, place: str, rules: SourceRules) -> Picture:
+def _find(path: Path, place: str, rules: SourceRules, time_s: float | None) -> Picture:
     if place.isdecimal() and is_video(path):
-        return frame_picture(path, int(place))
+        return frame_picture(path, int(place), time_s)
     opened = _opened(path, file_state(path), tuple(rules.columns.items()))
     return opened.find(place)
 

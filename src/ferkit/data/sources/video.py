@@ -134,17 +134,18 @@ class Video:
         _check_complete(self.source, ends_s, stated.seconds - late_s)
 
 
-def frame_picture(path: Path, number: int) -> Picture:
-    """Return frame ``number`` (from 0) of a video as a picture that is decoded, from the beginning on, when it is read.
+def frame_picture(path: Path, number: int, time_s: float | None = None) -> Picture:
+    """Return frame ``number`` (from 0) of a video as a picture that is decoded when it is read.
 
     Args:
         path: the video, absolute.
         number: the frame's place in the file.
+        time_s: when it is shown, as of `Frame`: then it is jumped to, as by `frames_at`; None decodes up to it.
 
     Returns:
         The picture; reading it raises `UnreadableImageError` where the video has no such frame.
     """
-    return Picture(f"{path}#{number}", fetch=partial(_frame_png, path, number))
+    return Picture(f"{path}#{number}", fetch=partial(_frame_png, path, number, time_s))
 
 
 def frames_at(path: Path, times: Mapping[int, float], *, seek: bool = True) -> Iterator[Frame]:
@@ -193,8 +194,11 @@ def _reached(capture: cv2.VideoCapture, time_s: float) -> bool:
     return False
 
 
-def _frame_png(path: Path, number: int) -> bytes:
+def _frame_png(path: Path, number: int, time_s: float | None) -> bytes:
     name = f"{path}#{number}"
+    sought = None if time_s is None else next(frames_at(path, {number: time_s}), None)
+    if sought is not None:
+        return frame_png(sought.image)
     try:
         with closing(Video(str(path)).frames(number)) as frames:
             frame = next(frames, None)
