@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 
+import cv2
+import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
@@ -38,11 +40,22 @@ def address(viewer):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def camera(portraits, tmp_path_factory):
+    """What the browser's camera sees: one frame, over and over, of the portrait of the astronaut."""
+    frame = cv2.resize(cv2.imread(str(portraits["astronaut"])), (480, 480))
+    path = tmp_path_factory.mktemp("camera") / "portrait.y4m"
+    planes = cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420).tobytes()
+    path.write_bytes(b"YUV4MPEG2 W480 H480 F10:1 Ip A1:1 C420jpeg\n" + 10 * (b"FRAME\n" + planes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(camera):
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
     with playwright_api.sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *fake])
         except playwright_api.Error as error:
             pytest.skip(f"no browser here, make browser installs one: {str(error).splitlines()[0]}")
         yield browser
@@ -125,6 +138,39 @@ def test_a_photo_is_dropped(page, shown_crops):
     page.wait_for_selector(".chip.like")
     settled(page)
     assert tiles(page)[0] == 1
+
+
+def test_a_photo_is_pasted_from_the_clipboard(page, shown_crops):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async content => {
+            const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+            const picture = new Blob([bytes], { type: "image/png" });
+            await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+        }""",
+        base64.b64encode(png(shown_crops[3])).decode(),
+    )
+    page.keyboard.press("Control+V")
+    page.wait_for_selector(".chip.like")
+    settled(page)
+    assert tiles(page)[0] == 3
+
+
+def test_the_camera_takes_a_still_and_is_let_go(page):
+    page.context.grant_permissions(["camera"])
+    page.click("#camera-open")
+    page.wait_for_function("() => document.querySelector('#camera video').videoWidth === 480")
+    page.evaluate("track = document.querySelector('#camera video').srcObject.getTracks()[0]")
+    page.click("#camera-take")
+    page.wait_for_selector(".chip.like img")
+    assert page.locator("#photo .frame").count() == 1
+    assert page.evaluate("track.readyState") == "ended"
+
+
+def test_a_camera_that_is_not_allowed_is_a_sentence(page):
+    page.click("#camera-open")
+    page.wait_for_selector("#toast:not([hidden])")
+    assert "allow it" in page.inner_text("#toast")
 
 
 def test_of_a_group_one_face_is_clicked(page, portraits):
@@ -217,6 +263,29 @@ def test_the_map_opens_faces_and_holds_a_lasso(page):
     page.mouse.up()
     page.wait_for_selector(".map-chosen .face")
     assert "lasso=" in page.url
+
+
+def test_a_map_of_a_hundred_thousand_faces_is_moved_and_cut_out_of(page):
+    many = 100_000
+    places = np.random.default_rng(0).random((many, 2), np.float32)
+    colours = [{"name": "label", "title": "label", "values": ["left", "right"]}]
+    status = {"ready": True, "faces": many, "colours": colours}
+    content = places.astype("<f4").tobytes() + (places[:, 0] > 0.5).astype(np.uint8).tobytes()
+    page.route("**/api/map", lambda route: route.fulfill(json=status))
+    page.route("**/api/map/points", lambda route: route.fulfill(body=content))
+    page.route("**/thumbnail/*", lambda route: route.fulfill(body=png(np.zeros((8, 8, 3), np.uint8))))
+    page.goto(page.url + "?view=map&colour=label&lasso=0,0;0.5,0;0.5,1;0,1")
+    page.wait_for_selector(".map-chosen .face")
+    left = f"{(places[:, 0] < 0.5).sum():,}"
+    assert f"{left} faces" in page.inner_text(".map-chosen h2")
+    assert page.locator(".map-chosen .face").count() == 300
+    assert left in page.inner_text(".legend")
+    page.focus("canvas")
+    for key in ("+", "+", "ArrowRight", "l"):
+        page.keyboard.press(key)
+    assert page.get_attribute("#lasso", "aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".map-chosen", state="hidden")
 
 
 @pytest.mark.parametrize("width", [380, 820, 2560])

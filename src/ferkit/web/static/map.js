@@ -6,7 +6,7 @@ import { setShownRows } from "./grid.js";
 import { change, current } from "./state.js";
 
 const COLOURS = ["#8d96a5", "#e8a61c", "#3f7fd0", "#25a69a", "#8e5bd0", "#6d9b2e", "#d8452e", "#d0629b", "#9c6b3f", "#4fb3d9", "#b5b042", "#7c7fe0"];
-const SMALL = 36, LARGE = 104, AT_ONCE = 6, MOST_PICTURES = 700, NEAR = 14;
+const SMALL = 36, LARGE = 104, AT_ONCE = 6, MOST_PICTURES = 700, MOST_KEPT = 3000, NEAR = 14;
 
 let map = null; // {x, y, colours: {name: {values, codes}}, order}
 let view = { x: 0.5, y: 0.5, scale: 1 }; // centre in map units, and how many times the fitted size
@@ -195,6 +195,7 @@ function loadPictures() {
     const row = wanted.pop();
     if (pictures.has(row)) continue;
     pictures.set(row, null);
+    if (pictures.size > MOST_KEPT) pictures.delete(pictures.keys().next().value);
     const picture = new Image();
     loading += 1;
     picture.onload = () => { loading -= 1; pictures.set(row, picture); redraw(); };
