@@ -54,7 +54,8 @@ def draw_montage(
     """Draw ``query`` and the ranked ``hits``, five in a row.
 
     Args:
-        query: the face that was asked for.
+        query: the face that was asked for; a text in its place, such as the name of a class, is drawn no larger than
+            a hit.
         hits: the answers, best first.
         footer: one soft line at the bottom (set and encoder).
         heading: soft words above the answers.
@@ -65,12 +66,13 @@ def draw_montage(
     columns = max(1, min(_COLUMNS, len(hits)))
     rows = max(1, -(-len(hits) // _COLUMNS))
     grid_height = rows * (_TILE + _CAPTION) + (rows - 1) * _GAP
-    grid_left = _MARGIN + _QUERY + 2 * _MARGIN
+    side = _TILE if isinstance(query.crop, str) else _QUERY
+    grid_left = _MARGIN + side + 2 * _MARGIN
     width = grid_left + columns * _TILE + (columns - 1) * _GAP + _MARGIN
-    height = _HEADER + max(grid_height, _QUERY + _CAPTION) + _FOOTER + _MARGIN
+    height = _HEADER + max(grid_height, side + _CAPTION) + _FOOTER + _MARGIN
     canvas = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(canvas)
-    _draw_query(canvas, draw, query)
+    _draw_query(canvas, draw, query, side)
     draw.text((grid_left, _HEADER - 12), printable(heading), fill=_SOFT, font=_font(17), anchor="ls")
     for rank, tile in enumerate(hits):
         row, column = divmod(rank, _COLUMNS)
@@ -80,13 +82,14 @@ def draw_montage(
     return canvas
 
 
-def _draw_query(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile) -> None:
+def _draw_query(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, side: int) -> None:
     left, top = _MARGIN, _HEADER
     draw.text((left, top - 12), tile.title, fill=_ACCENT, font=_font(17, bold=True), anchor="ls")
-    _paste(canvas, draw, tile, (left, top), _QUERY)
-    draw.rectangle((left - 4, top - 4, left + _QUERY + 3, top + _QUERY + 3), outline=_ACCENT, width=4)
-    font = _font(17)
-    draw.text((left, top + _QUERY + 34), _fit(tile.name, font, _QUERY), fill=_INK, font=font, anchor="ls")
+    _paste(canvas, draw, tile, (left, top), side)
+    draw.rectangle((left - 4, top - 4, left + side + 3, top + side + 3), outline=_ACCENT, width=4)
+    if not isinstance(tile.crop, str) or tile.name != tile.crop:
+        font = _font(17)
+        draw.text((left, top + side + 34), _fit(tile.name, font, side), fill=_INK, font=font, anchor="ls")
 
 
 def _draw_hit(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, rank: int, corner: tuple[int, int]) -> None:
