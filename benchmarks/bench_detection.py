@@ -2,6 +2,7 @@
 
     pytest benchmarks/bench_detection.py --benchmark-only
     OMP_NUM_THREADS=2 python benchmarks/bench_detection.py   the same as tables, and benchmarks/results/detection.json
+    … --openvino                                             OpenVINO computes ferkit's networks
     python benchmarks/bench_detection.py --profile           where the time goes, on one thread
 
 Workloads, of ``$FERKIT_DATA`` (or ``../shared/data`` beside the repository), decoded before the clock starts: the

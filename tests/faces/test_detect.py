@@ -7,6 +7,8 @@ from PIL import Image
 
 from ferkit.errors import InputError
 from ferkit.faces import FaceDetector
+from ferkit.faces.networks import proposal_network
+from ferkit.faces.openvino_networks import OpenVinoNetwork
 from ferkit.ops.boxes import box_iou
 
 EYES, NOSE, MOUTH = [0, 1], 2, [3, 4]
@@ -141,6 +143,18 @@ def test_half_precision_finds_the_same_faces(detector, faces, monkeypatch, preci
             assert np.abs(half.landmarks[best[:, 0].argmax()] - full.landmarks[0]).max() < 0.03 * size
 
 
+def test_openvino_finds_the_same_faces(detector, faces):
+    pytest.importorskip("openvino")
+    images = [faces["hopper"], black(30, 40), faces["both"]]
+    expected, other = detector.detect(images), FaceDetector(runtime="openvino")
+    for found, same in zip(other.detect(images), expected, strict=True):
+        assert len(found) == len(same)  # though P-Net's proposals may be rounded to bfloat16
+        assert not len(same) or overlap(found.boxes, same.boxes).max(axis=0).min() > 0.9
+    other._cascade.propose_net = OpenVinoNetwork(proposal_network(), other.threads)
+    for found, same in zip(other.detect(images), expected, strict=True):
+        assert_same(found, same, atol=0.05)
+
+
 @pytest.mark.parametrize("size", [(1, 300), (12, 12), (20, 21)])
 def test_nothing_is_found_in_black(detector, size):
     (found,) = detector.detect([black(*size)])
@@ -175,6 +189,7 @@ def test_max_side_finds_the_same_faces_in_the_image_as_given(detector, faces):
         ({"thresholds": (0.6, 0.7, 1.0)}, "thresholds"),
         ({"factor": 1.0}, "factor"),
         ({"max_side": 3}, "max_side"),
+        ({"runtime": "tvm"}, "one of torch, openvino, not 'tvm'"),
         ({"workers": 0}, "workers"),
     ],
 )

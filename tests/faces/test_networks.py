@@ -4,6 +4,7 @@ import torch
 from ferkit.errors import WeightsError
 from ferkit.faces import networks
 from ferkit.faces.networks import output_network, proposal_network, refine_network
+from ferkit.faces.openvino_networks import OpenVinoNetwork
 
 
 def pixels(*shape):
@@ -35,6 +36,25 @@ def test_the_folded_network_is_the_shipped_one(name, build, shape):
     probability, others = theirs(name, image)
     torch.testing.assert_close(heads[:, 0].sigmoid(), probability, atol=1e-5, rtol=0)
     torch.testing.assert_close(heads[:, 1:], others, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("build", "shapes"),
+    [
+        (proposal_network, [(1, 46, 118, 3), (2, 46, 118, 3), (1, 12, 12, 3)]),
+        (refine_network, [(5, 24, 24, 3), (0, 24, 24, 3)]),
+        (output_network, [(5, 48, 48, 3), (0, 48, 48, 3), (1, 48, 48, 3)]),
+    ],
+)
+def test_openvino_computes_the_same(build, shapes):
+    pytest.importorskip("openvino")
+    network = build()
+    compiled = OpenVinoNetwork(network, threads=2)
+    for shape in shapes:
+        image = pixels(*shape)
+        with torch.inference_mode():
+            heads = network(image.permute(0, 3, 1, 2))
+        torch.testing.assert_close(compiled(image.to(torch.uint8)), heads, atol=1e-4, rtol=1e-4)
 
 
 def test_damaged_weights_are_named(tmp_path, monkeypatch):

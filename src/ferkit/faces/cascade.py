@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from ferkit.faces.image_pyramid import cut_patches, halvings
 from ferkit.faces.networks import output_network, proposal_network, refine_network
+from ferkit.faces.openvino_networks import OpenVinoNetwork
 from ferkit.faces.packed_pyramid import CELL, STRIDE, Atlas
 from ferkit.ops.boxes import nms, nms_min, shift_boxes, square_boxes
 
@@ -39,6 +41,9 @@ _SHIFTS = (
 _TILE = {"cpu": 216, "accelerator": 4096}
 """Side of the pieces of canvas that P-Net sees at once, even. On a CPU what passes between its layers then stays in the
 cache, while the 10 pixels that neighbouring pieces share are still few."""
+
+_STEP = 36
+"""Pixels by which sides of the pieces differ for OpenVINO, which takes longer over a shape that it has not met."""
 
 _PATCHES = {"cpu": {24: 64, 48: 16}, "accelerator": {24: 8192, 48: 4096}}
 """Patches that R-Net and O-Net see at once, chosen likewise."""
@@ -75,9 +80,20 @@ class Cascade(nn.Module):
 
     def __init__(self, thresholds: tuple[float, float, float], factor: float) -> None:
         super().__init__()
-        self.propose_net, self.refine_net, self.output_net = proposal_network(), refine_network(), output_network()
+        self.propose_net: nn.Module = proposal_network()
+        self.refine_net: nn.Module = refine_network()
+        self.output_net: nn.Module = output_network()
         self.thresholds = [math.log(p / (1 - p)) for p in thresholds]
         self.factor = factor
+
+    def use_openvino(self, threads: int) -> None:
+        """Let OpenVINO compute the networks on the CPU, for so many calls side by side.
+
+        P-Net, whose proposals the others move, may do so in bfloat16; the others decide what is told, and do not.
+        """
+        self.propose_net = OpenVinoNetwork(self.propose_net, threads, half=True)
+        self.refine_net = OpenVinoNetwork(self.refine_net, threads)
+        self.output_net = OpenVinoNetwork(self.output_net, threads)
 
     @torch.inference_mode()
     def forward(self, images: Sequence[Pixels], min_face: Sequence[float], device: torch.device) -> Faces:
@@ -166,10 +182,14 @@ def _over_canvas(network: nn.Module, canvas: Tensor) -> Tensor:
     height, width = (max(0, (side - CELL) // STRIDE + 1) for side in canvas.shape[:2])
     heads = torch.empty(5, height, width, device=canvas.device)
     side = _TILE[_kind(canvas.device)]
+    if isinstance(network, OpenVinoNetwork):
+        more = (-(length - (CELL - STRIDE)) % _STEP for length in canvas.shape[1::-1])
+        canvas = pad(canvas, (0, 0, 0, next(more), 0, next(more)))
     reach = side + CELL - STRIDE
     for y, x in product(range(0, height * STRIDE, side), range(0, width * STRIDE, side)):
         top, left, tile = y // STRIDE, x // STRIDE, canvas[None, y : y + reach, x : x + reach]
-        heads[:, top : top + side // STRIDE, left : left + side // STRIDE] = network(_planes(tile, network))[0]
+        part = heads[:, top : top + side // STRIDE, left : left + side // STRIDE]
+        part[:] = network(_planes(tile, network))[0, :, : part.shape[1], : part.shape[2]]
     return heads
 
 
@@ -186,7 +206,9 @@ def _in_chunks(network: nn.Module, patches: Tensor, device: torch.device) -> Ten
 
 
 def _planes(images: Tensor, network: nn.Module) -> Tensor:
-    """(B, H, W, 3) uint8 images as the network takes them: (B, 3, H, W) in its precision."""
+    """(B, H, W, 3) uint8 images as the network takes them: for torch (B, 3, H, W) in its precision."""
+    if isinstance(network, OpenVinoNetwork):
+        return images
     return images.permute(0, 3, 1, 2).to(next(network.parameters()).dtype)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import pairwise
 from threading import Lock
 from typing import Any
@@ -24,6 +25,8 @@ from ferkit.ops.device import pick_device
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
+
+RUNTIMES = ("torch", "openvino")
 
 _SAME_FACE = 0.5
 """Least overlap (IoU) of a face that is followed with where it must be."""
@@ -115,6 +118,8 @@ class FaceDetector:
             not looked for; None keeps every image as it is.
         workers: on a CPU, how many groups of images are worked on side by side, each by one thread; by default
             torch's number of threads. It changes the time alone, never what is found. An accelerator needs none.
+        runtime: what computes the networks on a CPU: ``torch``, or ``openvino``, which gives the same faces; where the
+            processor knows bfloat16, P-Net's proposals are rounded to it, and boxes move by .3 pixels in the median.
 
     Raises:
         InputError: An argument is outside its range.
@@ -130,6 +135,7 @@ class FaceDetector:
         factor: float = 0.709,
         max_side: int | None = None,
         workers: int | None = None,
+        runtime: str = "torch",
     ) -> None:
         _check(
             min_face is None or 0 < min_face < 1 or min_face >= CELL,
@@ -139,9 +145,16 @@ class FaceDetector:
         _check(0 < factor < 1, f"factor must lie between 0 and 1, not {factor}; MTCNN's own is 0.709")
         _check(max_side is None or max_side >= CELL, f"--max-side must be at least {CELL} pixels, not {max_side}")
         _check(workers is None or workers >= 1, f"--workers must be at least 1, not {workers}")
+        _check(runtime in RUNTIMES, f"--detector must be one of {', '.join(RUNTIMES)}, not {runtime!r}")
+        _check(
+            runtime == "torch" or find_spec("openvino") is not None,
+            "openvino is not installed; type `pip install openvino`, or give --detector torch",
+        )
         self.min_face, self.max_side, self.device = min_face, max_side, torch.device(device)
         self.workers = workers
         self._cascade = Cascade(thresholds, factor).to(self.device, _precision(self.device))
+        if runtime == "openvino" and self.device.type == "cpu":
+            self._cascade.use_openvino(self.threads)
 
     def detect(self, images: Sequence[Pixels], scales: Sequence[float] | None = None) -> list[Detections]:
         """Find the faces of images of any sizes.

@@ -41,7 +41,7 @@ def proposal_network() -> nn.Sequential:
     return _finished(
         _conv(weights, "conv1"),
         _prelu(weights, "prelu1"),
-        _MaxPool(2),
+        MaxPool(2),
         _conv(weights, "conv2"),
         _prelu(weights, "prelu2"),
         _conv(weights, "conv3"),
@@ -60,13 +60,13 @@ def refine_network() -> nn.Sequential:
     return _finished(
         _conv(weights, "conv1"),
         _prelu(weights, "prelu1"),
-        _MaxPool(3),
+        MaxPool(3),
         _conv(weights, "conv2"),
         _prelu(weights, "prelu2"),
-        _MaxPool(3),
+        MaxPool(3),
         _conv(weights, "conv3"),
         _prelu(weights, "prelu3"),
-        _FlattenColumns(),
+        FlattenColumns(),
         _dense(weights, "dense4"),
         _prelu(weights, "prelu4"),
         _dense(weights, "heads"),
@@ -84,23 +84,23 @@ def output_network() -> nn.Sequential:
     return _finished(
         _conv(weights, "conv1"),
         _prelu(weights, "prelu1"),
-        _MaxPool(3),
+        MaxPool(3),
         _conv(weights, "conv2"),
         _prelu(weights, "prelu2"),
-        _MaxPool(3),
+        MaxPool(3),
         _conv(weights, "conv3"),
         _prelu(weights, "prelu3"),
-        _MaxPool(2),
+        MaxPool(2),
         _conv(weights, "conv4"),
         _prelu(weights, "prelu4"),
-        _FlattenColumns(),
+        FlattenColumns(),
         _dense(weights, "dense5"),
         _prelu(weights, "prelu5"),
         _dense(weights, "heads"),
     )
 
 
-class _MaxPool(nn.Module):
+class MaxPool(nn.Module):
     """Max pooling of (B, C, H, W) by windows of 2 or 3 at stride 2, cut short at the border (``ceil_mode``)."""
 
     def __init__(self, side: int) -> None:
@@ -108,6 +108,7 @@ class _MaxPool(nn.Module):
         self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pool."""
         return self._rows(self._rows(x).transpose(2, 3)).transpose(2, 3)
 
     def _rows(self, x: Tensor) -> Tensor:
@@ -120,17 +121,19 @@ class _MaxPool(nn.Module):
         return highest
 
 
-class _FlattenColumns(nn.Module):
+class FlattenColumns(nn.Module):
     """(B, C, H, W) -> (B, W*H*C), in the column-first order that the Matlab-trained dense layers expect."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Flatten."""
         return x.permute(0, 3, 2, 1).flatten(1)
 
 
-class _DenseEverywhere(nn.Linear):
+class DenseEverywhere(nn.Linear):
     """A 1x1 convolution, (B, C, H, W) channels-last -> (B, heads, H, W) planes: with so few heads, one product."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Multiply."""
         batch, channels, height, width = x.shape
         columns = x.permute(1, 0, 2, 3).reshape(channels, -1)
         planes = torch.addmm(self.bias[:, None], self.weight, columns)
@@ -175,10 +178,10 @@ def _conv(weights: Weights, name: str) -> nn.Conv2d:
     return _filled(nn.Conv2d(in_channels, out_channels, side), weights, name)
 
 
-def _dense_everywhere(weights: Weights, name: str) -> _DenseEverywhere:
+def _dense_everywhere(weights: Weights, name: str) -> DenseEverywhere:
     out_channels, in_channels, *_ = weights[f"{name}.weight"].shape
     weights[f"{name}.weight"] = weights[f"{name}.weight"][:, :, 0, 0]
-    return _filled(_DenseEverywhere(in_channels, out_channels), weights, name)
+    return _filled(DenseEverywhere(in_channels, out_channels), weights, name)
 
 
 def _dense(weights: Weights, name: str) -> nn.Linear:

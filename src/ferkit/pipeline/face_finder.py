@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -35,6 +36,9 @@ NO_FACE = "no face"
 
 FILTERED = "left out by "
 """How the problem of a picture begins whose faces were all left out; what they failed follows."""
+
+_WORTH_LOADING = 50
+"""Pictures, or seconds of video, from which on OpenVINO saves more time than it takes to load."""
 
 _SAME_FACE = 0.3
 """Least overlap (IoU) of a detected face with the box that a source states; annotators draw boxes very differently."""
@@ -104,7 +108,16 @@ def _detector_of(options: FaceOptions, device: str | None) -> FaceDetector:
         max_side=options.max_side,
         thresholds=options.thresholds,
         workers=options.workers,
+        runtime=options.detector or "torch",
     )
+
+
+def with_runtime(options: FaceOptions, steps: float) -> FaceOptions:
+    """Return options that say what computes the detector: OpenVINO, where ``steps`` pictures are worth loading it."""
+    if options.detector is not None:
+        return options
+    fast = steps >= _WORTH_LOADING and find_spec("openvino") is not None
+    return replace(options, detector="openvino" if fast else "torch")
 
 
 def filter_of(options: FaceOptions) -> FaceFilter:

@@ -103,6 +103,13 @@ class FaceOptions:
         flag="--every-frame",
         group=_FINDING,
     )
+    detector: str | None = setting(
+        None,
+        "What computes the face detector on a CPU.",
+        metavar="torch|openvino",
+        default_text="openvino, where it is installed, from 50 pictures or seconds on",
+        group=_FINDING,
+    )
     faces: str = setting("all", "Which faces of a picture to take.", metavar="all|largest|center", group=_FINDING)
     min_size: float | None = setting(
         None, "Leave out faces smaller than this, in pixels of the photo.", default_text="none", group=_CHOOSING
@@ -183,3 +190,4 @@ class FaceKeywords(FindingKeywords, total=False):
     columns: Mapping[str, str]
     fps: float | None
     every_frame: bool
+    detector: str | None

@@ -32,6 +32,7 @@ from ferkit.pipeline.face_finder import (
     filter_of,
     finder_of,
     video_finder_of,
+    with_runtime,
 )
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest
@@ -107,8 +108,9 @@ class SourceStream:
             done: pictures and frames behind us.
             state: of the batch that ended there.
         """
-        find = finder_of(self.options, self.aligned, self.device, self.crop_size)
-        in_video = video_finder_of(self.options, bool(self.aligned), self.device, self.crop_size)
+        options = self.options if self.aligned else with_runtime(self.options, self.total)
+        find = finder_of(options, self.aligned, self.device, self.crop_size)
+        in_video = video_finder_of(options, bool(self.aligned), self.device, self.crop_size)
         return prefetched(self._batches(done, state, find, in_video, filter_of(self.options)), ahead=1)
 
     def _batches(
