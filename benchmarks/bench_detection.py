@@ -130,7 +130,7 @@ def spread(video: Path, count: int) -> list[Pixels]:
 
 
 def ferkit_detect(min_face: int) -> Detect:
-    detector = FaceDetector(min_face=min_face)
+    detector = FaceDetector(min_face=min_face, runtime="openvino" if "--openvino" in sys.argv else "torch")
     return lambda images: [Shown(found.boxes, found.landmarks) for found in detector.detect(images)]
 
 

@@ -62,11 +62,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=64, help="of each clip")
     parser.add_argument("--clips", type=int, default=4, help="of each folder")
     parser.add_argument("--peer-frames", type=int, default=4, help="of each piece that MTCNN is given")
+    parser.add_argument("--runtime", default="torch", help="torch or openvino: what computes ferkit's networks")
     asked = parser.parse_args()
     from facenet_pytorch import MTCNN
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    detector, peer = FaceDetector(min_face=MIN_FACE), MTCNN(min_face_size=MIN_FACE, device="cpu")
+    detector = FaceDetector(min_face=MIN_FACE, runtime=asked.runtime)
+    peer = MTCNN(min_face_size=MIN_FACE, device="cpu")
     result = {}
     for name, folder, size in (("grid", "grid", None), ("mixed", "mixed", None), ("mixed 1080p", "mixed", HD)):
         piece = 32 if size is None else 11
