@@ -9,8 +9,8 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin, constants
 from torch import nn
 
-from ferkit.encoders.encoder import load_encoder, locate_encoder, random_encoder, save_encoder
-from ferkit.encoders.hub_push import push, push_encoder
+from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.encoders.hub_push import push_encoder
 from ferkit.encoders.registry import Licences, Metric, TrainedOn
 from ferkit.errors import HubError, InputError, OutputError
 
@@ -45,7 +45,7 @@ def pushed(hub, run, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_write")
 
     def act(folder=run, repo="ann/smiles", **settings):
-        return push(*locate_encoder(folder), repo, **settings)
+        return push_encoder(folder, repo, **settings)
 
     return act
 

@@ -61,6 +61,8 @@ def push_encoder(
 ) -> PushResult:
     """Put an encoder into a repository of the hub: ``model.safetensors``, ``config.json`` and a model card, one commit.
 
+    A repository that holds this encoder already gets a new commit; one that holds something else is left alone.
+
     Args:
         run: a run folder, a ``.safetensors`` file with its entry beside it, or a name of models.yaml.
         repo: ``user/name``; made where there is none.
@@ -75,7 +77,7 @@ def push_encoder(
         MissingPathError, UnknownEncoderError, WeightsError: there is no such encoder, or its weights are damaged.
         InputError: nobody says what one may do with it, or what it learnt from.
         HubError: there is no token, or the hub cannot be reached or refuses.
-        OutputError: the repository holds something else; nothing was changed.
+        OutputError: the repository holds something else, or is not as private as ``private`` says; nothing was changed.
     """
     from ferkit.encoders.encoder import locate_encoder  # torch loads only here
     from ferkit.encoders.weights import load_weights
@@ -88,34 +90,6 @@ def push_encoder(
     load_weights(path, entry.sha256)  # damaged ones are not passed on
     stated = _stated(entry, licence, data)
     _refuse_paths(stated)
-    return push(stated, path, repo, private=private, message=message, overwrite=overwrite)
-
-
-def push(
-    entry: EncoderEntry,
-    weights: Path,
-    repo: str,
-    *,
-    private: bool | None = None,
-    message: str | None = None,
-    overwrite: bool = False,
-) -> PushResult:
-    """Put an encoder into a repository, which is made where there is none.
-
-    A repository that holds this encoder already gets a new commit; one that holds something else is left alone.
-
-    Args:
-        entry: what is pushed, with its licences.
-        weights: its file, as the entry's hash says.
-        repo: ``user/name``.
-        private: whether only its owners see it; None makes a new one private and leaves an old one as it is.
-        message: of the commit.
-        overwrite: push over something else as well; its history keeps it.
-
-    Raises:
-        HubError: there is no token, or the hub cannot be reached or refuses.
-        OutputError: the repository holds something else, or is not as private as ``private`` says; nothing changed.
-    """
     _require_token(repo)
     api = HfApi(library_name=LIBRARY, library_version=__version__)
     with _push_errors(repo):
@@ -124,8 +98,8 @@ def push(
             api.create_repo(repo, private=private is not False)
             there = api.model_info(repo)
         else:
-            _require_same(there, repo, entry, private, overwrite)
-        commit = _commit(api, there, repo, entry, weights, message or f"Push {entry.name} with ferkit {__version__}")
+            _require_same(there, repo, stated, private, overwrite)
+        commit = _commit(api, there, repo, stated, path, message or f"Push {entry.name} with ferkit {__version__}")
     return PushResult(repo, commit.oid, f"{endpoint()}/{repo}", bool(there.private), commit.oid != there.sha)
 
 

@@ -1,7 +1,5 @@
 """Classes that folders stand for: those of torchvision's ImageFolder, of data sets' common copies, and YOLO's."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
