@@ -61,6 +61,10 @@ def test_bad_input(crop_folder, headed_run, tmp_path):
     folder = crop_folder(2)
     with pytest.raises(OutputError, match=r"\.csv, \.tsv, \.parquet"):
         recognise(folder, tmp_path / "faces.xlsx", encoder=headed_run)
+    (tmp_path / "mine.csv").write_text("source,label\na.jpg,happy\n")
+    with pytest.raises(OutputError, match="no table of this kind by ferkit"):
+        recognise(folder, tmp_path / "mine.csv", encoder=headed_run)
+    assert (tmp_path / "mine.csv").read_text().startswith("source,label\na.jpg")
     (tmp_path / "faces.csv.partial").mkdir()
     (tmp_path / "faces.csv.partial" / "mine.txt").touch()
     with pytest.raises(OutputError, match="in the way"):

@@ -1,5 +1,6 @@
 """Tables as other programs read them: flat columns, one row a face, as CSV, TSV or parquet."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,16 +36,25 @@ def flat_points(table: pa.Table) -> pa.Table:
     return table
 
 
-def check_table_output(path: Path) -> None:
-    """Refuse a name that says no format; call it before long work.
+def check_table_output(path: Path, columns: Sequence[str]) -> None:
+    """Refuse a name that says no format, and to replace what is no such table; call it before long work.
+
+    Args:
+        path: the table.
+        columns: its first ones, by which an older table of the same kind is known.
 
     Raises:
-        OutputError: it ends in none of .csv, .tsv and .parquet, or is a folder.
+        OutputError: it ends in none of .csv, .tsv and .parquet, or is a folder or a file of another kind.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise OutputError(f"a table's name ends in {', '.join(_SUFFIXES)}, and {str(path)!r} does not; try {path}.csv")
     if path.is_dir():
         raise OutputError(f"{str(path)!r} is a folder; choose another output")
+    if path.is_file() and path.stat().st_size and _columns_of(path)[: len(columns)] != list(columns):
+        raise OutputError(
+            f"{str(path)!r} is there already and is no table of this kind by ferkit; choose another output, or remove"
+            " it first"
+        )
 
 
 def write_table_file(table: pa.Table, path: Path) -> None:
@@ -53,13 +63,25 @@ def write_table_file(table: pa.Table, path: Path) -> None:
     Raises:
         OutputError: as `check_table_output`, or it cannot be written.
     """
-    check_table_output(path)
+    check_table_output(path, table.column_names[:3])
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".parquet":
             pq.write_table(table, temporary, **PARQUET_OPTIONS)
         else:
             delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
             csv.write_csv(table, temporary, csv.WriteOptions(delimiter=delimiter, quoting_style="needed"))
+
+
+def _columns_of(path: Path) -> list[str]:
+    """The names of a table's columns; none where it is not one."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return list(pq.read_schema(path).names)
+        with path.open("rb") as file:
+            head = file.readline(1 << 16).decode("utf-8", "replace")
+    except (OSError, pa.ArrowException):
+        return []
+    return [name.strip('"') for name in head.strip("\r\n").split("\t" if path.suffix.lower() == ".tsv" else ",")]
 
 
 def _rows(column: pa.ChunkedArray, width: int) -> NDArray[np.float64]:

@@ -147,7 +147,7 @@ def _check_outputs(outputs: dict[str, Path], sources: Sequence[Path]) -> None:
     if "sheet" in outputs:
         check_picture_output(outputs["sheet"], sources)
     if "csv" in outputs:
-        check_table_output(outputs["csv"])
+        check_table_output(outputs["csv"], [field.name for field in fields(BestShot)][:3])
     copies = outputs.get("copies")
     if copies and (copies.is_file() or (copies.is_dir() and any(copies.iterdir()))):
         raise OutputError(f"{str(copies)!r} is there already; give --copy-to a new folder")

@@ -98,7 +98,7 @@ def probe(
     names, progress = _listed(encoders), progress or Silent()
     settings, reading = _parted(options)
     if csv is not None:
-        check_table_output(Path(csv))
+        check_table_output(Path(csv), ("protocol", "encoder", "figure"))
     wanted = _protocols(protocol)
     _check_settings(settings, names, compare)
     entries = [entry_file(name) for name in names] if publish else []

@@ -98,7 +98,7 @@ def recognise(
     """
     paths, target = source_paths(sources), None if out is None else Path(out)
     if target is not None:
-        check_table_output(target)
+        check_table_output(target, _KNOWN[:3])
     if len(paths) == 1 and paths[0].suffix == ".npy":
         found = EmbeddingSet.open(paths[0])
         reader = load_head(found.encoder.name, head, progress)
