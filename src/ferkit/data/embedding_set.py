@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +25,7 @@ from ferkit._version import __version__
 from ferkit.atomic import output_errors
 from ferkit.data.arrays import map_array
 from ferkit.data.face_set import is_face_set
-from ferkit.data.face_table import FaceTable
+from ferkit.data.face_table import FaceTable, WithColumns
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.data.file_state import file_state
 from ferkit.data.places import to_relative
@@ -72,7 +71,7 @@ class EncoderStamp:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddingSet:
+class EmbeddingSet(WithColumns):
     """Vectors and what is known of their faces, row by row.
 
     Attributes:
@@ -103,15 +102,6 @@ class EmbeddingSet:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    @cached_property
-    def table(self) -> pa.Table:
-        """All columns; read at the first use. `columns` needs less memory.
-
-        Raises:
-            SetError: the table was removed or damaged since the set was opened.
-        """
-        return self._read(None)
-
     @property
     def digest(self) -> str:
         """Hex digest of the vectors, by which an index knows them; of some of them in a set of an older ferkit."""
@@ -121,19 +111,6 @@ class EmbeddingSet:
     def column_names(self) -> list[str]:
         """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
         return self.rows.names if isinstance(self.rows, FaceTable) else list(self.rows.column_names)
-
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """Return some columns; nothing else is read.
-
-        Raises:
-            KeyError: there is no column of such a name.
-            SetError: as `table`.
-        """
-        return self.table.select(names) if "table" in vars(self) else self._read(names)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """Return one column; raises as `columns`."""
-        return self.columns([name]).column(0)
 
     def faces_of(self, rows: Sequence[int]) -> list[Face]:
         """Return what is known of the faces of ``rows``, in that order.

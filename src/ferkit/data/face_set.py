@@ -14,7 +14,6 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from ferkit._version import __version__
 from ferkit.atomic import output_errors
 from ferkit.data.crop_shards import CropShards, shard_name
-from ferkit.data.face_table import FaceTable
+from ferkit.data.face_table import FaceTable, WithColumns
 from ferkit.data.faces import (
     FACE_SCHEMA,
     PARQUET_OPTIONS,
@@ -59,7 +58,7 @@ def face_set_job(path: Path) -> str | None:
     return _meta_of(path / _META).get("fingerprint") if is_face_set(path) else None
 
 
-class FaceSet:
+class FaceSet(WithColumns):
     """An opened face set, or some rows of one; crops and rows are read from disk as they are asked for.
 
     Attributes:
@@ -130,32 +129,10 @@ class FaceSet:
             table = self._rows.sha256()
         return hashlib.sha256(table.encode() + self.rows.tobytes()).hexdigest()
 
-    @cached_property
-    def table(self) -> pa.Table:
-        """One row per face, all columns of `FACE_SCHEMA`; read at the first use. `column` needs less memory.
-
-        Raises:
-            SetError: the table was removed or damaged since the set was opened.
-        """
-        return self._read_columns(None)
-
     @property
     def column_names(self) -> list[str]:
         """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
         return self._rows.names
-
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """Return some columns, one row per face; nothing else is read.
-
-        Raises:
-            KeyError: there is no column of such a name.
-            SetError: as `table`.
-        """
-        return self.table.select(names) if "table" in vars(self) else self._read_columns(names)
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        """Return one column of `FACE_SCHEMA`; raises as `columns`."""
-        return self.columns([name]).column(0)
 
     def subset(self, rows: ArrayLike) -> FaceSet:
         """Return the faces at ``rows`` (n,), in that order, as a face set of their own; nothing is copied.
@@ -200,7 +177,7 @@ class FaceSet:
             raise IndexError(f"faces {wanted.min()} to {wanted.max()} of a face set of {len(self)}")
         return wanted if self._taken is None else self._taken[wanted]
 
-    def _read_columns(self, names: Sequence[str] | None) -> pa.Table:
+    def _read(self, names: Sequence[str] | None) -> pa.Table:
         with _damage_named(self.path):
             table = self._rows.read(names)
         return table if self._taken is None else table.take(self._taken)

@@ -1,8 +1,10 @@
 """The rows of a face set on disk: the footer is read at once, the rest by column or row group when it is needed."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,36 @@ from numpy.typing import NDArray
 
 from ferkit.data.faces import FACE_SCHEMA, Face, face_from_row, with_all_columns
 from ferkit.data.places import to_absolute
+
+
+class WithColumns(ABC):
+    """A set of faces whose table is read by column, and as a whole only where that is asked for."""
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """One row per face, all columns; read at the first use. `columns` needs less memory.
+
+        Raises:
+            SetError: the table was removed or damaged since the set was opened.
+        """
+        return self._read(None)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns, one row per face; nothing else is read.
+
+        Raises:
+            KeyError: there is no column of such a name.
+            SetError: as `table`.
+        """
+        return self.table.select(names) if "table" in vars(self) else self._read(names)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return one column; raises as `columns`."""
+        return self.columns([name]).column(0)
+
+    @abstractmethod
+    def _read(self, names: Sequence[str] | None) -> pa.Table:
+        """Read some columns, or all; raises as `columns`."""
 
 
 class FaceTable:
