@@ -51,7 +51,7 @@ def align(
 
 def _summary(result: AlignResult) -> str:
     path = escape(str(result.path))
-    found = f"{counted(result.faces, 'face')} of {pictured(result)}"
+    found = f"{counted(result.faces, 'face')} of {pictured(result.pictures, result.unit)}"
     done = f"[bold]{path}[/]: {found} in {result.seconds:.1f} s"
     lines = [done, *problem_lines(result)]
     if len(lines) > 1:

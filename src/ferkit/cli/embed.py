@@ -93,17 +93,18 @@ def embed(
 
 def _summary_of_parts(result: EmbedPartsResult) -> str:
     return (
-        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {pictured(result)}"
-        f" by {escape(result.encoder)}, {result.made} of {counted(result.parts, 'part')} made"
-        f" in {result.seconds:.1f} s\n"
+        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')}"
+        f" of {pictured(result.pictures, result.unit)} by {escape(result.encoder)},"
+        f" {result.made} of {counted(result.parts, 'part')} made in {result.seconds:.1f} s\n"
         f"next: [bold]ferkit retrieve QUERY.jpg --set {typed(result.path)}[/]"
     )
 
 
 def _summary(result: EmbedResult) -> str:
     done = (
-        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')} of {pictured(result)}"
-        f" by {escape(result.encoder)} in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
+        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')}"
+        f" of {pictured(result.pictures, result.unit)} by {escape(result.encoder)}"
+        f" in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
     )
     lines = [done, *problem_lines(result)]
     there = "" if str(result.path) == "emb.npy" else f" --set {typed(result.path)}"

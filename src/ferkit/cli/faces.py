@@ -146,7 +146,7 @@ def _facts(info: FacesInfo) -> Iterator[str]:
     faces = counted(info.faces, "face")
     yield f"{_path(info.path)}: {faces}, {info.size} px of {escape(info.template)}, {_megabytes(info)}"
     clips = f", {counted(info.clips, 'clip')} of {counted(info.videos, 'video')}" if info.clips or info.videos else ""
-    yield f"from     {pictured(info)}{clips}"
+    yield f"from     {pictured(info.pictures, info.unit)}{clips}"
     unnamed = f", {counted(info.without_identity, 'face')} without a name" if info.without_identity else ""
     yield f"people   {info.identities:,}{unnamed}"
     unlabelled = f", {counted(info.without_label, 'face')} without one" if info.without_label else ""

@@ -1,11 +1,18 @@
 """Numbers, paths, tables and pictures without a face as the summaries of the commands say them."""
 
+from __future__ import annotations
+
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ferkit.cli.output import escape, short_path
+
+if TYPE_CHECKING:
+    from ferkit.workflows.align import AlignResult
+    from ferkit.workflows.embed import EmbedResult
+    from ferkit.workflows.recognise import RecogniseResult
 
 _WORDS = ("label", "person", "why")
 """Columns of words, which begin at one line; numbers end at one."""
@@ -18,21 +25,9 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-class _Pictured(Protocol):
-    """The result of a verb that says what it looked at."""
-
-    @property
-    def pictures(self) -> int:
-        """How many that were."""
-
-    @property
-    def unit(self) -> str:
-        """Of what, in the plural."""
-
-
-def pictured(result: _Pictured) -> str:
-    """``1 picture``, ``1,234 frames``, ``40 pictures and frames``."""
-    return counted(result.pictures, result.unit.removesuffix("s"), result.unit)
+def pictured(number: int, unit: str) -> str:
+    """``1 picture``, ``1,234 frames``, ``40 pictures and frames``, of a unit in the plural."""
+    return counted(number, unit.removesuffix("s"), unit)
 
 
 def typed(path: Path | str) -> str:
@@ -60,23 +55,7 @@ def _padded(name: str, cell: str, width: int) -> str:
     return cell.ljust(width) if name in _WORDS else cell.rjust(width)
 
 
-class Problematic(Protocol):
-    """The result of a verb that reads pictures."""
-
-    @property
-    def faceless(self) -> list[str]:
-        """Sources that show no face."""
-
-    @property
-    def filtered(self) -> list[str]:
-        """Sources whose faces were all left out."""
-
-    @property
-    def unreadable(self) -> list[tuple[str, str]]:
-        """(source, why) of those that cannot be read."""
-
-
-def problem_lines(result: Problematic) -> list[str]:
+def problem_lines(result: AlignResult | EmbedResult | RecogniseResult) -> list[str]:
     """Return lines (rich markup) that count the pictures and name the first of them; none where there are none."""
     unreadable = [f"{escape(short_path(source))} ({escape(why)})" for source, why in result.unreadable]
     return [
