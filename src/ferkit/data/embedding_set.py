@@ -109,7 +109,7 @@ class EmbeddingSet(WithColumns):
 
     @property
     def column_names(self) -> list[str]:
-        """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
+        """As `WithColumns.column_names`."""
         return self.rows.names if isinstance(self.rows, FaceTable) else list(self.rows.column_names)
 
     def faces_of(self, rows: Sequence[int]) -> list[Face]:

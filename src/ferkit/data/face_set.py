@@ -131,7 +131,7 @@ class FaceSet(WithColumns):
 
     @property
     def column_names(self) -> list[str]:
-        """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
+        """As `WithColumns.column_names`."""
         return self._rows.names
 
     def subset(self, rows: ArrayLike) -> FaceSet:

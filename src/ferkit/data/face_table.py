@@ -19,6 +19,11 @@ from ferkit.data.places import to_absolute
 class WithColumns(ABC):
     """A set of faces whose table is read by column, and as a whole only where that is asked for."""
 
+    @property
+    @abstractmethod
+    def column_names(self) -> list[str]:
+        """Names of the columns: those of `FACE_SCHEMA`, and whatever else the table holds."""
+
     @cached_property
     def table(self) -> pa.Table:
         """One row per face, all columns; read at the first use. `columns` needs less memory.

@@ -3,9 +3,9 @@
 sqlglot parses them and pyarrow computes them; what is not in the tables below is refused, and nothing is ever run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from ferkit.data.face_table import WithColumns
 from ferkit.errors import InputError
 
 WHERE_HELP = "such as \"label = 'happiness' and abs(yaw) < 20 and source like '%trip%'\""
@@ -33,18 +34,7 @@ _JUNCTIONS: Mapping[type[exp.Condition], Callable[..., Any]] = {exp.And: pc.and_
 _ARGUMENTS = {"this", "expression", "expressions", "low", "high", "negate"}
 
 
-class Columned(Protocol):
-    """A face set or an embedding set."""
-
-    @property
-    def column_names(self) -> list[str]:
-        """What there is."""
-
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """Some of them."""
-
-
-def rows_where(condition: str, faces: Columned) -> NDArray[np.bool_]:
+def rows_where(condition: str, faces: WithColumns) -> NDArray[np.bool_]:
     """Say which rows meet a condition, as SQL would: one that lacks a value meets no comparison with it.
 
     Args:
