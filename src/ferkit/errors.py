@@ -131,13 +131,14 @@ class UnknownNameError(FerkitError):
     kind = "entry"
     listing = ""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
+    def __init__(self, name: str, known: Iterable[str], kind: str = "") -> None:
+        """Name the nearest of the ``known`` names; ``kind`` says of what, where the class does not."""
         known = sorted(known)
         near = get_close_matches(name, known, n=3, cutoff=0.55)
         rest = ", …" if len(known) > 8 else ""
         hint = f"did you mean: {', '.join(near)}?" if near else f"there are: {', '.join(known[:8])}{rest}"
         listing = f" ({self.listing})" if self.listing else ""
-        super().__init__(f"no {self.kind} named {name!r}; {hint}{listing}")
+        super().__init__(f"no {kind or self.kind} named {name!r}; {hint}{listing}")
 
 
 class UnknownEncoderError(UnknownNameError):

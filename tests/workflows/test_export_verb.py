@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.errors import InputError, OutputError
+from ferkit.errors import InputError, OutputError, UnknownNameError
 from ferkit.search.qdrant import write_collection
 from ferkit.workflows.embed import embed
-from ferkit.workflows.export import TOOLS, UnknownToolError, export
+from ferkit.workflows.export import TOOLS, export
 
 
 @pytest.fixture
@@ -119,6 +119,6 @@ def test_nothing_is_replaced(emb):
         export(emb, "parquet", emb.with_suffix(".parquet"))
     with pytest.raises(OutputError, match="there already"):
         export(emb, "fiftyone", emb.parent / "mine")
-    with pytest.raises(UnknownToolError, match="fiftyone"):
+    with pytest.raises(UnknownNameError, match="fiftyone"):
         export(emb, "fiftytwo")
     assert (emb.parent / "mine").read_text() == "mine"

@@ -33,12 +33,6 @@ if TYPE_CHECKING:
 _COMPARED = 32
 
 
-class UnknownFormatError(UnknownNameError):
-    """Not one of FORMATS."""
-
-    kind = "format"
-
-
 class Format(NamedTuple):
     """How one format is written and read again.
 
@@ -102,14 +96,14 @@ def export_encoder(
         progress: told how far weights are that must be fetched first.
 
     Raises:
-        UnknownFormatError, UnknownEncoderError: no such format, no such encoder.
+        UnknownNameError: no such format, or no such encoder.
         InputError: what the format needs is not installed.
         WeightsError, HubError: the encoder cannot be loaded.
         ConversionError: the network cannot be converted, or gives other vectors then.
         OutputError: ``out`` is there, of the wrong ending, or cannot be written.
     """
     if format not in FORMATS:
-        raise UnknownFormatError(format, FORMATS)
+        raise UnknownNameError(format, FORMATS, "format")
     suffix = FORMATS[format].suffix
     model = load_encoder(encoder, "cpu", progress)
     usual = f"{Path(model.name).name}{suffix or '-' + format}"
@@ -144,13 +138,13 @@ def write_export(encoder: Encoder, path: Path, format: str, side: int) -> Parity
         How far the vectors of what was written are from the encoder's own.
 
     Raises:
-        UnknownFormatError: no such format.
+        UnknownNameError: no such format.
         InputError: what writes the format is not installed.
         ConversionError: the network cannot be converted, or gives other vectors then.
         OutputError: it cannot be written.
     """
     if format not in FORMATS:
-        raise UnknownFormatError(format, FORMATS)
+        raise UnknownNameError(format, FORMATS, "format")
     chosen = FORMATS[format]
     require_installed(chosen.runtime)
     with atomic_path(path) as partial:

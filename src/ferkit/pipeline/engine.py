@@ -20,12 +20,6 @@ _PARTS, _MOST_PARTS = 16, 99_999
 _TRIES = 3
 
 
-class UnknownEngineError(UnknownNameError):
-    """Not one of ENGINES."""
-
-    kind = "engine"
-
-
 @dataclass(frozen=True)
 class PartSettings:
     """Into how many parts a job is cut, and who works on them."""
@@ -50,11 +44,11 @@ class PartSettings:
         """Refuse what cannot be.
 
         Raises:
-            UnknownEngineError: there is no such engine.
+            UnknownNameError: there is no such engine.
             InputError: too few or too many parts.
         """
         if self.engine not in (None, *ENGINES):
-            raise UnknownEngineError(self.engine, ENGINES)
+            raise UnknownNameError(self.engine, ENGINES, "engine")
         if not 1 <= self.count <= _MOST_PARTS:
             raise InputError(f"a set has 1 to {_MOST_PARTS:,} parts, not {self.count}")
 

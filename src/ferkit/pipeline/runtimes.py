@@ -43,18 +43,6 @@ _LEAST_CALIBRATION = 100
 _COMPARED = 32
 
 
-class UnknownRuntimeError(UnknownNameError):
-    """Not one of RUNTIMES."""
-
-    kind = "runtime"
-
-
-class UnknownPrecisionError(UnknownNameError):
-    """Not one of PRECISIONS."""
-
-    kind = "precision"
-
-
 class Embedder(Protocol):
     """What computes vectors: an `Encoder`, or a `ConvertedEncoder`."""
 
@@ -107,13 +95,13 @@ def choose_runtime(wanted: str | None, precision: str, device: str | None, faces
         faces: pictures or faces of the job.
 
     Raises:
-        UnknownRuntimeError, UnknownPrecisionError: no such name.
+        UnknownNameError: no such name.
         InputError: it is not installed, or does not go with the precision or the device.
     """
     if wanted is not None and wanted not in RUNTIMES:
-        raise UnknownRuntimeError(wanted, RUNTIMES)
+        raise UnknownNameError(wanted, RUNTIMES, "runtime")
     if precision not in PRECISIONS:
-        raise UnknownPrecisionError(precision, PRECISIONS)
+        raise UnknownNameError(precision, PRECISIONS, "precision")
     if wanted == "torch" and precision == INT8:
         raise InputError("torch computes in float32 here; give --runtime openvino or onnx for int8")
     on_cpu = device == "cpu" or (device is None and not torch.accelerator.is_available())

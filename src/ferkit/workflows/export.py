@@ -30,12 +30,6 @@ _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _NEIGHBOUR_LISTS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float32()))])
 
 
-class UnknownToolError(UnknownNameError):
-    """There is no such form to export to."""
-
-    kind = "tool"
-
-
 @dataclass(frozen=True)
 class ExportResult:
     """What was written.
@@ -85,13 +79,13 @@ def export(
         progress: told how many faces are written.
 
     Raises:
-        UnknownToolError: there is no such form.
+        UnknownNameError: there is no such form.
         SetError: the set is missing or damaged.
         InputError: the client of Qdrant is not installed.
         OutputError: ``out`` is there already, or cannot be written or reached.
     """
     if to not in TOOLS:
-        raise UnknownToolError(to, TOOLS)
+        raise UnknownNameError(to, TOOLS, "tool")
     tool, embeddings, progress = TOOLS[to], Path(embeddings), progress or Silent()
     if to == "qdrant" and (server := re.fullmatch(r"(https?):/+(.+)", str(out))):
         return _to_server(embeddings, f"{server[1]}://{server[2]}", progress)

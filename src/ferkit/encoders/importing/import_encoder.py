@@ -76,7 +76,7 @@ def import_encoder(
         register: add it to your own models file, the first of ``FERKIT_MODELS``, so that its name is enough.
 
     Raises:
-        UnknownOriginError: no such origin.
+        UnknownNameError: no such origin.
         UnknownBackboneError: timm has no network of this name.
         MissingPathError: there is no such file.
         WeightsError: the file is damaged or would run code, or its tensors do not fit.

@@ -14,12 +14,6 @@ Supervision = Literal["unsupervised", "weak", "supervised", "unknown"]
 """What published weights may have learnt from; words as in `EncoderCard.supervision`."""
 
 
-class UnknownOriginError(UnknownNameError):
-    """The name is not in ORIGINS."""
-
-    kind = "origin of weights"
-
-
 @dataclass(frozen=True)
 class Origin:
     """How one code base names an encoder's tensors.
@@ -199,8 +193,8 @@ def pick_origin(name: str) -> Origin:
     """Return an entry of ORIGINS.
 
     Raises:
-        UnknownOriginError: there is no such name; says the nearest ones.
+        UnknownNameError: there is no such name; says the nearest ones.
     """
     if name not in ORIGINS:
-        raise UnknownOriginError(name, ORIGINS)
+        raise UnknownNameError(name, ORIGINS, "origin of weights")
     return ORIGINS[name]
