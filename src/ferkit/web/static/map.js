@@ -6,7 +6,7 @@ import { setShownRows } from "./grid.js";
 import { change, current } from "./state.js";
 
 const COLOURS = ["#8d96a5", "#e8a61c", "#3f7fd0", "#25a69a", "#8e5bd0", "#6d9b2e", "#d8452e", "#d0629b", "#9c6b3f", "#4fb3d9", "#b5b042", "#7c7fe0"];
-const SMALL = 36, LARGE = 104, AT_ONCE = 6, MOST_PICTURES = 700, MOST_KEPT = 3000, NEAR = 14;
+const SMALL = 36, LARGE = 104, AT_ONCE = 6, MOST_PICTURES = 700, MOST_KEPT = 3000, NEAR = 14, EDGE = 56;
 
 let map = null; // {x, y, colours: {name: {values, codes}}, order}
 let view = { x: 0.5, y: 0.5, scale: 1 }; // centre in map units, and how many times the fitted size
@@ -102,7 +102,7 @@ function describe() {
 function geometry() {
   const width = canvas.clientWidth, height = canvas.clientHeight;
   // Far apart and near are all that a map of this kind tells: it may fill whatever shape there is.
-  const across = width * view.scale, down = height * view.scale;
+  const across = (width - EDGE) * view.scale, down = (height - EDGE) * view.scale;
   return { width, height, across, down, left: width / 2 - view.x * across, top: height / 2 - view.y * down };
 }
 
@@ -209,8 +209,8 @@ function loadPictures() {
 
 function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
   const { width, height, across, down, left, top } = geometry();
-  const scale = Math.min(400, Math.max(0.7, view.scale * factor));
-  view = { scale, x: (x - left) / across + (0.5 - x / width) / scale, y: (y - top) / down + (0.5 - y / height) / scale };
+  const scale = Math.min(400, Math.max(0.7, view.scale * factor)), grown = scale / view.scale;
+  view = { scale, x: (x - left) / across + (width / 2 - x) / (across * grown), y: (y - top) / down + (height / 2 - y) / (down * grown) };
   redraw();
 }
 

@@ -103,7 +103,7 @@ function facts(about) {
     ["Face", Object.keys(about.boxes).length > 1 ? `number ${about.face} from the left` : null],
     ["Size", about.size_px === null ? null : `${Math.round(about.size_px)} px`],
     ["Sharpness", about.sharpness === null ? null : about.sharpness.toFixed(2)],
-    ["Turned", about.yaw === null ? null : `${degrees(about.yaw)} sideways, ${degrees(about.pitch)} up`],
+    ["Turned", about.yaw === null ? null : `${degrees(Math.abs(about.yaw))} sideways, ${degrees(Math.abs(about.pitch))} ${about.pitch < 0 ? "down" : "up"}`],
     ["Valence", about.valence?.toFixed(2)], ["Arousal", about.arousal?.toFixed(2)],
   ].filter(([, value]) => value);
   return h("dl", { className: "facts" }, known.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
