@@ -1,7 +1,9 @@
+import pickle
+
 import pytest
 
 import ferkit
-from ferkit.errors import FerkitError, OutputError, in_python
+from ferkit.errors import FerkitError, OutputError, UnknownEncoderError, UnreadableImageError, in_python
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,9 @@ def test_python_reads_its_own_words_and_the_command_line_its_own(tmp_path, monke
         ferkit.align(portraits["astronaut"], tmp_path / "faces", device="cpu")
     assert "--" not in str(caught.value)
     assert caught.value.command_line_text.split(";")[0] == str(caught.value).split(";")[0]
+
+
+@pytest.mark.parametrize("error", [UnknownEncoderError("rn18", ["r18"]), UnreadableImageError("a.jpg", "is cut off")])
+def test_errors_of_workers_come_as_they_were(error):
+    there = pickle.loads(pickle.dumps(error))
+    assert (type(there), str(there), vars(there)) == (type(error), str(error), vars(error))

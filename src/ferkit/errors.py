@@ -30,6 +30,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 _LONGEST = 6000  # two of the longest paths fit
 
@@ -39,6 +40,10 @@ class FerkitError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors of workers come in pickles, and some are made of other arguments than the sentence that they hold.
+        return _remade, (type(self), self.args), vars(self)
+
     def __str__(self) -> str:
         return in_python(self.command_line_text)
 
@@ -47,6 +52,10 @@ class FerkitError(Exception):
         """The sentence with the options as they are typed; of a longer one, which quotes a hostile name, the ends."""
         text = super().__str__()
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+
+
+def _remade(kind: type[FerkitError], args: tuple[object, ...]) -> FerkitError:
+    return kind.__new__(kind, *args)
 
 
 _SWITCHES = {
