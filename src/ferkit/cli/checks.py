@@ -25,7 +25,7 @@ def require_names(
         for path in [given] if isinstance(given, Path) else given or ():
             text = str(path)
             plain = text.isascii() and text != "-" and not _PATTERN & set(text)  # not ASCII: two spellings, one name
-            if plain and not path.exists():
+            if plain and not path.exists() and not _is_address(path):
                 raise MissingPathError(path, _MAKE_FACES) if text == FACES else MissingPathError(path)
     if method is not None and method not in METHOD_NAMES:
         raise UnknownMethodError(method, METHOD_NAMES)
@@ -33,3 +33,9 @@ def require_names(
         from ferkit.encoders.registry import require_encoder
 
         require_encoder(encoder)
+
+
+def _is_address(path: Path) -> bool:
+    from ferkit.data.stores import remote_url  # which brings a parser of YAML
+
+    return remote_url(path) is not None

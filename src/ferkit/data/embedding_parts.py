@@ -10,23 +10,26 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path
-from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, read_description
 from ferkit.data.face_set import is_face_set
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import Face
 from ferkit.data.stored_vectors import StoredVectors
-from ferkit.errors import OutputError, SetError
+from ferkit.data.stores import MANIFEST, copy_path, part_descriptions, put_set, remote_url
+from ferkit.documents import read_json
+from ferkit.errors import SetError
 
-MANIFEST = "manifest.json"
 _FORMAT = 1
 
 
@@ -35,24 +38,46 @@ def part_path(folder: Path, number: int, parts: int) -> Path:
     return folder / f"part-{number:05d}-of-{parts:05d}.npy"
 
 
-def missing_parts(folder: Path, parts: int) -> list[int]:
-    """Return the numbers of the parts that are not there yet."""
-    return [number for number in range(1, parts + 1) if not part_path(folder, number, parts).exists()]
+class PartSummary(NamedTuple):
+    """What is told of a part by its description."""
+
+    encoder: EncoderStamp
+    listing: str | None
+    version: str
+    faces: int
+    pictures: int
+    sha256: dict[str, str]
 
 
-def complete_parts(folder: Path, parts: int) -> PartedSet:
+def made_parts(folder: Path, parts: int) -> dict[int, PartSummary]:
+    """Return those parts that are there and whole, by number; of a set in a store, as their descriptions tell.
+
+    Raises:
+        InputError: the store cannot be reached.
+    """
+    paths = {number: part_path(folder, number, parts) for number in range(1, parts + 1)}
+    told = None if remote_url(folder) is None else part_descriptions(folder, [path.name for path in paths.values()])
+    made = {}
+    for number, path in paths.items():
+        with suppress(SetError, KeyError):
+            made[number] = _summary(EmbeddingSet.open(path)) if told is None else _parsed(path, told[path.name])
+    return made
+
+
+def complete_parts(folder: Path, parts: int) -> list[PartSummary]:
     """Check that all parts belong together and write the manifest.
 
     Raises:
         SetError: parts are missing, damaged, of other sources, by another encoder, or by other versions of ferkit.
+        InputError: the store cannot be reached.
         OutputError: the manifest cannot be written.
     """
-    if missing := missing_parts(folder, parts):
+    made = made_parts(folder, parts)
+    if missing := [number for number in range(1, parts + 1) if number not in made]:
         raise SetError(_unfinished(folder, missing, parts))
-    paths = [part_path(folder, number, parts) for number in range(1, parts + 1)]
-    opened = [EmbeddingSet.open(path) for path in paths]
-    first = opened[0]
-    for path, part in zip(paths, opened, strict=True):
+    paths = [part_path(folder, number, parts) for number in made]
+    summaries, first = list(made.values()), made[1]
+    for path, part in zip(paths, summaries, strict=True):
         for what, own, its in (
             ("another encoder", first.encoder, part.encoder),
             ("other sources", first.listing, part.listing),
@@ -66,18 +91,16 @@ def complete_parts(folder: Path, parts: int) -> PartedSet:
         "format": _FORMAT,
         "ferkit": first.version,
         "encoder": asdict(first.encoder),
-        "count": sum(map(len, opened)),
+        "count": sum(part.faces for part in summaries),
         "parts": [
-            {"file": path.name, "count": len(part), "sha256": dict(part.sha256)}
-            for path, part in zip(paths, opened, strict=True)
+            {"file": path.name, "count": part.faces, "sha256": part.sha256}
+            for path, part in zip(paths, summaries, strict=True)
         ],
     }
-    try:
-        with atomic_path(folder / MANIFEST) as partial:
-            partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {str(folder / MANIFEST)!r} ({error.strerror})") from error
-    return _joined(folder, opened)
+    with atomic_path(copy_path(folder / MANIFEST)) as partial:
+        partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    put_set(folder / MANIFEST)
+    return summaries
 
 
 def open_parts(folder: Path) -> PartedSet:
@@ -166,6 +189,24 @@ def _joined(folder: Path, parts: Sequence[EmbeddingSet]) -> PartedSet:
     )
 
 
+def _summary(part: EmbeddingSet) -> PartSummary:
+    return PartSummary(part.encoder, part.listing, part.version, len(part), part.pictures or 0, dict(part.sha256))
+
+
+def _parsed(path: Path, description: bytes) -> PartSummary:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "part.json"
+        file.write_bytes(description)
+        told, count = read_description(path, file), read_json(file)["count"]
+    return PartSummary(
+        *(told["encoder"], told["listing"], told["version"]), int(count), told["pictures"] or 0, told["sha256"]
+    )
+
+
+def _missing_parts(folder: Path, parts: int) -> list[int]:
+    return [number for number in range(1, parts + 1) if not part_path(folder, number, parts).exists()]
+
+
 def _without_manifest(folder: Path) -> str:
     parts = sorted(folder.glob("part-*-of-*.npy"))
     try:
@@ -175,7 +216,7 @@ def _without_manifest(folder: Path) -> str:
         return (
             f"{str(folder)!r} is {what} and no embedding set; make one: `ferkit embed {folder} -o emb.npy`, name that"
         )
-    return _unfinished(folder, missing_parts(folder, count), count)
+    return _unfinished(folder, _missing_parts(folder, count), count)
 
 
 def _unfinished(folder: Path, missing: Sequence[int], parts: int) -> str:

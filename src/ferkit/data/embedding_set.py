@@ -31,6 +31,7 @@ from ferkit.data.file_state import file_state
 from ferkit.data.places import to_relative
 from ferkit.data.source_records import SourceRecord, read_records, records_path
 from ferkit.data.stored_vectors import StoredVectors
+from ferkit.data.stores import fetch_set
 from ferkit.documents import read_json
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput
@@ -219,14 +220,14 @@ class EmbeddingSet(WithColumns):
 
     @classmethod
     def open(cls, path: Path | str) -> EmbeddingSet:
-        """Open the set whose vectors are in the ``.npy`` file ``path``, or in parts in that folder.
+        """Open the set whose vectors are in the ``.npy`` file ``path``, or in parts in that folder, here or in a store.
 
         Headers and some vectors are read, so that a million faces take some milliseconds.
 
         Raises:
             SetError: a file of the three is missing, damaged, or belongs to another set.
         """
-        path = Path(path)
+        path = fetch_set(Path(path))
         if path.is_dir():
             from ferkit.data.embedding_parts import open_parts  # which is made of sets such as these
 
@@ -240,7 +241,7 @@ class EmbeddingSet(WithColumns):
             rows = FaceTable(table_path)
         except ValueError as error:
             raise _broken(path, str(error)) from error
-        description = _read_description(path, json_path)
+        description = read_description(path, json_path)
         _check_shape(vectors, len(rows), description["encoder"].dim, path)
         stated = {description.pop("vectors"), rows.metadata.get(_DIGEST_KEY, b"").decode()}
         if stated != {_digest(vectors)}:
@@ -400,7 +401,7 @@ def _read_vectors(path: Path) -> NDArray[Any]:
         raise _broken(path, str(error)) from error
 
 
-def _read_description(path: Path, json_path: Path) -> dict[str, Any]:
+def read_description(path: Path, json_path: Path) -> dict[str, Any]:
     """Return the fields of `EmbeddingSet` that the .json tells, and the digest under ``vectors``."""
     try:
         told = read_json(json_path)

@@ -17,7 +17,7 @@ import numpy as np
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.filters import MEASURES
 from ferkit.data.sources import SourceRules, Sources, first_sizes, open_sources
-from ferkit.data.sources.remote import remote_url
+from ferkit.data.stores import remote_url
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline import FACES

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path
+from ferkit.data.cache_folder import cache_folder
 from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.hashes import sha256_of
@@ -30,7 +31,6 @@ from ferkit.encoders.runtimes import (
     require_installed,
 )
 from ferkit.errors import InputError, OutputError, UnknownNameError
-from ferkit.pipeline.cache_folder import cache_folder
 from ferkit.pipeline.face_stream import FaceStream
 from ferkit.pipeline.fingerprint import digest
 from ferkit.progress import Progress

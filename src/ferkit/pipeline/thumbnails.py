@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ferkit.data.cache_folder import cache_folder
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import InputError
-from ferkit.pipeline.cache_folder import cache_folder
 from ferkit.pipeline.recrop import Lost, row_crops
 
 _QUALITY = 88

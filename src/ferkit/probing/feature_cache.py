@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path, output_errors
 from ferkit.data.arrays import map_array
+from ferkit.data.cache_folder import cache_folder
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.errors import OutputError
 from ferkit.locks import output_lock
-from ferkit.pipeline.cache_folder import cache_folder
 from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.source_stream import SourceStream
 from ferkit.probing.encoders import FaceEncoder

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path
+from ferkit.data.cache_folder import cache_folder
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import OutputError
-from ferkit.pipeline.cache_folder import cache_folder
 from ferkit.pipeline.fingerprint import digest
 
 _LANDMARKS = 4_000

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.data.embedding_parts import MANIFEST
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.file_state import file_state
+from ferkit.data.stores import MANIFEST, fetch_set
 from ferkit.progress import Progress, Silent
 from ferkit.search.approximate import ApproximateIndex, StaleIndexError, index_path, read_index
 from ferkit.search.index import FlatIndex
@@ -54,7 +54,7 @@ class Searcher:
         *,
         progress: Progress | None = None,
     ) -> None:
-        self.path = Path(embeddings)
+        self.path = fetch_set(Path(embeddings))
         self.set = EmbeddingSet.open(self.path)
         self._named, self._device, self._progress = encoder, device, progress or Silent()
         self._lock = Lock()
@@ -146,7 +146,7 @@ def open_searcher(
 ) -> Searcher:
     """Return a `Searcher`: the one of the last call, if that was for the same and the set's files have not changed."""
     global _last
-    path = Path(embeddings).resolve()
+    path = fetch_set(Path(embeddings)).resolve()
     files = [path / MANIFEST, *(path.with_suffix(suffix) for suffix in (".npy", ".parquet", ".json", ".index"))]
     key = (path, encoder, device, *(file_state(file) for file in files if file.exists()))
     last = _last

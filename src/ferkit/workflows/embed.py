@@ -18,6 +18,7 @@ from ferkit.data.embedding_parts import complete_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
 from ferkit.data.embedding_writer import EmbeddingSetWriter
 from ferkit.data.face_selection import unit_of
+from ferkit.data.stores import copy_path, fetch_set, put_set
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
 from ferkit.encoders.export_module import contract_digest
@@ -103,7 +104,8 @@ def embed(
 
     Args:
         sources: one face set, or whatever `align` takes.
-        out: the ``.npy`` file of the vectors; its sidecars take the same stem. With ``part`` a folder.
+        out: the ``.npy`` file of the vectors; its sidecars take the same stem. With ``part`` a folder. Either may be an
+            address, such as ``s3://bucket/emb.npy``.
         encoder: a name of models.yaml, a run folder, a ``.safetensors`` file, or ``hf-hub:user/name[@revision]``.
         batch_size: faces per pass through the network.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
@@ -131,6 +133,10 @@ def embed(
     if part is not None:
         number, parts = parse_part(part)
         target = part_path(target, number, parts)
+    place = target
+    with suppress(SetError):  # nothing is there yet
+        fetch_set(place)
+    target = copy_path(place)
     check_embedding_output(target)
     require_default_faces(paths, "embed")
     stream = open_faces(paths, chosen, device, progress)
@@ -151,9 +157,10 @@ def embed(
     about = (stamp.name, ready.runtime, ready.precision)
     if (there := update.complete) is not None and there.listing == listing:
         progress.say("nothing is new")
+        put_set(place)
         problems = split_problems(update.problems)
         unit = unit_of(there.column("time_s"))
-        return EmbedResult(target, len(there), there.pictures or 0, unit, *problems, *about, 0.0, 0.0, update.changes)
+        return EmbedResult(place, len(there), there.pictures or 0, unit, *problems, *about, 0.0, 0.0, update.changes)
     job["listing"] = listing
     with EmbeddingSetWriter(target, stamp, job, listing=listing, **update.origin) as staged:
         before = len(staged)
@@ -163,13 +170,14 @@ def embed(
             _embed_all(_VectorStream(update, ready, batch_size), staged, progress)
             if part is None:
                 require_faces(len(staged), staged.problems, paths)
+    put_set(place)
     if part is not None:
         with suppress(SetError):  # parts are missing, or those of other sources are to be made anew
-            complete_parts(target.parent, parts)
+            complete_parts(place.parent, parts)
     seconds = time.monotonic() - started
     pictures, problems = _pictures(stream, staged.pictures_done), split_problems(staged.problems)
     rate, unit = (len(staged) - before) / seconds, unit_of(EmbeddingSet.open(target).column("time_s"))
-    return EmbedResult(target, len(staged), pictures, unit, *problems, *about, seconds, rate, update.changes)
+    return EmbedResult(place, len(staged), pictures, unit, *problems, *about, seconds, rate, update.changes)
 
 
 @contextmanager

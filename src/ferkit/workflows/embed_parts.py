@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from ferkit.data.embedding_parts import MANIFEST, complete_parts, part_path
+from ferkit.data.embedding_parts import PartSummary, complete_parts, made_parts
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import unit_of
+from ferkit.data.stores import MANIFEST, copy_path, remote_url
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import locate_encoder
 from ferkit.encoders.export_module import contract_digest
-from ferkit.errors import SetError
 from ferkit.locks import output_lock
 from ferkit.pipeline import FACES
 from ferkit.pipeline.engine import PartKeywords, PartSettings, work_off
@@ -70,7 +70,7 @@ def embed_parts(
 
     Args:
         sources: as `ferkit.embed`; workers must find them at the same places.
-        out: the folder, which all workers must see.
+        out: the folder, which all workers must see; or an address, such as ``s3://bucket/emb``.
         encoder: as `ferkit.embed`.
         batch_size: faces per pass through the network.
         device: of each worker; None takes the best one that it sees.
@@ -87,15 +87,15 @@ def embed_parts(
     """
     settings, chosen = part_settings(options, PartSettings, FaceOptions)
     chosen = chosen.for_search()
-    paths, folder, progress = source_paths(sources), Path(out).absolute(), progress or Silent()
+    paths, (folder,), progress = source_paths(sources), absolute_paths([Path(out)]), progress or Silent()
     require_default_faces(paths, "embed")
     started = time.monotonic()
-    with output_lock(folder / MANIFEST):
+    with output_lock(copy_path(folder / MANIFEST)):
         listing = open_faces(paths, chosen, device, progress).listing
         entry = locate_encoder(encoder, progress)[0]
         maker = (listing, entry.sha256, contract_digest(entry), precision == "int8")
-        numbers = range(1, settings.count + 1)
-        left = [number for number in numbers if _maker(part_path(folder, number, settings.count)) != maker]
+        made = {number for number, part in made_parts(folder, settings.count).items() if _maker(part) == maker}
+        left = [number for number in range(1, settings.count + 1) if number not in made]
         arguments = {
             "sources": absolute_paths(paths),
             "out": folder,
@@ -107,15 +107,13 @@ def embed_parts(
         }
         work_off("embedding", embed, arguments, left, settings, progress)
         joined = complete_parts(folder, settings.count)
-    made = settings.count, len(left), joined.encoder.name
-    unit = unit_of(joined.column("time_s"))
-    return EmbedPartsResult(folder, len(joined), joined.pictures or 0, unit, *made, time.monotonic() - started)
+    faces, pictures = sum(part.faces for part in joined), sum(part.pictures for part in joined)
+    # Of a store's set only descriptions are read here.
+    unit = "pictures" if remote_url(folder) else unit_of(EmbeddingSet.open(folder).column("time_s"))
+    about = settings.count, len(left), joined[0].encoder.name
+    return EmbedPartsResult(folder, faces, pictures, unit, *about, time.monotonic() - started)
 
 
-def _maker(path: Path) -> tuple[str | None, str, str | None, bool] | None:
+def _maker(part: PartSummary) -> tuple[str | None, str, str | None, bool]:
     """What decided a part that is there: its sources, encoder and precision."""
-    try:
-        there = EmbeddingSet.open(path)
-    except SetError:
-        return None
-    return there.listing, there.encoder.sha256, there.encoder.contract, there.encoder.precision == "int8"
+    return part.listing, part.encoder.sha256, part.encoder.contract, part.encoder.precision == "int8"

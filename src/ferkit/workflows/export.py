@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import PARQUET_OPTIONS
+from ferkit.data.stores import remote_url
 from ferkit.errors import OutputError, UnknownNameError
 from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.pipeline.thumbnails import jpeg
@@ -89,7 +90,7 @@ def export(
     tool, embeddings, progress = TOOLS[to], Path(embeddings), progress or Silent()
     if to == "qdrant" and (server := re.fullmatch(r"(https?):/+(.+)", str(out))):
         return _to_server(embeddings, f"{server[1]}://{server[2]}", progress)
-    path = Path(out) if out is not None else embeddings.with_name(f"{embeddings.stem}{tool.name}")
+    path = Path(out) if out is not None else _beside(embeddings) / f"{embeddings.stem}{tool.name}"
     if path.exists():
         raise OutputError(f"{str(path)!r} is there already; remove it or choose another output with -o")
     opened = EmbeddingSet.open(embeddings)
@@ -99,6 +100,10 @@ def export(
         lost = tool.write(opened, partial, progress)
     size = sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
     return ExportResult(path, to, len(opened), lost, size, tool.open_with.format(path=str(path)))
+
+
+def _beside(embeddings: Path) -> Path:
+    return embeddings.parent if remote_url(embeddings) is None else Path()
 
 
 def _to_server(embeddings: Path, url: str, progress: Progress) -> ExportResult:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.stores import fetch_set
 from ferkit.errors import InputError
 from ferkit.progress import Progress, Silent
 from ferkit.search.approximate import index_path, lists_path, remove_index, write_index
@@ -63,7 +64,7 @@ def index(
         InputError: an argument is out of range, or the kind does not fit the set or the memory.
         OutputError: the index cannot be written.
     """
-    path, most, progress = Path(embeddings), _bytes(memory), progress or Silent()
+    path, most, progress = fetch_set(Path(embeddings)), _bytes(memory), progress or Silent()
     embedded = EmbeddingSet.open(path)
     rows, file = len(embedded), index_path(path)
     plan, why = choose_plan(rows, embedded.encoder.dim, kind, most, recall)

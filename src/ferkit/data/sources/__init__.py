@@ -17,13 +17,14 @@ from ferkit.data.sources.layouts import LAYOUTS, open_layout
 from ferkit.data.sources.parquet import open_parquet
 from ferkit.data.sources.patterns import expanded
 from ferkit.data.sources.picture import Chain, Container, Picture, Pictures
-from ferkit.data.sources.remote import find_remote, open_remote, remote_url
+from ferkit.data.sources.remote import find_remote, open_remote
 from ferkit.data.sources.rules import RuledPictures, SourceRules
 from ferkit.data.sources.shards import open_tar, refuse_compressed
 from ferkit.data.sources.tables import open_csv, open_jsonl, open_list
 from ferkit.data.sources.tree import is_there
 from ferkit.data.sources.video import Video, frame_picture
 from ferkit.data.sources.zips import open_zip
+from ferkit.data.stores import remote_url
 from ferkit.errors import InputError, MissingPathError, NoImagesError, UnreadableImageError
 
 __all__ = ["OPENERS", "Picture", "SourceRules", "Sources", "Video", "find_picture", "first_sizes", "open_sources"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ferkit.pipeline.cache_folder import cache_folder
+from ferkit.data.cache_folder import cache_folder
 
 
 @pytest.mark.parametrize(
