@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ferkit
 from ferkit import atomic
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EncoderStamp
@@ -254,3 +255,9 @@ def test_a_lock_is_never_written_through_a_link(tmp_path):
     with pytest.raises(OutputError, match="cannot write"), atomic.output_errors(target), output_lock(target):
         pass
     assert (tmp_path / "photo.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize("verb", [ferkit.align, ferkit.embed, ferkit.recognise])
+def test_a_name_that_no_file_can_have_is_one_sentence(crop_folder, tmp_path, verb):
+    with pytest.raises(OutputError, match="holds a NUL"):
+        verb(crop_folder(1), f"{tmp_path}/a\0b" + {ferkit.embed: ".npy", ferkit.recognise: ".csv"}.get(verb, ""))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ferkit.errors import BusyError
+from ferkit.errors import BusyError, OutputError
 
 _LOCKED_BYTE = 1 << 20  # on Windows nobody may read a locked byte, and the first ones say who is at work
 
@@ -25,8 +25,10 @@ def output_lock(target: Path, *, wait: bool = False) -> Iterator[None]:
 
     Raises:
         BusyError: another run writes ``target``, and ``wait`` is not set.
+        OutputError: no file can have this name.
         OSError: the folder cannot be written.
     """
+    require_name(target)
     path = target.with_name(f".{target.name}.lock")
     while True:
         handle = _opened(path)
@@ -51,6 +53,12 @@ def output_lock(target: Path, *, wait: bool = False) -> Iterator[None]:
                 path.unlink()
         finally:
             os.close(handle)
+
+
+def require_name(target: Path) -> None:
+    """Raise an `OutputError` where no file can have this name."""
+    if "\0" in str(target):
+        raise OutputError(f"{str(target)!r} holds a NUL, which no file's name can; choose another output")
 
 
 def _opened(path: Path) -> int:

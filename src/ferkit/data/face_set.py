@@ -35,6 +35,7 @@ from ferkit.data.faces import (
 from ferkit.data.staged_rows import GrowingArray, StagedRows
 from ferkit.documents import read_json
 from ferkit.errors import OutputError, SetError
+from ferkit.locks import require_name
 from ferkit.staging import JOURNAL, StagedOutput
 
 _FORMAT = 2  # 1 had no columns of affect and quality, and is read as if they were empty
@@ -327,6 +328,7 @@ def refuse_foreign(path: Path) -> None:
     Raises:
         OutputError: ``path`` is a file, or a folder that holds something beside the files of a face set.
     """
+    require_name(path)
     if not path.exists():
         return
     if not path.is_dir():

@@ -13,6 +13,7 @@ from pyarrow import csv
 from ferkit.atomic import atomic_path
 from ferkit.data.faces import PARQUET_OPTIONS
 from ferkit.errors import OutputError
+from ferkit.locks import require_name
 
 _POINTS = {
     "box": ("x0", "y0", "x1", "y1"),
@@ -48,6 +49,7 @@ def check_table_output(path: Path, columns: Sequence[str]) -> None:
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise OutputError(f"a table's name ends in {', '.join(_SUFFIXES)}, and {str(path)!r} does not; try {path}.csv")
+    require_name(path)
     if path.is_dir():
         raise OutputError(f"{str(path)!r} is a folder; choose another output")
     if path.is_file() and path.stat().st_size and _columns_of(path)[: len(columns)] != list(columns):
