@@ -72,6 +72,12 @@ def test_at_the_authors_frame_rate_the_offsets_have_their_weights():
     assert (offsets > 0).mean() == pytest.approx(0.5, abs=0.01)
 
 
+def test_at_a_clips_beginning_all_positives_follow_with_the_same_weights():
+    clip, time_s = frames(41, fps=25 / 6)
+    offsets = ClipWindows(clip, time_s).draw(np.zeros(60_000, np.int64), generator()).positive
+    np.testing.assert_allclose(np.bincount(offsets)[2:] / len(offsets), np.array([5, 4, 3, 2, 1]) / 15, atol=0.008)
+
+
 def test_a_sub_window_without_frames_leaves_its_chance_to_the_others():
     """Frames at 0, 0.5 and 1.4 s: the first and the last sub-window of the first frame, 5 to 1."""
     windows = ClipWindows(np.zeros(3, np.int64), np.array([0.0, 0.5, 1.4]))
@@ -123,9 +129,22 @@ def test_anchors_come_clip_by_clip_in_time_not_in_the_order_of_names():
     assert (np.diff(time_s[windows.anchors]) > 0).all()
 
 
+def test_no_faces_at_all():
+    windows = ClipWindows(np.empty(0, np.int64), np.empty(0))
+    assert len(windows.anchors) == windows.counts.clips == windows.counts.short_clips == 0
+    assert len(windows.draw(windows.anchors, generator()).positive) == 0
+
+
 def test_clips_are_numbered_as_they_occur_over_all_chunks():
     names = pa.chunked_array([["b", None, "b"], ["a", "b"], []], pa.string())
     np.testing.assert_array_equal(clip_numbers(names), [0, -1, 0, 1, 0])
+
+
+def test_clips_do_not_reach_into_the_next_however_many_they_are():
+    clip, time_s = frames(*[125] * 800)
+    windows = ClipWindows(clip, time_s)
+    assert windows.counts.without_hard_negative == 800 * 19  # of 125 frames, those from 53 to 71
+    assert len(windows.draw(windows.anchors, generator()).positive) == 100_000
 
 
 def test_moments_keep_times_within_a_clip_and_clips_apart():

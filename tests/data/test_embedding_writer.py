@@ -114,6 +114,21 @@ def test_another_job_starts_afresh(tmp_path):
     assert sources(tmp_path) == ["z"]
 
 
+def test_nothing_is_kept_of_a_job_that_failed_before_its_first_vector(tmp_path):
+    with pytest.raises(ValueError, match="early"), writer(tmp_path):
+        raise ValueError("early")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    foreign = tmp_path / "x.npy.partial" / "thesis.txt"
+    foreign.parent.mkdir()
+    foreign.write_text("years of work")
+    with pytest.raises(OutputError, match="not ferkit's"), writer(tmp_path):
+        pass
+    assert foreign.read_text() == "years of work"
+
+
 def test_a_full_disk_keeps_the_batches_before(tmp_path, file_size_limit):
     many, names = vectors(*range(1000)), faces(*map(str, range(1000)))
     with suppress(RuntimeError), writer(tmp_path) as staged:

@@ -2,6 +2,7 @@ import errno
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
@@ -227,6 +228,13 @@ def test_a_face_set_without_faces(tmp_path):
     assert face_set.crops([]).shape == (0, SIZE, SIZE, 3)
 
 
+def test_another_process_gets_the_path_and_not_the_pixels(tmp_path):
+    run(tmp_path / "faces")
+    sent = pickle.dumps(FaceSet.open(tmp_path / "faces"))
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).crops(range(FACES)), ALL[0])
+
+
 def test_is_face_set(tmp_path):
     run(tmp_path / "faces")
     assert is_face_set(tmp_path / "faces")
@@ -338,6 +346,14 @@ def test_lost_crops_mean_a_fresh_start(tmp_path, monkeypatch, unbroken):
     assert contents(tmp_path / "again") == unbroken
 
 
+@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"shard": 6}])
+def test_another_job_starts_afresh(tmp_path, change):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "faces", [range(9)])
+    with FaceSetWriter(tmp_path / "faces", "ferkit-128", SIZE, **{"fingerprint": "job", "shard": 5} | change) as writer:
+        assert (writer.pictures_done, len(writer), writer.problems) == (0, 0, [])
+
+
 def test_a_fresh_start_leaves_nothing_of_the_other_job(tmp_path, unbroken):
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path / "faces", [range(20)], fingerprint="other")
@@ -428,3 +444,21 @@ def test_a_write_that_only_partly_fits(tmp_path, file_size_limit, unbroken):
         run(tmp_path / "faces")
     run(tmp_path / "faces")
     assert contents(tmp_path / "faces") == unbroken
+
+
+@pytest.mark.parametrize(
+    "crops", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((1, 9, 9, 3), np.uint8), np.zeros((1, 8, 8, 3))]
+)
+def test_crops_that_do_not_fit(tmp_path, crops):
+    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
+        with pytest.raises(ValueError, match=r"crops must be \(1, 8, 8, 3\) uint8"):
+            writer.append(crops, picture(3)[1], pictures_done=1)
+        assert len(writer) == 0
+
+
+def test_numbers_of_numpy_are_kept(tmp_path):
+    crops, (face,), _ = picture(3)
+    box = tuple(np.arange(4, dtype=np.float32))
+    with FaceSetWriter(tmp_path / "faces", "t", SIZE, fingerprint="x") as writer:
+        writer.append(crops, [replace(face, box=box, face=np.int64(1), score=np.float32(0.5))], pictures_done=1)
+    assert FaceSet.open(tmp_path / "faces").face(0) == replace(face, box=(0.0, 1.0, 2.0, 3.0))

@@ -46,11 +46,21 @@ def test_faces_come_back_from_the_file_as_they_were(tmp_path):
     assert [table_row_to_face(table, row) for row in range(3)] == [FULL, BARE, FULL]
 
 
+def test_no_faces_at_all(tmp_path):
+    write_table(faces_to_table([]), tmp_path / "f.parquet")
+    assert read_table(tmp_path / "f.parquet").num_rows == 0
+
+
 def test_equal_tables_give_equal_bytes(tmp_path):
     write_table(faces_to_table([FULL, BARE]), tmp_path / "a.parquet")
     halves = [faces_to_table([FULL]), faces_to_table([BARE])]
     write_table(pa.concat_tables(halves).combine_chunks(), tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_more_columns_do_no_harm():
+    table = faces_to_table([FULL]).append_column("votes", pa.array([7]))
+    assert table_row_to_face(table, 0) == FULL
 
 
 def test_file_names_that_are_not_utf8():
@@ -82,6 +92,13 @@ def test_tables_from_before_a_column_was_known_have_it_empty(tmp_path):
     assert [table_row_to_face(table, row) for row in range(2)] == expected
     # A row of an unfinished set's journal, from before as well.
     assert face_from_row(old.to_pylist()[0]) == expected[0]
+
+
+def test_folders_named_like_partitions_add_no_columns(tmp_path):
+    folder = tmp_path / "split=train"
+    folder.mkdir()
+    write_table(faces_to_table([BARE]), folder / "f.parquet")
+    assert read_table(folder / "f.parquet").column_names == FACE_SCHEMA.names
 
 
 def test_crop_sha256_is_that_of_the_pixels_in_row_major_order():

@@ -93,6 +93,14 @@ def test_a_mapping_names_files_by_address_or_by_name(published, tmp_path):
     assert [face.file.name for face in fec.faces] == ["f.jpg", "b.jpg", "c.jpg"]
 
 
+def test_names_of_addresses_with_queries_and_escapes(published):
+    fields = row("abc")
+    fields[0] = '"http://host/x/a%20b.jpg?zz=1"'
+    table, folder = published(fields)
+    (folder / "a b.jpg").write_bytes((folder / "2345" / "a.jpg").read_bytes())
+    assert read_fec(table, folder).faces[0].file.name == "a b.jpg"
+
+
 def test_faces_are_pictures_with_boxes_in_pixels(published):
     boxes = [(0.25, 0.5, 0.1, 0.6), WHOLE, WHOLE]
     fec = read_fec(*published(row("abc", boxes=boxes), row("abd")))

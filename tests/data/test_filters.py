@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from ferkit.data.faces import Face, faces_to_table
@@ -30,6 +31,14 @@ FACES = [
 def test_faces_and_rows_pass_by_one_rule(limits, expected):
     wanted = FaceFilter(**limits)
     assert wanted.keep(FACES).tolist() == wanted.keep_rows(faces_to_table(FACES)).tolist() == list(map(bool, expected))
+
+
+def test_rows_in_chunks_and_without_a_single_value():
+    wanted = FaceFilter(min_size=1)
+    chunks = pa.concat_tables([faces_to_table(FACES[:1]), faces_to_table(FACES[1:])])
+    assert wanted.keep_rows(chunks).tolist() == [True, True, True, False]
+    assert wanted.keep_rows(faces_to_table([BARE])).tolist() == wanted.keep([BARE]).tolist() == [False]
+    assert wanted.keep([]).tolist() == wanted.keep_rows(faces_to_table([])).tolist() == []
 
 
 def test_a_filter_is_off_until_a_limit_is_set():

@@ -1,10 +1,11 @@
 import re
 
 import pytest
+import yaml
 from huggingface_hub import ModelCard
 
 from ferkit.encoders.card import model_card
-from ferkit.encoders.registry import EncoderCard, Metric, TrainedOn, load_registry
+from ferkit.encoders.registry import EncoderCard, Licences, Metric, TrainedOn, load_registry
 
 BARE = EncoderCard(name="bare", arch="resnet18", dim=512, supervision="unknown")
 
@@ -37,6 +38,20 @@ def test_every_card_tells_what_the_entry_knows(entry):
     for licence in dict(entry.licences).values():
         assert licence in parts["Licences"]
     assert f'load_encoder("{entry.name}")' in parts["How to use"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "fields"),
+    [
+        ("MIT", {"license": "mit"}),
+        ("CC-BY-NC-4.0", {"license": "cc-by-nc-4.0"}),
+        ("research use only", {"license": "other", "license_name": "research-use-only"}),
+    ],
+)
+def test_licences_in_the_words_of_the_hub(weights, fields):
+    entry = BARE.model_copy(update={"licences": Licences(code="MIT", weights=weights, data="ask")})
+    front = yaml.safe_load(model_card(entry).split("---")[1])
+    assert {key: value for key, value in front.items() if key.startswith("license")} == fields
 
 
 def test_text_with_bars_stays_in_its_cell_and_yaml_stays_yaml():

@@ -121,6 +121,14 @@ def test_the_centre_is_taken_off_before_normalising():
     np.testing.assert_allclose(encoder.features(faces)[0], [0.2, 0.2, 0.4], atol=1e-6)
 
 
+def test_a_feature_without_length_gives_zeros():
+    np.testing.assert_array_equal(mean_colour().embed(crops((0, 0, 0))), np.zeros((1, 3)))
+
+
+def test_no_crops_give_no_rows(toy):
+    assert toy.embed(np.empty((0, 128, 128, 3), np.uint8)).shape == (0, toy.dim)
+
+
 def test_batches_do_not_change_the_result(toy):
     faces = noise(5)
     np.testing.assert_allclose(toy.embed(faces, batch_size=2), toy.embed(faces, batch_size=5), atol=1e-6)
@@ -182,6 +190,12 @@ def test_a_saved_encoder_comes_back(run, toy):
     np.testing.assert_allclose(encoder.features(faces), toy.features(faces), rtol=0, atol=2e-3)
     assert {p.dtype for p in encoder.parameters()} == {torch.float32}
     assert not encoder.training
+
+
+def test_a_renamed_pair_loads(run):
+    (run / "encoder.safetensors").rename(run / "mine.safetensors")
+    (run / "encoder.yaml").rename(run / "mine.yaml")
+    assert load_encoder(run / "mine.safetensors").dim > 0
 
 
 @pytest.mark.parametrize(

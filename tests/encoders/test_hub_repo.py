@@ -216,6 +216,17 @@ def test_what_is_damaged_in_the_cache_becomes_no_reference(hub, monkeypatch, fet
     assert (again, file.fetched) == (settled, True)
 
 
+def test_entries_of_one_repository_have_a_record_each(hub):
+    first = hub.add("ann/faces", {WEIGHTS: b"first"})
+    repo = hub.repos["ann/faces"]
+    repo.tags |= {"v1": first, "v2": repo.commit({WEIGHTS: b"second"})}
+    one, two = (unknown(weights=_at("ann/faces", tag)) for tag in ("v1", "v2"))
+    pinned = [fetch_entry(one)[0], fetch_entry(two)[0]]
+    repo.tags["v1"] = repo.commit({WEIGHTS: b"third"})
+    assert [fetch_entry(one)[0], fetch_entry(two)[0]] == pinned
+    assert pinned[0].weights.revision == first
+
+
 class Heard(Silent):
     """Keeps what is said."""
 
@@ -236,6 +247,17 @@ def test_a_damaged_record_is_said_and_taken_as_none(hub, content):
     assert recorded(unknown(), heard) == unknown()
     assert "taken as none" in heard.said[0]
     assert fetch_entry(unknown())[0] == settled == recorded(unknown())
+
+
+def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub):
+    commit = hub.add("ann/faces", {WEIGHTS: b"first"})
+    assets = Path(constants.HF_ASSETS_CACHE)
+    assets.parent.mkdir(parents=True, exist_ok=True)
+    assets.write_bytes(b"")
+    heard = Heard()
+    assert fetch_entry(unknown(), heard)[0].weights.revision == commit
+    assert "cannot be written" in heard.said[-1]
+    assert recorded(unknown()) == unknown()
 
 
 @pytest.mark.parametrize("arch", [ARCH, "test_vit"])

@@ -64,6 +64,14 @@ def test_an_entry_is_pulled_recorded_and_shown(registered, pushed, hub):
     assert pull_encoder("toy", update=True).entry.weights.revision == later
 
 
+def test_damage_in_the_cache_is_found_and_mended(registered):
+    path = pull_encoder("toy").path
+    path.resolve().write_bytes(b"?" + path.read_bytes()[1:])
+    with pytest.raises(WeightsError, match="pull it again"):
+        pull_encoder("toy")
+    assert pull_encoder("toy").fetched
+
+
 def test_weights_of_one_s_own_are_never_removed(tmp_path, run_folder, monkeypatch):
     weights = tmp_path / "encoder.safetensors"
     weights.write_bytes((run_folder / weights.name).read_bytes())

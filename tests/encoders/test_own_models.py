@@ -56,6 +56,14 @@ def test_our_names_are_not_given_again(own, fields):
     assert str(path) in str(caught.value)
 
 
+def test_two_files_do_not_share_a_name(own, fields):
+    own("a", at(fields, "mine.safetensors"))
+    second = own("b", at(fields, "mine.safetensors"))
+    with pytest.raises(InputError, match="'mine', which there is already") as caught:
+        load_registry()
+    assert str(second) in str(caught.value)
+
+
 @pytest.mark.parametrize("file", ["../x.safetensors", "/x.safetensors", "sub/../../x.safetensors", ".h/x.safetensors"])
 def test_weights_never_lie_outside_the_files_folder(own, fields, file):
     path = own("a", at(fields, file))

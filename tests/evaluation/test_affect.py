@@ -33,6 +33,10 @@ def test_perfect_opposite_and_constant_answers(predicted, expected):
     assert concordance(np.array([1.0, 2.0, 3.0]), np.array(predicted)) == pytest.approx(expected)
 
 
+def test_one_constant_for_both_is_undefined():
+    assert np.isnan(concordance(np.ones(3), np.ones(3)))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_torchmetrics_and_scikit_learn_agree(seed):
     true, predicted = values_of(seed)

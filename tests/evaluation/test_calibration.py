@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from ferkit.errors import InputError
 from ferkit.evaluation.calibration import (
     Pairs,
     expected_calibration_error,
@@ -27,6 +28,10 @@ def test_error_by_hand():
     assert [part.predictions for part in reliability(probability, right)] == [2, 4]
 
 
+def test_the_last_bin_holds_certainty():
+    assert reliability(np.array([1.0]), np.array([True])) == [(1.0, 1.0, 1)]
+
+
 def test_pairs_are_of_different_people_and_half_of_one_expression():
     labels = ["a", "a", "b", "b", "c"]
     vectors = np.eye(5)
@@ -35,6 +40,13 @@ def test_pairs_are_of_different_people_and_half_of_one_expression():
     assert set(pairs.cosines[pairs.same]) == {1.0}
     assert set(pairs.cosines[~pairs.same]) == {0.0}
     assert pairs.same.sum() == pytest.approx(500, abs=80)  # half of the draws hit one person and are left out
+
+
+def test_pairs_need_two_people_and_two_classes():
+    with pytest.raises(InputError, match="two classes"):
+        sample_pairs(np.eye(2), ["a", "a"], ["p", "q"])
+    with pytest.raises(InputError, match="two people"):
+        sample_pairs(np.eye(2), ["a", "b"], ["p", "q"])
 
 
 def test_a_curve_is_found_again():

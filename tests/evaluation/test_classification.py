@@ -53,6 +53,13 @@ def test_no_answer_is_what_scikit_learn_makes_of_a_wrong_one():
     assert np.sum(result.confusion) + np.sum(result.unanswered) == 60
 
 
+def test_a_class_that_is_answered_but_never_true_lowers_macro_f1_alone():
+    result = classification_of(["a", "a"], ["a", "b"])
+    assert result.recall == {"a": 0.5}
+    assert result.balanced_accuracy == 0.5
+    assert result.macro_f1 == pytest.approx(f1_score(["a", "a"], ["a", "b"], average="macro"))
+
+
 def test_a_class_that_training_did_not_hold_is_wrong_and_named():
     result = classification_of(["a", "new", "new"], ["a", "a", "a"], known={"a"})
     assert result.unseen == {"new": 2}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from torch import nn
 
 from ferkit.encoders.backbones import feature_dim
 from ferkit.encoders.encoder import Encoder, random_encoder
@@ -59,6 +60,25 @@ def test_it_learns_what_is_planted_and_leaves_the_encoder_as_it_was(encoder):
     assert answers.losses[-1] < 0.1 < answers.losses[0]
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
     assert not encoder.training
+
+
+class Plain(nn.Module):
+    """A network that is none of timm's: it has no classifier to replace."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d((4, 1)), nn.Flatten())
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def test_a_network_without_a_classifier_gets_one():
+    card = EncoderCard(name="plain", arch="test_resnet", dim=32, input_size=32, field=32, supervision="none")
+    (train, labels), (test, truth) = squares(96, 0), squares(40, 1)
+    settings = FineTuneSettings(epochs=12, **QUICK, **STILL)
+    answers = finetune_answers(Encoder(card, Plain()), train, labels, test, settings=settings)
+    assert classification_of(truth, answers.predicted).accuracy > 0.9
 
 
 def test_one_seed_gives_one_answer_whatever_was_drawn_before(encoder):
@@ -149,6 +169,13 @@ def test_a_head_of_two_layers_learns_at_the_full_rate(arch):
     rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
     assert {rates[id(weight)] for weight in head.parameters()} == {0.8}
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_a_transformers_position_embedding_does_not_decay():
+    network = timm.create_model("test_vit", img_size=32, num_classes=2)
+    optimizer = layered_optimizer(network, FineTuneSettings())
+    spared = {id(w) for group in optimizer.param_groups if not group["weight_decay"] for w in group["params"]}
+    assert id(network.pos_embed) in spared
 
 
 @pytest.mark.parametrize(("balance", "apart"), [("none", math.log(3)), ("softmax", 0.0)])

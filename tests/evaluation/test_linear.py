@@ -61,6 +61,12 @@ def test_the_better_of_two_strengths_is_taken():
     assert both > accuracy(*train, *test, strengths=[useless])
 
 
+def test_rare_classes_stay_in_training():
+    vectors, labels = clouds(0, 50, spread=0.1)
+    vectors = np.vstack([vectors, [[0, 0, 0, 0, 0, 9]]])
+    assert "contempt" in linear_answers(vectors, [*labels, "contempt"], vectors).model.classes
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -93,6 +99,11 @@ def test_faceless_rows_train_nothing_and_are_not_answered():
     assert np.array_equal(np.delete(answers, 3), linear_answers(train, labels, np.delete(test, 3, axis=0)).predicted)
 
 
+def test_nothing_but_faceless_rows_to_judge():
+    train, labels = clouds(0, 100)
+    assert linear_answers(train, labels, np.full((2, 6), np.nan)).predicted.tolist() == [None, None]
+
+
 def test_with_identities_the_strength_is_not_chosen_by_knowing_people():
     # Each person has one label and a look of their own: who may know people takes the strength that learns them by
     # heart, and who may not the one that keeps to the weak sign of the label, which is in the first two dimensions.
@@ -123,6 +134,19 @@ def test_the_model_answers_as_the_classifier_does(classes):
         assert scores.sum(axis=1) == pytest.approx(0)
 
 
+def test_single_precision_is_kept():
+    train, test = standardise(np.float32([[1, 5], [3, 5]]), np.float32([[5, 7]]))
+    assert train.tolist() == [[-1, 0], [1, 0]]
+    assert test.tolist() == [[3, 2]]
+    assert train.dtype == test.dtype == np.float32
+
+
 def test_single_precision_does_not_blur_the_mean_of_many_rows():
     train = np.tile(np.float32([[1000, 3000], [1001, 3002]]), (50_000, 1))
     assert np.abs(standardise(train, train[:1])[0].mean(axis=0, dtype=np.float64)).max() < 1e-3
+
+
+def test_two_people_of_one_label_each_leave_nothing_to_fit():
+    train = np.random.default_rng(0).normal(size=(4, 3))
+    with pytest.raises(InputError):
+        linear_answers(train, list("aabb"), train, train_identities=list("xxyy"))

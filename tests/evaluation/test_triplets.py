@@ -130,5 +130,11 @@ def test_the_interval_is_that_of_resampled_people(monkeypatch):
     assert score.interval == pytest.approx(tuple(np.percentile(shares, (2.5, 97.5))))
 
 
+def test_two_people_are_enough():
+    # Half of the resamples draw one of them twice and hold no triplet.
+    score = pair_score(*planted(2, expression=1))
+    assert (score.accuracy, score.interval, score.triplets) == (1.0, (1.0, 1.0), 4)
+
+
 def test_nobody_with_both_expressions():
     assert pair_score(np.ones((2, 2)), [HAPPY, NEUTRAL], ["a", "b"]) is None

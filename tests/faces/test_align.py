@@ -70,6 +70,12 @@ def test_mirrored_points_are_not_mirrored_back():
     assert np.linalg.det(similarity_from_points(mirrored[None], TEMPLATE)[0, :, :2]) >= 0
 
 
+def test_coinciding_points_are_only_moved():
+    points = np.full((1, 5, 2), 7.25)
+    expected = np.column_stack([np.eye(2), TEMPLATE.astype(np.float64).mean(axis=0) - 7.25])
+    np.testing.assert_allclose(similarity_from_points(points, TEMPLATE)[0], expected)
+
+
 def test_a_face_on_the_template_is_cut_out_unchanged():
     image = np.random.default_rng(0).integers(0, 256, (200, 180, 3), np.uint8)
     crop = align_faces(image, TEMPLATE[None] + [20, 31])[0]
@@ -96,11 +102,26 @@ def test_shrinking_averages_fine_detail():
     assert np.abs(crop[30:-30, 30:-30].astype(float) - 127.5).max() < 6
 
 
+def test_the_border_is_repeated():
+    image = np.full((30, 30, 3), 90, np.uint8)
+    image[:, -1] = 200
+    crop = align_faces(image, TEMPLATE[None] - 60)[0]
+    assert (crop[:, 100:] == 200).all()
+    assert (crop[10, :80] == 90).all()
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 40, 3), (40, 1, 3)])
 @pytest.mark.parametrize("points", [TEMPLATE, TEMPLATE * 0.01, TEMPLATE * 100, TEMPLATE + 5000, TEMPLATE * 0])
 def test_any_landmarks_on_any_image_give_a_crop(shape, points):
     crop = align_faces(np.full(shape, 77, np.uint8), points[None])
     np.testing.assert_array_equal(crop, np.full((1, CROP_SIZE, CROP_SIZE, 3), 77))
+
+
+def test_several_faces_and_none():
+    image = np.random.default_rng(0).integers(0, 256, (150, 150, 3), np.uint8)
+    both = align_faces(image, np.stack([TEMPLATE, TEMPLATE + 3]))
+    np.testing.assert_array_equal(both[1], align_faces(image, TEMPLATE[None] + 3)[0])
+    assert align_faces(image, np.empty((0, 5, 2))).shape == (0, CROP_SIZE, CROP_SIZE, 3)
 
 
 def test_landmarks_are_carried_with_the_pixels():

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 from PIL import Image
 
-from ferkit.faces.choose import choose
+from ferkit.faces.choose import FACES_POLICIES, choose
 from ferkit.faces.detect import Detections
 
 SIZE = (101, 201)  # height, width: the image's centre is (100, 50)
@@ -30,6 +31,16 @@ def test_center_prefers_the_face_in_the_middle():
 def test_center_weighs_size():
     # 20 x 20 centred: 400; 30 x 30 with its centre 15 off in y: 900 - 2 * 225 = 450
     assert chosen("center", [90, 40, 110, 60], [85, 50, 115, 80]) == 1
+
+
+def test_of_equals_the_more_certain():
+    assert chosen("largest", [0, 0, 10, 10], [20, 20, 30, 30]) == 0
+    assert chosen("center", [80, 40, 100, 60], [100, 40, 120, 60]) == 0
+
+
+@pytest.mark.parametrize("which", FACES_POLICIES)
+def test_no_face_stays_no_face(which):
+    assert len(choose(faces(), SIZE, which)) == 0
 
 
 def test_center_is_facenet_pytorchs_rule():

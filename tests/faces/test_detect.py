@@ -117,6 +117,14 @@ def test_images_do_not_disturb_each_other(detector, faces):
         assert_same(found, detector.detect([image])[0])
 
 
+def test_more_images_than_go_together(detector, faces, monkeypatch):
+    images = [faces["astronaut"], faces["hopper"], faces["both"]]
+    expected = detector.detect(images)
+    monkeypatch.setattr("ferkit.faces.detect._BATCH_PIXELS", {"cpu": 300_000})
+    for found, wanted in zip(detector.detect(images), expected, strict=True):
+        assert_same(found, wanted)
+
+
 @pytest.mark.parametrize("workers", [2, 5])
 def test_any_number_of_workers_finds_the_same(faces, workers):
     images = [faces["both"], faces["hopper"], black(40, 900), faces["astronaut"]] * 4
@@ -143,6 +151,13 @@ def test_half_precision_finds_the_same_faces(detector, faces, monkeypatch, preci
             assert np.abs(half.landmarks[best[:, 0].argmax()] - full.landmarks[0]).max() < 0.03 * size
 
 
+def test_small_chunks_change_nothing(detector, faces, monkeypatch):
+    expected = detector.detect([faces["both"]])[0]
+    monkeypatch.setattr("ferkit.faces.cascade._TILE", {"cpu": 34})
+    monkeypatch.setattr("ferkit.faces.cascade._PATCHES", {"cpu": {24: 7, 48: 3}})
+    assert_same(detector.detect([faces["both"]])[0], expected)
+
+
 def test_openvino_finds_the_same_faces(detector, faces):
     pytest.importorskip("openvino")
     images = [faces["hopper"], black(30, 40), faces["both"]]
@@ -161,6 +176,10 @@ def test_nothing_is_found_in_black(detector, size):
     assert len(found) == 0
     assert found.boxes.shape == (0, 4)
     assert found.landmarks.shape == (0, 5, 2)
+
+
+def test_no_images_give_no_results(detector):
+    assert detector.detect([]) == []
 
 
 def test_min_face_leaves_small_faces_out(faces):

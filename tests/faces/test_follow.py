@@ -128,6 +128,12 @@ def test_large_frames_are_followed_at_the_size_at_which_they_are_searched(heads)
     assert_like(faces, detector.detect(frames))
 
 
+def test_nothing_to_follow_is_nothing_found(detector):
+    assert [len(each) for each in detector.follow([scene()] * 2, [np.empty((0, 4), np.float32)] * 2)] == [0, 0]
+    (gone,) = detector.follow([scene()], [np.array([[20, 20, 100, 120]], np.float32)])
+    assert len(gone) == 0
+
+
 def test_a_frame_that_is_that_before_it_is_not_looked_at(detector, heads, counted, monkeypatch):
     followed, follow = [], detector.follow
 

@@ -31,6 +31,14 @@ def test_halvings_average_two_by_two():
     assert np.abs(half - expected).max() <= 0.5
 
 
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [((1, 1), [1]), ((48, 48), [48]), ((200, 100), [200, 100, 50, 25]), ((3, 1000), [3, 1]), ((1, 90), [1])],
+)
+def test_halvings_end_when_small(shape, sizes):
+    assert [copy.shape[0] for copy in halvings(noise(*shape))] == sizes
+
+
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
 def test_a_patch_is_the_average_of_the_pixels_under_it(factor):
     image, side = noise(400, 500), 24 * factor
@@ -51,6 +59,12 @@ def test_a_box_between_two_halvings_is_read_at_its_own_step():
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (200, 200, 3))
     cut = patches([ramp], [0], [[20.0, 30.0, 56.0, 66.0]])[0]  # 1.5 pixels to a step; pixel x holds the value x
     np.testing.assert_allclose(cut[7, :, 1], 20 - 0.5 + 1.5 * (np.arange(24) + 0.5), atol=0.6)
+
+
+def test_a_box_on_a_halving_is_read_where_it_lies():
+    ramp = np.broadcast_to(np.arange(250, dtype=np.uint8)[None, :, None], (250, 250, 3))
+    cut = patches([ramp], [0], [[40.0, 30.0, 184.0, 174.0]])[0]  # 6 pixels to a step, 1.5 of the copy at 1/4
+    np.testing.assert_allclose(cut[7, :, 1], 40 - 0.5 + 6 * (np.arange(24) + 0.5), atol=1.1)
 
 
 def test_outside_the_image_is_mid_gray():

@@ -172,3 +172,8 @@ def test_what_can_be_told_of_pictures_that_were_taken_as_crops():
     assert {name: quality.row(0)[name] for name in ("size", "yaw", "pitch", "roll", "clipped")} == {
         "size": 48.0, "yaw": None, "pitch": None, "roll": None, "clipped": 0.0
     }  # fmt: skip
+
+
+def test_no_faces():
+    none = np.empty((0, 128, 128, 3), np.uint8)
+    assert len(face_quality(none)) == len(face_quality(none, np.empty((0, 4)), np.empty((0, 5, 2)), (9, 9))) == 0

@@ -1,4 +1,5 @@
 import json
+from base64 import b64decode
 
 import cv2
 import numpy as np
@@ -79,11 +80,24 @@ def test_of_two_like_faces_the_nearer_is_the_same():
     assert link(tracker, 0.1, (box(34), ANN), (box(14), ANN)) == [2, 1]
 
 
+def test_one_face_is_never_given_twice():
+    tracker = Tracker()
+    link(tracker, 0.0, (box(10), ANN))
+    assert link(tracker, 0.1, (box(14), ANN), (box(11), ANN)) == [2, 1]
+
+
 def test_a_cut_ends_all_clips():
     tracker = Tracker()
     link(tracker, 0.0, (box(10), ANN), (box(80), BOB))
     assert link(tracker, 0.1, (box(10), ANN), (box(80), BOB), frame=OTHER_ROOM) == [3, 4]
     assert link(tracker, 0.2, (box(10), ANN), (box(80), BOB), frame=OTHER_ROOM) == [3, 4]
+
+
+def test_a_cut_while_nobody_is_there_ends_clips_too():
+    tracker = Tracker()
+    link(tracker, 0.0, (box(10), ANN))
+    link(tracker, 0.1, frame=OTHER_ROOM)
+    assert link(tracker, 0.2, (box(10), ANN), frame=OTHER_ROOM) == [2]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +133,14 @@ def test_a_drop_out_of_more_than_half_a_second_ends_a_clip(missing_s, clip):
     assert link(tracker, 1.0 + missing_s, (box(10), ANN)) == [clip]
 
 
+def test_one_face_goes_on_while_another_drops_out():
+    tracker = Tracker()
+    link(tracker, 0.0, (box(10), ANN), (box(80), BOB))
+    for k in range(1, 20):
+        assert link(tracker, k / 25, (box(10), ANN)) == [1]
+    assert link(tracker, 0.8, (box(10), ANN), (box(80), BOB)) == [1, 3]
+
+
 def test_frames_far_apart_are_linked_and_a_missed_one_breaks():
     tracker = Tracker()
     assert [link(tracker, 2.0 * k, (box(10), ANN)) for k in range(3)] == [[1]] * 3
@@ -147,6 +169,13 @@ def test_state_does_not_grow():
         link(tracker, k / 10, (box(10), person(k)), frame=OTHER_ROOM if k % 50 else ROOM)
     assert tracker.state["clips"] > 100
     assert len(tracker.state["tracks"]) <= 7  # those of the last 0.5 s
+
+
+def test_faces_of_one_colour_are_linked():
+    tracker, black = Tracker(), np.zeros((128, 128, 3), np.uint8)
+    link(tracker, 0.0, (box(10), black))
+    assert link(tracker, 0.1, (box(10), black)) == [1]
+    assert np.isfinite(np.frombuffer(b64decode(tracker.state["tracks"][0]["look"]), "<f2")).all()
 
 
 @pytest.fixture(scope="module")

@@ -70,3 +70,15 @@ def test_a_training_equals_lightlys():
         method.after_step((step + 1) / 4)
         update_momentum(online[:2], target, m=cosine_schedule(step + 1, 5, 0.9, 1.0))
     torch.testing.assert_close(list(method.networks.target.parameters()), list(target.parameters()))
+
+
+def test_checkpoints_keep_their_names():
+    """Runs of ferkit 0.1 go on."""
+    parts = {name.rsplit(".", 2)[0] for name in build().state_dict()}
+    assert parts == {
+        "backbone",
+        "networks.projector",
+        "networks.predictor",
+        "networks.target.0",
+        "networks.target.1",
+    }

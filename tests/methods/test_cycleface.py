@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ferkit.errors import TrainingError
 from ferkit.methods import cycleface, find_preset
+from ferkit.methods.cycle_networks import Generator, make_stem
 from ferkit.methods.cycleface import CycleFace, CycleFaceSettings
 from ferkit.methods.views import Views, ViewSettings
 from ferkit.pretraining.recipe import resolve_recipe
@@ -138,6 +139,17 @@ def test_imagenet_layers_stay_frozen(monkeypatch):
     torch.testing.assert_close(after, frozen, atol=0, rtol=0)
 
 
+def test_identity_builds_upon_the_weights_of_the_other_stage():
+    first, second = build(), identity()
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.add_(0.01)
+    second.load_parent(first.state_dict())
+    torch.testing.assert_close(second.expression.state_dict(), first.backbone.state_dict(), atol=0, rtol=0)
+    torch.testing.assert_close(second.generator.state_dict(), first.generator.state_dict(), atol=0, rtol=0)
+    torch.testing.assert_close(second.flow.state_dict(), first.flow.state_dict(), atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("other", [lambda: build(channels=8), lambda: build(blocks=2), identity, nn.Sequential])
 def test_identity_refuses_another_run(other):
     with pytest.raises(TrainingError, match="'runs/first'"):
@@ -193,6 +205,14 @@ def test_a_partner_may_be_the_mirror_image_of_the_face(mirror, same):
     assert torch.equal(views.a.flip(3), views.b) == same
 
 
+def test_views_show_the_middle_of_the_crop():
+    """What encoders never look at is white here."""
+    faces = torch.full((2, 128, 128, 3), 255, dtype=torch.uint8)
+    faces[:, 8:-8, 8:-8] = 0
+    views = build().views({"crops": faces, "partner": faces}, torch.Generator().manual_seed(0))
+    assert views.a.max() == views.b.max() == 0
+
+
 def test_a_look_shows_neutral_faces_and_flows():
     method, views = without_motion(build()), even_views(0.2, 0.6)
     a, b, neutral, other, flow, rebuilt = method.pictures(views)
@@ -200,3 +220,12 @@ def test_a_look_shows_neutral_faces_and_flows():
     assert [picture.mean().item() for picture in (a, b, neutral, other)] == pytest.approx([0.2, 0.6, 0.2, 0.6])
     assert flow.min() == 1  # no motion is white
     torch.testing.assert_close(rebuilt, other)
+
+
+def test_noise_is_drawn_only_where_a_flow_leaves_gaps():
+    torch.manual_seed(0)
+    generator, images = Generator(16, 1, make_stem(16)).eval(), torch.rand(1, 3, 16, 16)
+    flow = torch.zeros(1, 2, 16, 16)
+    assert torch.equal(generator(images, noise=1), generator(images, noise=1))
+    assert torch.equal(generator(images, flow), generator(images, flow))
+    assert not torch.equal(generator(images, flow, noise=1), generator(images, flow, noise=1))

@@ -75,12 +75,27 @@ def test_queue_is_first_in_first_out_whatever_the_batch(size):
         torch.testing.assert_close(from_the_oldest, torch.tensor(list(oracle)))
 
 
+def test_queue_stays_out_of_training():
+    method = build().eval()
+    before = method.queue.keys.clone()
+    method(views(4))
+    torch.testing.assert_close(method.queue.keys, before, atol=0, rtol=0)
+
+
 def test_symmetric_loss_is_the_sum_of_both_directions():
     one, both = build(), build(symmetric=True)
     pair = views(4)
     swapped = Views(pair.b, pair.a, pair.warped)
     one.eval(), both.eval()
     torch.testing.assert_close(both(pair)["loss"], one(pair)["loss"] + one(swapped)["loss"])
+
+
+def test_symmetric_loss_queues_the_keys_of_both_views():
+    method, twin = build(symmetric=True), build()
+    pair = views(4)
+    method(pair)
+    keys = nn.functional.normalize(torch.cat([twin.target(pair.b), twin.target(pair.a)]), dim=1)
+    torch.testing.assert_close(method.queue.keys[:8], keys)
 
 
 def test_keys_share_statistics_within_their_group_only():
@@ -91,6 +106,11 @@ def test_keys_share_statistics_within_their_group_only():
     keys, others = method._keys(before), method._keys(changed)
     torch.testing.assert_close(others[:4], keys[:4], atol=0, rtol=0)
     assert (others[4:7] - keys[4:7]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("faces", [2, 3, 9])
+def test_small_batches_have_fewer_groups(faces):
+    assert build(key_groups=8)(views(faces))["loss"].isfinite()
 
 
 def test_head_is_the_papers():

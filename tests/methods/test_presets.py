@@ -1,6 +1,6 @@
 import pytest
 
-from ferkit.methods import METHODS, PRESETS, SCALES, find_preset, scaled
+from ferkit.methods import METHODS, PRESETS, SCALES, Preset, find_preset, scaled
 from ferkit.pretraining.recipe import resolve_recipe
 
 OF_SCALES = {f"{method} {scale}": preset for scale, some in SCALES.items() for method, preset in some.items()}
@@ -37,3 +37,11 @@ def test_byol_of_the_paper():
     assert (training.optimizer, training.weight_decay, training.epochs) == ("lars", 1e-6, 300)
     assert (training.lr, training.batch_size, settings.momentum) == (0.3, 256, 0.99)
     assert training.warmup * training.epochs == pytest.approx(10)
+
+
+def test_a_scale_comes_on_top_of_a_preset():
+    both = scaled(find_preset("ssl-fer-b"), "paper")
+    assert (both.settings["parts"], both.settings["epochs"]) == (["time-aug", "hard-neg"], 500)
+    assert both.backbone == "resnet50"
+    assert scaled(find_preset("byol"), None) == Preset("byol")
+    assert scaled(find_preset("crs-cont"), "cpu").settings == find_preset("crs-cont-fast").settings

@@ -101,6 +101,17 @@ def test_neighbour_is_the_nearest_face_on_another_person():
     assert nearest.tolist() == [[0, 1, 0]]
 
 
+def test_the_queue_goes_round_and_keeps_the_latest():
+    queue = FaceQueue(3, 1, 2)
+    for start in (0, 2):
+        rows = torch.arange(start, start + 2)
+        queue.push(rows[:, None].float(), torch.ones(2, 2), rows, rows)
+    assert sorted(queue.row.tolist()) == [1, 2, 3]
+    rows = torch.arange(10, 15)
+    queue.push(rows[:, None].float(), torch.ones(5, 2), rows, rows)
+    assert sorted(queue.row.tolist()) == [12, 13, 14]
+
+
 def test_other_pictures_of_the_person_are_negatives():
     """With all cosines 0, the positive stands among itself and one more picture of the person: log 2."""
     method = build(neighbours=1, strangers=False, temperature=1)

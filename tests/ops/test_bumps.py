@@ -30,3 +30,10 @@ def test_one_bump_folds_just_beyond_the_bound(jacobian_determinant, share, folds
     shift = torch.tensor([[[share * 0.8 * 3 * math.sqrt(3) / 8, 0.0]]])
     bent = grid - bump_displacement(grid, torch.zeros(1, 1, 2), shift, torch.full((1, 1), 0.8))
     assert bool((jacobian_determinant(bent) <= 0).any()) is folds
+
+
+def test_outside_the_reach_nothing_moves():
+    center, shift, radius = ONE
+    grid = sampling_grid(torch.eye(2, 3)[None], 32)
+    far = (grid - center[0, 0]).norm(dim=-1) > 0.4
+    assert bump_displacement(grid, center, shift, radius)[far].abs().max() == 0

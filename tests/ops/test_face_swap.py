@@ -83,6 +83,15 @@ def test_on_a_gray_face_even_a_colourful_one_is_gray():
     assert colour.max() <= 12  # of up to 255 before
 
 
+def test_more_faces_than_are_worked_on_at_a_time():
+    inner, outer, mask = crops(37), crops(37, seed=1), mask_of()
+    chosen = torch.arange(37) % 5 != 0
+    together = swap_faces(inner, outer, mask, chosen)
+    alone = torch.cat([swap_faces(inner[i : i + 1], outer[i : i + 1], mask, chosen[i : i + 1]) for i in range(37)])
+    assert (together.int() - alone.int()).abs().max() <= 1
+    assert not torch.equal(together, inner)
+
+
 def test_strangers_are_everybody_else_with_the_same_chances():
     person = torch.tensor([7, 3, 7, 7, 9, 3])
     drawn = (torch.arange(600) + 0.5) / 600
@@ -99,3 +108,9 @@ def test_one_person_alone_has_no_strangers(persons):
     person = torch.tensor(persons)
     assert (stranger_rows(person, torch.full(person.shape, 0.5)) == -1).all()
     assert len(stranger_rows(person[:0], torch.empty(0))) == 0
+
+
+def test_the_largest_draw_stays_within_the_batch():
+    person = torch.arange(50) // 2
+    rows = stranger_rows(person, torch.full((50,), 1 - 2**-24))
+    assert (person[rows] != person).all()

@@ -95,6 +95,14 @@ def test_class_loss_equals_torchs_over_the_known_rows(smoothing):
     torch.testing.assert_close(class_loss(logits, label, smoothing), oracle(logits[label >= 0], label[label >= 0]))
 
 
+def test_class_loss_of_unknown_rows_is_zero():
+    logits = vectors(4, 3).requires_grad_()
+    loss = class_loss(logits, torch.full((4,), -1))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad.abs().max() == 0
+
+
 def test_balanced_softmax_by_its_formula():
     """-log(n_y e^l_y / sum_c n_c e^l_c)."""
     logits, label, counts = vectors(5, 3), torch.tensor([0, 1, 2, 2, 0]), torch.tensor([10, 1, 500])
@@ -107,6 +115,11 @@ def test_balanced_softmax_takes_more_faces_than_half_precision_counts_to():
     logits, label, counts = vectors(2, 2).half(), torch.tensor([0, 1]), torch.tensor([134_415, 3_803])
     expected = class_loss(logits.float(), label, counts=counts)
     torch.testing.assert_close(class_loss(logits, label, counts=counts), expected)
+
+
+def test_balanced_softmax_takes_a_class_without_faces():
+    loss = class_loss(vectors(2, 3), torch.tensor([0, 1]), smoothing=0.1, counts=torch.tensor([5, 3, 0]))
+    assert loss.isfinite()
 
 
 def test_spared_rows_leave_the_denominator():

@@ -64,6 +64,14 @@ def test_the_first_term_lets_go_of_what_nt_xent_pushes_and_the_second_pulls_it()
         assert turn * angles.grad[0] > 0 > turn * angles.grad[1]  # down is apart, or together
 
 
+def test_gradients_are_finite_where_nothing_is_left_to_push():
+    a, b = vectors(1, 8).requires_grad_(), vectors(1, 8, seed=1).requires_grad_()
+    first, second = masked_nt_xent_losses(a, b, torch.tensor([-1, -1]), 0.07)
+    (first + 0.8 * second).backward()
+    assert a.grad.isfinite().all()
+    assert b.grad.isfinite().all()
+
+
 def test_half_precision_takes_no_digits():
     a, b = vectors(8, 16).bfloat16(), vectors(8, 16, seed=1).bfloat16()
     chosen = false_negatives(vectors(16, 4), torch.arange(8).repeat(2), everyone(16))
@@ -90,6 +98,10 @@ def test_invalid_rows_neither_choose_nor_are_chosen():
     chosen = false_negatives(descriptors, torch.arange(8), valid)
     assert (chosen[~valid] == -1).all()
     assert valid[chosen[valid]].all()
+
+
+def test_nobody_left_to_choose():
+    assert (false_negatives(vectors(4, 3), torch.zeros(4, dtype=torch.int64), everyone(4)) == -1).all()
 
 
 def test_box_around_points():

@@ -40,3 +40,10 @@ def test_by_hand_between_four_corners():
     found = thin_plate_spline(torch.tensor([[[1.0, 0.0], [0.5, 0.5]]]), corners, values)
     assert found[0, 0, 0].item() == pytest.approx(0, abs=1e-5)
     assert found[0, 1, 0].item() == pytest.approx(weight * (near + far - 2 * side), rel=1e-4)
+
+
+def test_smoothing_lets_two_centers_share_a_place():
+    centers = torch.tensor([[[-1.0, -1.0], [1.0, -1.0], [0.0, 1.0], [0.2, 0.1], [0.2, 0.1]]])
+    values = torch.tensor([[[0.0], [0.0], [0.0], [1.0], [0.0]]])
+    found = thin_plate_spline(torch.tensor([[[0.2, 0.1]]]), centers, values, smoothing=1e-6)
+    assert found.item() == pytest.approx(0.5, abs=0.01)

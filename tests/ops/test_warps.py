@@ -39,6 +39,13 @@ def test_largest_strength_by_hand():
         torch.testing.assert_close(limit_folds(squeeze, least=0.2), expected, atol=1e-4, rtol=0)
 
 
+def test_each_warp_is_limited_by_itself():
+    wild = displacement(lambda x, y: (2 * x, 0 * x))
+    still = torch.zeros_like(wild)
+    limited = limit_folds(torch.cat([wild, still, 0.1 * wild]))
+    torch.testing.assert_close(limited, torch.cat([0.4 * wild, still, 0.1 * wild]), atol=1e-4, rtol=0)
+
+
 @given(
     planes=arrays("float32", (1, 2, 6, 6), elements=st.floats(-2, 2, width=32)),
     scale=st.floats(0.5, 1.2),

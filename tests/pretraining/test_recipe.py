@@ -12,6 +12,10 @@ def test_assignments_are_typed_by_yaml():
     assert parse_assignments(pairs) == {"views.size": 64, "base": "simclr", "lr": 0.002, "warps.bumps": [1, 3]}
 
 
+def test_set_wins_over_the_named_option():
+    assert resolve_recipe("byol", {"epochs": 7}, {"epochs": 3}, **REST).training.epochs == 7
+
+
 @pytest.mark.parametrize(
     ("key", "near"), [("view.size", "views.size"), ("temprature", "temperature"), ("batchsize", "batch_size")]
 )

@@ -36,6 +36,11 @@ def test_batch_holds_crops_and_what_is_needed(face_set):
     np.testing.assert_array_equal(batch["landmarks"], np.stack([TEMPLATE] * 3))
 
 
+def test_label_that_is_no_class_is_unknown(face_set):
+    faces = face_set([None] * 2, ["c", "a"])
+    assert TrainingFaces(faces, {"label"}, ["a", "b"]).batch(np.arange(2), CHANCE)["label"].tolist() == [-1, 0]
+
+
 def test_a_method_weighs_the_labels_that_it_asks_for(face_set):
     faces = face_set([None] * 3, ["b", None, "a"])
     labelled, unlabelled = TrainingFaces(faces, {"label"}, ["a", "b"]), TrainingFaces(faces)
@@ -103,6 +108,15 @@ def test_pairs_of_clips_come_with_the_faces(clips, listener):
     assert batch["hard_positive_landmarks"].shape == (4, 5, 2)
 
 
+def test_pairs_follow_from_the_generator(clips):
+    reading = TrainingFaces(clips(MOMENTS[:14]), {"positive", "hard_negative"})
+    first, again, other = (
+        reading.batch(np.arange(14), np.random.default_rng(seed))["hard_negative"] for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (shown(first) != shown(other)).any()
+
+
 def test_partners_are_other_faces_of_the_clip(clips, listener):
     progress = listener()
     faces = usable_faces(clips(), {"partner"}, Windows(), progress)
@@ -146,6 +160,11 @@ def test_votes_are_the_columns_shares_in_the_methods_order(face_set, tmp_path):
     votes = TrainingFaces(FaceSet.open(tmp_path / "faces"), {"votes"}, ["b", "a", "d"]).batch(np.arange(3), CHANCE)
     # Without votes the label has them all, and without either nothing has any.
     assert votes["votes"].tolist() == [[0.125, 0.25, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_votes_without_the_column_are_the_labels(face_set):
+    faces = face_set([None] * 2, ["b", None])
+    assert TrainingFaces(faces, {"votes"}, ["a", "b"]).batch(np.arange(2), CHANCE)["votes"].tolist() == [[0, 1], [0, 0]]
 
 
 def test_people_are_numbered_by_identity_and_clip(face_set):

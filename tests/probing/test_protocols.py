@@ -17,7 +17,7 @@ from ferkit.probing.protocols.knn import knn_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
 from ferkit.probing.protocols.linear import linear_section, random_crops
 from ferkit.probing.protocols.retrieval import retrieval_section
-from ferkit.probing.protocols.triplets import triplet_section
+from ferkit.probing.protocols.triplets import comparison_section, triplet_section
 
 PURE = {"expression": {"expression": 1, "noise": 0.05}, "noise": {"noise": 1}}
 
@@ -143,6 +143,14 @@ def test_triplets_are_those_of_the_score(planted_rows):
     assert some.triplets < section.triplets
     with pytest.raises(InputError, match="both 'anger' and 'fear'"):
         triplet_section(rows, pair=("anger", "fear"))
+
+
+def test_the_odd_one_of_three():
+    vectors = np.array([[1, 0], [1, 0.1], [0, 1]], float)
+    triplets = np.array([[0, 1, 2]] * 4)
+    section = comparison_section(vectors, triplets, np.array([2, 2, 2, 0]), ["one", "one", "two", "two"])
+    values = {figure.name: (figure.value, figure.groups) for figure in section.figures}
+    assert values == {"fec.accuracy": (0.75, 4), "fec.one": (1, 2), "fec.two": (0.5, 2)}
 
 
 def test_leakage_beside_its_baselines(planted):

@@ -31,6 +31,10 @@ def test_few_faces_have_places_too(n):
     assert np.isfinite(places).all()
 
 
+def test_equal_vectors_do_no_harm():
+    assert np.isfinite(lay_out(np.tile(clusters(1), (9, 1)))).all()
+
+
 def test_it_is_computed_once(tmp_path, monkeypatch):
     known = {
         "clip": None,

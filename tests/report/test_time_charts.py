@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
+from ferkit.report.pages import clock
 from ferkit.report.time_charts import Lane, Mark, ScoreCurve, Stretch, draw_moments, draw_timeline
 from ferkit.search.moment_settings import MomentSettings
 
@@ -52,3 +53,10 @@ def test_curves_show_gaps_and_moments():
     lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 10]
     assert [line.get_xdata()[0] for line in lines] == [0, 3]
     assert [text.get_text() for text in figure.axes[0].texts] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (2.5, "2.5 s"), (60, "1:00"), (62.5, "1:02.5"), (3723, "1:02:03")]
+)
+def test_times_read_as_on_a_player(seconds, text):
+    assert clock(seconds) == text

@@ -31,10 +31,20 @@ def test_times_and_looks_join_what_either_joins():
     assert find_bursts([10.0, None, 11.0], looks(0, 0, 1)) == [[0, 1, 2]]
 
 
+def test_a_flat_photo_is_like_no_other():
+    flat = photo_look(np.full((8, 8, 3), 90, np.uint8))
+    assert find_bursts([None, None], [flat, flat]) == [[0], [1]]
+
+
 def test_worth_is_the_product_that_is_stated():
     faces = [Candidate(0.8, 0.6, 100, 0, 0), Candidate(0.9, 0.3, 25, 60, None)]
     # 0.8 * 1 * 1 * 1; 0.9 * 0.3/0.6 * sqrt(25/100) * cos 60°
     assert worth(faces) == pytest.approx([0.8, 0.9 * 0.5 * 0.5 * 0.5])
+
+
+def test_a_face_alone_needs_no_size_or_sharpness():
+    assert worth([Candidate(0.7, 0.0, 0.0, None, None)]) == pytest.approx([0.0])
+    assert reasons([Candidate(0.7, 0.0, 0.0, None, None)], 0) == []
 
 
 def test_reasons_say_where_a_face_is_ahead_and_where_behind():

@@ -94,3 +94,8 @@ def test_the_apex_is_the_best_frame_near_the_highest_smoothed_score():
     scores[32] = 0.95
     (moment,) = find_moments(times, scores)
     assert moment.place == 32
+
+
+def test_no_frame_no_moment():
+    assert find_moments([], []) == []
+    assert len(smoothed([], [])) == 0

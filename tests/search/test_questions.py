@@ -127,6 +127,12 @@ def test_an_expression_and_a_face_are_asked_together(questioner):
     assert ranking.rows.tolist() == [row for row in np.argsort(-both) if row != 9][:3]
 
 
+def test_without_a_question_the_set_comes_in_its_order(questioner):
+    ranking = questioner.rank(Question(choice=Choice({"label": ["a"]}), start=2, count=3))
+    assert ranking.rows.tolist() == [4, 6, 8]
+    assert (ranking.scores, ranking.probabilities) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("question", "sentence"),
     [

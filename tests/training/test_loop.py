@@ -17,6 +17,7 @@ from ferkit.training import checkpoint, loop
 from ferkit.training.loop import train
 from ferkit.training.optimizer import make_optimizer
 from ferkit.training.processes import Processes
+from ferkit.training.schedule import pair_generator
 from ferkit.training.settings import MonitorSettings, TrainSettings
 
 SETTINGS = TrainSettings(epochs=4, batch_size=8, lr=1e-2, checkpoint_steps=3, log_steps=1, seed=3)
@@ -116,6 +117,19 @@ def test_pairs_are_drawn_anew_at_each_step_and_alike_by_a_resumed_run(tmp_path):
             partners.setdefault(index, set()).add(partner)
     assert len(faces.drawn) == 8
     assert sum(len(found) > 1 for found in partners.values()) > 15  # of 20 faces, in four epochs
+
+
+def test_processes_draw_pairs_of_their_own():
+    drawn = {tuple(pair_generator(*key).integers(1000, size=8)) for key in [(3, 0), (3, 1), (4, 0), (3, 0, 1), (0, 3)]}
+    assert len(drawn) == 5
+
+
+def test_resuming_a_finished_run_takes_no_step(tmp_path):
+    state, _ = run(tmp_path)
+    faces = Memory()
+    again, _ = run(tmp_path, faces)
+    assert faces.read == 0
+    assert same(again, state)
 
 
 def test_only_safetensors_and_json_are_written_and_two_checkpoints_stay(tmp_path):
@@ -245,6 +259,18 @@ def test_all_that_changes_is_resumed(tmp_path, more):
     resumed = run(tmp_path / "broken", method=Regression(dropout=0.5), settings=settings)
     assert same(resumed[0], whole[0])
     assert same(resumed[1].encoder.state_dict(), whole[1].encoder.state_dict())
+
+
+def test_scaler_is_kept_in_a_checkpoint(tmp_path):
+    def learning(scale):
+        method = Regression()
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        return checkpoint.Learner(method, torch.optim.SGD(method.parameters(), 0.1), scaler=scaler, step=7)
+
+    path = checkpoint.save_checkpoint(tmp_path, learning(8.0))
+    other = learning(2.0)
+    checkpoint.load_checkpoint(path, other)
+    assert (other.scaler.get_scale(), other.step) == (8.0, 7)
 
 
 @pytest.mark.parametrize("name", ["method.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"])
@@ -390,6 +416,11 @@ def test_a_signal_ends_the_run_after_its_step_and_keeps_that(tmp_path, number, e
     assert same(method.state_dict(), whole)
 
 
+def test_a_signal_in_the_last_step_lets_the_run_end(tmp_path):
+    _, result = run(tmp_path, method=Signals(signal.SIGTERM, at=7), settings=PLAIN)
+    assert result.steps == 8
+
+
 def test_a_second_interrupt_ends_at_once(tmp_path):
     method = Signals(signal.SIGINT)
     after = method.at_step
@@ -397,6 +428,20 @@ def test_a_second_interrupt_ends_at_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, method=method, settings=PLAIN)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_minutes_make_checkpoints_too(tmp_path, monkeypatch):
+    now = iter(range(0, 100_000, 90))  # each look at the clock is a minute and a half after the one before
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
+    run(
+        tmp_path,
+        Memory(fail_after=6),
+        method=Regression(),
+        settings=changed(checkpoint_minutes=5, checkpoints=9, epochs=3),
+    )
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept[-1] == "step-00000006"
+    assert len(kept) > 1
 
 
 def test_before_its_first_step_a_run_says_how_long_it_takes_and_what_would_shorten_it(tmp_path, monkeypatch, listener):

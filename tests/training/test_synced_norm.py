@@ -38,3 +38,8 @@ def test_one_process_has_plain_batch_norm(norm, shape):
         torch.testing.assert_close(b.grad, a.grad, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(synced.state_dict(), plain.state_dict(), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(synced.eval()(x), plain.eval()(x))
+
+
+def test_half_precision_stays_half():
+    _, synced = both(nn.Sequential(nn.BatchNorm2d(2)))
+    assert synced(torch.randn(3, 2, 4, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16

@@ -1,4 +1,5 @@
 import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -87,6 +88,12 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.zip"]
 
 
+def test_of_members_of_one_name_the_last_counts(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        path = write_zip(tmp_path / "x.zip", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
+    assert values(open_zip(path)) == [3, 2]
+
+
 def test_a_damaged_member_is_a_problem_of_its_own(tmp_path):
     path = write_zip(tmp_path / "x.zip", [*pictures_of(["1.png", "2.png"]), ("3.png", b""), ("4.png", b"no image")])
     data = bytearray(path.read_bytes())
@@ -109,6 +116,16 @@ def test_an_encrypted_member_is_a_problem_of_its_own(tmp_path):
     mark_encrypted(path, "2.png")
     with pytest.raises(InputError, match=r"x\.zip' are encrypted"):
         open_zip(path)
+
+
+def test_a_method_of_packing_that_is_not_known(tmp_path):
+    path = write_zip(tmp_path / "x.zip", pictures_of(["1.png"]))
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        struct.pack_into("<H", data, data.index(signature) + offset, 98)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImageError, match="damaged here: That compression method is not supported"):
+        open_zip(path)[0].read()
 
 
 def test_a_member_that_would_fill_the_memory(tmp_path, monkeypatch):

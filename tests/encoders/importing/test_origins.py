@@ -248,6 +248,14 @@ def test_moco_v3s_small_transformer_has_timms_shapes_and_other_heads(position):
             fit_network(taken, moco, networks_to_try(taken, moco))
 
 
+def test_what_the_file_states_is_tried_first(resnet):
+    state, moco = resnet.state_dict(), ORIGINS["moco"]
+    assert networks_to_try(state, moco, None, "resnet26")[:2] == ("resnet26", "resnet18")
+    assert networks_to_try(state, moco, None, "vit_small")[0] == "resnet18"  # MoCo v3's own name
+    assert networks_to_try(state, moco, "resnet50", "resnet26") == ("resnet50",)
+    assert networks_to_try(state, ORIGINS["cycleface"]) == ("cycleface",)
+
+
 @pytest.mark.parametrize("mark", CANDIDATES)
 def test_every_family_has_its_mark_and_timm_has_its_networks(mark):
     assert set(CANDIDATES[mark]) <= set(timm.list_models())
