@@ -6,7 +6,7 @@ each candidate carries the number of its image. The networks may run in half pre
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -108,6 +108,9 @@ class Cascade(nn.Module):
     ) -> Faces:
         """Find faces where they must be near: R-Net and O-Net alone, on each box, or on shifted ones.
 
+        On the box itself R-Net moves its own result once more, and landmarks are means of O-Net's there and on the box
+        as given: nearer by a tenth to those of a whole search.
+
         Args:
             images: one (H, W, 3) uint8 RGB image for each box.
             boxes: (N, 4) float32, each in pixels of its image.
@@ -119,7 +122,13 @@ class Cascade(nn.Module):
         side = (squares[:, 2] - squares[:, 0])[:, None, None]
         near = squares[:, None] + side * torch.tensor(shifts, device=device)
         image = torch.arange(len(boxes), device=device).repeat_interleave(len(shifts))
-        return self.decide(self.refine(Candidates(image, near.reshape(-1, 4)), stacks), stacks)
+        candidates = self.refine(Candidates(image, near.reshape(-1, 4)), stacks)
+        if beside:
+            return self.decide(candidates, stacks)
+        faces = self.decide(self.refine(candidates, stacks), stacks)
+        start = squares[faces.image]
+        landmarks = _landmarks(start, _over_patches(self.output_net, Candidates(faces.image, start), stacks, side=48))
+        return replace(faces, landmarks=(faces.landmarks + landmarks) / 2)
 
     def propose(self, atlas: Atlas) -> Candidates:
         """Run P-Net over the canvas and turn its peaks into square candidates."""
@@ -142,8 +151,7 @@ class Cascade(nn.Module):
         heads = _over_patches(self.output_net, candidates, stacks, side=48)
         passed = heads[:, 0] > self.thresholds[2]
         image, boxes, heads = candidates.image[passed], candidates.boxes[passed], heads[passed]
-        size = boxes[:, None, 2:] - boxes[:, None, :2]
-        landmarks = boxes[:, None, :2] + size * heads[:, 5:].view(-1, 2, 5).transpose(1, 2)
+        landmarks = _landmarks(boxes, heads)
         boxes = shift_boxes(boxes, heads[:, 1:5])
         best = nms_min(boxes, heads[:, 0], image, OVERLAP)
         return Faces(image[best], boxes[best], heads[best, 0].sigmoid(), landmarks[best])
@@ -175,6 +183,12 @@ def _survivors(image: Tensor, boxes: Tensor, heads: Tensor) -> Candidates:
     """Suppress by the score heads[:, 0] within each image, move by heads[:, 1:5], and make square."""
     best = nms(boxes, heads[:, 0], image, OVERLAP)
     return Candidates(image[best], square_boxes(shift_boxes(boxes[best], heads[best, 1:])))
+
+
+def _landmarks(boxes: Tensor, heads: Tensor) -> Tensor:
+    """(N, 5, 2) landmarks from O-Net's (N, 15) outputs for (N, 4) boxes."""
+    size = boxes[:, None, 2:] - boxes[:, None, :2]
+    return boxes[:, None, :2] + size * heads[:, 5:].view(-1, 2, 5).transpose(1, 2)
 
 
 def _over_canvas(network: nn.Module, canvas: Tensor) -> Tensor:
