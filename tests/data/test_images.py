@@ -5,6 +5,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -121,6 +122,16 @@ def test_16_bit_tiff(order):
 )
 def test_deep_tiff_is_scaled_to_what_it_holds(values, expected):
     assert read_image(encoded(Image.fromarray(values), "TIFF"))[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(("levels", "expected"), [([0, 0.5, 1.0], [0, 128, 255]), ([0, np.nan, 255], [0, 0, 255])])
+def test_colour_in_floating_point_is_read_from_tiff(tmp_path, levels, expected):
+    bgr = np.zeros((2, 3, 3), np.float32)
+    bgr[:, :, 2] = levels
+    assert cv2.imwrite(str(tmp_path / "deep.tif"), bgr)
+    assert read_image(tmp_path / "deep.tif")[1].tolist() == [[level, 0, 0] for level in expected]
+    with pytest.raises(UnreadableImageError):
+        read_image((tmp_path / "deep.tif").read_bytes()[:-40])
 
 
 # What EXIF 2.3 says the viewer must do to the stored pixels, in numpy instead of Pillow.

@@ -20,7 +20,7 @@ from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, SAMPLEFORMAT, ImageFileDirectory_v2, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ferkit.data.media import HEAD, is_raw, why_unread
@@ -69,6 +69,7 @@ _READERS = (
 _FORMATS = [str(reader.format) for reader in _READERS]
 # What white is worth in the modes deeper than 8 bits; where a mode leaves it open, the least that the pixels fit in.
 _WHITES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
+_TIFF_STARTS, _FLOAT = (b"II*\0", b"MM\0*"), 3
 _EXIF_FOLDER, _TAKEN, _TAKEN_PART, _CHANGED = 0x8769, 0x9003, 0x9291, 0x0132
 _BAND = 256  # rows
 _ORIENTATION = 0x0112  # the EXIF tag; the turn that its value asks for:
@@ -209,11 +210,30 @@ def _open_unlimited(source: Path | bytes) -> Image.Image:
         try:
             return Image.open(source if isinstance(source, Path) else BytesIO(source), formats=_FORMATS)
         except UnidentifiedImageError:
+            if _head(source).startswith(_TIFF_STARTS):
+                return _float_tiff(source)
             if not _heif_is_registered():
                 raise
             return Image.open(source if isinstance(source, Path) else BytesIO(source), formats=["HEIF"])
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _float_tiff(source: Path | bytes) -> Image.Image:
+    """Read a TIFF that Pillow has no mode for, such as one of colours in floating point, as 8 bits."""
+    import cv2  # most pictures need it not
+
+    file = BytesIO(source if isinstance(source, bytes) else source.read_bytes())
+    tags = ImageFileDirectory_v2(file.read(8))
+    file.seek(tags.next)
+    tags.load(file)
+    if tags.get(IMAGEWIDTH, 0) * tags.get(IMAGELENGTH, 0) > MAX_PIXELS or _FLOAT not in tags.get(SAMPLEFORMAT, ()):
+        raise UnidentifiedImageError
+    pixels = cv2.imdecode(np.frombuffer(file.getbuffer(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.shape[2:] != (3,):
+        raise UnidentifiedImageError
+    levels = np.nan_to_num(pixels[:, :, ::-1].astype(np.float32))
+    return Image.fromarray(_to_8_bits(levels, _white("F", float(levels.max()))))
 
 
 @cache
