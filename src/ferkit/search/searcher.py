@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _VERIFIED_BYTES = 1 << 26
-"""Size up to which all vectors are compared with their digest before the first query; of more, those that are found."""
+"""Size up to which all vectors are compared with their digest before the first query."""
 
 
 class Searcher:
