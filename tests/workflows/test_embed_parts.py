@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ferkit.data.embedding_parts import made_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.stores import MANIFEST
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
-from ferkit.errors import BusyError, InputError, MissingPathError, SetError, UnknownNameError
+from ferkit.errors import BusyError, InputError, MissingPathError, OutputError, SetError, UnknownNameError
 from ferkit.locks import output_lock
 from ferkit.pipeline import engine
 from ferkit.pipeline import parts as module
@@ -137,6 +138,55 @@ def test_bad_arguments_are_told(whole, settings, tmp_path, monkeypatch):
         embed_parts(folder, tmp_path / "emb", parts=2, engine="ray", **settings)
 
 
+def test_a_poisoned_picture_costs_itself(whole, settings, tmp_path):
+    _, folder = whole
+    (folder / "3.torn.png").write_bytes((folder / "3.png").read_bytes()[:2000])
+    result = embed_parts(folder, tmp_path / "emb", parts=3, **settings)
+    assert (result.faces, result.pictures) == (7, 8)
+
+
+def test_a_full_disk_keeps_the_parts_that_are_finished(whole, settings, tmp_path, file_size_limit):
+    _, folder = whole
+    embed(folder, tmp_path / "emb", part="1/2", **settings)
+    with file_size_limit(2000), pytest.raises(OutputError):
+        embed_parts(folder, tmp_path / "emb", parts=2, **settings)
+    assert list(made_parts(tmp_path / "emb", 2)) == [1]
+    assert embed_parts(folder, tmp_path / "emb", parts=2, **settings).made == 1
+
+
+class Dead(Exception):
+    """What Ray raises when a worker is gone for good."""
+
+
+class Exceptions:
+    RayTaskError = type("RayTaskError", (Exception,), {})
+    RayActorError = RayError = Dead
+
+
+def gone(*given, **settings):
+    raise Dead("no such module")
+
+
+def refused(*given, **settings):
+    raise ConnectionError("nobody listens")
+
+
+def test_what_is_wrong_with_a_cluster_is_told(monkeypatch):
+    """By answers such as Ray gives; the tests below start it."""
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refused))
+    with pytest.raises(InputError, match=r"no Ray cluster can be reached at 'ray://away:10001' \(nobody listens\)"):
+        engine._connected("ray://away:10001")
+    actor = SimpleNamespace(version=SimpleNamespace(remote=lambda: "0.0.1"))
+    ray = SimpleNamespace(get=list, exceptions=Exceptions)
+    with pytest.raises(InputError, match=r"the workers have ferkit 0\.0\.1 and this machine"):
+        engine._require_own_version(ray, [actor])
+    with pytest.raises(InputError, match="have no ferkit"):
+        engine._require_own_version(SimpleNamespace(get=gone, exceptions=Exceptions), [actor])
+    ray = SimpleNamespace(wait=lambda jobs, num_returns: (jobs[:1], jobs[1:]), get=gone, exceptions=Exceptions)
+    with pytest.raises(InputError, match="again and again at part 1/2"):
+        list(engine._shared_out(ray, [lambda part: f"job {part}"], ["1/2", "2/2"]))
+
+
 @pytest.fixture
 def own_cluster(monkeypatch):
     """A cluster of two that lasts for one test."""
@@ -180,8 +230,15 @@ def test_ray_s_workers_make_the_same_bytes_and_a_killed_one_costs_one_part(
 
 @needs_cluster
 @pytest.mark.filterwarnings("ignore")
-def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(whole, settings, tmp_path, own_cluster):
+def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(whole, settings, tmp_path, own_cluster, monkeypatch):
     _, folder = whole
-    missing = {**settings, "encoder": tmp_path / "nowhere.safetensors"}
+
+    class Bare(engine._Worker):
+        """Runs where the encoder of the driver is not."""
+
+        def make(self, verb, arguments, part):
+            return super().make(verb, {**arguments, "encoder": "/nowhere.safetensors"}, part)
+
+    monkeypatch.setattr(engine, "_Worker", Bare)
     with pytest.raises(MissingPathError, match="nowhere"):
-        embed_parts(folder, tmp_path / "emb", parts=2, engine="ray", **missing)
+        embed_parts(folder, tmp_path / "emb", parts=2, engine="ray", **settings)

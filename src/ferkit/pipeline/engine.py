@@ -141,20 +141,24 @@ def _by_ray(settings: PartSettings, verb: Verb, arguments: Mapping[str, Any], pa
 
 
 def _shared_out(ray: Any, actors: Sequence[Callable[[str], Any]], parts: Sequence[str]) -> Iterator[int]:  # noqa: ANN401
-    waiting = list(reversed(parts))
-    running = {submit(waiting.pop()): submit for submit in actors}
+    waiting = list(reversed(parts[len(actors) :]))
+    running = {submit(part): (submit, part) for submit, part in zip(actors, parts, strict=False)}
     while running:
         (done,), _ = ray.wait(list(running), num_returns=1)
-        submit = running.pop(done)
+        submit, part = running.pop(done)
         try:
             faces = ray.get(done)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise cause if isinstance(cause, FerkitError) else error from None
         except ray.exceptions.RayActorError as error:
-            raise InputError(f"workers die again and again ({error}); finished parts stay") from error
+            raise InputError(
+                f"workers die again and again at part {part}; finished parts stay: see what is special there with "
+                f"`--part {part}` on one machine"
+            ) from error
         if waiting:
-            running[submit(waiting.pop())] = submit
+            part = waiting.pop()
+            running[submit(part)] = (submit, part)
         yield faces
 
 
