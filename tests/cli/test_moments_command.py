@@ -21,6 +21,14 @@ def clip(crops, tmp_path):
     writer.release()
 
 
+@pytest.mark.parametrize("verb", ["moments", "best"])
+def test_what_is_asked_for_is_looked_for_before_anything_is_embedded(ferkit_command, tmp_path, verb):
+    (tmp_path / "clip.avi").write_bytes(b"")  # would be told as well
+    said = ferkit_command(verb, "clip.avi", "--like", "smile").err
+    assert "no picture or expression named 'smile'; there are: anger, contempt" in said
+    assert "'smile.jpg'" in ferkit_command(verb, "clip.avi", "--like", "smile.jpg").err
+
+
 def test_moments_of_a_video_as_a_table_and_as_json(ferkit_command, clip):
     arguments = ["moments", "clip.avi", "--like", "nose.png", "--aligned", "--prominence", 0.1]
     said = ferkit_command(*arguments)

@@ -47,7 +47,7 @@ def best(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Choose the best photo of every burst: the face that shows an expression most clearly."""
-    require_names(sources, encoder=encoder)
+    require_names(sources, encoder=encoder, like=like)
     from ferkit.workflows.best import best as run
 
     with ProgressBar() as progress:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ferkit.cli.completion import METHOD_NAMES
+from ferkit.data.expressions import EXPRESSIONS, expression
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.errors import MissingPathError, UnknownMethodError
+from ferkit.errors import MissingPathError, UnknownMethodError, UnknownNameError
 from ferkit.pipeline import FACES
 
 _MAKE_FACES = "make it with `ferkit align PHOTOS -o faces`, or name your own"
@@ -13,14 +14,23 @@ _PATTERN = set("*?[]{}#")  # of globs and of places inside a file, which the ver
 
 
 def require_names(
-    *paths: Path | Iterable[Path] | None, encoder: str | Path | None = None, method: str | None = None
+    *paths: Path | Iterable[Path] | None,
+    encoder: str | Path | None = None,
+    method: str | None = None,
+    like: str | None = None,
 ) -> None:
     """Refuse a path that is not there, an encoder or a method that nobody knows; what may mean something else passes.
 
+    ``like`` is a picture or an expression.
+
     Raises:
         MissingPathError: there is no such file or folder.
-        UnknownEncoderError, UnknownMethodError: there is none of this name; says the nearest ones.
+        UnknownEncoderError, UnknownMethodError, UnknownNameError: there is none of this name; says the nearest ones.
     """
+    if like is not None and expression(like) not in EXPRESSIONS:
+        if Path(like).name == like and not Path(like).suffix and not Path(like).exists():
+            raise UnknownNameError(like, EXPRESSIONS, "picture or expression")
+        paths = (*paths, Path(like))
     for given in paths:
         for path in [given] if isinstance(given, Path) else given or ():
             text = str(path)

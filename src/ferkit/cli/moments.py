@@ -41,7 +41,7 @@ def moments(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find when faces in videos show an expression, and for how long."""
-    require_names(sources, encoder=encoder)
+    require_names(sources, encoder=encoder, like=like)
     from ferkit.workflows.moments import moments as run
 
     with ProgressBar() as progress:

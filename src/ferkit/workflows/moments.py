@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _NEAREST = 5
 _MOST_PANELS = 12
 _NAME_LENGTH = 80
+_SPARSE_S = 0.2  # between two frames: an expression that comes and goes within it is too short for most uses
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ def moments(
         clips = clips_of(found.columns(["clip", "time_s"]))
         if not clips:
             raise InputError("there is no video among the sources, only pictures; `ferkit retrieve` searches these")
+        if paths[0].suffix == ".npy":
+            _say_if_sparse(clips, progress)
         liked = faces_like(searcher, like, face, given, device, progress)
         least = min_probability if liked.measure == "probability" else 0.0
         hits = _ranked(found, clips, liked.scores, settings, least)
@@ -161,6 +164,16 @@ def moments(
     return MomentsResult(
         str(like), liked.measure, least, reached, len(clips), counted, found.encoder.name, hits, outputs
     )
+
+
+def _say_if_sparse(clips: Sequence[Clip], progress: Progress) -> None:
+    """Say of an embedding set that it was made to be searched."""
+    gaps = np.concatenate([np.diff(clip.times) for clip in clips])
+    if len(gaps) and (gap := float(np.median(gaps))) > _SPARSE_S:
+        progress.say(
+            f"the set holds about {1 / gap:.2g} frames a second, and what comes and goes between two is not seen; "
+            "embed the videos with --fps 0, or name them here"
+        )
 
 
 def _check(k: int | None, min_probability: float) -> None:
