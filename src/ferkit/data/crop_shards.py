@@ -79,7 +79,8 @@ class CropShards:
 
     def _check(self, rows: NDArray[np.int64], crops: NDArray[np.uint8]) -> None:
         new = np.flatnonzero(~self._right[rows])
-        stated = self._digests().take(rows[new]).to_pylist() if len(new) else []
+        digests = self._digests() if len(new) else []
+        stated = [digests[row].as_py() for row in rows[new].tolist()]  # take(rows) would load pandas where it is
         for place, digest in zip(new.tolist(), stated, strict=True):
             if crop_sha256(crops[place]) != digest:
                 number = int(np.searchsorted(self._starts, rows[place], "right")) - 1

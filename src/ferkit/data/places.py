@@ -28,7 +28,7 @@ def _exchanged(table: pa.Table, before: str, after: str) -> pa.Table:
         column = table.column(name)
         below = pc.starts_with(column, before)
         if pc.any(below).as_py():
-            moved = pc.binary_join_element_wise(after, pc.utf8_slice_codeunits(column, len(before)), "")
+            moved = pc.utf8_replace_slice(column, start=0, stop=len(before), replacement=after)
             place = table.column_names.index(name)
             table = table.set_column(place, table.schema.field(place), pc.if_else(below, moved, column))
     return table
