@@ -64,7 +64,9 @@ def test_the_better_of_two_strengths_is_taken():
 def test_rare_classes_stay_in_training():
     vectors, labels = clouds(0, 50, spread=0.1)
     vectors = np.vstack([vectors, [[0, 0, 0, 0, 0, 9]]])
-    assert "contempt" in linear_answers(vectors, [*labels, "contempt"], vectors).model.classes
+    answers = linear_answers(vectors, [*labels, "contempt"], vectors)
+    assert "contempt" in answers.model.classes
+    assert max(answers.held_out.values()) == 1  # of nobody whose class the rest lacks
 
 
 @pytest.mark.parametrize(
