@@ -67,6 +67,13 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, bad):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_weights_of_others_that_are_not_finite_are_not_taken(tmp_path):
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file({"kernel": torch.tensor([1.0, float("nan")])}, path)
+    with pytest.raises(WeightsError, match="'kernel'"):
+        load_weights(path)
+
+
 def test_one_flipped_bit_is_noticed(saved):
     path, digest = saved
     data = bytearray(path.read_bytes())

@@ -8,9 +8,9 @@ from PIL import Image
 from ferkit.errors import InputError, NoFaceError, NoImagesError
 from ferkit.faces.template import TEMPLATE
 from ferkit.pipeline import face_stream as faces_of
-from ferkit.pipeline.face_finder import NO_FACE
+from ferkit.pipeline.face_finder import FILTERED, NO_FACE
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.face_stream import open_faces, open_pictures, require_faces
+from ferkit.pipeline.face_stream import open_faces, open_pictures, require_faces, split_problems
 from ferkit.progress import Silent
 
 
@@ -109,6 +109,16 @@ def test_only_a_job_without_any_face_fails(tmp_path):
         require_faces(0, [("a", "cut short"), ("b", NO_FACE)], [tmp_path])
     with pytest.raises(NoImagesError, match="a: cut short"):
         require_faces(0, [("a", "cut short")], [tmp_path])
+
+
+def test_problems_part_by_what_was_wrong():
+    problems = [
+        ("a", NO_FACE),
+        ("b", "cut short"),
+        ("c", f"{NO_FACE} where the source says"),
+        ("d", f"{FILTERED}--x 1"),
+    ]
+    assert split_problems(problems) == (["a", "c"], ["d"], [("b", "cut short")])
 
 
 def test_a_set_may_be_filtered(make_face_set, noise_crops, listener):

@@ -264,6 +264,13 @@ def test_nobody_is_in_two_parts_and_labels_have_their_share(people, tmp_path, li
     assert sorted(path.name for path in tmp_path.iterdir()) == ["people", "split"]
 
 
+def test_a_seed_gives_the_same_split_and_another_another(people, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        split_faces(people, tmp_path / name, PARTS, seed=seed)
+    a, b, c = (columns(tmp_path / name, "source") for name in "abc")
+    assert a == b != c
+
+
 def test_faces_of_nobody_named_stay_with_their_clip_if_people_stay_together(write, tmp_path):
     faces = write("faces", [a_face(i, source=f"/v/a.mp4#{i}", clip=f"c{i % 6}") for i in range(60)])
     for by, together in (("identity", True), ("none", False)):
