@@ -139,7 +139,7 @@ def test_a_place_that_was_printed_asks(people, noise_crops, tmp_path, run_folder
     for frame in frames:
         writer.write(frame)
     writer.release()
-    embed(tmp_path / "clip.avi", tmp_path / "frames.npy", encoder=run_folder, device="cpu", aligned=True)
+    embed(tmp_path / "clip.avi", tmp_path / "frames.npy", encoder=run_folder, device="cpu", aligned=True, fps=0)
     place = EmbeddingSet.open(tmp_path / "frames.npy").face(2).source
     assert place.endswith("clip.avi#2")
     hits = retrieve(place, tmp_path / "frames.npy", device="cpu", aligned=True, exclude_query=False).hits
