@@ -78,7 +78,7 @@ IN_PARTS = {field.name for field in fields(PartSettings)}  # of `ferkit.align_pa
         (align.align, ferkit.align, {"json", *IN_PARTS}),
         (embed.embed, ferkit.embed, {"sources", "json", *IN_PARTS}),
         (retrieve.retrieve, ferkit.retrieve, {"json"}),
-        (pretrain.pretrain, ferkit.pretrain, {"sources", "settings", "json"}),
+        (pretrain.pretrain, ferkit.pretrain, {"sources", "settings", "json", "seeds"}),
         (warp_preview.warp_preview, ferkit.warp_preview, {"json", "out"}),
     ],
 )
