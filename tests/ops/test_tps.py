@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.interpolate import RBFInterpolator
 
-from ferkit.ops.displacements import thin_plate_spline
+from ferkit.ops.tps import thin_plate_spline
 
 
 def points(*shape, seed=0):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ferkit.methods.anchors import ANCHORS, MIRRORED, ON_THE_RIGHT, anchor_points, carry_anchors
 from ferkit.methods.random_ranges import ShareRange, chance, rising, uniform
-from ferkit.ops.displacements import bump_displacement, smooth_noise, thin_plate_spline
+from ferkit.ops.displacements import bump_displacement, smooth_noise
+from ferkit.ops.tps import thin_plate_spline
 from ferkit.ops.warps import REACH, SIDE, Warp, fade_out, lattice, limit_folds
 
 Kind = Literal["bumps", "tps", "field"]
