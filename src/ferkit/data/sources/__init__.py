@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from ferkit.data.face_set import is_face_set, sets_below
@@ -13,7 +13,7 @@ from ferkit.data.file_state import file_state
 from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_video
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.folder import open_file, open_folder
-from ferkit.data.sources.layouts import LAYOUTS, open_layout
+from ferkit.data.sources.layouts import open_layout
 from ferkit.data.sources.parquet import open_parquet
 from ferkit.data.sources.patterns import expanded
 from ferkit.data.sources.picture import Chain, Container, Picture, Pictures
@@ -157,8 +157,6 @@ def _open(path: Path, rules: SourceRules) -> Sources:
     try:
         if path.is_dir():
             sources = open_folder(path.resolve(), rules)
-            if (known := _known_layout(path.resolve(), sources, rules)) is not None:
-                return known
             shards = [] if sources.pictures or sources.videos else _hub_shards(path.resolve())
             opened = [open_parquet(shard, rules) for shard in shards]
             pictures = Chain([each.pictures for each in opened])
@@ -166,25 +164,6 @@ def _open(path: Path, rules: SourceRules) -> Sources:
     except OSError as error:
         raise InputError(f"cannot look into {str(path)!r}: {error.strerror}; check its permissions") from error
     return OPENERS.get(path.suffix.lower(), open_file)(path.parent.resolve() / path.name, rules)
-
-
-def _known_layout(root: Path, found: Sources, rules: SourceRules) -> Sources | None:
-    """Read a folder as the known data set that its pictures' paths look like, unless most of them are none of its."""
-    if rules.label_from is not None or not found.pictures:
-        return None
-    first = PurePosixPath(found.pictures[0].source).relative_to(root).as_posix()
-    for key, layout in LAYOUTS.items():
-        match = layout.path and re.match(rf"(?P<folder>(.+?/)?){layout.path}", first)
-        if not match:
-            continue
-        try:
-            pictures = open_layout(key, root / match["folder"])
-        except InputError:
-            continue
-        if 2 * len(pictures) >= (whole := len(found.pictures)):  # RAF-DB holds each face twice
-            part = f", which knows {len(pictures):,} of {whole:,} pictures" if len(pictures) < whole else ""
-            return Sources(RuledPictures(pictures, root, rules), found.videos, f"layout {key}{part}")
-    return None
 
 
 def _hub_shards(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Folders of images and videos, searched recursively; and lone files."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from ferkit.data.media import HEAD, is_archive, is_media, is_video
 from ferkit.data.sources.classes import class_folders, yolo_classes
 from ferkit.data.sources.contents import Sources
+from ferkit.data.sources.layouts import LAYOUTS, open_layout
 from ferkit.data.sources.picture import Picture
-from ferkit.data.sources.rules import SourceRules
+from ferkit.data.sources.rules import RuledPictures, SourceRules
 from ferkit.data.sources.tables import open_csv, open_jsonl
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.data.sources.video import Video
@@ -23,11 +25,14 @@ _LONGEST_TEXT = 1 << 22
 def open_folder(root: Path, rules: SourceRules) -> Sources:
     """List the images and videos under ``root`` in natural order.
 
-    Their labels are those of YOLO's files, else of class folders, else of tables in ``root`` or right below it.
+    A copy of a known data set is read as that, at any depth. Else labels are those of YOLO's files, of
+    class folders, or of tables in ``root`` or right below it, the first of these that there are.
     """
     files = list(_files(root, set()))
     if all(is_archive(file.name) for file in files):
         return Sources()
+    if (known := _known_layout(root, files, rules)) is not None:
+        return known
     names = [file.relative_to(root) for file in files]
     paths = [name.as_posix() for name in names]
     labels, where = yolo_classes(paths, _beside(root, ("*.yaml", "*.yml")), partial(_text, root)), "YOLO's label files"
@@ -43,6 +48,27 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
 def open_file(path: Path, rules: SourceRules) -> Sources:
     """Take a lone file for a video by its suffix or content and else, whatever it is called, for an image."""
     return _parted([rules.apply(Picture(str(path)), path.as_posix())], rules)
+
+
+def _known_layout(root: Path, files: Sequence[Path], rules: SourceRules) -> Sources | None:
+    """Read files as the data set that their paths look like; None where most of the pictures are none of its."""
+    first = next((file for file in files if not is_video(file)), None)
+    if first is None or rules.label_from is not None:
+        return None
+    for key, layout in LAYOUTS.items():
+        path = first.relative_to(root).as_posix()
+        match = layout.path and re.match(rf"(?P<folder>(.+?/)?){layout.path}", path)
+        if not match:
+            continue
+        try:
+            pictures = open_layout(key, root / match["folder"])
+        except InputError:
+            continue
+        found = _parted([Picture(str(file)) for file in files], rules)
+        if 2 * len(pictures) >= (whole := len(found.pictures)):  # RAF-DB holds each face twice
+            part = f", which knows {len(pictures):,} of {whole:,} pictures" if len(pictures) < whole else ""
+            return Sources(RuledPictures(pictures, root, rules), found.videos, f"layout {key}{part}")
+    return None
 
 
 def _described_by_tables(root: Path, pictures: list[Picture], rules: SourceRules) -> tuple[list[Picture], str]:
