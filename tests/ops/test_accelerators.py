@@ -41,7 +41,7 @@ ARGUMENTS = {
         **{"a": VECTORS, "b": VECTORS, "partner": ROWS.roll(1), "temperature": 0.1},
     },
     "displacements": {
-        **{"points": POINTS, "centers": POINTS, "shifts": POINTS, "radii": torch.ones(4, 5), "values": POINTS},
+        **{"points": POINTS, "centers": POINTS, "shifts": POINTS, "radii": torch.ones(4, 5)},
         **{"noise": torch.rand(4, 2, 8, 8), "side": 16, "extent": 2.5, "sigma": ONES},
     },
     "distributed": {"x": VECTORS},
@@ -66,6 +66,7 @@ ARGUMENTS = {
         **{"a": VECTORS, "b": VECTORS, "false_negative": torch.full((8,), -1)},
     },
     "pictures": {"pictures": LEVELS, "grid": GRID, "sigma": ONES},
+    "tps": {"points": POINTS, "centers": POINTS, "values": POINTS},
     "warp_losses": {
         **dict.fromkeys(("prediction", "positive", "anchor", "a", "b"), VECTORS),
         **{name: torch.rand(2, 4, 8) for name in ("negatives", "warps", "warped")},
