@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.expressions import EXPRESSIONS, affect, expression, expression_of_code, numbered
-from ferkit.data.sources.layouts.ferplus import majority
+from ferkit.data.sources.layouts.fer2013 import majority
 
 
 @pytest.mark.parametrize(

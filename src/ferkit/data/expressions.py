@@ -14,6 +14,9 @@ _SPELLINGS = {
     "angry": "anger",
 }
 
+EXPRESSION_WORDS = (*EXPRESSIONS, *_SPELLINGS)
+"""All words for them that data sets use."""
+
 
 def expression(word: str) -> str:
     """Return the expression that ``word`` means, as `EXPRESSIONS` spells it; other words in lower case."""

@@ -18,7 +18,7 @@ from ferkit.data.sources.parquet import open_parquet
 from ferkit.data.sources.patterns import expanded
 from ferkit.data.sources.picture import Chain, Container, Picture, Pictures
 from ferkit.data.sources.remote import find_remote, open_remote
-from ferkit.data.sources.rules import RuledPictures, SourceRules
+from ferkit.data.sources.rules import SourceRules, ruled
 from ferkit.data.sources.shards import open_tar, refuse_compressed
 from ferkit.data.sources.tables import open_csv, open_jsonl, open_list
 from ferkit.data.sources.tree import is_there
@@ -153,7 +153,7 @@ def _opened_all(named: Path, rules: SourceRules) -> Iterator[Sources]:
 
 def _open(path: Path, rules: SourceRules) -> Sources:
     if rules.layout is not None:
-        return Sources(RuledPictures(open_layout(rules.layout, path.resolve()), path.resolve(), rules))
+        return Sources(ruled(open_layout(rules.layout, path.resolve()), path.resolve(), rules))
     try:
         if path.is_dir():
             sources = open_folder(path.resolve(), rules)

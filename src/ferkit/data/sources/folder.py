@@ -12,7 +12,7 @@ from ferkit.data.sources.classes import class_folders, yolo_classes
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.layouts import LAYOUTS, open_layout
 from ferkit.data.sources.picture import Picture
-from ferkit.data.sources.rules import RuledPictures, SourceRules
+from ferkit.data.sources.rules import SourceRules, ruled
 from ferkit.data.sources.tables import open_csv, open_jsonl
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.data.sources.video import Video
@@ -41,8 +41,8 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
     found = [Picture(str(file), label) for file, label in zip(files, labels, strict=True)]
     if not any(labels):
         found, where = _described_by_tables(root, found, rules)
-    ruled = [rules.apply(picture, path) for picture, path in zip(found, paths, strict=True)]
-    return replace(_parted(ruled, rules), labels_from=where if any(picture.label for picture in found) else "")
+    found = [rules.apply(picture, path) for picture, path in zip(found, paths, strict=True)]
+    return replace(_parted(found, rules), labels_from=where if any(picture.label for picture in found) else "")
 
 
 def open_file(path: Path, rules: SourceRules) -> Sources:
@@ -67,7 +67,7 @@ def _known_layout(root: Path, files: Sequence[Path], rules: SourceRules) -> Sour
         found = _parted([Picture(str(file)) for file in files], rules)
         if 2 * len(pictures) >= (whole := len(found.pictures)):  # RAF-DB holds each face twice
             part = f", which knows {len(pictures):,} of {whole:,} pictures" if len(pictures) < whole else ""
-            return Sources(RuledPictures(pictures, root, rules), found.videos, f"layout {key}{part}")
+            return Sources(ruled(pictures, root, rules), found.videos, f"layout {key}{part}")
     return None
 
 

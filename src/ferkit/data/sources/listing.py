@@ -107,10 +107,6 @@ class ListedPictures(Container):
         """Return the path as the table has it; "" where it has none."""
         return self._entries[row].as_py() or ""
 
-    def find(self, place: str) -> Picture:
-        """Return the picture of the row whose number is ``place``."""
-        return self[row_at(place, len(self))]
-
     def _at(self, row: int) -> Picture:
         try:
             entry = self.entry(row)
@@ -139,13 +135,6 @@ def file_of_entry(table: Path, entry: str, *, confined: bool) -> Path:
     if confined and not file.is_relative_to(table.parent):
         raise ValueError(f"its path {entry!r} leads out of the table's folder")
     return file
-
-
-def row_at(place: str, rows: int) -> int:
-    """Return the number of the row that ``place`` means; `KeyError` if there are only ``rows``."""
-    if not (place.isdecimal() and int(place) < rows):
-        raise KeyError(place)
-    return int(place)
 
 
 class _Rows(Container):

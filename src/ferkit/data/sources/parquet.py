@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ferkit.data.sources.columns import FactColumns, find_columns, label_column
 from ferkit.data.sources.contents import Sources
-from ferkit.data.sources.listing import file_of_entry, open_listed, row_at
+from ferkit.data.sources.listing import file_of_entry, open_listed
 from ferkit.data.sources.picture import Container, Picture, refused
 from ferkit.data.sources.rules import SourceRules
 from ferkit.documents import parse_json
@@ -90,10 +90,6 @@ class ParquetPictures(Container):
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
-
-    def find(self, place: str) -> Picture:
-        """Return the picture of the row whose number is ``place``."""
-        return self[row_at(place, len(self))]
 
     def _at(self, row: int) -> Picture:
         source = f"{self._path}#{row}"

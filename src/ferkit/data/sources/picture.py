@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import NoReturn, overload
+from typing import Generic, NoReturn, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.data.images import ScaleOf, capture_time, image_size, read_image_scaled
 from ferkit.errors import UnreadableImageError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,28 @@ class Pictures(Sequence[Picture]):
         """The picture at an index from 0 to the length."""
 
 
+class LazyPictures(Pictures, Generic[Item]):
+    """What ``make`` makes of each of ``items``."""
+
+    def __init__(self, items: Sequence[Item], make: Callable[[Item], Picture]) -> None:
+        self._items = items
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _at(self, index: int) -> Picture:
+        return self._make(self._items[index])
+
+
 class Container(Pictures):
     """The pictures of one file, each of which can be found again by its place in it."""
 
-    @abstractmethod
     def find(self, place: str, /) -> Picture:
-        """The picture whose ``source`` ends in ``#place``; `KeyError` where there is none."""
+        """The picture whose ``source`` ends in ``#place``, in tables the number of its row; `KeyError` without it."""
+        if not (place.isdecimal() and int(place) < len(self)):
+            raise KeyError(place)
+        return self[int(place)]
 
 
 class Chain(Pictures):
@@ -138,6 +156,17 @@ def place_name(member: str) -> str:
 def refused(source: str, why: str) -> Picture:
     """Return a picture that cannot be read; asking for its pixels raises `UnreadableImageError` with the reason."""
     return Picture(source, fetch=partial(_refuse, source, why))
+
+
+def or_refused(source: str, make: Callable[[], Picture]) -> Picture:
+    """Return the picture that ``make`` makes; where it raises `ValueError`, one under ``source`` that cannot be read.
+
+    So a damaged annotation is counted among the pictures that could not be read, and the others go on.
+    """
+    try:
+        return make()
+    except ValueError as error:
+        return refused(source, " ".join(str(error).split()))
 
 
 def _refuse(source: str, why: str) -> NoReturn:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ferkit.data.sources.picture import Picture, Pictures
+from ferkit.data.sources.picture import LazyPictures, Picture
 from ferkit.errors import InputError, UnknownColumnError
 
 COLUMNS = ("image", "label", "identity", "clip", "time_s", "box", "valence", "arousal")
@@ -59,20 +59,10 @@ class SourceRules:
         return picture
 
 
-class RuledPictures(Pictures):
-    """Pictures below the folder ``root``, with what rules take from their paths."""
-
-    def __init__(self, pictures: Sequence[Picture], root: Path, rules: SourceRules) -> None:
-        self._pictures = pictures
-        self._root = f"{root.as_posix()}/"
-        self._rules = rules
-
-    def __len__(self) -> int:
-        return len(self._pictures)
-
-    def _at(self, index: int) -> Picture:
-        picture = self._pictures[index]
-        return self._rules.apply(picture, picture.source.removeprefix(self._root))
+def ruled(pictures: Sequence[Picture], root: Path, rules: SourceRules) -> LazyPictures[Picture]:
+    """Return pictures below the folder ``root`` with what rules take from their paths."""
+    folder = f"{root.as_posix()}/"
+    return LazyPictures(pictures, lambda picture: rules.apply(picture, picture.source.removeprefix(folder)))
 
 
 def _require_expression(name: str, expression: str | None) -> None:

@@ -17,7 +17,7 @@ from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ferkit.data.sources.columns import find_columns, label_column
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.layouts.fer2013 import Fer2013Table
-from ferkit.data.sources.listing import open_listed, row_at
+from ferkit.data.sources.listing import open_listed
 from ferkit.data.sources.picture import Container, Picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
@@ -132,10 +132,6 @@ class _PixelRows(Container):
 
     def __len__(self) -> int:
         return len(self._table)
-
-    def find(self, place: str) -> Picture:
-        """Return the picture of the row whose number is ``place``."""
-        return self[row_at(place, len(self))]
 
     def _at(self, row: int) -> Picture:
         return self._rules.apply(self._table.picture(row), self._table.path.as_posix())

@@ -1,16 +1,16 @@
 """Aff-Wild2, videos annotated frame by frame (Kollias and Zafeiriou, BMVC 2019, and the ABAW challenges)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.data.expressions import expression
-from ferkit.data.sources.layouts.folders import folder_names, frame_number, image_names, wrong_folder
-from ferkit.data.sources.layouts.layout import LazyPictures, Parts
-from ferkit.data.sources.picture import Chain, Picture
+from ferkit.data.sources.layouts.layout import MissingPartError, Parts, frame_number, pictures_by_path, required
+from ferkit.data.sources.picture import LazyPictures, Picture
 from ferkit.errors import InputError
 
 _FRAMES = "cropped_aligned"
@@ -34,47 +34,32 @@ def read_aff_wild2(root: Path) -> Parts:
     Frame n, counted from 1, belongs to the nth row below the first line of ``<video>.txt``. Frames of other videos,
     and those marked as invalid (-1, -5), have no label. Rates differ from video to video: frames have no time.
     """
-    frames = root / _FRAMES
-    expressions, affects = (_annotation_files(root, task) for task in ("EXPR", "VA"))
-    if not frames.is_dir():
-        raise wrong_folder(root, "Aff-Wild2", _FRAMES, "it and the annotations")
-    if not expressions and not affects:
-        looked_for = f"EXPR_* or VA_* folder with {_SETS[0]} or {_SETS[-1]}"
-        raise wrong_folder(root, "Aff-Wild2", looked_for, f"{_FRAMES} and the annotations")
-    return {
-        "": Chain([_clip(frames / name, expressions.get(name), affects.get(name)) for name in folder_names(frames)])
-    }
+    frames = required(root, _FRAMES)
+    classes = {video: _read_classes(file) for video, file in _annotation_files(root, "EXPR")}
+    affects = {video: _read_affect(file) for video, file in _annotation_files(root, "VA")}
+    if not classes and not affects:
+        raise MissingPartError(root, f"EXPR_* or VA_* folder with {_SETS[0]} or {_SETS[-1]}")
+    return {"": LazyPictures(pictures_by_path(frames, "(?P<clip>[^/]+)/[^/]+"), partial(_annotated, classes, affects))}
 
 
-def _annotation_files(root: Path, task: str) -> dict[str, Path]:
-    """Return the annotation file of each video, of the challenge that sorts last where there are several."""
+def _annotation_files(root: Path, task: str) -> Iterator[tuple[str, Path]]:
+    """Yield the annotation files of each video; that of the challenge that sorts last comes last."""
     challenges = sorted(folder for place in _PLACES for folder in root.glob(f"{place}{task}_*") if folder.is_dir())
-    files = (file for folder in challenges for name in _SETS for file in (folder / name).glob("*.txt"))
-    return {file.stem: file for file in files}
+    return ((file.stem, file) for folder in challenges for name in _SETS for file in (folder / name).glob("*.txt"))
 
 
-def _clip(folder: Path, expressions: Path | None, affects: Path | None) -> LazyPictures:
-    names = image_names(folder)
-    classes = None if expressions is None else _read_classes(expressions)
-    affect = None if affects is None else _read_affect(affects)
-    return LazyPictures(len(names), partial(_frame, folder, names, classes, affect))
-
-
-def _frame(folder: Path, names: list[str], classes: _PerFrame | None, affect: _PerFrame | None, index: int) -> Picture:
-    number = frame_number(names[index])
-    valence, arousal = _row(affect, number) or (_NO_AFFECT, _NO_AFFECT)
-    return Picture(
-        str(folder / names[index]),
-        label=_label(classes, number),
-        clip=str(folder),
+def _annotated(classes: Mapping[str, _PerFrame], affects: Mapping[str, _PerFrame], frame: Picture) -> Picture:
+    path = PurePath(frame.source)
+    video, number = path.parent.name, frame_number(path.name)
+    of_classes = classes.get(video)
+    label, *_ = _row(of_classes, number) or (_NO_EXPRESSION,)
+    valence, arousal = _row(affects.get(video), number) or (_NO_AFFECT, _NO_AFFECT)
+    return replace(
+        frame,
+        label=None if of_classes is None or label == _NO_EXPRESSION else of_classes.names[int(label)],
         valence=None if valence == _NO_AFFECT else valence,
         arousal=None if arousal == _NO_AFFECT else arousal,
     )
-
-
-def _label(classes: _PerFrame | None, number: int | None) -> str | None:
-    row = _row(classes, number)
-    return classes.names[int(row[0])] if classes and row and row[0] != _NO_EXPRESSION else None
 
 
 def _row(annotation: _PerFrame | None, number: int | None) -> list[float]:

@@ -1,6 +1,9 @@
-"""FER2013: gray pictures written out as numbers in a csv file (Goodfellow et al., 2013)."""
+"""FER2013: gray pictures written out as numbers in a csv file (Goodfellow et al., 2013).
 
-from collections.abc import Callable
+And FERPlus: ten people's votes on each of these pictures (Barsoum et al., ICMI 2016).
+"""
+
+from collections.abc import Callable, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -9,18 +12,22 @@ import numpy as np
 from PIL import Image
 
 from ferkit.data.expressions import expression_of_code, numbered
-from ferkit.data.sources.layouts.folders import first_present, wrong_folder
-from ferkit.data.sources.layouts.layout import LazyPictures, Parts, or_unreadable
+from ferkit.data.sources.layouts.layout import Parts, image_names, joined, required
 from ferkit.data.sources.layouts.table import Row, Table
-from ferkit.data.sources.picture import Picture
+from ferkit.data.sources.picture import LazyPictures, Picture, or_refused
 from ferkit.errors import InputError, UnreadableImageError
 
-FER2013_FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
+_FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
 _USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 # CK+ in this form has contempt too.
 _CODES = numbered("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
 _SIDE = 48
+
+_EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+_VOTES = (*_EMOTIONS, "unknown", "NF")
+_FERPLUS_COLUMNS = ("Usage", "Image name", *_VOTES)
+_FERPLUS_FOLDERS = {"train": "FER2013Train", "val": "FER2013Valid", "test": "FER2013Test"}
 
 
 class Fer2013Table(Table):
@@ -31,7 +38,7 @@ class Fer2013Table(Table):
 
     def picture(self, row: int) -> Picture:
         """Return the picture of a row, under ``<path>#<row>``; one that cannot be read if the row is damaged."""
-        return or_unreadable(self.place(row), lambda: self.face(row, self._label(row)))
+        return or_refused(self.place(row), lambda: self.face(row, self._label(row)))
 
     def _label(self, row: int) -> str | None:
         emotion = self[row].get("emotion")  # the competition's test.csv has none
@@ -53,14 +60,11 @@ class Fer2013Table(Table):
 
 def read_fer2013(root: Path) -> Parts:
     """Read ``fer2013.csv`` or ``icml_face_data.csv``; PublicTest is the split val, PrivateTest the split test."""
-    path = first_present(root, FER2013_FILES)
-    if path is None:
-        raise wrong_folder(root, "FER2013", "fer2013.csv or icml_face_data.csv", "it")
-    table = Fer2013Table(path)
-    return {split: _pictures(table, rows) for split, rows in rows_by_split(table).items()}
+    table = Fer2013Table(required(root, *_FILES))
+    return {split: LazyPictures(rows, table.picture) for split, rows in _rows_by_split(table).items()}
 
 
-def rows_by_split(table: Table, wanted: Callable[[Row], bool] = lambda row: True) -> dict[str, list[int]]:
+def _rows_by_split(table: Table, wanted: Callable[[Row], bool] = lambda row: True) -> dict[str, list[int]]:
     """Return the rows of each split by their ``Usage``, of those that are ``wanted``.
 
     Damaged rows go with the training rows; what is wrong with them is said when their pictures are read.
@@ -86,10 +90,6 @@ def _split(place: str, usage: str) -> str:
     return _USAGES[usage]
 
 
-def _pictures(table: Fer2013Table, rows: list[int]) -> LazyPictures:
-    return LazyPictures(len(rows), lambda index: table.picture(rows[index]))
-
-
 def _pixels(row: Row) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     values = np.array([int(value) for value in row["pixels"].split()])
     if values.size != _SIDE * _SIDE:
@@ -97,3 +97,61 @@ def _pixels(row: Row) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     if values.min() < 0 or values.max() > 255:
         raise ValueError("the row has pixels outside 0 to 255")
     return values.reshape(_SIDE, _SIDE).astype(np.uint8)
+
+
+def majority(votes: Sequence[str]) -> str | None:
+    """Return the emotion with more votes than every other choice; None for a tie, "unknown" or "not a face".
+
+    Args:
+        votes: ten counts: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF.
+
+    Returns:
+        The label: the most voted of all ten, where it is one alone and an emotion (no half of the votes is asked for).
+
+    Raises:
+        ValueError: there are not ten counts.
+    """
+    counts = [int(count) for count in votes]
+    if len(counts) != len(_VOTES) or min(counts) < 0:
+        raise ValueError(f"{', '.join(votes)} are not the votes on {len(_VOTES)} choices")
+    most = max(counts)
+    winner = counts.index(most)
+    return _EMOTIONS[winner] if counts.count(most) == 1 and winner < len(_EMOTIONS) else None
+
+
+def read_ferplus(root: Path) -> Parts:
+    """Read the folders that Microsoft's script makes, else ``fer2013new.csv`` with ``fer2013.csv`` beside it."""
+    for base in (root, root / "data"):
+        folders = {split: base / name for split, name in _FERPLUS_FOLDERS.items() if _has_pictures(base / name)}
+        if folders:
+            return {split: _folder_pictures(folder) for split, folder in folders.items()}
+    required(root, "fer2013new.csv")
+    pixels = Fer2013Table(required(root, *_FILES, part="fer2013.csv beside fer2013new.csv"))
+    votes = Table(root / "fer2013new.csv", _FERPLUS_COLUMNS, needed=_FERPLUS_COLUMNS)
+    if len(votes) != len(pixels):
+        raise InputError(
+            f"{str(votes.path)!r} has {len(votes)} rows and {str(pixels.path)!r} {len(pixels)}, "
+            "which must be the same pictures; give both files complete"
+        )
+
+    def picture(row: int) -> Picture:
+        return or_refused(votes.place(row), lambda: pixels.face(row, majority([votes[row][name] for name in _VOTES])))
+
+    # The pictures without a name are no faces, and not part of FERPlus.
+    parts = _rows_by_split(votes, lambda row: bool(row["Image name"]))
+    return {split: LazyPictures(rows, picture) for split, rows in parts.items()}
+
+
+def _has_pictures(folder: Path) -> bool:
+    # Microsoft's repository has the folders with label.csv alone, until its script has run.
+    return (folder / "label.csv").exists() and bool(image_names(folder))
+
+
+def _folder_pictures(folder: Path) -> LazyPictures[int]:
+    table = Table(folder / "label.csv", ())
+
+    def picture(row: int) -> Picture:
+        name, *rest = table.fields(row)  # a box, always the whole picture, may stand between the name and the votes
+        return Picture(joined(folder, name), label=majority(rest[-len(_VOTES) :]))
+
+    return LazyPictures(range(len(table)), lambda row: or_refused(table.place(row), lambda: picture(row)))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
-from ferkit.data.sources.layouts.layout import LazyPictures, or_unreadable
-from ferkit.data.sources.picture import Picture
+from ferkit.data.sources.picture import LazyPictures, Picture, or_refused
 from ferkit.errors import InputError
 
 Row = Mapping[str, str]
@@ -105,11 +103,6 @@ class Table:
             raise InputError(f"cannot read {str(self.path)!r} ({error.strerror}); check the file") from error
 
 
-def row_picture(table: Table, read: Callable[[Row], Picture], row: int) -> Picture:
-    """Return what ``read`` makes of a row; an unreadable picture if the row is damaged."""
-    return or_unreadable(table.place(row), lambda: read(table[row]))
-
-
-def table_pictures(table: Table, read: Callable[[Row], Picture]) -> LazyPictures:
-    """Return the pictures of all rows, see `row_picture`."""
-    return LazyPictures(len(table), partial(row_picture, table, read))
+def table_pictures(table: Table, read: Callable[[Row], Picture]) -> LazyPictures[int]:
+    """Return what ``read`` makes of each row; an unreadable picture where the row is damaged."""
+    return LazyPictures(range(len(table)), lambda row: or_refused(table.place(row), lambda: read(table[row])))
