@@ -113,6 +113,18 @@ RECIPES["distill-mobile"] = {
     "epochs": 9,
     "ema": 0.999,
 }
+RECIPES["distill-half"] = {
+    **RECIPES["distill-mobile"],
+    "backbone": "resnet18-half",
+    "init": "runs/half-init",
+    "views.size": 96,
+    "vector": 512,
+    "direct": 1.0,
+    "epochs": 26,
+    "lr": 1.5e-3,
+    "weight_decay": 0.05,
+}
+"""Begun from `slim_encoder.py votes-r18 runs/half-init`."""
 USUAL = {
     "precision": "bf16",
     "ema": 0.998,

@@ -256,6 +256,22 @@ def test_damaged_files_say_what_is_wrong(tmp_path, content, why):
         assert "\n" not in str(caught.value)
 
 
+def test_a_jpeg_without_its_last_bytes_is_read(tmp_path):
+    whole, path = encoded(Image.effect_noise((320, 800), 50), "JPEG"), tmp_path / "cut.jpg"
+    path.write_bytes(whole[:-64])
+    for source in (path, path.read_bytes()):
+        np.testing.assert_array_equal(read_image(source)[:780], read_image(whole)[:780])
+    small, step = read_image_scaled(path, scale=lambda size: 8)
+    assert (small.shape, step) == ((100, 40, 3), 8)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_without_a_good_part_is_not(options):
+    whole = encoded(Image.effect_noise((320, 800), 50), "JPEG", **options)
+    with pytest.raises(UnreadableImageError, match="truncated"):
+        read_image(whole[: int(len(whole) * 0.95)])
+
+
 def test_several_threads_leave_pillows_limit_alone(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with ThreadPoolExecutor(8) as pool:

@@ -15,7 +15,7 @@ from ferkit.errors import WeightsError
     ("arch", "dim"),
     [
         *(("resnet18", 512), ("mobilenetv3_small_050", 1024), ("convnext_atto", 320)),
-        *(("cycleface", 256), ("cycleface-map", 128 * 4 * 4)),
+        *(("cycleface", 256), ("cycleface-map", 128 * 4 * 4), ("resnet18-half", 256)),
     ],
 )
 def test_features_are_pooled_and_of_the_stated_length(arch, dim):

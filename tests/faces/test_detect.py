@@ -178,6 +178,17 @@ def test_nothing_is_found_in_black(detector, size):
     assert found.landmarks.shape == (0, 5, 2)
 
 
+@pytest.mark.parametrize("light", [0.2, 0.05])
+def test_a_face_in_the_dark_is_found(detector, faces, light):
+    for name in ("hopper", "astronaut"):
+        noise = np.random.default_rng(0).normal(0, 3, faces[name].shape[:2])[..., None]
+        dark = (
+            np.clip(faces[name].mean(axis=2, keepdims=True) * light + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
+        )
+        (found,), (expected,) = detector.find([dark]), detector.find([faces[name]])
+        assert overlap(found.boxes, expected.boxes).item() > 0.7
+
+
 def test_no_images_give_no_results(detector):
     assert detector.detect([]) == []
 

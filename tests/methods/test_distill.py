@@ -5,7 +5,9 @@ from torch import nn
 
 import ferkit.methods.distill as module
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.errors import TrainingError
 from ferkit.methods.distill import Distill, DistillSettings
+from ferkit.methods.views import Views
 
 
 class Means(nn.Sequential):
@@ -57,3 +59,16 @@ def test_vectors_of_the_encoder_are_the_head_s_but_for_its_bias(teacher):
     method, features = build(teacher), torch.randn(4, 3)
     vectors = (features - features.mean(0)) @ method.projection(features, {})
     torch.testing.assert_close(vectors, method.head(features) - method.head(features).mean(0))
+
+
+def test_vectors_of_the_teacher_s_length_may_be_its_own(teacher):
+    target = torch.randn(3, load_encoder(teacher, "cpu").dim, generator=torch.Generator().manual_seed(0))
+    settings = {"teacher": str(teacher), "vector": target.shape[1], "views": {"size": 24}}
+    method = Distill(nn.Identity(), 3, DistillSettings(**settings, direct=2.0))
+    method.head = nn.Identity()
+    vectors = target.flip(1)  # the same cosines between each other, and others with the teacher's
+    loss = method.loss(Views(vectors[:2], vectors[2:], vectors[:0], target=target))["loss"]
+    cosines = torch.nn.functional.cosine_similarity(vectors.double(), target.double())
+    assert loss.item() == pytest.approx(2 * (1 - cosines.mean().item()), abs=1e-5)
+    with pytest.raises(TrainingError, match=f"vector.*{target.shape[1]}"):
+        Distill(nn.Identity(), 3, DistillSettings(**settings | {"vector": 2}, direct=2.0))

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 
@@ -69,6 +69,8 @@ _READERS = (
 _FORMATS = [str(reader.format) for reader in _READERS]
 # What white is worth in the modes deeper than 8 bits; where a mode leaves it open, the least that the pixels fit in.
 _WHITES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
+_CUT_SHORT, _JPEG_END, _MISSING = "image file is truncated", b"\xff\xd9", 0.02
+"""What Pillow says of a file that ends early, how a JPEG ends, and the share of its rows that may be lost."""
 _TIFF_STARTS, _FLOAT = (b"II*\0", b"MM\0*"), 3
 _EXIF_FOLDER, _TAKEN, _TAKEN_PART, _CHANGED = 0x8769, 0x9003, 0x9291, 0x0132
 _BAND = 256  # rows
@@ -111,7 +113,7 @@ def read_image_scaled(
     """Read a picture, smaller than it is if that will do.
 
     EXIF rotation is applied; gray, palette and CMYK become RGB; transparency is laid over white; 16 bits and floats are
-    scaled to 8, not clipped; of several frames the first is taken.
+    scaled to 8, not clipped; of several frames the first is taken. A JPEG whose last fiftieth is missing is read.
 
     Args:
         source: a file, or the bytes of one.
@@ -129,14 +131,38 @@ def read_image_scaled(
         UnreadableImageError: the file is missing, no image, cut short, or beyond `MAX_PIXELS`.
     """
     called = _called(source, name)
-    with _errors(source, called), _open(source, called) as image:
-        step = _reduction(image.size, at_least) if scale is None else min(scale(image.size), min(image.size))
+    scale_of = partial(_reduction, at_least=at_least) if scale is None else scale
+    with _errors(source, called):
+        try:
+            return _read(source, called, scale_of)
+        except OSError as error:
+            if _CUT_SHORT not in str(error):
+                raise
+            content = source if isinstance(source, bytes) else source.read_bytes()
+            return _read(content + _JPEG_END, called, scale_of, error)
+
+
+def _read(
+    source: Path | bytes, called: str, scale_of: ScaleOf, cut_short: OSError | None = None
+) -> tuple[NDArray[np.uint8], int]:
+    with _open(source, called) as image:
+        if cut_short and (image.format != "JPEG" or image.info.get("progressive")):  # a scan short, all of it is coarse
+            raise cut_short
+        step = min(scale_of(image.size), min(image.size))
         drafted = step > 1 and _draft(image, step)
         with DECODING.reserve(_decoding_bytes(image)):
             rgb = _to_rgb(image)
+            if cut_short and _even_rows(rgb) > _MISSING * rgb.height:
+                raise cut_short
             if step > 1 and not drafted:
                 rgb = rgb.reduce(step)
             return np.array(_upright(rgb, _orientation(image))), step
+
+
+def _even_rows(image: Image.Image) -> int:
+    """How many rows at the bottom have one colour each, as those have that a JPEG's decoder had no data for."""
+    pixels = np.asarray(image)
+    return int((pixels != pixels[:, :1]).any(axis=(1, 2))[::-1].argmax())
 
 
 def image_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]:

@@ -17,21 +17,22 @@ class ResNet(nn.Module):
     Args:
         block: what the four stages are made of.
         depths: blocks of each stage.
+        width: channels of the first stage; each stage has twice those of the one before.
     """
 
     pretrained_cfg: ClassVar[Mapping[str, Any]] = {"classifier": "fc"}
 
-    def __init__(self, block: type[_Block | _Bottleneck], depths: tuple[int, int, int, int]) -> None:
+    def __init__(self, block: type[_Block | _Bottleneck], depths: tuple[int, int, int, int], width: int = 64) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _convolution(3, 64, 7, 2)
+        self.conv1, self.bn1 = _convolution(3, width, 7, 2)
         self.act1 = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        width = 64
+        first = width
         for stage, depth in enumerate(depths):
             blocks = []
             for number in range(depth):
-                blocks.append(block(width, 64 << stage, stride=2 if stage and not number else 1))
-                width = (64 << stage) * block.expansion
+                blocks.append(block(width, first << stage, stride=2 if stage and not number else 1))
+                width = (first << stage) * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.num_features = width
         self.global_pool = nn.AdaptiveAvgPool2d(1)

@@ -57,6 +57,9 @@ _SURE = 0.95
 
 _OVERLAP = 0.7
 
+_DARK, _GAIN = 80, 25
+"""Level that a hundredth of a dark photo's pixels exceeds at most, and how many times brighter it is made at most."""
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -187,7 +190,7 @@ class FaceDetector:
             was not found, or two were the same.
         """
         parts = [
-            _around(_shrink(image, self.max_side), image.shape[1], box)
+            _around(_brighten(_shrink(image, self.max_side)), image.shape[1], box)
             for image, near in zip(images, boxes, strict=True)
             for box in near
         ]
@@ -267,7 +270,7 @@ class FaceDetector:
         """
         if not len(found):
             return found
-        placed = verify(image, found.landmarks, self._look, again=smaller)
+        placed = verify(_brighten(image), found.landmarks, self._look, again=smaller)
         boxes = np.where(placed.turned[:, None], box_around(placed.landmarks), found.boxes)
         scores = np.where(placed.turned, placed.scores, found.scores)
         faces = Detections(boxes, scores, placed.landmarks).select(np.flatnonzero(placed.kept))
@@ -283,7 +286,7 @@ class FaceDetector:
 
     def _detect_batch(self, items: Sequence[tuple[Pixels, float]]) -> list[Detections]:
         images = [image for image, _ in items]
-        shrunk = [_shrink(image, self.max_side) for image in images]
+        shrunk = [_brighten(_shrink(image, self.max_side)) for image in images]
         steps = [image.shape[1] / small.shape[1] for image, small in zip(images, shrunk, strict=True)]
         smallest = [self._smallest_face(*item, step) for item, step in zip(items, steps, strict=True)]
         return _per_image(self._cascade(shrunk, smallest, self.device), steps)
@@ -409,6 +412,15 @@ def _shrink(image: Pixels, max_side: int | None) -> Pixels:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     shrunk: Pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return shrunk
+
+
+def _brighten(image: Pixels) -> Pixels:
+    """Return a dark image with its brightest hundredth brought to white, and any other as it is."""
+    level = float(np.percentile(image[::16, ::16], 99))
+    if level >= _DARK:
+        return image
+    bright: Pixels = cv2.convertScaleAbs(image, alpha=min(255 / max(level, 1.0), _GAIN))
+    return bright
 
 
 def _turned_back(faces: Detections, turns: int, size: tuple[int, int]) -> Detections:

@@ -9,9 +9,11 @@ from typing import cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
 
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.encoder import Encoder, load_encoder
+from ferkit.errors import TrainingError
 from ferkit.methods.base import Batch, Method, MethodSettings
 from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
@@ -25,6 +27,9 @@ class DistillSettings(MethodSettings):
 
     teacher: str = Field(DEFAULT_ENCODER, description="encoder to learn from: a name, a run, or hf-hub:user/name")
     vector: int = Field(128, ge=2, description="length of the encoder's vectors")
+    direct: float = Field(
+        0.0, ge=0, description="weight of each vector's own distance from the teacher's, as long as it is then"
+    )
 
 
 class Distill(Method[DistillSettings]):
@@ -39,10 +44,14 @@ class Distill(Method[DistillSettings]):
 
         Raises:
             UnknownEncoderError, MissingPathError, WeightsError, HubError: there is no such teacher.
+            TrainingError: ``direct`` with vectors that are not as long as the teacher's.
         """
         super().__init__(backbone, dim, settings)
         self.head = nn.Linear(dim, settings.vector)
         self._teacher: tuple[Encoder] = (load_encoder(settings.teacher, "cpu"),)  # in a tuple: no part of the state
+        length = self._teacher[0].entry.dim
+        if settings.direct and settings.vector != length:
+            raise TrainingError(f"vectors as the teacher's are as long as its: add --set vector={length}")
         self._vectors: dict[int, Tensor] = {}
 
     @torch.no_grad()
@@ -65,10 +74,16 @@ class Distill(Method[DistillSettings]):
         return torch.stack([vectors[row] for row in rows]).to(crops.device, non_blocking=True)
 
     def loss(self, views: Views) -> dict[str, Tensor]:
-        """Return the squared error of the cosines between all views, over all processes' batches together."""
+        """Return the squared error of the cosines between all views, over all processes' batches together.
+
+        With ``direct``, a mean of one minus the cosine between each view's vector and the teacher's is added to it.
+        """
         vectors = gather_rows(self.head(self.backbone(torch.cat([views.a, views.b]))).float())
         target = gather_rows(cast(Tensor, views.target))
-        return {"loss": relation_loss(vectors, target)}
+        loss = relation_loss(vectors, target)
+        if self.settings.direct:
+            loss = loss + self.settings.direct * (1 - cosine_similarity(vectors, target)).mean()
+        return {"loss": loss}
 
     @torch.no_grad()
     def projection(self, features: Tensor, batch: Batch) -> Tensor:

@@ -345,7 +345,7 @@ def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> En
         arch=recipe.backbone,
         dim=feature_dim(learner.backbone),
         input_size=views.size,
-        gray=_are_gray(faces),
+        gray=views.gray == 1 or _are_gray(faces),
         mean=views.mean,
         std=views.std,
         crop=faces.template,
@@ -361,7 +361,7 @@ def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> En
 
 
 def _are_gray(faces: FaceSet) -> bool:
-    """Whether a network that learns from these faces never sees colour."""
+    """Whether none of these faces has colour."""
     some = faces.crops(_some_rows(faces))
     return bool((some.max(axis=3) - some.min(axis=3)).max() <= _GRAY_LEVELS)
 
