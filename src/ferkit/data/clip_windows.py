@@ -56,38 +56,23 @@ WINDOWS = Windows()
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """What can be drawn from a face set.
+    """What can be drawn from a face set."""
 
-    Attributes:
-        faces: all rows.
-        untimed: rows without a clip or a time, which are in no pair.
-        lonely: rows of a clip that has no positive for them, which are in no pair.
-        clips: clips that anchors come from.
-        short_clips: those of them that have no hard negative for any anchor.
-        without_hard_negative: anchors that have none, those of the short clips and others.
-    """
-
-    faces: int
-    untimed: int
-    lonely: int
-    clips: int
-    short_clips: int
-    without_hard_negative: int
+    faces: int  # all rows
+    untimed: int  # rows without a clip or a time, which are in no pair
+    lonely: int  # rows of a clip that has no positive for them, which are in no pair
+    clips: int  # clips that anchors come from
+    short_clips: int  # those of them that have no hard negative for any anchor
+    without_hard_negative: int  # anchors that have none, those of the short clips and others
 
 
 @dataclass(frozen=True, slots=True)
 class ClipPairs:
-    """Rows drawn for (n,) anchors.
+    """Rows drawn for (n,) anchors."""
 
-    Attributes:
-        positive: (n,) a positive of each anchor.
-        hard_negative: (n,) a hard negative of each anchor; an anchor of another clip where it has none.
-        hard_positive: (n,) a positive of each hard negative, which is an anchor too.
-    """
-
-    positive: Integers
-    hard_negative: Integers
-    hard_positive: Integers
+    positive: Integers  # (n,) a positive of each anchor
+    hard_negative: Integers  # (n,) a hard negative of each anchor; an anchor of another clip where it has none
+    hard_positive: Integers  # (n,) a positive of each hard negative, which is an anchor too
 
 
 def clip_numbers(names: pa.ChunkedArray) -> Integers:

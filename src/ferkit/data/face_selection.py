@@ -20,17 +20,11 @@ def codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
 
 @dataclass(frozen=True)
 class Clip:
-    """One face that was followed through a video.
+    """One face that was followed through a video."""
 
-    Attributes:
-        name: of the column ``clip``.
-        rows: (n,) of the table, by time.
-        times: (n,) seconds, rising.
-    """
-
-    name: str
-    rows: NDArray[np.int64]
-    times: NDArray[np.float64]
+    name: str  # of the column ``clip``
+    rows: NDArray[np.int64]  # (n,) of the table, by time
+    times: NDArray[np.float64]  # (n,) seconds, rising
 
 
 def clips_of(table: pa.Table) -> list[Clip]:

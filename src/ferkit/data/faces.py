@@ -41,49 +41,34 @@ ROW_GROUP = 8192  # one is read for a single face, and held as Python objects wh
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One detected, aligned crop, or one image that was taken as a crop.
+    """One detected, aligned crop, or one image that was taken as a crop."""
 
-    Attributes:
-        source: absolute path of the photo, or its container's and the place in it: ``/path/x.parquet#123`` is row 123,
-            ``/path/x.mp4#123`` frame 123, both counted from 0.
-        face: number of the face within the source, from 1, left to right.
-        clip: one face followed through a video without a break; the same for all its frames, and for no others.
-        identity: who it is, where the source says so.
-        time_s: seconds from the clip's beginning.
-        label: expression or class, where the source says so.
-        box: x0, y0, x1, y1 in pixels of the upright original, the first pixel's centre at 0.
-        landmarks: x, y of left eye (image-left), right eye, nose, left and right mouth corner, in the same pixels.
-        score: the detector's confidence in [0, 1].
-        sha256: hex digest of the crop's pixels, see `crop_sha256`.
-        valence: annotated pleasantness in [-1, 1], where the source says so.
-        arousal: annotated activation in [-1, 1], where the source says so.
-        size: shorter side of the box in pixels of the original; of a picture taken as a crop, its shorter side.
-        sharpness: how sharp the crop is, in [0, 1], see `ferkit.faces.quality.sharpness`.
-        yaw: degrees in [-90, 90] that the head is turned by, positive towards the image's right; a proxy from the
-            five landmarks, as are the next two, see `ferkit.faces.quality.head_pose`.
-        pitch: degrees in [-90, 90], positive upwards.
-        roll: degrees in (-180, 180] that the eyes' line is turned by, positive clockwise.
-        clipped: share of the crop's area that lies outside the picture, in [0, 1].
-    """
-
+    # absolute path of the photo, or its container's and the place in it: ``/path/x.parquet#123`` is row 123,
+    # ``/path/x.mp4#123`` frame 123, both counted from 0
     source: str
-    face: int
+    face: int  # number of the face within the source, from 1, left to right
+    # one face followed through a video without a break; the same for all its frames, and for no others
     clip: str | None
-    identity: str | None
-    time_s: float | None
-    label: str | None
+    identity: str | None  # who it is, where the source says so
+    time_s: float | None  # seconds from the clip's beginning
+    label: str | None  # expression or class, where the source says so
+    # x0, y0, x1, y1 in pixels of the upright original, the first pixel's centre at 0
     box: tuple[float, float, float, float] | None
+    # x, y of left eye (image-left), right eye, nose, left and right mouth corner, in the same pixels
     landmarks: tuple[float, ...] | None
-    score: float | None
-    sha256: str
-    valence: float | None = None
-    arousal: float | None = None
+    score: float | None  # the detector's confidence in [0, 1]
+    sha256: str  # hex digest of the crop's pixels, see `crop_sha256`
+    valence: float | None = None  # annotated pleasantness in [-1, 1], where the source says so
+    arousal: float | None = None  # annotated activation in [-1, 1], where the source says so
+    # shorter side of the box in pixels of the original; of a picture taken as a crop, its shorter side
     size: float | None = None
-    sharpness: float | None = None
+    sharpness: float | None = None  # how sharp the crop is, in [0, 1], see `ferkit.faces.quality.sharpness`
+    # degrees in [-90, 90] that the head is turned by, positive towards the image's right; a proxy from the five
+    # landmarks, as are the next two, see `ferkit.faces.quality.head_pose`
     yaw: float | None = None
-    pitch: float | None = None
-    roll: float | None = None
-    clipped: float | None = None
+    pitch: float | None = None  # degrees in [-90, 90], positive upwards
+    roll: float | None = None  # degrees in (-180, 180] that the eyes' line is turned by, positive clockwise
+    clipped: float | None = None  # share of the crop's area that lies outside the picture, in [0, 1]
 
 
 def crop_sha256(crop: NDArray[np.uint8]) -> str:

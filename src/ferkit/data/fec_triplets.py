@@ -45,29 +45,17 @@ class FecFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FecTriplets:
-    """The triplets whose pictures are here, as `ferkit.evaluation.fec_accuracy.odd_one_out` takes them.
+    """The triplets whose pictures are here, as `ferkit.evaluation.fec_accuracy.odd_one_out` takes them."""
 
-    Attributes:
-        faces: F different faces, in the order of the table.
-        triplets: (T, 3) numbers of ``faces``.
-        odd: (T,) 0, 1 or 2: which of the three most people call the odd one.
-        kinds: T of `FEC_KINDS`.
-        agreement: (T,) share of the people asked who call it so.
-        missing_pictures: pictures that the table names and that are not here.
-        without_picture: triplets left out because a picture is missing.
-        undecided: triplets left out because no face was named most often, or by too few.
-        damaged: rows left out because they cannot be read.
-    """
-
-    faces: tuple[FecFace, ...]
-    triplets: NDArray[np.int64]
-    odd: NDArray[np.int64]
-    kinds: tuple[str, ...]
-    agreement: NDArray[np.float64]
-    missing_pictures: int
-    without_picture: int
-    undecided: int
-    damaged: int
+    faces: tuple[FecFace, ...]  # F different faces, in the order of the table
+    triplets: NDArray[np.int64]  # (T, 3) numbers of ``faces``
+    odd: NDArray[np.int64]  # (T,) 0, 1 or 2: which of the three most people call the odd one
+    kinds: tuple[str, ...]  # T of `FEC_KINDS`
+    agreement: NDArray[np.float64]  # (T,) share of the people asked who call it so
+    missing_pictures: int  # pictures that the table names and that are not here
+    without_picture: int  # triplets left out because a picture is missing
+    undecided: int  # triplets left out because no face was named most often, or by too few
+    damaged: int  # rows left out because they cannot be read
 
     @property
     def pictures(self) -> Sequence[Picture]:

@@ -22,20 +22,14 @@ class FaceFilter:
 
     A face that lacks a value does not pass a limit on it, but for the score, which crops do not have.
 
-    Attributes:
-        min_size: least shorter side of the box, in pixels of the original.
-        max_yaw: furthest that the head may be turned to either side, in degrees, at most 90.
-        min_sharpness: least sharpness, at most 1.
-        min_score: least confidence of the detector, at most 1.
-
     Raises:
         InputError: a limit is negative, not finite, or beyond what there can be.
     """
 
-    min_size: float | None = None
-    max_yaw: float | None = None
-    min_sharpness: float | None = None
-    min_score: float | None = None
+    min_size: float | None = None  # least shorter side of the box, in pixels of the original
+    max_yaw: float | None = None  # furthest that the head may be turned to either side, in degrees, at most 90
+    min_sharpness: float | None = None  # least sharpness, at most 1
+    min_score: float | None = None  # least confidence of the detector, at most 1
 
     def __post_init__(self) -> None:
         for name, value in self._limits().items():

@@ -29,23 +29,17 @@ _READERS, _GROUP = 4, 256
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """One picture or video.
+    """One picture or video."""
 
-    Attributes:
-        source: as in `Picture` and `Video`.
-        about: all that its source says of it, as text.
-        stamp: size, times and place on disk of its file; while they stay, the content does. Empty where the system
-            does not tell them surely.
-        content: what decides which faces are found: hex SHA-256 of its bytes, and the box that is meant, if any; None
-            if it cannot be read.
-        problem: why it gave no face, if it gave none.
-    """
-
-    source: str
-    about: str
+    source: str  # as in `Picture` and `Video`
+    about: str  # all that its source says of it, as text
+    # size, times and place on disk of its file; while they stay, the content does. Empty where the system does not tell
+    # them surely
     stamp: str
+    # what decides which faces are found: hex SHA-256 of its bytes, and the box that is meant, if any; None if it cannot
+    # be read
     content: str | None
-    problem: str | None = None
+    problem: str | None = None  # why it gave no face, if it gave none
 
     @property
     def identity(self) -> tuple[str | None, ...]:

@@ -51,28 +51,18 @@ _PATCHES = {"cpu": {24: 64, 48: 16}, "accelerator": {24: 8192, 48: 4096}}
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a stage passes on: row i of every tensor is the same candidate.
+    """What a stage passes on: row i of every tensor is the same candidate."""
 
-    Attributes:
-        image: (N,) int64, number of the image.
-        boxes: (N, 4) float32 (x0, y0, x1, y1).
-    """
-
-    image: Tensor
-    boxes: Tensor
+    image: Tensor  # (N,) int64, number of the image
+    boxes: Tensor  # (N, 4) float32 (x0, y0, x1, y1)
 
 
 @dataclass(frozen=True)
 class Faces(Candidates):
-    """What the last stage leaves, best first.
+    """What the last stage leaves, best first."""
 
-    Attributes:
-        scores: (N,) float32 probability.
-        landmarks: (N, 5, 2) float32 (x, y).
-    """
-
-    scores: Tensor
-    landmarks: Tensor
+    scores: Tensor  # (N,) float32 probability
+    landmarks: Tensor  # (N, 5, 2) float32 (x, y)
 
 
 class Cascade(nn.Module):

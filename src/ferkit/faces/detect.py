@@ -63,18 +63,14 @@ _DARK, _GAIN = 80, 25
 
 @dataclass(frozen=True)
 class Detections:
-    """The faces of one image, best first; row i of every array is the same face.
+    """The faces of one image, best first; row i of every array is the same face."""
 
-    Attributes:
-        boxes: (n, 4) left, top, right, bottom in pixels of the image, the centre of its first pixel being
-            (0, 0); a box may reach over the border.
-        scores: (n,) probability in [0, 1], falling.
-        landmarks: (n, 5, 2) pixel coordinates (x, y): eye on the image's left, eye on its right, tip of the
-            nose, corner of the mouth on the left, on the right.
-    """
-
+    # (n, 4) left, top, right, bottom in pixels of the image, the centre of its first pixel being (0, 0); a box may
+    # reach over the border
     boxes: NDArray[np.floating]
-    scores: NDArray[np.floating]
+    scores: NDArray[np.floating]  # (n,) probability in [0, 1], falling
+    # (n, 5, 2) pixel coordinates (x, y): eye on the image's left, eye on its right, tip of the nose, corner of the
+    # mouth on the left, on the right
     landmarks: NDArray[np.floating]
 
     def __len__(self) -> int:
@@ -339,19 +335,12 @@ def _check_image(image: Pixels) -> None:
 
 @dataclass(frozen=True)
 class _Part:
-    """What lies around a face: part of a picture that may have been shrunk.
+    """What lies around a face: part of a picture that may have been shrunk."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        box: (4,) float32, where the face must be, in continuous pixels of the part.
-        origin: (2,) x and y of the part in the shrunk picture.
-        step: pixels of the picture that one of the part spans.
-    """
-
-    image: Pixels
-    box: NDArray[np.float32]
-    origin: NDArray[np.float32]
-    step: float
+    image: Pixels  # (H, W, 3) uint8 RGB
+    box: NDArray[np.float32]  # (4,) float32, where the face must be, in continuous pixels of the part
+    origin: NDArray[np.float32]  # (2,) x and y of the part in the shrunk picture
+    step: float  # pixels of the picture that one of the part spans
 
 
 @dataclass(frozen=True)

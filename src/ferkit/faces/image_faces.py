@@ -18,26 +18,19 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class ImageFace:
-    """One face of an image.
+    """One face of an image."""
 
-    Attributes:
-        image: number of the image among those that were searched, from 0.
-        face: number of the face within it, from 1, left to right.
-        crop: (128, 128, 3) uint8 RGB, aligned to the template ``ferkit-128``.
-        landmarks: (5, 2) pixels (x, y) of the image, the centre of its first pixel being (0, 0): eye on the image's
-            left, eye on its right, tip of the nose, corner of the mouth on the left, on the right.
-        box: (4,) left, top, right, bottom in the same pixels; None where another detector gave the landmarks.
-        score: the detector's confidence in [0, 1]; None likewise.
-        quality: "size", the shorter side of the box in pixels, "sharpness" and "clipped" in [0, 1], and "yaw", "pitch"
-            and "roll" in degrees, see `ferkit.faces.quality`; None where not known.
-    """
-
-    image: int
-    face: int
-    crop: Pixels
+    image: int  # number of the image among those that were searched, from 0
+    face: int  # number of the face within it, from 1, left to right
+    crop: Pixels  # (128, 128, 3) uint8 RGB, aligned to the template ``ferkit-128``
+    # (5, 2) pixels (x, y) of the image, the centre of its first pixel being (0, 0): eye on the image's left, eye on its
+    # right, tip of the nose, corner of the mouth on the left, on the right
     landmarks: NDArray[np.floating]
+    # (4,) left, top, right, bottom in the same pixels; None where another detector gave the landmarks
     box: NDArray[np.floating] | None
-    score: float | None
+    score: float | None  # the detector's confidence in [0, 1]; None likewise
+    # "size", the shorter side of the box in pixels, "sharpness" and "clipped" in [0, 1], and "yaw", "pitch" and "roll"
+    # in degrees, see `ferkit.faces.quality`; None where not known
     quality: dict[str, float | None]
 
 

@@ -66,21 +66,13 @@ class Level:
 
 @dataclass(frozen=True)
 class Atlas:
-    """The canvas and what lies where.
+    """The canvas and what lies where."""
 
-    Attributes:
-        pixels: (H, W, 3) uint8, H and W even.
-        owner: (H/2, W/2) int32, the level that the window starting at (2x, 2y) lies in, -1 for none.
-        origin: (L, 2) float32, left and top of each level's first pixel on the canvas.
-        step: (L, 2) float32, pixels of the full-size image to one of the level, in x and y.
-        image: (L,) int64, the image that each level shows.
-    """
-
-    pixels: Tensor
-    owner: Tensor
-    origin: Tensor
-    step: Tensor
-    image: Tensor
+    pixels: Tensor  # (H, W, 3) uint8, H and W even
+    owner: Tensor  # (H/2, W/2) int32, the level that the window starting at (2x, 2y) lies in, -1 for none
+    origin: Tensor  # (L, 2) float32, left and top of each level's first pixel on the canvas
+    step: Tensor  # (L, 2) float32, pixels of the full-size image to one of the level, in x and y
+    image: Tensor  # (L,) int64, the image that each level shows
 
     @classmethod
     def of(

@@ -36,23 +36,14 @@ _SAMPLES = 32  # per side of the crop
 
 @dataclass(frozen=True)
 class Quality:
-    """What can be told of n faces; NaN where it is not known.
+    """What can be told of n faces; NaN where it is not known."""
 
-    Attributes:
-        size: (n,) shorter side of the box, in the pixels that it is given in; without a box, of the picture.
-        sharpness: (n,) in [0, 1], see `sharpness`.
-        yaw: (n,) degrees in [-90, 90], see `head_pose`; NaN without landmarks, as are the next two.
-        pitch: (n,) degrees in [-90, 90].
-        roll: (n,) degrees in (-180, 180].
-        clipped: (n,) in [0, 1], see `clipped_share`; 0 without landmarks, where the whole picture is the crop.
-    """
-
-    size: Doubles
-    sharpness: Doubles
-    yaw: Doubles
-    pitch: Doubles
-    roll: Doubles
-    clipped: Doubles
+    size: Doubles  # (n,) shorter side of the box, in the pixels that it is given in; without a box, of the picture
+    sharpness: Doubles  # (n,) in [0, 1], see `sharpness`
+    yaw: Doubles  # (n,) degrees in [-90, 90], see `head_pose`; NaN without landmarks, as are the next two
+    pitch: Doubles  # (n,) degrees in [-90, 90]
+    roll: Doubles  # (n,) degrees in (-180, 180]
+    clipped: Doubles  # (n,) in [0, 1], see `clipped_share`; 0 without landmarks, where the whole picture is the crop
 
     def __len__(self) -> int:
         return len(self.size)

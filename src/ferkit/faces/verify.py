@@ -50,19 +50,12 @@ _ROUNDS = 2  # how often landmarks are placed anew
 
 
 class Placed(NamedTuple):
-    """What became of n faces.
+    """What became of n faces."""
 
-    Attributes:
-        kept: (n,) whether the landmarks are right now.
-        landmarks: (n, 5, 2) pixels of the image: as they were, or placed anew.
-        turned: (n,) whether they were placed anew because the face is turned.
-        scores: (n,) probability as it came out here.
-    """
-
-    kept: NDArray[np.bool_]
-    landmarks: Doubles
-    turned: NDArray[np.bool_]
-    scores: Doubles
+    kept: NDArray[np.bool_]  # (n,) whether the landmarks are right now
+    landmarks: Doubles  # (n, 5, 2) pixels of the image: as they were, or placed anew
+    turned: NDArray[np.bool_]  # (n,) whether they were placed anew because the face is turned
+    scores: Doubles  # (n,) probability as it came out here
 
 
 class _Look(NamedTuple):

@@ -148,21 +148,13 @@ def square_crop(image: Pixels, source: str, crop_size: int = CROP_SIZE) -> tuple
 
 
 class Decoded(NamedTuple):
-    """A picture with its pixels, or with the reason why there are none.
+    """A picture with its pixels, or with the reason why there are none."""
 
-    Attributes:
-        picture: what was read.
-        image: (H, W, 3) uint8 RGB; (0, 0, 3) where it could not be read.
-        scale: how many pixels of the original one of the image's spans.
-        problem: why it could not be read.
-        aligned: whether it was taken as a face crop.
-    """
-
-    picture: Picture
-    image: Pixels
-    scale: float = 1
-    problem: str | None = None
-    aligned: bool = False
+    picture: Picture  # what was read
+    image: Pixels  # (H, W, 3) uint8 RGB; (0, 0, 3) where it could not be read
+    scale: float = 1  # how many pixels of the original one of the image's spans
+    problem: str | None = None  # why it could not be read
+    aligned: bool = False  # whether it was taken as a face crop
 
     @classmethod
     def failed(cls, picture: Picture, why: str) -> Decoded:

@@ -52,17 +52,11 @@ class Problem(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The faces of one picture.
+    """The faces of one picture."""
 
-    Attributes:
-        crops: (n, S, S, 3) uint8 RGB; of any side where n is 0.
-        faces: one entry per crop.
-        problem: why there are none, if there are none.
-    """
-
-    crops: Pixels
-    faces: list[Face]
-    problem: Problem | None = None
+    crops: Pixels  # (n, S, S, 3) uint8 RGB; of any side where n is 0
+    faces: list[Face]  # one entry per crop
+    problem: Problem | None = None  # why there are none, if there are none
 
 
 Finder = Callable[[list[Decoded]], list[Found]]
@@ -70,21 +64,14 @@ Finder = Callable[[list[Decoded]], list[Found]]
 
 @dataclass(frozen=True)
 class FaceBatch:
-    """The faces of a few consecutive pictures, frames of a video, or rows of a face set.
+    """The faces of a few consecutive pictures, frames of a video, or rows of a face set."""
 
-    Attributes:
-        crops: (n, S, S, 3) uint8 RGB.
-        faces: one entry per crop; those of one picture are numbered from 1, left to right, before any are left out.
-        pictures: how many pictures the batch covers, those without a face included.
-        problems: those of them that gave no face.
-        state: where to go on after this batch, as a JSON value; None after pictures, which are counted.
-    """
-
-    crops: Pixels
+    crops: Pixels  # (n, S, S, 3) uint8 RGB
+    # one entry per crop; those of one picture are numbered from 1, left to right, before any are left out
     faces: list[Face]
-    pictures: int
-    problems: list[Problem]
-    state: Any = None
+    pictures: int  # how many pictures the batch covers, those without a face included
+    problems: list[Problem]  # those of them that gave no face
+    state: Any = None  # where to go on after this batch, as a JSON value; None after pictures, which are counted
 
 
 def finder_of(options: FaceOptions, aligned: bool | None, device: str | None, size: int = CROP_SIZE) -> Finder:

@@ -23,21 +23,13 @@ from ferkit.progress import Progress
 
 @dataclass(frozen=True)
 class FaceSetJob:
-    """A face set to be.
+    """A face set to be."""
 
-    Attributes:
-        sources: what the user named.
-        stream: their faces.
-        fingerprint: digest of all that decides which faces come out.
-        out: folder of the face set.
-        overwrite: replace a face set of another job that is there.
-    """
-
-    sources: Sequence[Path]
-    stream: SourceStream
-    fingerprint: str
-    out: Path
-    overwrite: bool = False
+    sources: Sequence[Path]  # what the user named
+    stream: SourceStream  # their faces
+    fingerprint: str  # digest of all that decides which faces come out
+    out: Path  # folder of the face set
+    overwrite: bool = False  # replace a face set of another job that is there
 
     @property
     def folder(self) -> Path:

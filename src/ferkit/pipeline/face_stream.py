@@ -58,17 +58,11 @@ class FaceStream(Protocol):
 
 
 class Problems(NamedTuple):
-    """Pictures that gave no face.
+    """Pictures that gave no face."""
 
-    Attributes:
-        faceless: sources that show no face.
-        filtered: sources all of whose faces were left out by a filter.
-        unreadable: (source, why) of those that cannot be read.
-    """
-
-    faceless: list[str]
-    filtered: list[str]
-    unreadable: list[tuple[str, str]]
+    faceless: list[str]  # sources that show no face
+    filtered: list[str]  # sources all of whose faces were left out by a filter
+    unreadable: list[tuple[str, str]]  # (source, why) of those that cannot be read
 
 
 def source_paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -19,19 +19,12 @@ _BLOCK = 16384
 
 @dataclass(frozen=True)
 class Likeness:
-    """How much each face of a set shows an expression.
+    """How much each face of a set shows an expression."""
 
-    Attributes:
-        scores: (N,) float64, one per row.
-        measure: what they are: ``probability`` or ``cosine``.
-        crop: (128, 128, 3) uint8 RGB of the face that was asked with; of a class, its name.
-        name: of the picture or the class.
-    """
-
-    scores: NDArray[np.float64]
-    measure: str
-    crop: NDArray[np.uint8] | str
-    name: str
+    scores: NDArray[np.float64]  # (N,) float64, one per row
+    measure: str  # what they are: ``probability`` or ``cosine``
+    crop: NDArray[np.uint8] | str  # (128, 128, 3) uint8 RGB of the face that was asked with; of a class, its name
+    name: str  # of the picture or the class
 
 
 def faces_like(

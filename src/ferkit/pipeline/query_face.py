@@ -25,17 +25,11 @@ _MOST_NAMED = 12
 
 @dataclass(frozen=True, eq=False)
 class QueryFace:
-    """A face that is asked with.
+    """A face that is asked with."""
 
-    Attributes:
-        face: what is known of it.
-        crop: (128, 128, 3) uint8 RGB.
-        faces: how many its picture shows.
-    """
-
-    face: Face
-    crop: NDArray[np.uint8]
-    faces: int
+    face: Face  # what is known of it
+    crop: NDArray[np.uint8]  # (128, 128, 3) uint8 RGB
+    faces: int  # how many its picture shows
 
 
 def find_query_face(

@@ -27,19 +27,12 @@ _UNITS_A_BATCH = 256
 
 
 class Changes(NamedTuple):
-    """How the pictures and videos of a set differ from those that it was made of before.
+    """How the pictures and videos of a set differ from those that it was made of before."""
 
-    Attributes:
-        new: that were not there.
-        changed: that are other pictures by now.
-        gone: that are there no more.
-        kept: whose faces are taken over, those that were moved or renamed included.
-    """
-
-    new: int
-    changed: int
-    gone: int
-    kept: int
+    new: int  # that were not there
+    changed: int  # that are other pictures by now
+    gone: int  # that are there no more
+    kept: int  # whose faces are taken over, those that were moved or renamed included
 
     def __str__(self) -> str:
         return f"{self.new:,} new, {self.changed:,} changed, {self.gone:,} gone, {self.kept:,} kept"
@@ -61,19 +54,12 @@ class _Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class ReusingStream:
-    """First the faces that an older set knows, with their vectors, then those of the pictures that it does not know.
+    """First the faces that an older set knows, with their vectors, then those of the pictures that it does not know."""
 
-    Attributes:
-        embeddings: the older set.
-        kept: what is taken over from it.
-        rest: the faces of all else.
-        changes: of the pictures since then.
-    """
-
-    embeddings: EmbeddingSet
-    kept: Sequence[_Kept]
-    rest: SourceStream
-    changes: Changes
+    embeddings: EmbeddingSet  # the older set
+    kept: Sequence[_Kept]  # what is taken over from it
+    rest: SourceStream  # the faces of all else
+    changes: Changes  # of the pictures since then
 
     @property
     def crop_size(self) -> int:
@@ -160,25 +146,15 @@ class KnownVectors:
 
 @dataclass(frozen=True)
 class Update:
-    """How an embedding set is made, or brought up to date.
+    """How an embedding set is made, or brought up to date."""
 
-    Attributes:
-        stream: the faces, as many as possible with their vectors.
-        vectors: of crops that are known already.
-        job: digest of the sources, of how faces are found and of what is taken over.
-        origin: what `EmbeddingSetWriter` keeps of all that.
-        changes: since the older set; None where there is none.
-        complete: the older set, where it holds already all that is asked for.
-        problems: (source, problem) of the pictures that gave it no face.
-    """
-
-    stream: FaceStream
-    vectors: KnownVectors
-    job: str
-    origin: dict[str, Any]
-    changes: Changes | None = None
-    complete: EmbeddingSet | None = None
-    problems: Sequence[tuple[str, str]] = ()
+    stream: FaceStream  # the faces, as many as possible with their vectors
+    vectors: KnownVectors  # of crops that are known already
+    job: str  # digest of the sources, of how faces are found and of what is taken over
+    origin: dict[str, Any]  # what `EmbeddingSetWriter` keeps of all that
+    changes: Changes | None = None  # since the older set; None where there is none
+    complete: EmbeddingSet | None = None  # the older set, where it holds already all that is asked for
+    problems: Sequence[tuple[str, str]] = ()  # (source, problem) of the pictures that gave it no face
 
 
 def plan_update(

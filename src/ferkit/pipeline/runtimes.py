@@ -52,34 +52,21 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Chosen:
-    """What shall compute.
+    """What shall compute."""
 
-    Attributes:
-        runtime: its name.
-        precision: ``float32`` or ``int8``.
-        asked: whether the user named it.
-    """
-
-    runtime: Runtime
-    precision: str
-    asked: bool
+    runtime: Runtime  # its name
+    precision: str  # ``float32`` or ``int8``
+    asked: bool  # whether the user named it
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """What computes, ready.
+    """What computes, ready."""
 
-    Attributes:
-        embedder: gives the vectors.
-        runtime: its name.
-        precision: ``float32``, ``bfloat16`` or ``int8``.
-        calibration: digest of the faces that int8 was calibrated on.
-    """
-
-    embedder: Embedder
-    runtime: Runtime
-    precision: str
-    calibration: str | None = None
+    embedder: Embedder  # gives the vectors
+    runtime: Runtime  # its name
+    precision: str  # ``float32``, ``bfloat16`` or ``int8``
+    calibration: str | None = None  # digest of the faces that int8 was calibrated on
 
 
 def choose_runtime(wanted: str | None, precision: str, device: str | None, faces: float) -> Chosen:

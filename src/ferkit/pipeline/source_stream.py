@@ -46,21 +46,13 @@ _NOT_THE_RESULT = {"workers"}
 
 @dataclass(frozen=True)
 class SourceStream:
-    """The faces of pictures and videos: found and aligned, or, where they are crops already, taken as they are.
+    """The faces of pictures and videos: found and aligned, or, where they are crops already, taken as they are."""
 
-    Attributes:
-        sources: what is read.
-        aligned: whether they are face crops already; None: those pictures that are small and square.
-        options: how faces are found and chosen.
-        device: where the detector runs; None takes the best one present.
-        crop_size: side of the crops in pixels.
-    """
-
-    sources: Sources
-    aligned: bool | None
-    options: FaceOptions
-    device: str | None
-    crop_size: int = CROP_SIZE
+    sources: Sources  # what is read
+    aligned: bool | None  # whether they are face crops already; None: those pictures that are small and square
+    options: FaceOptions  # how faces are found and chosen
+    device: str | None  # where the detector runs; None takes the best one present
+    crop_size: int = CROP_SIZE  # side of the crops in pixels
 
     @property
     def unit(self) -> str:

@@ -33,17 +33,11 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What answers are drawn from.
+    """What answers are drawn from."""
 
-    Attributes:
-        examples: what was asked for.
-        hits: best first.
-        searcher: the set.
-    """
-
-    examples: Examples
-    hits: Sequence[Hit]
-    searcher: Searcher
+    examples: Examples  # what was asked for
+    hits: Sequence[Hit]  # best first
+    searcher: Searcher  # the set
 
     @property
     def footer(self) -> str:

@@ -35,17 +35,12 @@ _ACCENT = "#c8452f"
 
 @dataclass(frozen=True)
 class Tile:
-    """One face of the montage.
+    """One face of the montage."""
 
-    Attributes:
-        crop: (H, H, 3) uint8 RGB; a text draws an empty tile that says it, such as why there is no picture any more.
-        title: the strong line under the face (a score; for the query: the word to show above it).
-        name: the soft line below it, shortened in its middle where it is too wide.
-    """
-
+    # (H, H, 3) uint8 RGB; a text draws an empty tile that says it, such as why there is no picture any more
     crop: NDArray[np.uint8] | str
-    title: str
-    name: str
+    title: str  # the strong line under the face (a score; for the query: the word to show above it)
+    name: str  # the soft line below it, shortened in its middle where it is too wide
 
 
 def draw_montage(

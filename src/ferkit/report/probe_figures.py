@@ -53,21 +53,13 @@ _MEAN_OF = 200
 
 @dataclass(frozen=True)
 class SavedFigure:
-    """A picture of the report.
+    """A picture of the report."""
 
-    Attributes:
-        path: the PNG.
-        title: what it shows, in a few words.
-        caption: how it came about, and how to read it.
-        protocol: of the section that it belongs to; None where it shows the vectors themselves.
-        encoder: whose it is; None for all of them.
-    """
-
-    path: Path
-    title: str
-    caption: str
-    protocol: str | None = None
-    encoder: str | None = None
+    path: Path  # the PNG
+    title: str  # what it shows, in a few words
+    caption: str  # how it came about, and how to read it
+    protocol: str | None = None  # of the section that it belongs to; None where it shows the vectors themselves
+    encoder: str | None = None  # whose it is; None for all of them
 
 
 @dataclass(frozen=True)

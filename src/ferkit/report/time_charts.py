@@ -47,21 +47,13 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoreCurve:
-    """The score of one clip over time.
+    """The score of one clip over time."""
 
-    Attributes:
-        name: of the clip.
-        times: (N,) seconds, rising.
-        scores: (N,) of the frames.
-        smooth: (N,) smoothed.
-        marks: moments of the clip.
-    """
-
-    name: str
-    times: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    smooth: NDArray[np.float64]
-    marks: Sequence[Mark]
+    name: str  # of the clip
+    times: NDArray[np.float64]  # (N,) seconds, rising
+    scores: NDArray[np.float64]  # (N,) of the frames
+    smooth: NDArray[np.float64]  # (N,) smoothed
+    marks: Sequence[Mark]  # moments of the clip
 
 
 def draw_moments(curves: Sequence[ScoreCurve], title: str, measure: str, gap: float, least: float) -> Figure:
@@ -106,32 +98,20 @@ def _over_time(axes: Axes, name: str, times: NDArray[np.float64]) -> None:
 
 @dataclass(frozen=True)
 class Stretch:
-    """The classes of one followed face.
+    """The classes of one followed face."""
 
-    Attributes:
-        name: written above it.
-        times: (N,) seconds, rising.
-        shares: (N, C) probabilities; rows sum to 1.
-    """
-
-    name: str
-    times: NDArray[np.float64]
-    shares: NDArray[np.float64]
+    name: str  # written above it
+    times: NDArray[np.float64]  # (N,) seconds, rising
+    shares: NDArray[np.float64]  # (N, C) probabilities; rows sum to 1
 
 
 @dataclass(frozen=True)
 class Lane:
-    """Faces in one panel, of which no two are seen at the same time: one person, or a video's one after the other.
+    """Faces in one panel, of which no two are seen at the same time: one person, or a video's one after the other."""
 
-    Attributes:
-        title: written above the panel.
-        stretches: the faces, by time.
-        end_s: when the video ends, in seconds.
-    """
-
-    title: str
-    stretches: Sequence[Stretch]
-    end_s: float
+    title: str  # written above the panel
+    stretches: Sequence[Stretch]  # the faces, by time
+    end_s: float  # when the video ends, in seconds
 
     @property
     def frames(self) -> int:

@@ -31,56 +31,33 @@ _THUMBNAIL = 64
 
 @dataclass(frozen=True)
 class BestShot:
-    """The best face of one burst.
+    """The best face of one burst."""
 
-    Attributes:
-        burst: its number, from 1, in the order of the photos.
-        photos: how many the burst has.
-        source: absolute path of the photo, or its container's and the place in it.
-        face: number of the face in it, from 1, left to right.
-        score: how much it shows the expression: a probability, or the cosine where the encoder has no curve for one.
-        sharpness: in [0, 1].
-        size: shorter side of its box in pixels.
-        yaw: degrees that the head is turned by; None where that is not known.
-        pitch: degrees, likewise.
-        worth: what decided, see `ferkit.search.bursts.worth`.
-        reasons: in what it is ahead of the other faces of the burst, and in what behind.
-        row: in the embedding set.
-    """
-
-    burst: int
-    photos: int
-    source: str
-    face: int
+    burst: int  # its number, from 1, in the order of the photos
+    photos: int  # how many the burst has
+    source: str  # absolute path of the photo, or its container's and the place in it
+    face: int  # number of the face in it, from 1, left to right
+    # how much it shows the expression: a probability, or the cosine where the encoder has no curve for one
     score: float
-    sharpness: float
-    size: float
-    yaw: float | None
-    pitch: float | None
-    worth: float
-    reasons: str
-    row: int
+    sharpness: float  # in [0, 1]
+    size: float  # shorter side of its box in pixels
+    yaw: float | None  # degrees that the head is turned by; None where that is not known
+    pitch: float | None  # degrees, likewise
+    worth: float  # what decided, see `ferkit.search.bursts.worth`
+    reasons: str  # in what it is ahead of the other faces of the burst, and in what behind
+    row: int  # in the embedding set
 
 
 @dataclass(frozen=True)
 class BestResult:
-    """The best photo of every burst.
+    """The best photo of every burst."""
 
-    Attributes:
-        like: the picture or expression that was asked for.
-        measure: what scores are: ``probability`` or ``cosine``.
-        photos: that show a face.
-        encoder: name of the encoder.
-        shots: one a burst, in the order of the photos.
-        outputs: files and folders that were written, by what they are.
-    """
-
-    like: str
-    measure: str
-    photos: int
-    encoder: str
-    shots: list[BestShot]
-    outputs: dict[str, Path]
+    like: str  # the picture or expression that was asked for
+    measure: str  # what scores are: ``probability`` or ``cosine``
+    photos: int  # that show a face
+    encoder: str  # name of the encoder
+    shots: list[BestShot]  # one a burst, in the order of the photos
+    outputs: dict[str, Path]  # files and folders that were written, by what they are
 
 
 def best(

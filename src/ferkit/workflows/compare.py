@@ -18,24 +18,16 @@ from ferkit.search.scores import GOOD
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much alike two faces are.
+    """How much alike two faces are."""
 
-    Attributes:
-        first: name of the first picture; empty for an image in memory.
-        second: name of the second.
-        cosine: between their vectors, in [-1, 1].
-        probability: that two people's faces with this cosine show the same expression, in [0, 1], where showing one and
-            showing two are as likely beforehand; None where the encoder has no curve for it.
-        same: whether it is above one half; None where it is not known.
-        encoder: name of the encoder.
-    """
-
-    first: str
-    second: str
-    cosine: float
+    first: str  # name of the first picture; empty for an image in memory
+    second: str  # name of the second
+    cosine: float  # between their vectors, in [-1, 1]
+    # that two people's faces with this cosine show the same expression, in [0, 1], where showing one and showing two
+    # are as likely beforehand; None where the encoder has no curve for it
     probability: float | None
-    same: bool | None
-    encoder: str
+    same: bool | None  # whether it is above one half; None where it is not known
+    encoder: str  # name of the encoder
 
 
 def compare(

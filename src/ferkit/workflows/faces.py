@@ -34,44 +34,26 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class FacesInfo:
-    """What is in a face set.
+    """What is in a face set."""
 
-    Attributes:
-        path: its folder.
-        template: what the crops are aligned to.
-        size: height and width of a crop in pixels.
-        bytes: what its files take.
-        faces: crops.
-        pictures: photos, crops and frames that they come from.
-        unit: which of them: ``pictures``, ``frames`` or ``pictures and frames``.
-        videos: video files among the sources.
-        clips: faces followed through a video.
-        identities: people, where they are named.
-        without_identity: faces of nobody named.
-        labels: faces of each label, most frequent first.
-        without_label: faces that have none.
-        duplicates: faces whose pixels an earlier face has too.
-        quality: size, sharpness, yaw (to either side), score and clipped: the values at `QUANTILES`, of the faces that
-            have one; left out where none has.
-        sheet: the picture of some faces, if one was asked for.
-    """
-
-    path: Path
-    template: str
-    size: int
-    bytes: int
-    faces: int
-    pictures: int
-    unit: str
-    videos: int
-    clips: int
-    identities: int
-    without_identity: int
-    labels: dict[str, int]
-    without_label: int
-    duplicates: int
+    path: Path  # its folder
+    template: str  # what the crops are aligned to
+    size: int  # height and width of a crop in pixels
+    bytes: int  # what its files take
+    faces: int  # crops
+    pictures: int  # photos, crops and frames that they come from
+    unit: str  # which of them: ``pictures``, ``frames`` or ``pictures and frames``
+    videos: int  # video files among the sources
+    clips: int  # faces followed through a video
+    identities: int  # people, where they are named
+    without_identity: int  # faces of nobody named
+    labels: dict[str, int]  # faces of each label, most frequent first
+    without_label: int  # faces that have none
+    duplicates: int  # faces whose pixels an earlier face has too
+    # size, sharpness, yaw (to either side), score and clipped: the values at `QUANTILES`, of the faces that have one;
+    # left out where none has
     quality: dict[str, tuple[float, ...]]
-    sheet: Path | None
+    sheet: Path | None  # the picture of some faces, if one was asked for
 
 
 @dataclass(frozen=True)

@@ -42,21 +42,13 @@ class Part:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What a split made.
+    """What a split made."""
 
-    Attributes:
-        path: folder of the parts; its ``split.json`` says how it was made.
-        by: what was kept together.
-        parts: the parts, in the order asked for.
-        ungrouped: faces that lack what was to be kept together, so that their clip or picture was.
-        shared: different pictures (by their pixels) that are in two parts.
-    """
-
-    path: Path
-    by: str
-    parts: list[Part]
-    ungrouped: int
-    shared: int
+    path: Path  # folder of the parts; its ``split.json`` says how it was made
+    by: str  # what was kept together
+    parts: list[Part]  # the parts, in the order asked for
+    ungrouped: int  # faces that lack what was to be kept together, so that their clip or picture was
+    shared: int  # different pictures (by their pixels) that are in two parts
 
 
 def split_faces(

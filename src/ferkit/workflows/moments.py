@@ -43,29 +43,17 @@ _SPARSE_S = 0.2  # between two frames: an expression that comes and goes within 
 
 @dataclass(frozen=True)
 class MomentsResult:
-    """The moments that were found.
+    """The moments that were found."""
 
-    Attributes:
-        like: the picture or expression that was asked for.
-        measure: what scores are: ``probability`` or ``cosine``.
-        least: score that a moment had to reach.
-        reached: whether any did; if not, the best are listed all the same.
-        clips: faces that were followed.
-        frames: faces in all their frames.
-        encoder: name of the encoder.
-        moments: highest score first.
-        outputs: files and folders that were written, by what they are.
-    """
-
-    like: str
-    measure: str
-    least: float
-    reached: bool
-    clips: int
-    frames: int
-    encoder: str
-    moments: list[MomentHit]
-    outputs: dict[str, Path]
+    like: str  # the picture or expression that was asked for
+    measure: str  # what scores are: ``probability`` or ``cosine``
+    least: float  # score that a moment had to reach
+    reached: bool  # whether any did; if not, the best are listed all the same
+    clips: int  # faces that were followed
+    frames: int  # faces in all their frames
+    encoder: str  # name of the encoder
+    moments: list[MomentHit]  # highest score first
+    outputs: dict[str, Path]  # files and folders that were written, by what they are
 
 
 class MomentsKeywords(MomentKeywords, FaceKeywords, total=False):

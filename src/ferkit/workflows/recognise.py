@@ -31,32 +31,21 @@ _MEASURED = ("box", "landmarks", "score", "size", "sharpness", "yaw", "pitch", "
 
 @dataclass(frozen=True)
 class RecogniseResult:
-    """The expressions of faces.
+    """The expressions of faces."""
 
-    Attributes:
-        path: the file that was written, if any.
-        faces: rows of the table.
-        encoder: name of the encoder.
-        classes: the head's.
-        columns: of the table that hold their probabilities: their names, with ``p_`` before one that is taken.
-        expressions: how many faces show each class more likely than any other.
-        faceless: sources that show no face.
-        filtered: sources whose faces were all left out by a filter.
-        unreadable: (source, why) of those that cannot be read.
-        table: one row a face: where it is from, ``expression`` (the likeliest class), a probability for each class,
-            ``valence`` and ``arousal`` where the head tells them, box, landmarks, the detector's score, size,
-            sharpness and head pose (see `ferkit.data.faces.Face`).
-    """
-
-    path: Path | None
-    faces: int
-    encoder: str
-    classes: tuple[str, ...]
+    path: Path | None  # the file that was written, if any
+    faces: int  # rows of the table
+    encoder: str  # name of the encoder
+    classes: tuple[str, ...]  # the head's
+    # of the table that hold their probabilities: their names, with ``p_`` before one that is taken
     columns: tuple[str, ...]
-    expressions: dict[str, int]
-    faceless: list[str]
-    filtered: list[str]
-    unreadable: list[tuple[str, str]]
+    expressions: dict[str, int]  # how many faces show each class more likely than any other
+    faceless: list[str]  # sources that show no face
+    filtered: list[str]  # sources whose faces were all left out by a filter
+    unreadable: list[tuple[str, str]]  # (source, why) of those that cannot be read
+    # one row a face: where it is from, ``expression`` (the likeliest class), a probability for each class, ``valence``
+    # and ``arousal`` where the head tells them, box, landmarks, the detector's score, size, sharpness and head pose
+    # (see `ferkit.data.faces.Face`)
     table: pa.Table = field(repr=False)
 
 

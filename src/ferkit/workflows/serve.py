@@ -38,78 +38,48 @@ _PHOTOS_KEPT = 8
 
 @dataclass(frozen=True)
 class ShownHit:
-    """A face of the set as the grid shows it.
+    """A face of the set as the grid shows it."""
 
-    Attributes:
-        row: its row.
-        name: of its picture, without folders.
-        face: its number in the picture, from 1.
-        score: cosine with what was asked for; None where nothing was.
-        probability: that it shows the same expression, or the one that was asked for; None where nobody knows.
-        identity: who it is, if known.
-        label: expression or class, if known.
-        time_s: seconds from its clip's beginning, if it is from one.
-        folded: how many further faces it stands for: copies, frames of its clip.
-    """
-
-    row: int
-    name: str
-    face: int
-    score: float | None
+    row: int  # its row
+    name: str  # of its picture, without folders
+    face: int  # its number in the picture, from 1
+    score: float | None  # cosine with what was asked for; None where nothing was
+    # that it shows the same expression, or the one that was asked for; None where nobody knows
     probability: float | None
-    identity: str | None
-    label: str | None
-    time_s: float | None
-    folded: int
+    identity: str | None  # who it is, if known
+    label: str | None  # expression or class, if known
+    time_s: float | None  # seconds from its clip's beginning, if it is from one
+    folded: int  # how many further faces it stands for: copies, frames of its clip
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Hits, best first.
+    """Hits, best first."""
 
-    Attributes:
-        hits: as many as asked for, or all that there are.
-        searched: how many faces could be found.
-        nobody_known: whether examples were given, and it is not known who any of them shows.
-        warning: one sentence where the answer is not what one might think.
-        counts: values of each facet, and how many faces each would leave; only with the first hits.
-    """
-
-    hits: list[ShownHit]
-    searched: int
-    nobody_known: bool = False
-    warning: str | None = None
+    hits: list[ShownHit]  # as many as asked for, or all that there are
+    searched: int  # how many faces could be found
+    nobody_known: bool = False  # whether examples were given, and it is not known who any of them shows
+    warning: str | None = None  # one sentence where the answer is not what one might think
+    # values of each facet, and how many faces each would leave; only with the first hits
     counts: Mapping[str, list[tuple[str, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ShownFace:
-    """A face that was found in a photo that is asked with.
+    """A face that was found in a photo that is asked with."""
 
-    Attributes:
-        crop: ``data:`` address of its thumbnail.
-        box: left, top, right, bottom as shares of the photo; None where the whole photo was taken.
-        vector: (D,) float32 of length 1.
-    """
-
-    crop: str
-    box: Box | None
-    vector: NDArray[np.float32]
+    crop: str  # ``data:`` address of its thumbnail
+    box: Box | None  # left, top, right, bottom as shares of the photo; None where the whole photo was taken
+    vector: NDArray[np.float32]  # (D,) float32 of length 1
 
 
 @dataclass(frozen=True)
 class ShownPhoto:
-    """The picture of a face as a JPEG, its longer side 1600 px or little more.
+    """The picture of a face as a JPEG, its longer side 1600 px or little more."""
 
-    Attributes:
-        content: the bytes.
-        width: of the original, in pixels.
-        height: of the original, in pixels.
-    """
-
-    content: bytes
-    width: int
-    height: int
+    content: bytes  # the bytes
+    width: int  # of the original, in pixels
+    height: int  # of the original, in pixels
 
 
 class Viewer:

@@ -23,27 +23,16 @@ _MOST_LANES = 12
 
 @dataclass(frozen=True)
 class TimelineResult:
-    """What was drawn.
+    """What was drawn."""
 
-    Attributes:
-        path: the picture.
-        csv: the table of every face in every frame, as `ferkit.recognise` writes it, if any.
-        clips: faces that were followed.
-        frames: faces in all their frames.
-        lanes: panels that were drawn.
-        left_out: panels with fewer frames that were not.
-        encoder: name of the encoder.
-        problems: (source, why) of videos that show no face or cannot be read.
-    """
-
-    path: Path
-    csv: Path | None
-    clips: int
-    frames: int
-    lanes: int
-    left_out: int
-    encoder: str
-    problems: list[tuple[str, str]]
+    path: Path  # the picture
+    csv: Path | None  # the table of every face in every frame, as `ferkit.recognise` writes it, if any
+    clips: int  # faces that were followed
+    frames: int  # faces in all their frames
+    lanes: int  # panels that were drawn
+    left_out: int  # panels with fewer frames that were not
+    encoder: str  # name of the encoder
+    problems: list[tuple[str, str]]  # (source, why) of videos that show no face or cannot be read
 
 
 class TimelineKeywords(RecogniseKeywords, total=False):

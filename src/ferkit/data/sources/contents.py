@@ -9,19 +9,12 @@ from ferkit.data.sources.video import Video
 
 @dataclass(frozen=True)
 class Sources:
-    """What was found in all that the user named.
+    """What was found in all that the user named."""
 
-    Attributes:
-        pictures: the images, in the given order, each source's in natural order or in its own.
-        videos: the videos, in the same order; their frames come after all images.
-        labels_from: what the labels were taken from; "" where there are none.
-        repeated: how many pictures and videos were named more than once, and are listed once.
-    """
-
-    pictures: Sequence[Picture] = ()
-    videos: Sequence[Video] = ()
-    labels_from: str = ""
-    repeated: int = 0
+    pictures: Sequence[Picture] = ()  # the images, in the given order, each source's in natural order or in its own
+    videos: Sequence[Video] = ()  # the videos, in the same order; their frames come after all images
+    labels_from: str = ""  # what the labels were taken from; "" where there are none
+    repeated: int = 0  # how many pictures and videos were named more than once, and are listed once
 
     @property
     def unit(self) -> str:

@@ -21,31 +21,22 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image that can be read when it is its turn, and what its source says of it.
+    """One image that can be read when it is its turn, and what its source says of it."""
 
-    Attributes:
-        source: absolute path, or the container's and the place in it behind the last ``#``: ``/path/x.parquet#123`` is
-            row 123, counted from 0, ``/path/x.zip#a/b.jpg`` a member, see `place_name`.
-        label: class or expression.
-        identity: who it is.
-        fetch: gives the encoded bytes; None means the file at ``source``.
-        clip: the moving picture that it is a frame of: one face, followed without a break.
-        time_s: seconds from the clip's beginning.
-        box: x0, y0, x1, y1 in pixels of the upright picture: the face that the source means, where there may be others.
-        valence: annotated pleasantness in [-1, 1].
-        arousal: annotated activation in [-1, 1].
-        version: what changes when the content does, where reading that is slow; None where it is at hand.
-    """
-
+    # absolute path, or the container's and the place in it behind the last ``#``: ``/path/x.parquet#123`` is row 123,
+    # counted from 0, ``/path/x.zip#a/b.jpg`` a member, see `place_name`
     source: str
-    label: str | None = None
-    identity: str | None = None
+    label: str | None = None  # class or expression
+    identity: str | None = None  # who it is
+    # gives the encoded bytes; None means the file at ``source``
     fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
-    clip: str | None = None
-    time_s: float | None = None
+    clip: str | None = None  # the moving picture that it is a frame of: one face, followed without a break
+    time_s: float | None = None  # seconds from the clip's beginning
+    # x0, y0, x1, y1 in pixels of the upright picture: the face that the source means, where there may be others
     box: tuple[float, float, float, float] | None = None
-    valence: float | None = None
-    arousal: float | None = None
+    valence: float | None = None  # annotated pleasantness in [-1, 1]
+    arousal: float | None = None  # annotated activation in [-1, 1]
+    # what changes when the content does, where reading that is slow; None where it is at hand
     version: str | None = None
 
     @property

@@ -20,26 +20,20 @@ _LONGEST = 1024
 class SourceRules:
     """How sources are read; what is given here overrides what a source says of itself.
 
-    Attributes:
-        layout: name of a known data set's layout (`ferkit.data.sources.layouts`); None reads what is there.
-        label_from: regular expression searched in a picture's path, ``/`` between folders: the part below the folder
-            that the user named, the whole path of a lone file, a table's entry as it stands, the name of an archive's
-            member. Its group ``label``, else its first group, else all that matched is the label; None where nothing
-            matches.
-        identity_from: the same for the identity, with the group ``identity``.
-        columns: the table's own name of any of `COLUMNS`.
-        fps: frames per second of video to look at; None takes every frame.
-
     Raises:
         InputError: an expression does not compile, or ``fps`` is not above 0.
         UnknownColumnError: a key of ``columns`` is not in `COLUMNS`.
     """
 
+    # name of a known data set's layout (`ferkit.data.sources.layouts`); None reads what is there
     layout: str | None = None
+    # regular expression searched in a picture's path, ``/`` between folders: the part below the folder that the user
+    # named, the whole path of a lone file, a table's entry as it stands, the name of an archive's member. Its group
+    # ``label``, else its first group, else all that matched is the label; None where nothing matches
     label_from: str | None = None
-    identity_from: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    fps: float | None = None
+    identity_from: str | None = None  # the same for the identity, with the group ``identity``
+    columns: Mapping[str, str] = field(default_factory=dict)  # the table's own name of any of `COLUMNS`
+    fps: float | None = None  # frames per second of video to look at; None takes every frame
 
     def __post_init__(self) -> None:
         _require_expression("label", self.label_from)

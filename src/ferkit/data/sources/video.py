@@ -36,57 +36,38 @@ _opening = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video's header states.
+    """What a video's header states."""
 
-    Attributes:
-        fps: frames per second: the mean where they come at varying times, 25 where the header states none.
-        frames: how many there are; 0 where it is not known. Exact as a rule in AVI, and in MP4 and MOV unless an
-            editor has trimmed them without writing them anew; an estimate in MPG, WebM and MKV.
-        seconds: frames / fps, an estimate where either of them is one.
-        width: pixels of the upright frame.
-        height: pixels of the upright frame.
-    """
-
-    fps: float
+    fps: float  # frames per second: the mean where they come at varying times, 25 where the header states none
+    # how many there are; 0 where it is not known. Exact as a rule in AVI, and in MP4 and MOV unless an editor has
+    # trimmed them without writing them anew; an estimate in MPG, WebM and MKV
     frames: int
-    seconds: float
-    width: int
-    height: int
+    seconds: float  # frames / fps, an estimate where either of them is one
+    width: int  # pixels of the upright frame
+    height: int  # pixels of the upright frame
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of a video.
+    """One frame of a video."""
 
-    Attributes:
-        number: its place among all frames of the file, from 0.
-        time_s: seconds from the video's beginning, by the container's clock.
-        image: (H, W, 3) uint8 RGB, upright.
-    """
-
-    number: int
-    time_s: float
-    image: NDArray[np.uint8]
+    number: int  # its place among all frames of the file, from 0
+    time_s: float  # seconds from the video's beginning, by the container's clock
+    image: NDArray[np.uint8]  # (H, W, 3) uint8 RGB, upright
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
     """One video file, and what its source says of all its frames.
 
-    Attributes:
-        source: absolute path.
-        label: class or expression.
-        identity: who it is.
-        fps: frames per second to look at; None takes every frame.
-
     Raises:
         InputError: fps is not above 0.
     """
 
-    source: str
-    label: str | None = None
-    identity: str | None = None
-    fps: float | None = None
+    source: str  # absolute path
+    label: str | None = None  # class or expression
+    identity: str | None = None  # who it is
+    fps: float | None = None  # frames per second to look at; None takes every frame
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < math.inf:

@@ -21,23 +21,16 @@ _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
 @dataclass(frozen=True)
 class Layout:
-    """How one data set lies on disk.
+    """How one data set lies on disk."""
 
-    Attributes:
-        title: what its authors call it.
-        home: where it comes from: the official page or the paper.
-        read: lists its pictures below an absolute folder; `MissingPartError` if they are not there.
-        mark: what a folder to read holds, in words.
-        splits: the names of its official splits; ``name:split`` opens one of them.
-        path: regular expression of how a picture's path begins below the folder to read, by which a copy is known;
-            None where class folders say the same.
-    """
-
-    title: str
-    home: str
+    title: str  # what its authors call it
+    home: str  # where it comes from: the official page or the paper
+    # lists its pictures below an absolute folder; `MissingPartError` if they are not there
     read: Callable[[Path], Parts]
-    mark: str
-    splits: tuple[str, ...] = ()
+    mark: str  # what a folder to read holds, in words
+    splits: tuple[str, ...] = ()  # the names of its official splits; ``name:split`` opens one of them
+    # regular expression of how a picture's path begins below the folder to read, by which a copy is known; None where
+    # class folders say the same
     path: str | None = None
 
 
