@@ -1,7 +1,6 @@
 """Whatever can be probed: encoders, pixels, random weights, and vectors that are there already."""
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,46 +21,18 @@ Crops = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 
 
-class FaceEncoder(Protocol):
-    """Turns crops into features, and features into vectors of length 1."""
-
-    @property
-    def name(self) -> str:
-        """What tables call it."""
-
-    @property
-    def given(self) -> str:
-        """Name or path by which it is found again."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its weights."""
-
-    @property
-    def key(self) -> str:
-        """All that decides its features."""
-
-    @property
-    def dim(self) -> int:
-        """Length of a feature."""
-
-    @property
-    def crop(self) -> str | None:
-        """The template that its faces are aligned to; None takes any."""
-
-    @property
-    def supervision(self) -> str:
-        """What it learnt from, as in its entry."""
-
-    def features(self, crops: Crops) -> Vectors:
-        """Return the (n, D) raw features of (n, H, W, 3) crops."""
-
-    def unit(self, features: Vectors) -> Vectors:
-        """Return the (n, D) vectors of length 1 whose dot products are cosines."""
-
-
 class NetworkEncoder:
-    """An encoder of the zoo, a run, or with random weights."""
+    """An encoder of the zoo, a run, or with random weights.
+
+    Attributes:
+        name: what tables call it.
+        given: name or path by which it is found again.
+        sha256: digest of its weights.
+        key: all that decides its features.
+        dim: length of a feature.
+        crop: the template that its faces are aligned to; None takes any.
+        supervision: what it learnt from, as in its entry.
+    """
 
     def __init__(self, network: Encoder, given: str, batch_size: int) -> None:
         self.network = network
@@ -73,26 +44,16 @@ class NetworkEncoder:
         self.supervision: str = network.entry.supervision
         self._batch = batch_size
         entry = network.entry
-        seen = (
-            entry.arch,
-            entry.dim,
-            entry.input_size,
-            entry.field,
-            entry.crop,
-            entry.gray,
-            entry.mean,
-            entry.std,
-            entry.flip,
-        )
+        names = ("arch", "dim", "input_size", "field", "crop", "gray", "mean", "std", "flip")
         # A GPU computes in bfloat16.
-        self.key = repr((self.sha256, *seen, network.center.is_cuda))
+        self.key = repr((self.sha256, *(getattr(entry, name) for name in names), network.center.is_cuda))
 
     def features(self, crops: Crops) -> Vectors:
-        """As `FaceEncoder.features`."""
+        """Return the (n, D) raw features of (n, H, W, 3) crops."""
         return self.network.features(crops, batch_size=self._batch)
 
     def unit(self, features: Vectors) -> Vectors:
-        """As `Encoder.embed` does: centre, project, bring to length 1."""
+        """Return the (n, E) vectors whose dot products are cosines, as `Encoder.embed` does."""
         center, projection = self.network.center.cpu().numpy(), self.network.projection
         centred = np.asarray(features) - center
         return np.asarray(unit_rows(centred if projection is None else centred @ projection.cpu().numpy()), np.float32)
@@ -109,7 +70,7 @@ class PixelEncoder:
     supervision = "none"
 
     def features(self, crops: Crops) -> Vectors:
-        """As `FaceEncoder.features`."""
+        """As `NetworkEncoder.features`."""
         field = field_of(112, crops.shape[1])
         top, left = ((side - field) // 2 for side in crops.shape[1:3])
         gray = torch.from_numpy(crops[:, top : top + field, left : left + field].astype(np.float32)).mean(3)
@@ -117,8 +78,12 @@ class PixelEncoder:
         return np.asarray((small - small.mean(1, keepdim=True)).numpy())
 
     def unit(self, features: Vectors) -> Vectors:
-        """As `FaceEncoder.unit`."""
+        """As `NetworkEncoder.unit`."""
         return np.asarray(unit_rows(np.asarray(features)), np.float32)
+
+
+FaceEncoder = NetworkEncoder | PixelEncoder
+"""Turns crops into features, and features into vectors of length 1."""
 
 
 def find_encoder(

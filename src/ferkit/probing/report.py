@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +45,25 @@ class MetricValue:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ClassifierSection:
-    """What a classifier said of the test faces: protocols linear, knn and finetune.
+class Section:
+    """What one protocol measured of one encoder.
 
     Attributes:
         protocol: in words, such as "linear probe (L-BFGS), ..."; says all that a figure needs beside it.
-        figures: accuracy, balanced_accuracy and macro_f1; of knn also ``weighted.accuracy`` and so on.
+        figures: its numbers.
+    """
+
+    protocol: str
+    figures: tuple[MetricValue, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassifierSection(Section):
+    """What a classifier said of the test faces: protocols linear, knn and finetune.
+
+    Its figures are accuracy, balanced_accuracy and macro_f1; of knn also ``weighted.accuracy`` and so on.
+
+    Attributes:
         result: of the answers of all seeds together: recall of each class, confusion matrix, coverage.
         chosen: hyper-parameters that were chosen on the held-out part of train, of each fit.
         true: (seeds * M,) labels of the test faces, once for each seed.
@@ -58,8 +71,6 @@ class ClassifierSection:
         model: the linear classifier of the last fit, for occlusion maps; None where there is none.
     """
 
-    protocol: str
-    figures: tuple[MetricValue, ...]
     result: Classification
     chosen: tuple[Mapping[str, Any], ...] = ()
     true: tuple[str, ...] = field(default=(), repr=False, metadata=_IN_MEMORY)
@@ -68,85 +79,62 @@ class ClassifierSection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FewLabelSection:
+class FewLabelSection(Section):
     """Accuracy of linear classifiers that know a share of the training labels; ``figures`` has one for each share."""
 
-    protocol: str
-    figures: tuple[MetricValue, ...]
     points: tuple[FewLabelPoint, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AffectSection:
+class AffectSection(Section):
     """Valence and arousal: for each the figures ``valence.ccc``, ``valence.pcc``, ``valence.sagr``, ``valence.rmse``.
 
     Attributes:
-        protocol: in words.
-        figures: as above.
         chosen: the penalty of each fit.
         true: (M, 2) valence and arousal of the test faces that have them.
         predicted: (M, 2) what regression said.
     """
 
-    protocol: str
-    figures: tuple[MetricValue, ...]
     chosen: tuple[Mapping[str, Any], ...]
     true: NDArray[np.float64] = field(repr=False, metadata=_IN_MEMORY)
     predicted: NDArray[np.float64] = field(repr=False, metadata=_IN_MEMORY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RetrievalSection:
+class RetrievalSection(Section):
     """Faces that come back, the query's own person excluded: figures ``precision`` and ``mean_average_precision``.
 
-    Attributes:
-        protocol: in words, with k, the galleries and their number.
-        figures: as above.
-        by_class: both, for the queries of each class.
+    ``by_class`` has both, for the queries of each class.
     """
 
-    protocol: str
-    figures: tuple[MetricValue, ...]
     by_class: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TripletSection:
+class TripletSection(Section):
     """Is another person's same expression nearer than the same person's other one?
 
-    Attributes:
-        protocol: in words.
-        figures: ``accuracy`` and ``by_person`` of cross-identity triplets; or, of triplets that people judged,
-            ``fec.accuracy`` and one for each kind of triplet, ``fec.ONE_CLASS_TRIPLET`` and so on.
-        triplets: compared.
+    Its figures are ``accuracy`` and ``by_person`` of cross-identity triplets; or, of triplets that people judged,
+    ``fec.accuracy`` and one for each kind of triplet, ``fec.ONE_CLASS_TRIPLET`` and so on.
     """
 
-    protocol: str
-    figures: tuple[MetricValue, ...]
     triplets: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LeakageSection:
+class LeakageSection(Section):
     """What the vectors tell of other things than expression.
 
+    Its figures are for each column ``<column>.nearest`` and ``<column>.linear`` (identity first), and
+    ``expression_over_identity`` where labels are known.
+
     Attributes:
-        protocol: in words.
-        figures: for each column ``<column>.nearest`` and ``<column>.linear`` (identity first), and
-            ``expression_over_identity`` where labels are known.
         baselines: the same figures of ``pixels`` and of ``random`` weights of the encoder's network.
         left_out: figures that the faces do not permit, and why.
     """
 
-    protocol: str
-    figures: tuple[MetricValue, ...]
     baselines: Mapping[str, tuple[MetricValue, ...]]
     left_out: Mapping[str, str] = field(default_factory=dict)
-
-
-Section: TypeAlias = (
-    ClassifierSection | FewLabelSection | AffectSection | RetrievalSection | TripletSection | LeakageSection
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

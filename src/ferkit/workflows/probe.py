@@ -3,8 +3,10 @@
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -22,6 +24,7 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.pretraining.recipe import seedless_digest
 from ferkit.probing.data import ProbeData, open_data, read_label_map, rows_of_table
+from ferkit.probing.folds import Split
 from ferkit.probing.given_vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
 from ferkit.probing.own_head import check_head_output, save_own_head
 from ferkit.probing.plan import ProbePlan
@@ -37,6 +40,9 @@ from ferkit.settings import part_settings
 from ferkit.staging import StagedOutput
 
 REPORT, PAGE = "report.json", "report.html"
+
+_USED = ("numpy", "scikit-learn", "timm", "torch")
+"""Packages whose versions a report states."""
 
 Sources = str | Path | Sequence[str | Path]
 
@@ -99,7 +105,7 @@ def probe(
     settings, reading = _parted(options)
     if csv is not None:
         check_table_output(Path(csv), ("protocol", "encoder", "figure"))
-    wanted = _protocols(protocol)
+    protocols = _protocols(protocol)
     _check_settings(settings, names, compare)
     entries = [entry_file(name) for name in names] if publish else []
     if save_head is not None:
@@ -107,23 +113,23 @@ def probe(
     earlier = {} if out is None else _earlier_protocols(Path(out))
     renamed = read_label_map(label_map)
     files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
-    train_data = _data(data, files, reading, renamed, device, progress)
+    train_data = _open(data or FACES, _train_file(data, files), reading, renamed, device, progress)
     reading_test = reading
     if test_layout is not None:
         test, reading_test = test or data or FACES, {**reading, "layout": test_layout}
     test_file = _test_file(test, names, files)
-    test_data = None if test is None else _test(test, test_file, reading_test, renamed, device, progress)
+    test_data = None if test is None else _open(test, test_file, reading_test, renamed, device, progress)
     plan = ProbePlan(train_data, test_data, settings)
-    runnable, skipped = _permitted(plan, wanted, device)
+    runnable, skipped = _permitted(plan, protocols, device)
     subjects = probed_encoders(
         open_sources(names, files, device, batch_size, progress), train_data, test_data, test_file, progress
     )
-    sections = _run(plan, subjects, runnable, skipped, ALL in _split(protocol), device, progress)
+    sections = _run(plan, subjects, runnable, skipped, ALL in _names(protocol), device, progress)
     described = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
     report = ProbeReport(
         data=train_data.stamp(),
         test=None if test_data is None else test_data.stamp(),
-        split=_split_words(plan),
+        split=split.words if (split := _labelled(plan)) else "no classifier is fitted",
         settings={
             **asdict(settings),
             "label_map": renamed,
@@ -132,7 +138,11 @@ def probe(
             "protocols": runnable,
             "device": str(pick_device(device)),
         },
-        versions=_versions(),
+        versions={
+            "ferkit": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _USED},
+        },
         warnings=tuple(plan.warnings()),
         skipped=skipped,
         encoders=tuple(described),
@@ -163,16 +173,16 @@ def _parted(options: Mapping[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
     return settings, {name: value for name, value in asdict(reading).items() if value != usual[name]}
 
 
-def _split(protocol: str | Sequence[str]) -> list[str]:
-    return [name.strip() for given in _listed(protocol) for name in given.split(",")]
+def _names(protocol: str | Sequence[str]) -> list[str]:
+    return [name.strip() for part in _listed(protocol) for name in part.split(",")]
 
 
 def _protocols(protocol: str | Sequence[str]) -> list[str]:
-    wanted = _split(protocol)
-    for name in wanted:
+    names = _names(protocol)
+    for name in names:
         if name not in RUNNERS and name != ALL:
             raise InputError(f"there is no protocol {name!r}; choose from {', '.join([*RUNNERS, ALL])}")
-    return list(RUNNERS) if ALL in wanted else [name for name in RUNNERS if name in wanted]
+    return [name for name in RUNNERS if name in names or ALL in names]
 
 
 def _check_settings(settings: ProbeSettings, names: Sequence[str], compare: bool) -> None:
@@ -209,24 +219,15 @@ def _earlier_protocols(out: Path) -> dict[str, list[str]]:
         raise OutputError(f"{str(out)!r} holds files, but no report of `ferkit probe`; choose another -o") from error
 
 
-def _data(
-    data: Sources | None,
-    files: Sequence[VectorFile],
-    reading: dict[str, Any],
-    renamed: dict[str, str],
-    device: str | None,
-    progress: Progress,
-) -> ProbeData:
-    """Open the faces that are fitted on: those that were named, else the rows of a file of vectors."""
-    named = None if data is None else _listed(data)
-    if named and is_vector_file(named[0]):
-        same = next((file for file in files if str(file.path) == named[0]), None)
-        if same is None:
-            raise InputError(f"{named[0]!r} holds vectors; give it as what is probed: `ferkit probe {named[0]}`")
-        return rows_of_table(same.table, same.path, reading, renamed)
-    if named is None and files:
-        return rows_of_table(files[0].table, files[0].path, reading, renamed)
-    return open_data(source_paths(named or FACES), reading, renamed, device, progress)
+def _train_file(data: Sources | None, files: Sequence[VectorFile]) -> VectorFile | None:
+    """The opened file whose rows are fitted on, where no faces were named."""
+    if data is None:
+        return files[0] if files else None
+    name = next(iter(_listed(data)), "")
+    same = next((file for file in files if str(file.path) == name), None)
+    if same is None and is_vector_file(name):
+        raise InputError(f"{name!r} holds vectors; give it as what is probed: `ferkit probe {name}`")
+    return same
 
 
 def _test_file(test: Sources | None, names: Sequence[str], files: Sequence[VectorFile]) -> VectorFile | None:
@@ -240,38 +241,39 @@ def _test_file(test: Sources | None, names: Sequence[str], files: Sequence[Vecto
     return opened
 
 
-def _test(
-    test: Sources,
+def _open(
+    sources: Sources,
     file: VectorFile | None,
     reading: dict[str, Any],
     renamed: dict[str, str],
     device: str | None,
     progress: Progress,
 ) -> ProbeData:
+    """The rows of a file of vectors, else the faces of the sources."""
     if file is not None:
         return rows_of_table(file.table, file.path, reading, renamed)
-    return open_data(source_paths(_listed(test)), reading, renamed, device, progress)
+    return open_data(source_paths(_listed(sources)), reading, renamed, device, progress)
 
 
-def _permitted(plan: ProbePlan, wanted: Sequence[str], device: str | None) -> tuple[list[str], dict[str, str]]:
-    """Return the protocols that the data permit; with several wanted, also why others do not run.
+def _permitted(plan: ProbePlan, protocols: Sequence[str], device: str | None) -> tuple[list[str], dict[str, str]]:
+    """Return the protocols that the data permit; where all were named, also why others do not run.
 
     Raises:
         InputError: a protocol that was named alone cannot run, or none can.
     """
-    runnable, skipped, problems = [], {}, []
-    for name in wanted:
+    runnable, problems = [], {}
+    for name in protocols:
         try:
             RUNNERS[name].check(plan)
-        except InputError as error:
-            skipped[name] = str(error)
-            problems.append(error)
-        else:
             runnable.append(name)
-    if problems and (len(wanted) < len(RUNNERS) or not runnable):
-        raise problems[0]
+        except InputError as error:
+            problems[name] = error
+    every = len(protocols) == len(RUNNERS)
+    if problems and not (every and runnable):
+        raise next(iter(problems.values()))
+    skipped = {name: str(error) for name, error in problems.items()}
     for name in {"finetune", "finetune-affect"} & {*runnable}:
-        if len(wanted) == len(RUNNERS) and pick_device(device).type == "cpu":
+        if every and pick_device(device).type == "cpu":
             runnable.remove(name)
             skipped[name] = f"all weights learn, which takes long on a CPU; ask for it: --protocol {name}"
     return runnable, skipped
@@ -297,20 +299,16 @@ def _run(
             except InputError as error:
                 if not lenient:
                     raise
-                skipped[name] = (
-                    f"{subject.name}: {error.command_line_text}" if len(subjects) > 1 else error.command_line_text
-                )
+                whose = f"{subject.name}: " if len(subjects) > 1 else ""
+                skipped[name] = f"{whose}{error.command_line_text}"
     if not any(found):
         raise InputError(f"no protocol could run: {next(iter(skipped.values()))}")
     return found
 
 
 def _describe(plan: ProbePlan, subject: ProbedEncoder, sections: dict[str, Section]) -> EncoderReport:
-    source = subject.source
-    try:
-        rows = plan.labelled.test
-    except InputError:
-        rows = np.arange(len(plan.test_data))
+    source, split = subject.source, _labelled(plan)
+    rows = np.arange(len(plan.test_data)) if split is None else split.test
     return EncoderReport(
         name=subject.name,
         encoder=source.given,
@@ -327,31 +325,22 @@ def _describe(plan: ProbePlan, subject: ProbedEncoder, sections: dict[str, Secti
 def _compared(encoders: Sequence[EncoderReport], seed: int) -> Iterator[Comparison]:
     """Yield the differences of the first encoder to each other, figure by figure, where the same faces were asked."""
     first, *others = encoders
-    for other in others:
-        for name in first.sections:
-            if name not in other.sections:
+    for other, name in product(others, first.sections):
+        theirs = {figure.name: figure for figure in other.sections[name].figures} if name in other.sections else {}
+        for figure in first.sections[name].figures:
+            match = theirs.get(figure.name)
+            if match is None or figure.statistic is None or match.statistic is None:
                 continue
-            theirs = {figure.name: figure for figure in other.sections[name].figures}
-            for figure in first.sections[name].figures:
-                match = theirs.get(figure.name)
-                if match is None or figure.statistic is None or match.statistic is None:
-                    continue
-                if figure.people != match.people or len(set(figure.people)) < 2:
-                    continue
+            if figure.people == match.people and len(set(figure.people)) > 1:
                 difference = paired_interval(figure.statistic, match.statistic, figure.people, seed=seed)
                 yield Comparison(name, figure.name, first.name, other.name, difference)
 
 
-def _split_words(plan: ProbePlan) -> str:
-    try:
-        return plan.labelled.words
-    except InputError:
-        return "no classifier is fitted"
-
-
-def _versions() -> dict[str, str]:
-    others = ("numpy", "scikit-learn", "timm", "torch")
-    return {"ferkit": __version__, "python": platform.python_version(), **{name: version(name) for name in others}}
+def _labelled(plan: ProbePlan) -> Split | None:
+    """How classifiers learn labels; None where the data permit no classifier."""
+    with suppress(InputError):
+        return plan.labelled
+    return None
 
 
 def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictures: bool, progress: Progress) -> None:
