@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import (
@@ -20,7 +18,7 @@ from ferkit.cli.options import (
     optional,
     with_face_options,
 )
-from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.output import escape, run_and_report, short_path
 from ferkit.cli.words import columns, counted
 
 if TYPE_CHECKING:
@@ -47,25 +45,11 @@ def best(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Choose the best photo of every burst: the face that shows an expression most clearly."""
+    arguments = dict(locals())
     require_names(sources, encoder=encoder, like=like)
     from ferkit.workflows.best import best as run
 
-    with ProgressBar() as progress:
-        result = run(
-            sources,
-            like,
-            face=face,
-            burst_seconds=burst_seconds,
-            keep=keep,
-            sheet=sheet,
-            csv=csv,
-            copy_to=copy_to,
-            encoder=encoder,
-            device=device,
-            progress=progress,
-            **options,
-        )
-    report(_summary(result), asdict(result), json=json)
+    run_and_report(run, arguments, _summary)
 
 
 def _summary(result: BestResult) -> str:

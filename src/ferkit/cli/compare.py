@@ -1,15 +1,19 @@
 """``ferkit compare``."""
 
-from dataclasses import asdict
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, optional, with_face_options
-from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.cli.output import escape, run_and_report
 from ferkit.encoders import DEFAULT_ENCODER
+
+if TYPE_CHECKING:
+    from ferkit.workflows.compare import Comparison
 
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds"])
@@ -24,19 +28,13 @@ def compare(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Say how likely two photos show the same expression."""
+    arguments = dict(locals())
     require_names(first, second, encoder=encoder)
     from ferkit.workflows.compare import compare as run
 
-    with ProgressBar() as progress:
-        result = run(
-            first,
-            second,
-            encoder=encoder,
-            face=face,
-            other_face=other_face,
-            device=device,
-            progress=progress,
-            **options,
-        )
+    run_and_report(run, arguments, _summary)
+
+
+def _summary(result: Comparison) -> str:
     known = "" if result.probability is None else f"same expression with a probability of {result.probability:.2f}, "
-    report(f"{known}cosine {result.cosine:.3f}, by {escape(result.encoder)}", asdict(result), json=json)
+    return f"{known}cosine {result.cosine:.3f}, by {escape(result.encoder)}"

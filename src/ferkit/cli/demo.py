@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt
-from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.cli.output import escape, run_and_report
 from ferkit.cli.words import typed
 from ferkit.encoders import DEFAULT_ENCODER
 
@@ -23,12 +23,11 @@ def demo(
     json: JsonOpt = False,
 ) -> None:
     """See the whole way on four public-domain portraits; no data needed."""
+    arguments = dict(locals())
     from ferkit.web.server import has_desktop
     from ferkit.workflows.demo import demo as run
 
-    with ProgressBar() as progress:
-        result = run(out, encoder=encoder, device=device, progress=progress)
-    report(_summary(result), _fields(result), json=json)
+    result = run_and_report(run, arguments, _summary, _fields)
     if not json and has_desktop():
         typer.launch(result.page.resolve().as_uri())
 

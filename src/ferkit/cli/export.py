@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ferkit.cli.options import JsonOpt, optional
-from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.cli.output import escape, run_and_report
 from ferkit.cli.words import counted
 
 if TYPE_CHECKING:
@@ -30,11 +29,10 @@ def export(
     json: JsonOpt = False,
 ) -> None:
     """Write an embedding set for other tools: vectors, thumbnails, columns and a map."""
+    arguments = dict(locals())
     from ferkit.workflows.export import export as run
 
-    with ProgressBar() as progress:
-        result = run(embeddings, to, out, progress=progress)
-    report(_summary(result), asdict(result), json=json)
+    run_and_report(run, arguments, _summary)
 
 
 def _summary(result: ExportResult) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +12,14 @@ import typer
 from rich.table import Table
 
 from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, optional, with_face_options
-from ferkit.cli.output import ProgressBar, escape, report, short_path
-from ferkit.cli.output import out as console
+from ferkit.cli.output import escape, report, run_and_report, short_path
 from ferkit.cli.words import counted, pictured
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FILTERS
 from ferkit.workflows import PARTS
 
 if TYPE_CHECKING:
-    from ferkit.workflows.faces import FacesInfo, FilterResult
+    from ferkit.workflows.faces import FacesInfo, FilterResult, MergeResult
     from ferkit.workflows.faces_split import SplitResult
 
 app = typer.Typer(no_args_is_help=True, help="Face sets: what is in them; join, thin out and split them.")
@@ -44,14 +44,7 @@ def faces_info(
     from ferkit.workflows.faces import faces_info as run
 
     result = run(faces, sheet=sheet, sheet_faces=sheet_faces, seed=seed)
-    if json:
-        report("", _info_fields(result), json=True)
-        return
-    console.print("\n".join(_facts(result)))
-    if result.labels:
-        console.print("", _label_table(result), sep="\n")
-    if result.quality:
-        console.print("", _quality_table(result), sep="\n")
+    report(_facts(result), _info_fields(result), json=json)
 
 
 @app.command("merge")
@@ -63,13 +56,15 @@ def merge_faces(
     json: JsonOpt = False,
 ) -> None:
     """Join face sets of one template, one behind the other."""
+    arguments = dict(locals())
     from ferkit.workflows.faces import merge_faces as run
 
-    with ProgressBar() as progress:
-        result = run(sets, out, dedupe=dedupe, overwrite=overwrite, progress=progress)
+    run_and_report(run, arguments, partial(_merged, dedupe=dedupe))
+
+
+def _merged(result: MergeResult, dedupe: bool) -> str:
     without = f" without {counted(result.duplicates, 'duplicate')}" if dedupe else ""
-    joined = f"{counted(result.faces, 'face')} of {counted(result.sets, 'set')}"
-    report(f"{_path(result.path)}: {joined}{without}", asdict(result), json=json)
+    return f"{_path(result.path)}: {counted(result.faces, 'face')} of {counted(result.sets, 'set')}{without}"
 
 
 @app.command("filter")
@@ -84,23 +79,13 @@ def filter_faces(
     ] = None,
     overwrite: OverwriteOpt = False,
     json: JsonOpt = False,
-    **limits: Any,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Take the faces that meet every condition."""
+    arguments = dict(locals())
     from ferkit.workflows.faces import filter_faces as run
 
-    with ProgressBar() as progress:
-        result = run(
-            faces,
-            out,
-            where=where,
-            dedupe=dedupe,
-            per_identity=per_identity,
-            overwrite=overwrite,
-            progress=progress,
-            **limits,
-        )
-    report("\n".join(_filtered(result)), asdict(result), json=json)
+    run_and_report(run, arguments, _filtered)
 
 
 def _shares(text: str) -> dict[str, float]:
@@ -131,20 +116,15 @@ def split_faces(
     json: JsonOpt = False,
 ) -> None:
     """Split for training and testing: nobody in two parts, labels in equal shares."""
+    arguments = dict(locals())
     from ferkit.workflows.faces_split import split_faces as run
 
-    with ProgressBar() as progress:
-        result = run(faces, out, parts, by=by, seed=seed, overwrite=overwrite, progress=progress)
-    if json:
-        report("", asdict(result), json=True)
-    else:
-        names = ", ".join(escape(part.name) for part in result.parts)
-        console.print(f"{_path(result.path)}: {names}", _parts_table(result), sep="\n\n")
+    run_and_report(run, arguments, _split)
 
 
-def _facts(info: FacesInfo) -> Iterator[str]:
+def _facts(info: FacesInfo) -> Iterator[str | Table]:
     faces = counted(info.faces, "face")
-    yield f"{_path(info.path)}: {faces}, {info.size} px of {escape(info.template)}, {_megabytes(info)}"
+    yield f"{_path(info.path)}: {faces}, {info.size} px of {escape(info.template)}, {info.bytes / 1e6:,.1f} MB"
     clips = f", {counted(info.clips, 'clip')} of {counted(info.videos, 'video')}" if info.clips or info.videos else ""
     yield f"from     {pictured(info.pictures, info.unit)}{clips}"
     unnamed = f", {counted(info.without_identity, 'face')} without a name" if info.without_identity else ""
@@ -155,6 +135,10 @@ def _facts(info: FacesInfo) -> Iterator[str]:
     yield f"repeated {counted(info.duplicates, 'face')}{hint}"
     if info.sheet is not None:
         yield f"sheet    {escape(short_path(str(info.sheet)))}"
+    if info.labels:
+        yield from ("", _label_table(info))
+    if info.quality:
+        yield from ("", _quality_table(info))
 
 
 def _label_table(info: FacesInfo) -> Table:
@@ -194,7 +178,9 @@ def _filtered(result: FilterResult) -> Iterator[str]:
         yield f"  {count:>9,} left out by {escape(option)}"
 
 
-def _parts_table(result: SplitResult) -> Table:
+def _split(result: SplitResult) -> Iterator[str | Table]:
+    yield f"{_path(result.path)}: {', '.join(escape(part.name) for part in result.parts)}"
+    yield ""
     total = sum(part.faces for part in result.parts)
     table = Table("", box=None)
     for part in result.parts:
@@ -204,7 +190,7 @@ def _parts_table(result: SplitResult) -> Table:
     table.add_row("people", *(f"{part.identities:,}" for part in result.parts))
     for label in sorted({label for part in result.parts for label in part.labels}):
         table.add_row(escape(label), *(_percent(part.labels.get(label, 0), part.faces) for part in result.parts))
-    return table
+    yield table
 
 
 def _path(path: Path) -> str:
@@ -213,7 +199,3 @@ def _path(path: Path) -> str:
 
 def _percent(count: int, total: int) -> str:
     return f"{count / total:.1%}"
-
-
-def _megabytes(info: FacesInfo) -> str:
-    return f"{info.bytes / 1e6:,.1f} MB"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from ferkit.cli.options import JsonOpt
-from ferkit.cli.output import ProgressBar, report, short_path
+from ferkit.cli.output import escape, run_and_report, short_path
 
 if TYPE_CHECKING:
     from ferkit.workflows.index import IndexResult
@@ -28,17 +27,16 @@ def index(
     json: JsonOpt = False,
 ) -> None:
     """Make searching a large set faster: a file beside it that can be made anew at any time."""
+    arguments = dict(locals())
     from ferkit.workflows.index import index as run
 
-    with ProgressBar() as progress:
-        result = run(embeddings, kind=kind, memory=memory, recall=recall, progress=progress)
-    report(_summary(result, recall), asdict(result), json=json)
+    run_and_report(run, arguments, partial(_summary, least=recall))
 
 
-def _summary(result: IndexResult, wanted: float) -> str:
+def _summary(result: IndexResult, least: float) -> str:
     if result.path is None:
         return escape(result.why)
-    short = "" if result.recall >= wanted else f", below the {wanted:.1%} asked for"
+    short = "" if result.recall >= least else f", below the {least:.1%} asked for"
     return (
         f"[bold]{escape(short_path(str(result.path)))}[/]: {escape(result.why)}\n"
         f"recall@10 {result.recall:.1%} of held-out queries{short}; {result.milliseconds:.1f} ms a query, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, optional, with_settings
-from ferkit.cli.output import ProgressBar, escape, report, short_path
+from ferkit.cli.output import escape, run_and_report, short_path
 from ferkit.cli.words import columns, counted
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.search.moment_settings import MomentSettings
@@ -41,28 +40,11 @@ def moments(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find when faces in videos show an expression, and for how long."""
+    arguments = dict(locals())
     require_names(sources, encoder=encoder, like=like)
     from ferkit.workflows.moments import moments as run
 
-    with ProgressBar() as progress:
-        result = run(
-            sources,
-            like,
-            k=k,
-            face=face,
-            min_probability=min_probability,
-            keep=keep,
-            sheet=sheet,
-            plot=plot,
-            csv=csv,
-            html=html,
-            frames=frames,
-            encoder=encoder,
-            device=device,
-            progress=progress,
-            **options,
-        )
-    report(_summary(result), asdict(result), json=json)
+    run_and_report(run, arguments, _summary)
 
 
 def _summary(result: MomentsResult) -> str:

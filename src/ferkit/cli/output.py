@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape as _rich_escape
 from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -30,18 +31,42 @@ err = _Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 _SECONDS_A_LINE = 20
 
+Result = TypeVar("Result")
+
 
 def escape(text: str) -> str:
     """A name or message of others as rich markup that shows it to the letter, on one line."""
     return _rich_escape(printable(text))
 
 
-def report(summary: str, result: Mapping[str, Any], *, json: bool) -> None:
-    """Print ``result`` as one JSON object, or ``summary`` (rich markup) for people."""
+def report(summary: str | Iterable[RenderableType], result: Mapping[str, Any], *, json: bool) -> None:
+    """Print ``result`` as one JSON object, or ``summary`` (lines of rich markup, and tables) for people."""
     if json:
         print(jsonlib.dumps(result, indent=2, default=str))
     else:
-        out.print(summary)
+        for line in [summary] if isinstance(summary, str) else summary:
+            out.print(line)
+
+
+def run_and_report(
+    run: Callable[..., Result],
+    arguments: Mapping[str, Any],
+    summary: Callable[[Result], str | Iterable[RenderableType]],
+    values: Callable[[Result], Mapping[str, Any]] = asdict,  # type: ignore[assignment]  # results are dataclasses
+) -> Result:
+    """Run a workflow with a command's arguments, which are its own by the same names, and print what it gives.
+
+    Args:
+        run: the workflow.
+        arguments: the command's ``locals()``; what is None is left to the workflow, ``json`` says how to print.
+        summary: what is printed for people.
+        values: what is printed as JSON.
+    """
+    stated = {name: value for name, value in arguments.items() if value is not None and name not in ("json", "options")}
+    with ProgressBar() as progress:
+        result = run(**stated, **arguments.get("options", {}), progress=progress)
+    report(summary(result), values(result) if arguments["json"] else {}, json=arguments["json"])
+    return result
 
 
 def short_path(source: str) -> str:

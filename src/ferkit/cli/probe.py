@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,7 @@ from rich.table import Table
 from ferkit.cli import completion
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_settings
-from ferkit.cli.output import ProgressBar, escape, report
-from ferkit.cli.output import out as console
+from ferkit.cli.output import escape, run_and_report
 from ferkit.cli.words import counted
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.probing.settings import ALL, PIXELS, PROTOCOLS, RANDOM, ProbeSettings
@@ -101,6 +101,7 @@ def probe(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Say how good an encoder is: expression, identity, affect, with intervals."""
+    arguments = dict(locals())
     require_names(data, test)
     for encoder in encoders:
         if encoder not in (PIXELS, RANDOM):
@@ -108,36 +109,10 @@ def probe(
     from ferkit.probing.report import as_json
     from ferkit.workflows.probe import probe as run
 
-    with ProgressBar() as progress:
-        result = run(
-            encoders,
-            data,
-            test=test,
-            test_layout=test_layout,
-            protocol=protocol or [ALL],
-            out=out,
-            pictures=pictures,
-            compare=compare,
-            publish=publish,
-            csv=csv,
-            latex=latex,
-            save_head=save_head,
-            label_map=label_map,
-            batch_size=batch_size,
-            device=device,
-            progress=progress,
-            **options,
-        )
-    if json:
-        report("", as_json(result), json=True)
-        return
-    for shown in _shown(result, out):
-        console.print(shown)
-    if save_head is not None:
-        console.print(f"head: [bold]{escape(str(save_head))}[/]")
+    run_and_report(run, arguments, partial(_summary, out=out, save_head=save_head), as_json)
 
 
-def _shown(result: ProbeReport, out: Path | None) -> Iterator[str | Table]:
+def _summary(result: ProbeReport, out: Path | None, save_head: Path | None) -> Iterator[str | Table]:
     for what, stamp in (("data ", result.data), ("test ", result.test)):
         if stamp is not None:
             people = f", {counted(stamp.people, 'person', 'people')}" if stamp.people else ""
@@ -149,6 +124,8 @@ def _shown(result: ProbeReport, out: Path | None) -> Iterator[str | Table]:
             yield ""
             yield from _tables(result, protocol)
     yield from _notes(result, out)
+    if save_head is not None:
+        yield f"head: [bold]{escape(str(save_head))}[/]"
 
 
 def _tables(result: ProbeReport, protocol: str) -> Iterator[Table]:

@@ -10,7 +10,7 @@ import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, optional, with_face_options
-from ferkit.cli.output import ProgressBar, escape, report, short_path
+from ferkit.cli.output import escape, run_and_report, short_path
 from ferkit.cli.words import counted, problem_lines
 from ferkit.encoders import DEFAULT_ENCODER
 
@@ -41,21 +41,11 @@ def recognise(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Say what every face shows: class probabilities, box, landmarks, head pose, quality."""
+    arguments = dict(locals())
     require_names(sources, encoder=encoder)
     from ferkit.workflows.recognise import recognise as run
 
-    with ProgressBar() as progress:
-        result = run(
-            sources or "faces",
-            out,
-            encoder=encoder,
-            head=head,
-            batch_size=batch_size,
-            device=device,
-            progress=progress,
-            **options,
-        )
-    report(_summary(result), _values(result), json=json)
+    run_and_report(run, arguments, _summary, _values)
 
 
 def _values(result: RecogniseResult) -> dict[str, Any]:

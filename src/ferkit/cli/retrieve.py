@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, MovedEncoderOpt, WhereOpt, optional, with_face_options
-from ferkit.cli.output import ProgressBar, escape, report, short_path
+from ferkit.cli.output import ProgressBar, escape, run_and_report, short_path
 from ferkit.cli.words import columns
 from ferkit.pipeline.face_options import FILTERS
 
@@ -89,50 +88,17 @@ def retrieve(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find the faces that show the same expression."""
+    arguments = dict(locals())
     require_names(query, negatives, before, after, prototypes, encoder=encoder)
     from ferkit.search.queries import require_rule
     from ferkit.search.searcher import open_searcher
 
     require_rule(combine)
-
     with ProgressBar() as progress:
         open_searcher(embeddings, encoder, device, progress)  # stays open; what is wrong with it is told at once
-        from ferkit.workflows.retrieve import retrieve as run
+    from ferkit.workflows.retrieve import retrieve as run
 
-        result = run(
-            query or [],
-            embeddings,
-            negatives=negatives or [],
-            rows=rows or [],
-            source=source,
-            like=like,
-            prototypes=prototypes,
-            before=before,
-            after=after,
-            combine=combine,
-            k=k,
-            face=face,
-            min_probability=min_probability,
-            exclude_query=exclude_query,
-            same_person=same_person,
-            one_per_person=one_per_person,
-            fold=fold,
-            identity=identity,
-            exclude_identity=exclude_identity,
-            where=where,
-            encoder=encoder,
-            device=device,
-            montage=montage,
-            faces_sheet=faces_sheet,
-            csv=csv,
-            parquet=parquet,
-            html=html,
-            copy_to=copy_to,
-            explain=explain,
-            progress=progress,
-            **options,
-        )
-    report("\n".join(_summary(result)), asdict(result), json=json)
+    run_and_report(run, arguments, _summary)
 
 
 def _summary(result: RetrieveResult) -> Iterator[str]:

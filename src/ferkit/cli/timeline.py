@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, optional, with_face_options, with_settings
-from ferkit.cli.output import ProgressBar, escape, report, short_path
+from ferkit.cli.output import escape, run_and_report, short_path
 from ferkit.cli.words import counted
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.search.moment_settings import MomentSettings
@@ -36,12 +35,11 @@ def timeline(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Draw what faces in videos show over time."""
+    arguments = dict(locals())
     require_names(sources, encoder=encoder)
     from ferkit.workflows.timeline import timeline as run
 
-    with ProgressBar() as progress:
-        result = run(sources, out, csv=csv, encoder=encoder, head=head, device=device, progress=progress, **options)
-    report(_summary(result), asdict(result), json=json)
+    run_and_report(run, arguments, _summary)
 
 
 def _summary(result: TimelineResult) -> str:

@@ -1,15 +1,19 @@
 """``ferkit warp-preview``."""
 
-from dataclasses import asdict
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import JsonOpt, with_face_options
-from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.cli.output import escape, run_and_report
 from ferkit.cli.words import counted
+
+if TYPE_CHECKING:
+    from ferkit.workflows.warp_preview import WarpPreview
 
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds"])
@@ -30,11 +34,14 @@ def warp_preview(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """See what pre-training does to a face."""
+    arguments = dict(locals())
     require_names(images)
     from ferkit.workflows.warp_preview import warp_preview as run
 
-    with ProgressBar() as progress:
-        result = run(images, out, face_swap=face_swap, columns=columns, seed=seed, progress=progress, **options)
+    run_and_report(run, arguments, _summary)
+
+
+def _summary(result: WarpPreview) -> str:
     positives = f"{counted(result.positives, 'positive')}, " if result.positives else ""
-    shown = f"{result.swaps} swaps of {result.faces} faces" if face_swap else f"{result.warps} warps of three kinds"
-    report(f"{escape(str(result.path))}: {positives}{shown}", asdict(result), json=json)
+    shown = f"{result.swaps} swaps of {result.faces} faces" if result.swaps else f"{result.warps} warps of three kinds"
+    return f"{escape(str(result.path))}: {positives}{shown}"
