@@ -11,29 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-FACE_SCHEMA = pa.schema(
-    [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("face", pa.int32(), nullable=False),
-        pa.field("clip", pa.string()),
-        pa.field("identity", pa.string()),
-        pa.field("time_s", pa.float64()),
-        pa.field("label", pa.string()),
-        pa.field("box", pa.list_(pa.float64())),
-        pa.field("landmarks", pa.list_(pa.float64())),
-        pa.field("score", pa.float64()),
-        pa.field("sha256", pa.string(), nullable=False),
-        pa.field("valence", pa.float64()),
-        pa.field("arousal", pa.float64()),
-        pa.field("size", pa.float64()),
-        pa.field("sharpness", pa.float64()),
-        pa.field("yaw", pa.float64()),
-        pa.field("pitch", pa.float64()),
-        pa.field("roll", pa.float64()),
-        pa.field("clipped", pa.float64()),
-    ]
-)
-
 # Fixed, so that the same rows give the same bytes whatever the installed pyarrow prefers.
 PARQUET_OPTIONS: dict[str, Any] = {"version": "2.6", "data_page_version": "1.0", "compression": "zstd"}
 ROW_GROUP = 8192  # one is read for a single face, and held as Python objects while it is written
@@ -71,6 +48,17 @@ class Face:
     clipped: float | None = None  # share of the crop's area that lies outside the picture, in [0, 1]
 
 
+_ARROW_TYPES = {
+    **{str: pa.string(), str | None: pa.string(), int: pa.int32(), float | None: pa.float64()},
+    **dict.fromkeys((Face.__annotations__["box"], Face.__annotations__["landmarks"]), pa.list_(pa.float64())),
+}
+
+FACE_SCHEMA = pa.schema(
+    [pa.field(name, _ARROW_TYPES[kind], kind not in (str, int)) for name, kind in Face.__annotations__.items()]
+)
+"""The columns that every ferkit parquet file of faces has: the fields of `Face`."""
+
+
 def crop_sha256(crop: NDArray[np.uint8]) -> str:
     """Return the hex SHA-256 of the pixels of one (H, W, 3) uint8 crop, in row-major order."""
     return hashlib.sha256(crop.tobytes()).hexdigest()
@@ -81,7 +69,8 @@ def faces_to_table(faces: Sequence[Face]) -> pa.Table:
 
     Bytes of a file name that are not UTF-8 become backslash escapes, since parquet text must be UTF-8.
     """
-    return pa.Table.from_pylist([_to_row(face) for face in faces], schema=FACE_SCHEMA)
+    rows = [{name: _utf8(value) for name, value in face_values(face).items()} for face in faces]
+    return pa.Table.from_pylist(rows, schema=FACE_SCHEMA)
 
 
 def table_row_to_face(table: pa.Table, row: int) -> Face:
@@ -128,18 +117,16 @@ def with_all_columns(table: pa.Table, name: str) -> pa.Table:
         ValueError: a column is missing that no face can be without; the message begins with ``name``.
     """
     for field in FACE_SCHEMA:
-        if field.name in table.column_names:
-            place = table.column_names.index(field.name)
-            if table.schema.field(place).type != field.type:
-                try:
-                    table = table.set_column(place, field, table.column(place).cast(field.type))
-                except pa.ArrowException as error:
-                    kind = table.schema.field(place).type
-                    raise ValueError(f"{name} holds {field.name!r} as {kind}, not as {field.type}") from error
-            continue
-        if not field.nullable:
+        place = table.schema.get_field_index(field.name)
+        if place < 0 and field.nullable:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        elif place < 0:
             raise ValueError(f"{name} lacks the column {field.name!r}")
-        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        elif (kind := table.schema.field(place).type) != field.type:
+            try:
+                table = table.set_column(place, field, table.column(place).cast(field.type))
+            except pa.ArrowException as error:
+                raise ValueError(f"{name} holds {field.name!r} as {kind}, not as {field.type}") from error
     return table
 
 
@@ -148,9 +135,5 @@ def write_table(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, row_group_size=ROW_GROUP, **PARQUET_OPTIONS)
 
 
-def _to_row(face: Face) -> dict[str, Any]:
-    return {name: _utf8(value) if isinstance(value, str) else value for name, value in face_values(face).items()}
-
-
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _utf8(value: Any) -> Any:  # noqa: ANN401 (of any field)
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value

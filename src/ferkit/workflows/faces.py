@@ -200,11 +200,7 @@ def filter_faces(
         dropped[option] = len(rows) - len(kept)
         return kept
 
-    limits = (
-        *(FaceFilter(min_size=min_size), FaceFilter(max_yaw=max_yaw)),
-        *(FaceFilter(min_sharpness=min_sharpness), FaceFilter(min_score=min_score)),
-    )
-    for limit in filter(None, limits):
+    for limit in FaceFilter(min_size, max_yaw, min_sharpness, min_score).each():
         passed = limit.keep_rows(face_set.columns(MEASURES))
         rows = keep(limit.describe(), rows[passed[rows]])
     if where is not None:
