@@ -6,11 +6,11 @@ as a `Problem` and the work goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ferkit.faces.image_faces import ImageFace
 
 Pixels = NDArray[np.uint8]
+Bookmark = Any
+"""Where to go on in a stream of faces, as a JSON value."""
 
 NO_FACE = "no face"
 """The problem of a picture that could be read and shows nobody."""
@@ -42,6 +44,10 @@ _WORTH_LOADING = 50
 
 _SAME_FACE = 0.3
 """Least overlap (IoU) of a detected face with the box that a source states; annotators draw boxes very differently."""
+
+
+_SAID = ("clip", "identity", "time_s", "label", "valence", "arousal")
+_UNMEASURED = dict.fromkeys(("box", "landmarks", "score"))
 
 
 class Problem(NamedTuple):
@@ -71,7 +77,7 @@ class FaceBatch:
     faces: list[Face]
     pictures: int  # how many pictures the batch covers, those without a face included
     problems: list[Problem]  # those of them that gave no face
-    state: Any = None  # where to go on after this batch, as a JSON value; None after pictures, which are counted
+    state: Bookmark = None  # where to go on after this batch; None after pictures, which are counted
 
 
 def finder_of(options: FaceOptions, aligned: bool | None, device: str | None, size: int = CROP_SIZE) -> Finder:
@@ -112,116 +118,70 @@ def filter_of(options: FaceOptions) -> FaceFilter:
     return FaceFilter(options.min_size, options.max_yaw, options.min_sharpness, options.min_score)
 
 
-def video_finder_of(
-    options: FaceOptions, aligned: bool, device: str | None, size: int = CROP_SIZE
-) -> Callable[[Any], VideoFinder]:
-    """Return what makes, for a place in a video, the finder of its faces from there on; the detector is loaded here."""
-    if aligned or options.every_frame:
-        each = EachFrame(finder_of(options, aligned, device, size))
-        return lambda _: each
-    detector = _detector_of(options, device)
-    return lambda state: FollowedFrames(detector, options.faces, state, size)
+class VideoFinder:
+    """Finds the faces of a video's frames, given in order.
 
-
-class VideoFinder(Protocol):
-    """Finds the faces of a video's frames, given in order."""
-
-    @property
-    def state(self) -> Any:  # noqa: ANN401 (any JSON value)
-        """All that the next frames' faces depend on."""
-
-    def __call__(self, group: list[Decoded]) -> list[Found]:
-        """Find the faces of the next frames."""
-
-
-@dataclass(frozen=True)
-class EachFrame:
-    """Takes every frame for itself, as a picture."""
-
-    find: Finder
-    state: None = None
-
-    def __call__(self, group: list[Decoded]) -> list[Found]:
-        """Find the faces of the next frames."""
-        return self.find(group)
-
-
-class FollowedFrames:
-    """Follows faces between the frames that are searched, see `ferkit.faces.follow`.
+    Faces are followed between the frames that are searched, see `ferkit.faces.follow`; where the options ask for that,
+    or where the frames are crops already, each frame stands for itself.
 
     Args:
-        detector: searches.
-        which: faces to take, of `ferkit.faces.choose`.
-        state: of the finder that found the faces until here; None at a video's beginning.
+        options: how faces are found and chosen.
+        aligned: whether the frames are face crops already.
+        device: where the detector runs; None takes the best one present.
         size: side of the crops in pixels.
+        state: of the finder that found the faces until here; None at a video's beginning.
     """
 
     def __init__(
-        self,
-        detector: FaceDetector,
-        which: str,
-        state: Any,  # noqa: ANN401 (any JSON value)
-        size: int = CROP_SIZE,
+        self, options: FaceOptions, aligned: bool, device: str | None, size: int = CROP_SIZE, state: Bookmark = None
     ) -> None:
-        from ferkit.faces.follow import FrameFinder
+        self._each = finder_of(options, aligned, device, size) if aligned or options.every_frame else None
+        if self._each is None:
+            from ferkit.faces.follow import FrameFinder
 
-        self._finder, self._detector = FrameFinder(detector, state), detector
-        self._cut = partial(_faces_of, detector=detector, which=which, size=size)
+            self._detector, self._which, self._size = _detector_of(options, device), options.faces, size
+            self._followed = FrameFinder(self._detector, state)
 
     @property
-    def state(self) -> Any:  # noqa: ANN401 (any JSON value)
+    def state(self) -> Bookmark:
         """All that the next frames' faces depend on."""
-        return self._finder.state
+        return self._followed.state if self._each is None else None
 
     def __call__(self, group: list[Decoded]) -> list[Found]:
         """Find the faces of the next frames."""
+        if self._each is not None:
+            return self._each(group)
         times = [float(item.picture.time_s or 0) for item in group]
-        detections = self._finder.find(times, [item.image for item in group])
-        return map_in_threads(self._cut, list(zip(group, detections, strict=True)), self._detector.threads)
+        detections = self._followed.find(times, [item.image for item in group])
+        return _cut_all(group, detections, self._detector, self._which, self._size)
 
 
 def find_faces(group: list[Decoded], detector: FaceDetector, which: str, size: int = CROP_SIZE) -> list[Found]:
     """Search photos for faces and bring those that are wanted onto the template."""
     readable = [item for item in group if item.problem is None]
     detections = detector.detect([item.image for item in readable], [item.scale for item in readable])
-    pairs = list(zip(readable, detections, strict=True))
-    cut = partial(_faces_of, detector=detector, which=which, size=size)
-    found = iter(map_in_threads(cut, pairs, detector.threads))
-    return [_unreadable(item) if item.problem else next(found) for item in group]
+    found = iter(_cut_all(readable, detections, detector, which, size))
+    return [_faceless(item, item.problem) if item.problem else next(found) for item in group]
 
 
 def take_crops(group: list[Decoded]) -> list[Found]:
     """Take pictures that are face crops already as they are."""
-    return [_unreadable(item) if item.problem else _as_it_is(item) for item in group]
+    return [_faceless(item, item.problem) if item.problem else _as_it_is(item) for item in group]
 
 
-def batch_of(
-    found: Sequence[Found],
-    wanted: FaceFilter,
-    pictures: int | None = None,
-    problems: Sequence[Problem] = (),
-    state: Any = None,  # noqa: ANN401 (any JSON value)
-    size: int = CROP_SIZE,
-) -> FaceBatch:
+def batch_of(found: Sequence[Found], wanted: FaceFilter, size: int = CROP_SIZE) -> FaceBatch:
     """Put the faces of consecutive pictures together, without those that the filter leaves out.
 
     Args:
         found: faces of one picture each.
         wanted: which faces stay.
-        pictures: how many there were; None counts ``found``.
-        problems: of the pictures, beside those of ``found``.
-        state: where to go on.
         size: side of the crops, where there are none.
     """
     passed = [_filtered(item, wanted) for item in found]
-    faces = [face for item in passed for face in item.faces]
     none = np.empty((0, size, size, 3), np.uint8)
     crops = np.concatenate([none, *(item.crops for item in passed if item.faces)])
-    listed = [*(item.problem for item in passed if item.problem), *problems]
-    return FaceBatch(crops, faces, len(found) if pictures is None else pictures, listed, state)
-
-
-_NO_CROPS: Pixels = np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    faces = [face for item in passed for face in item.faces]
+    return FaceBatch(crops, faces, len(found), [item.problem for item in passed if item.problem])
 
 
 def _filtered(found: Found, wanted: FaceFilter) -> Found:
@@ -233,14 +193,14 @@ def _filtered(found: Found, wanted: FaceFilter) -> Found:
     return Found(found.crops[keep], faces, problem)
 
 
-def _unreadable(item: Decoded) -> Found:
-    return Found(_NO_CROPS, [], Problem(item.picture.source, str(item.problem)))
+def _faceless(item: Decoded, what: str) -> Found:
+    return Found(np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8), [], Problem(item.picture.source, what))
 
 
 def _as_it_is(item: Decoded) -> Found:
     crops = item.image[None]
-    measures: dict[str, Any] = {**face_quality(crops).row(0), "size": item.scale * len(crops[0])}
-    return Found(crops, [replace(_face(item.picture, 1, crops[0]), **measures)])
+    quality = {**face_quality(crops).row(0), "size": item.scale * len(crops[0])}
+    return Found(crops, [_face(item.picture, 1, crops[0], quality)])
 
 
 class _Cut(NamedTuple):
@@ -248,6 +208,13 @@ class _Cut(NamedTuple):
 
     faces: Detections
     crops: Pixels
+
+
+def _cut_all(
+    items: Sequence[Decoded], detections: Sequence[Detections], detector: FaceDetector, which: str, size: int
+) -> list[Found]:
+    cut = partial(_faces_of, detector=detector, which=which, size=size)
+    return map_in_threads(cut, list(zip(items, detections, strict=True)), detector.threads)
 
 
 def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: str, size: int) -> Found:
@@ -262,14 +229,14 @@ def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: s
             turned = _cut(item, detector.detect_turned(item.image), detector, size)
             found = turned if turned.faces.scores.sum() > found.faces.scores[found.faces.upright].sum() else found
     except UnreadableImageError as error:  # it has changed or gone since it was searched
-        return Found(_NO_CROPS, [], Problem(item.picture.source, error.why))
+        return _faceless(item, error.why)
     if not len(found.faces):
-        return Found(_NO_CROPS, [], Problem(item.picture.source, NO_FACE))
+        return _faceless(item, NO_FACE)
     shown = found.faces
     rows = choose(shown, (height, width), which) if item.picture.box is None else _meant(shown.boxes, item.picture.box)
     faces = measure_faces(found.crops, shown, rows, (width, height))
     if not faces:
-        return Found(_NO_CROPS, [], Problem(item.picture.source, f"{NO_FACE} where the source says"))
+        return _faceless(item, f"{NO_FACE} where the source says")
     return Found(np.stack([face.crop for face in faces]), [_measured(item.picture, face) for face in faces])
 
 
@@ -310,33 +277,14 @@ def _meant(boxes: NDArray[np.floating], stated: tuple[float, float, float, float
     return np.array([best] if overlap[best] >= _SAME_FACE else [], np.intp)
 
 
-def _face(picture: Picture, number: int, crop: Pixels) -> Face:
-    """What the picture says of a face."""
-    return Face(
-        source=picture.source,
-        face=number,
-        clip=picture.clip,
-        identity=picture.identity,
-        time_s=picture.time_s,
-        label=picture.label,
-        box=None,
-        landmarks=None,
-        score=None,
-        sha256=crop_sha256(crop),
-        valence=picture.valence,
-        arousal=picture.arousal,
-    )
-
-
 def _measured(picture: Picture, found: ImageFace) -> Face:
     """A face with what was measured of it, in pixels of the original."""
     assert found.box is not None  # noqa: S101 (a detector always gives one)
-    left, top, right, bottom = found.box.tolist()
-    measures: dict[str, Any] = found.quality
-    return replace(
-        _face(picture, found.face, found.crop),
-        box=(left, top, right, bottom),
-        landmarks=tuple(found.landmarks.ravel().tolist()),
-        score=found.score,
-        **measures,
-    )
+    points = {"box": tuple(found.box.tolist()), "landmarks": tuple(found.landmarks.ravel().tolist())}
+    return _face(picture, found.face, found.crop, {"score": found.score, **points, **found.quality})
+
+
+def _face(picture: Picture, number: int, crop: Pixels, measured: Mapping[str, Any]) -> Face:
+    """A face with what its picture says of it."""
+    known = {name: getattr(picture, name) for name in _SAID} | _UNMEASURED | dict(measured)
+    return Face(picture.source, number, sha256=crop_sha256(crop), **known)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesErr
 from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline import FACES
 from ferkit.pipeline.decoding import is_crop, prefetched
-from ferkit.pipeline.face_finder import FILTERED, NO_FACE, FaceBatch, filter_of
+from ferkit.pipeline.face_finder import FILTERED, NO_FACE, Bookmark, FaceBatch, filter_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.source_stream import SourceStream
@@ -47,10 +47,10 @@ class FaceStream(Protocol):
     def unit(self) -> str:
         """What a step is: ``pictures``, ``pictures and frames``, ``faces`` or ``s of video``."""
 
-    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+    def steps(self, pictures_done: int, state: Bookmark) -> float:
         """Steps that are done at a place in the stream."""
 
-    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+    def batches(self, done: int = 0, state: Bookmark = None) -> Iterator[FaceBatch]:
         """Yield the batches from a place on: ``done`` pictures are behind us, and ``state`` came with the last of them.
 
         Where that is the end of a batch of an earlier run, these are the batches that followed it there.
@@ -192,7 +192,7 @@ class SetStream:
         """What `total` counts."""
         return "faces"
 
-    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+    def steps(self, pictures_done: int, state: Bookmark) -> float:
         """Rows that are done."""
         return pictures_done
 
@@ -201,7 +201,7 @@ class SetStream:
         """Digest of the set's place and of its rows by content."""
         return digest([str(self.face_set.path), self.face_set.digest])
 
-    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+    def batches(self, done: int = 0, state: Bookmark = None) -> Iterator[FaceBatch]:
         """Yield the rows from ``done`` on; the next are read while one is used."""
         return prefetched(self._batches(done), ahead=1)
 
@@ -212,12 +212,7 @@ class SetStream:
 
 
 def followed(
-    task: str,
-    stream: FaceStream,
-    done: int,
-    state: Any,  # noqa: ANN401 (any JSON value)
-    faces: int,
-    progress: Progress,
+    task: str, stream: FaceStream, done: int, state: Bookmark, faces: int, progress: Progress
 ) -> Iterator[FaceBatch]:
     """Yield a stream's batches from a place on, and tell how far they are.
 

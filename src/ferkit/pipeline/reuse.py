@@ -17,7 +17,7 @@ from ferkit.data.faces import Face
 from ferkit.data.source_records import SourceRecord, record_sources
 from ferkit.data.sources import Picture, Sources, Video
 from ferkit.errors import InputError
-from ferkit.pipeline.face_finder import FILTERED, NO_FACE, FaceBatch, Problem
+from ferkit.pipeline.face_finder import FILTERED, NO_FACE, Bookmark, FaceBatch, Problem
 from ferkit.pipeline.face_stream import FaceStream, SetStream
 from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.source_stream import SourceStream
@@ -81,11 +81,11 @@ class ReusingStream:
         """What `total` counts."""
         return self.rest.unit
 
-    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+    def steps(self, pictures_done: int, state: Bookmark) -> float:
         """Steps that are done at a place in the stream."""
         return self.rest.steps(max(0, pictures_done - len(self.kept)), state)
 
-    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+    def batches(self, done: int = 0, state: Bookmark = None) -> Iterator[FaceBatch]:
         """Yield the batches from a place on; the first of them are `VectorBatch`es."""
         for start in range(done, len(self.kept), _UNITS_A_BATCH):
             yield self._known(self.kept[start : start + _UNITS_A_BATCH])

@@ -23,6 +23,7 @@ from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, r
 from ferkit.pipeline.face_finder import (
     FILTERED,
     NO_FACE,
+    Bookmark,
     FaceBatch,
     Finder,
     Found,
@@ -31,7 +32,6 @@ from ferkit.pipeline.face_finder import (
     batch_of,
     filter_of,
     finder_of,
-    video_finder_of,
     with_runtime,
 )
 from ferkit.pipeline.face_options import FaceOptions
@@ -66,7 +66,7 @@ class SourceStream:
             return len(self.sources.pictures) + sum(self.frames)
         return sum(self._seconds)
 
-    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
+    def steps(self, pictures_done: int, state: Bookmark) -> float:
         """Steps that are done at a place in the stream, in the unit of `total`."""
         if len(self.sources.pictures) or state is None:
             return float(pictures_done)
@@ -93,7 +93,7 @@ class SourceStream:
         size = "" if self.crop_size == CROP_SIZE else f" {self.crop_size} px"
         return digest([f"ferkit {__version__} {sorted(options.items())} aligned={self.aligned}{size}"])
 
-    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
+    def batches(self, done: int = 0, state: Bookmark = None) -> Iterator[FaceBatch]:
         """Yield the faces from a place in the stream on; decoding and searching run ahead of whoever takes them.
 
         Args:
@@ -102,20 +102,15 @@ class SourceStream:
         """
         options = self.options if self.aligned else with_runtime(self.options, self.total)
         find = finder_of(options, self.aligned, self.device, self.crop_size)
-        in_video = video_finder_of(options, bool(self.aligned), self.device, self.crop_size)
+        in_video = partial(VideoFinder, options, bool(self.aligned), self.device, self.crop_size)
         return prefetched(self._batches(done, state, find, in_video, filter_of(self.options)), ahead=1)
 
     def _batches(
-        self,
-        done: int,
-        state: Any,  # noqa: ANN401 (any JSON value)
-        find: Finder,
-        in_video: Callable[[Any], VideoFinder],
-        wanted: FaceFilter,
+        self, done: int, state: Bookmark, find: Finder, in_video: Callable[[Any], VideoFinder], wanted: FaceFilter
     ) -> Generator[FaceBatch]:
         if state is None:
             for group in grouped(self._pictures(done), _PHOTOS_A_BATCH, _CROPS_A_BATCH):
-                yield batch_of(find(group), wanted, size=self.crop_size)
+                yield batch_of(find(group), wanted, self.crop_size)
             state = _beginning(0)
         for number in range(state["video"], len(self.sources.videos)):
             video = self.sources.videos[number]
@@ -158,13 +153,14 @@ class _VideoFaces:
                 problem = Problem(self.video.source, group.pop().problem or "")
             if group:
                 found = [self._linked(item, frame, tracker) for item, frame in zip(find(group), group, strict=True)]
-                batch = batch_of(found, self.wanted, size=self.crop_size)
+                batch = batch_of(found, self.wanted, self.crop_size)
                 state = self._bookmark(state, group, found, batch, tracker) | {"finder": find.state}
                 yield replace(batch, state=state, problems=[])  # of the video as a whole, not of its frames
         if problem is None and not state["taken"]:
             problem = Problem(self.video.source, FILTERED + self.wanted.describe() if state["found"] else NO_FACE)
         problems = [problem] if problem else []
-        yield batch_of([], self.wanted, problems=problems, state=_beginning(self.number + 1), size=self.crop_size)
+        last = batch_of([], self.wanted, self.crop_size)
+        yield replace(last, problems=problems, state=_beginning(self.number + 1))
 
     def _frames(self, start: int) -> Generator[Decoded]:
         """Decode from frame ``start`` on; where that fails, the last item says why."""
