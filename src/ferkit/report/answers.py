@@ -1,32 +1,26 @@
 """Answers as files: a montage, a table, a page, the photos themselves, and where the likeness comes from."""
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferkit.atomic import atomic_path
-from ferkit.data.sources import find_picture
-from ferkit.errors import InputError, OutputError
+from ferkit.errors import OutputError
 from ferkit.pipeline.examples import Examples
 from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.printable import printable
 from ferkit.progress import Progress
 from ferkit.report.explanation import draw_explanation
 from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.pages import check_page_output, clock, page_text, pictured, save_page, source_url
-from ferkit.report.safe_picture import check_picture_output, save_picture
-from ferkit.report.table_file import check_table_output, write_table_file
+from ferkit.report.output_files import check_output_files, copy_photos, write_rows
+from ferkit.report.pages import clock, page_text, pictured, save_page, source_url
+from ferkit.report.safe_picture import save_picture
 from ferkit.search.hits import Hit
 from ferkit.search.scores import GOOD
 from ferkit.search.searcher import Searcher
-
-_NAME_LENGTH = 80
 
 Pixels = NDArray[np.uint8]
 
@@ -54,26 +48,19 @@ def no_good_match(hits: Sequence[Hit]) -> str | None:
 
 
 def check_answer_files(files: Mapping[str, Path], asked: Sequence[str | Path]) -> None:
-    """Refuse files that cannot be written or would replace what ferkit did not make; call it before long work.
+    """Refuse as `check_output_files`, and a name of the other kind of table.
 
     Args:
-        files: by what they are: ``montage``, ``explain``, ``csv``, ``parquet``, ``html``, ``copy``.
+        files: by what they are.
         asked: the pictures that are asked with.
 
     Raises:
         OutputError: there is such a file.
     """
-    for name, path in files.items():
-        if name in ("montage", "explain"):
-            check_picture_output(path, map(Path, asked))
-        elif name in ("csv", "parquet"):
-            check_table_output(path, [field.name for field in fields(Hit)][:3])
-            if (path.suffix.lower() == ".parquet") != (name == "parquet"):
-                raise OutputError(f"--{name} is given {str(path)!r}, which is a name of the other kind of table")
-        elif name == "html":
-            check_page_output(path)
-        elif path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise OutputError(f"{str(path)!r} is there already; give --copy-to a new folder")
+    check_output_files(files, asked, Hit)
+    for name in {"csv", "parquet"} & files.keys():
+        if (files[name].suffix.lower() == ".parquet") != (name == "parquet"):
+            raise OutputError(f"--{name} is given {str(files[name])!r}, which is a name of the other kind of table")
 
 
 def save_answers(files: Mapping[str, Path], shown: Shown, progress: Progress) -> None:
@@ -90,9 +77,9 @@ def save_answers(files: Mapping[str, Path], shown: Shown, progress: Progress) ->
         elif name == "html":
             save_page(_page(shown, crops), path)
         elif name == "copy":
-            _copy_photos(shown.hits, path, progress)
+            copy_photos(((hit.rank, hit.source, hit.time_s) for hit in shown.hits), path, progress)
         else:
-            write_table_file(_table(shown.hits), path)
+            write_rows(shown.hits, Hit, path)
 
 
 def _tell_lost(crops: Sequence[Pixels | Lost], progress: Progress) -> None:
@@ -118,12 +105,6 @@ def _montage(shown: Shown, crops: Sequence[Pixels | Lost]) -> Image.Image:
 def score_of(hit: Hit) -> str:
     """The cosine, and behind it the probability."""
     return f"{hit.score:.3f}" + ("" if hit.probability is None else f" · p {hit.probability:.2f}")
-
-
-def _table(hits: Sequence[Hit]) -> pa.Table:
-    types = {"identity": pa.string(), "label": pa.string(), "time_s": pa.float64(), "probability": pa.float64()}
-    columns = {field.name: [getattr(hit, field.name) for hit in hits] for field in fields(Hit)}
-    return pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
 
 
 def _page(shown: Shown, crops: Sequence[Pixels | Lost]) -> str:
@@ -162,35 +143,6 @@ def _file(hit: Hit) -> str:
     """The name of its file, or of its picture in an archive or table."""
     name = Path(hit.source).name
     return name if hit.time_s is None or Path(hit.source).exists() else name.rpartition("#")[0]
-
-
-def _copy_photos(hits: Sequence[Hit], folder: Path, progress: Progress) -> None:
-    """Copy the pictures of hits into a new folder, numbered by rank."""
-    missing = 0
-    with atomic_path(folder) as partial:
-        partial.mkdir()
-        for hit in hits:
-            try:
-                picture = find_picture(hit.source, time_s=hit.time_s)
-                content = picture.fetch() if picture.fetch is not None else Path(hit.source)
-            except InputError:
-                missing += 1
-                continue
-            name = f"{hit.rank:03d} {_file_name(hit, content)}"
-            if isinstance(content, Path):
-                shutil.copyfile(content, partial / name)
-            else:
-                (partial / name).write_bytes(content)
-    if missing:
-        progress.say(f"{missing} of the {len(hits)} pictures found are not where they were; they are not copied")
-
-
-def _file_name(hit: Hit, content: Path | bytes) -> str:
-    if isinstance(content, Path):
-        return content.stem[-_NAME_LENGTH:] + content.suffix
-    path, _, place = hit.source.rpartition("#")
-    suffix = ".png" if content.startswith(b"\x89PNG") else ".webp" if content.startswith(b"RIFF") else ".jpg"
-    return f"{Path(path).stem[-_NAME_LENGTH:]} {Path(place).stem[-_NAME_LENGTH:]}{suffix}"
 
 
 def _name(hit: Hit) -> str:

@@ -1,28 +1,25 @@
 """Choose the best photo of every burst: the face that shows an expression most clearly."""
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.sources import find_picture
-from ferkit.errors import InputError, OutputError
+from ferkit.errors import InputError
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.pipeline.likeness import Likeness, faces_like
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.safe_picture import check_picture_output, save_picture
-from ferkit.report.table_file import check_table_output, write_table_file
+from ferkit.report.output_files import check_output_files, copy_photos, write_rows
+from ferkit.report.safe_picture import save_picture
 from ferkit.search.bursts import Candidate, find_bursts, photo_look, reasons, worth
 from ferkit.workflows.embed import open_or_embed
 
@@ -104,7 +101,7 @@ def best(
         raise InputError(f"--burst-seconds must be 0 or more, not {burst_seconds}")
     named = {"sheet": sheet, "csv": csv, "copies": copy_to}
     outputs = {name: Path(path) for name, path in named.items() if path is not None}
-    _check_outputs(outputs, paths)
+    check_output_files(outputs, paths, BestShot)
     with open_or_embed(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set
         photos = _photos(found)
@@ -113,21 +110,10 @@ def best(
         if "sheet" in outputs:
             save_picture(_sheet(found, shots, liked), outputs["sheet"])
     if "csv" in outputs:
-        names = [field.name for field in fields(BestShot)]
-        write_table_file(pa.table({name: [getattr(shot, name) for shot in shots] for name in names}), outputs["csv"])
+        write_rows(shots, BestShot, outputs["csv"])
     if "copies" in outputs:
-        _copy(shots, outputs["copies"], progress)
+        copy_photos(((shot.burst, shot.source, None) for shot in shots), outputs["copies"], progress)
     return BestResult(str(like), liked.measure, len(photos), found.encoder.name, shots, outputs)
-
-
-def _check_outputs(outputs: dict[str, Path], sources: Sequence[Path]) -> None:
-    if "sheet" in outputs:
-        check_picture_output(outputs["sheet"], sources)
-    if "csv" in outputs:
-        check_table_output(outputs["csv"], [field.name for field in fields(BestShot)][:3])
-    copies = outputs.get("copies")
-    if copies and (copies.is_file() or (copies.is_dir() and any(copies.iterdir()))):
-        raise OutputError(f"{str(copies)!r} is there already; give --copy-to a new folder")
 
 
 def _photos(found: EmbeddingSet) -> dict[str, list[int]]:
@@ -187,19 +173,3 @@ def _sheet(found: EmbeddingSet, shots: Sequence[BestShot], liked: Likeness) -> A
     return draw_montage(
         Tile(liked.crop, "like", liked.name), tiles, Path(found.encoder.name).name, heading="the best of each burst"
     )
-
-
-def _copy(shots: Sequence[BestShot], folder: Path, progress: Progress) -> None:
-    with atomic_path(folder) as partial:
-        partial.mkdir()
-        for shot in shots:
-            try:
-                picture = find_picture(shot.source)
-            except InputError as error:
-                progress.say(f"not copied: {error}")
-                continue
-            name = f"{shot.burst:03d} {Path(shot.source.rpartition('#')[2] or shot.source).name}"
-            if picture.fetch is None:
-                shutil.copy2(shot.source, partial / name)
-            else:
-                (partial / f"{name}{'' if Path(name).suffix else '.png'}").write_bytes(picture.fetch())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import Clip, clips_of
 from ferkit.data.sources.video import frame_png, frames_at
-from ferkit.errors import InputError, OutputError
+from ferkit.errors import InputError
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.pipeline.likeness import Likeness, faces_like
@@ -23,9 +22,9 @@ from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.moments_page import moments_page
 from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.pages import check_page_output, save_page
-from ferkit.report.safe_picture import check_picture_output, save_picture
-from ferkit.report.table_file import check_table_output, write_table_file
+from ferkit.report.output_files import check_output_files, write_rows
+from ferkit.report.pages import save_page
+from ferkit.report.safe_picture import save_picture
 from ferkit.search.hits import MomentHit
 from ferkit.search.moment_settings import MomentKeywords, MomentSettings
 from ferkit.search.moments import Moment, find_moments, smoothed
@@ -112,7 +111,7 @@ def moments(
         for name, path in {"sheet": sheet, "plot": plot, "csv": csv, "html": html, "frames": frames}.items()
         if path is not None
     }
-    _check_outputs(outputs, paths)
+    check_output_files(outputs, paths, MomentHit)
     with open_or_embed(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set
         clips = clips_of(found.columns(["clip", "time_s"]))
@@ -146,7 +145,7 @@ def moments(
                 moments_page(hits, crops, curves, asked, words, liked.measure, settings.gap, least), outputs["html"]
             )
     if "csv" in outputs:
-        write_table_file(_table(hits), outputs["csv"])
+        write_rows(hits, MomentHit, outputs["csv"])
     if "frames" in outputs:
         _save_frames(hits, outputs["frames"], progress)
     return MomentsResult(
@@ -171,18 +170,6 @@ def _check(k: int | None, min_probability: float) -> None:
         raise InputError(f"--min-probability must lie between 0 and 1, not {min_probability}")
 
 
-def _check_outputs(outputs: Mapping[str, Path], sources: Sequence[Path]) -> None:
-    for name, path in outputs.items():
-        if name in ("sheet", "plot"):
-            check_picture_output(path, sources)
-        elif name == "csv":
-            check_table_output(path, [field.name for field in fields(MomentHit)][:3])
-        elif name == "html":
-            check_page_output(path)
-        elif path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise OutputError(f"{str(path)!r} is there already; give --frames a new folder")
-
-
 def _ranked(
     found: EmbeddingSet, clips: Sequence[Clip], scores: NDArray[np.float64], settings: MomentSettings, least: float
 ) -> list[MomentHit]:
@@ -201,10 +188,6 @@ def _hit(found: EmbeddingSet, rank: int, clip: Clip, moment: Moment) -> MomentHi
     onset, apex, offset = (round(seconds, 6) for seconds in (moment.onset_s, moment.apex_s, moment.offset_s))
     score = round(moment.score, 6)
     return MomentHit(rank, score, clip.name, face.identity, onset, apex, offset, face.source, face.face, row)
-
-
-def _table(hits: Sequence[MomentHit]) -> pa.Table:
-    return pa.table({field.name: [getattr(hit, field.name) for hit in hits] for field in fields(MomentHit)})
 
 
 def _sheet(crops: Sequence[Any], hits: Sequence[MomentHit], liked: Likeness, encoder: str) -> Any:  # noqa: ANN401
