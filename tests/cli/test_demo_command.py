@@ -21,7 +21,7 @@ def asked(monkeypatch):
     paths = (OUT / "faces", OUT / "queries", OUT / "emb.npy", OUT / "gallery.png", OUT / "warp_preview.png")
 
     def stand_in(out, **options):
-        calls.append((out, options["encoder"], options["device"]))
+        calls.append((out, options["encoder"], options.get("device")))
         rounds = (workflow.Round("as they are", (hit, miss, hit)), workflow.Round("hardly", (miss,)))
         scenes = (
             workflow.Scene("smile", "smile", (1.0, 2.0), (1.1, 2.1)),
