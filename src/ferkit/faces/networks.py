@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,6 @@ from torch.nn.functional import pad
 from ferkit.errors import WeightsError
 
 Weights = dict[str, Tensor]
-Layer = TypeVar("Layer", bound=nn.Module)
 
 MID_GRAY = 127.5
 """The value that the networks were trained to see as zero."""
@@ -37,17 +35,7 @@ def proposal_network() -> nn.Sequential:
         (B, 3, H, W) RGB in 0..255, H and W even and at least 12 -> (B, 5, H/2 - 5, W/2 - 5): logit of "face",
         then the offsets of the box's corners (x0, y0, x1, y1) in shares of its 12 px side.
     """
-    weights = _folded("pnet", heads=("conv4_1", "conv4_2"))
-    return _finished(
-        _conv(weights, "conv1"),
-        _prelu(weights, "prelu1"),
-        MaxPool(2),
-        _conv(weights, "conv2"),
-        _prelu(weights, "prelu2"),
-        _conv(weights, "conv3"),
-        _prelu(weights, "prelu3"),
-        _dense_everywhere(weights, "heads"),
-    )
+    return _network("pnet", "conv1 pool2 conv2 conv3", ("conv4_1", "conv4_2"))
 
 
 def refine_network() -> nn.Sequential:
@@ -56,21 +44,7 @@ def refine_network() -> nn.Sequential:
     Returns:
         (B, 3, 24, 24) RGB in 0..255 -> (B, 5): logit of "face" and the four offsets of the box.
     """
-    weights = _folded("rnet", heads=("dense5_1", "dense5_2"))
-    return _finished(
-        _conv(weights, "conv1"),
-        _prelu(weights, "prelu1"),
-        MaxPool(3),
-        _conv(weights, "conv2"),
-        _prelu(weights, "prelu2"),
-        MaxPool(3),
-        _conv(weights, "conv3"),
-        _prelu(weights, "prelu3"),
-        FlattenColumns(),
-        _dense(weights, "dense4"),
-        _prelu(weights, "prelu4"),
-        _dense(weights, "heads"),
-    )
+    return _network("rnet", "conv1 pool3 conv2 pool3 conv3 flatten dense4", ("dense5_1", "dense5_2"))
 
 
 def output_network() -> nn.Sequential:
@@ -80,24 +54,8 @@ def output_network() -> nn.Sequential:
         (B, 3, 48, 48) RGB in 0..255 -> (B, 15): logit of "face", the four offsets of the box, then the landmarks'
         five x and five y in shares of the box (eyes, nose, mouth corners; the image's left one first).
     """
-    weights = _folded("onet", heads=("dense6_1", "dense6_2", "dense6_3"))
-    return _finished(
-        _conv(weights, "conv1"),
-        _prelu(weights, "prelu1"),
-        MaxPool(3),
-        _conv(weights, "conv2"),
-        _prelu(weights, "prelu2"),
-        MaxPool(3),
-        _conv(weights, "conv3"),
-        _prelu(weights, "prelu3"),
-        MaxPool(2),
-        _conv(weights, "conv4"),
-        _prelu(weights, "prelu4"),
-        FlattenColumns(),
-        _dense(weights, "dense5"),
-        _prelu(weights, "prelu5"),
-        _dense(weights, "heads"),
-    )
+    layers = "conv1 pool3 conv2 pool3 conv3 pool2 conv4 flatten dense5"
+    return _network("onet", layers, ("dense6_1", "dense6_2", "dense6_3"))
 
 
 class MaxPool(nn.Module):
@@ -140,6 +98,22 @@ class DenseEverywhere(nn.Linear):
         return planes.view(-1, batch, height, width).transpose(0, 1)
 
 
+def _network(name: str, layers: str, heads: Sequence[str]) -> nn.Sequential:
+    """The network of layers by their names, each followed by the PReLU of its number, and of its heads in one."""
+    weights = _folded(name, heads)
+    modules: list[nn.Module] = []
+    for layer in layers.split():
+        kind, number = layer.rstrip("12345"), layer[-1]
+        if kind == "pool":
+            modules.append(MaxPool(int(number)))
+        elif kind == "flatten":
+            modules.append(FlattenColumns())
+        else:
+            modules += [_layer(weights, layer), _layer(weights, f"prelu{number}")]
+    network = nn.Sequential(*modules, _layer(weights, "heads")).eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)
+
+
 def _folded(name: str, heads: Sequence[str]) -> Weights:
     """The network's weights with the three foldings of this module's docstring applied."""
     weights = _shipped(name)
@@ -173,31 +147,18 @@ def _widen_first_layer(weights: Weights) -> None:
     weights["conv2.weight"] = pad(weights["conv2.weight"], (0, 0) * 2 + (0, missing))
 
 
-def _conv(weights: Weights, name: str) -> nn.Conv2d:
-    out_channels, in_channels, side, _ = weights[f"{name}.weight"].shape
-    return _filled(nn.Conv2d(in_channels, out_channels, side), weights, name)
-
-
-def _dense_everywhere(weights: Weights, name: str) -> DenseEverywhere:
-    out_channels, in_channels, *_ = weights[f"{name}.weight"].shape
-    weights[f"{name}.weight"] = weights[f"{name}.weight"][:, :, 0, 0]
-    return _filled(DenseEverywhere(in_channels, out_channels), weights, name)
-
-
-def _dense(weights: Weights, name: str) -> nn.Linear:
-    out_features, in_features = weights[f"{name}.weight"].shape
-    return _filled(nn.Linear(in_features, out_features), weights, name)
-
-
-def _prelu(weights: Weights, name: str) -> nn.PReLU:
-    return _filled(nn.PReLU(len(weights[f"{name}.weight"])), weights, name)
-
-
-def _filled(layer: Layer, weights: Weights, name: str) -> Layer:
+def _layer(weights: Weights, name: str) -> nn.Module:
+    """A layer with its weights; what it is, their number of dimensions says."""
+    outputs, *inputs = weights[f"{name}.weight"].shape
+    layer: nn.Module
+    if not inputs:
+        layer = nn.PReLU(outputs)
+    elif len(inputs) == 1:
+        layer = nn.Linear(inputs[0], outputs)
+    elif inputs[1:] == [1, 1]:
+        layer = DenseEverywhere(inputs[0], outputs)
+        weights[f"{name}.weight"] = weights[f"{name}.weight"][:, :, 0, 0]
+    else:
+        layer = nn.Conv2d(inputs[0], outputs, inputs[1])
     layer.load_state_dict({part: weights[f"{name}.{part}"] for part in layer.state_dict()})
     return layer
-
-
-def _finished(*layers: nn.Module) -> nn.Sequential:
-    network = nn.Sequential(*layers).eval().requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)
