@@ -85,19 +85,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
     UserWarning,  # Pillow's remarks, where the program around us turns warnings into errors
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
 )
 _opening = threading.Lock()
 

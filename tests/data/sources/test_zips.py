@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.data.sources import SourceRules, find_picture, open_sources, zips
+from ferkit.data.sources import SourceRules, archives, find_picture, open_sources
 from ferkit.errors import InputError, UnreadableImageError
 
 
@@ -129,7 +129,7 @@ def test_a_method_of_packing_that_is_not_known(tmp_path):
 
 
 def test_a_member_that_would_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(zips, "_MAX_BYTES", 1000)
+    monkeypatch.setattr(archives, "_MAX_BYTES", 1000)
     path = write_zip(tmp_path / "x.zip", [("1.png", bytes(1001)), ("2.png", png(2))], zipfile.ZIP_DEFLATED)
     pictures = open_zip(path)
     with pytest.raises(UnreadableImageError, match="1,001 bytes"):

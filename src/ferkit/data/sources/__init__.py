@@ -11,6 +11,7 @@ from typing import TypeVar
 from ferkit.data.face_set import is_face_set, sets_below
 from ferkit.data.file_state import file_state
 from ferkit.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_video
+from ferkit.data.sources.archives import open_tar, open_zip, refuse_compressed
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.folder import open_file, open_folder
 from ferkit.data.sources.layouts import open_layout
@@ -19,11 +20,9 @@ from ferkit.data.sources.patterns import expanded
 from ferkit.data.sources.picture import Chain, Container, Picture, Pictures
 from ferkit.data.sources.remote import find_remote, open_remote
 from ferkit.data.sources.rules import SourceRules, ruled
-from ferkit.data.sources.shards import open_tar, refuse_compressed
 from ferkit.data.sources.tables import open_csv, open_jsonl, open_list
 from ferkit.data.sources.tree import is_there
 from ferkit.data.sources.video import Video, frame_picture
-from ferkit.data.sources.zips import open_zip
 from ferkit.data.stores import remote_url
 from ferkit.errors import InputError, MissingPathError, NoImagesError, UnreadableImageError
 

@@ -76,6 +76,17 @@ def numbered_class(label: str, name: str) -> str:
     return codes.get(int(label), label)
 
 
+def folder_labels(
+    files: Sequence[str], parts: Sequence[Sequence[str]], others: Iterable[str], read: Callable[[str], str]
+) -> tuple[list[str | None], str]:
+    """Return each picture's label by `yolo_classes`, else by the `class_folders` of its parts, and which it was."""
+    labels = yolo_classes(files, others, read)
+    if any(labels):
+        return labels, "YOLO's label files"
+    labels = class_folders(parts)
+    return labels, "class folders" if any(labels) else ""
+
+
 def yolo_classes(files: Sequence[str], others: Iterable[str], read: Callable[[str], str]) -> list[str | None]:
     """Return each picture's class as YOLO keeps it: a number in ``labels`` beside ``images``, named in ``data.yaml``.
 

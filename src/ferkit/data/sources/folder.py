@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ferkit.data.media import HEAD, is_archive, is_media, is_video
-from ferkit.data.sources.classes import class_folders, yolo_classes
+from ferkit.data.sources.classes import folder_labels
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.layouts import LAYOUTS, open_layout
 from ferkit.data.sources.picture import Picture
@@ -35,9 +35,8 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
         return known
     names = [file.relative_to(root) for file in files]
     paths = [name.as_posix() for name in names]
-    labels, where = yolo_classes(paths, _beside(root, ("*.yaml", "*.yml")), partial(_text, root)), "YOLO's label files"
-    if not any(labels):
-        labels, where = class_folders([name.parts for name in names]), "class folders"
+    listings = _beside(root, ("*.yaml", "*.yml"))
+    labels, where = folder_labels(paths, [name.parts for name in names], listings, partial(_text, root))
     found = [Picture(str(file), label) for file, label in zip(files, labels, strict=True)]
     if not any(labels):
         found, where = _described_by_tables(root, found, rules)

@@ -48,7 +48,8 @@ def open_listed(
         InputError: the paths are web addresses, or none of the files exists.
     """
     columns = _with_found_paths(table, columns)
-    listed = ListedPictures(table, columns, rules, confined=confined, class_names=class_names)
+    facts = FactColumns(columns, class_names or {})
+    listed = ListedPictures(table, columns["image"], facts, rules, confined=confined)
     _require_files(table, listed)
     is_video = np.asarray(pc.fill_null(pc.match_substring_regex(columns["image"], _VIDEO), False))
     if not is_video.any():
@@ -86,18 +87,9 @@ class ListedPictures(Container):
     """The pictures that a table names, made when they are asked for; arguments as for `open_listed`."""
 
     def __init__(
-        self,
-        table: Path,
-        columns: pa.Table,
-        rules: SourceRules,
-        *,
-        confined: bool = False,
-        class_names: Mapping[str, Mapping[Any, str]] | None = None,
+        self, table: Path, entries: pa.ChunkedArray, facts: FactColumns, rules: SourceRules, *, confined: bool = False
     ) -> None:
-        self._table = table
-        self._entries = columns["image"]
-        self._facts = FactColumns(columns, class_names or {})
-        self._rules = rules
+        self._table, self._entries, self._facts, self._rules = table, entries, facts, rules
         self._confined = confined
 
     def __len__(self) -> int:
@@ -141,8 +133,7 @@ class _Rows(Container):
     """Some rows of a table, which go on by their own numbers."""
 
     def __init__(self, listed: ListedPictures, rows: NDArray[np.int64]) -> None:
-        self._listed = listed
-        self._rows = rows
+        self._listed, self._rows = listed, rows
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -151,7 +142,7 @@ class _Rows(Container):
         return self._listed[int(self._rows[index])]
 
     def find(self, place: str) -> Picture:
-        """Return the picture of the row whose number is ``place``."""
+        """Return the picture of the whole table's row whose number is ``place``."""
         return self._listed.find(place)
 
 

@@ -40,50 +40,33 @@ def open_parquet(path: Path, rules: SourceRules) -> Sources:
         file = pq.ParquetFile(path)
         row_counts = _row_counts(file.metadata, path.stat().st_size)
         columns = _columns(file.schema_arrow, rules, path)
-        facts = _read_facts(file, columns)
-        class_names = _class_names(file.schema_arrow, columns)
+        facts, class_names = _read_facts(file, columns), _class_names(file.schema_arrow, columns)
         if _holds_bytes(file.schema_arrow.field(columns["image"]).type):
-            names = _entries(file, columns["image"]) if rules.label_from or rules.identity_from else None
             told = FactColumns(pa.table(facts), class_names)
-            pictures = ParquetPictures(path, file, row_counts, columns["image"], told, rules, names)
-            return Sources(pictures, labels_from=label_column(columns))
-        listed = {"image": _entries(file, columns["image"])} | facts
-        sources = open_listed(path, pa.table(listed), rules, confined=True, class_names=class_names)
+            return Sources(_ParquetPictures(path, file, row_counts, columns, told, rules), (), label_column(columns))
+        listed = pa.table({"image": _entries(file, columns["image"])} | facts)
+        sources = open_listed(path, listed, rules, confined=True, class_names=class_names)
         return replace(sources, labels_from=label_column(columns))
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError where names are no text
         why = " ".join(str(error).split())
         raise InputError(f"cannot read {str(path)!r} as parquet ({why}); give a complete file") from error
 
 
-class ParquetPictures(Container):
-    """The rows of one parquet file; bytes are read by row group, the last few of which stay in memory.
-
-    Args:
-        path: the file.
-        file: the same, open.
-        row_counts: how many rows each of its row groups has.
-        image: the column with the encoded pictures.
-        facts: what the other columns say.
-        rules: how labels and identities are read from ``names``.
-        names: the path that each row gives its picture; None where nothing is read from it.
-    """
+class _ParquetPictures(Container):
+    """The rows of one parquet file; bytes are read by row group, the last few of which stay in memory."""
 
     def __init__(
         self,
         path: Path,
         file: pq.ParquetFile,
         row_counts: Sequence[int],
-        image: str,
+        columns: Mapping[str, str],
         facts: FactColumns,
         rules: SourceRules,
-        names: pa.ChunkedArray | None,
     ) -> None:
-        self._path = path
-        self._file = file
-        self._image = image
-        self._facts = facts
-        self._rules = rules
-        self._names = names
+        self._path, self._file, self._facts, self._rules = path, file, facts, rules
+        self._image = columns["image"]
+        self._names = _entries(file, self._image) if rules.label_from or rules.identity_from else None
         self._ends = list(accumulate(row_counts))
         self._groups: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
