@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import resource
 import shutil
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,13 +54,9 @@ def portraits(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory) -> Path:
     """A run folder with a small untrained encoder, as `ferkit pretrain` leaves one."""
-    from ferkit.encoders.encoder import random_encoder, save_encoder
+    from samples import save_run
 
-    encoder = random_encoder("resnet18", input_size=32, seed=0)
-    folder = tmp_path_factory.mktemp("runs") / "untrained"
-    folder.mkdir()
-    save_encoder(folder, encoder.backbone.state_dict(), encoder.entry)
-    return folder
+    return save_run(tmp_path_factory.mktemp("runs") / "untrained", "resnet18")
 
 
 @pytest.fixture(scope="session")
@@ -123,11 +117,9 @@ def hub_servers():
     """The two servers behind every `hub`."""
     import huggingface_hub
 
-    spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).with_name("hub_server.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["hub_server"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    with module.Servers() as servers:
+    from hub_server import Servers
+
+    with Servers() as servers:
         yield servers
         huggingface_hub.close_session()
 
@@ -259,16 +251,14 @@ def replace_unseen():
 def write_face_set():
     """Write crops as a face set at a path; ``known`` are what is known of the faces, as functions of the row."""
     from ferkit.data.face_set import FaceSet, FaceSetWriter
-    from ferkit.data.faces import Face, crop_sha256
-
-    unknown = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
+    from samples import face
 
     def write(path, crops, template="ferkit-128", **known):
-        faces = []
-        for row, crop in enumerate(crops):
-            about = {"source": f"/photos/{row}.jpg", "face": 1, "sha256": crop_sha256(crop), **unknown}
-            faces.append(Face(**about | {name: of(row) for name, of in known.items()}))
-        with FaceSetWriter(path, template, 128, fingerprint=path.name, overwrite=True) as writer:
+        faces = [
+            face(crop=crop, **{"source": f"/photos/{row}.jpg"} | {name: of(row) for name, of in known.items()})
+            for row, crop in enumerate(crops)
+        ]
+        with FaceSetWriter(path, template, crops.shape[1], fingerprint=path.name, overwrite=True) as writer:
             writer.append(crops, faces, pictures_done=len(crops))
         return FaceSet.open(path)
 

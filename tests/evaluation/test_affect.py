@@ -19,11 +19,12 @@ def values_of(seed, count=50):
 
 def test_three_values_by_hand():
     # Means 0 and 1, variances 2/3 and 2/3, covariance 2/3: 2 (2/3) / (2/3 + 2/3 + 1) = 4/7.
-    assert concordance(np.array([-1, 0, 1]), np.array([0, 1, 2])) == pytest.approx(4 / 7)
-    assert rmse(np.array([-1, 0, 1]), np.array([0, 1, 2])) == 1
-    assert correlation(np.array([-1, 0, 1]), np.array([0, 1, 2])) == pytest.approx(1)
-    assert sign_agreement(np.array([-1, 0, 1]), np.array([0, 1, 2])) == pytest.approx(1 / 3)
-    assert np.isnan(correlation(np.array([1.0, 1.0]), np.array([0.0, 1.0])))
+    true, predicted = np.array([-1, 0, 1]), np.array([0, 1, 2])
+    assert concordance(true, predicted) == pytest.approx(4 / 7)
+    assert rmse(true, predicted) == 1
+    assert correlation(true, predicted) == pytest.approx(1)
+    assert sign_agreement(true, predicted) == pytest.approx(1 / 3)
+    assert np.isnan([correlation(np.ones(2), true[:2]), concordance(np.ones(3), np.ones(3))]).all()
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,6 @@ def test_three_values_by_hand():
 )
 def test_perfect_opposite_and_constant_answers(predicted, expected):
     assert concordance(np.array([1.0, 2.0, 3.0]), np.array(predicted)) == pytest.approx(expected)
-
-
-def test_one_constant_for_both_is_undefined():
-    assert np.isnan(concordance(np.ones(3), np.ones(3)))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -48,6 +45,8 @@ def test_torchmetrics_and_scikit_learn_agree(seed):
     theirs = concordance_corrcoef(torch.from_numpy(predicted), torch.from_numpy(true)).numpy()
     assert ours * (spread + apart) / (spread + apart * 49 / 50) == pytest.approx(theirs)
     assert rmse(true, predicted) == pytest.approx(root_mean_squared_error(true, predicted, multioutput="raw_values"))
+    expected = [np.corrcoef(true[:, column], predicted[:, column])[0, 1] for column in range(2)]
+    np.testing.assert_allclose(correlation(true, predicted), expected, rtol=1e-12)
 
 
 def test_scikit_learns_pipeline_agrees():
@@ -81,9 +80,3 @@ def test_bad_input(change):
     train, values = random.normal(size=(20, 3)), random.normal(size=(20, 2))
     with pytest.raises(InputError):
         affect_answers(**{"train": train, "train_values": values, "test": train, **change})
-
-
-def test_correlation_is_numpys():
-    true, predicted = values_of(3)
-    expected = [np.corrcoef(true[:, column], predicted[:, column])[0, 1] for column in range(2)]
-    np.testing.assert_allclose(correlation(true, predicted), expected, rtol=1e-12)

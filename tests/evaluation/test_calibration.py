@@ -26,10 +26,7 @@ def test_error_by_hand():
     # four of .9 with .75 right, two of .3 with .5 right
     assert expected_calibration_error(probability, right) == pytest.approx((4 * 0.15 + 2 * 0.2) / 6)
     assert [part.predictions for part in reliability(probability, right)] == [2, 4]
-
-
-def test_the_last_bin_holds_certainty():
-    assert reliability(np.array([1.0]), np.array([True])) == [(1.0, 1.0, 1)]
+    assert reliability(np.array([1.0]), np.array([True])) == [(1.0, 1.0, 1)]  # the last bin holds certainty
 
 
 def test_pairs_are_of_different_people_and_half_of_one_expression():
@@ -42,11 +39,10 @@ def test_pairs_are_of_different_people_and_half_of_one_expression():
     assert pairs.same.sum() == pytest.approx(500, abs=80)  # half of the draws hit one person and are left out
 
 
-def test_pairs_need_two_people_and_two_classes():
-    with pytest.raises(InputError, match="two classes"):
-        sample_pairs(np.eye(2), ["a", "a"], ["p", "q"])
-    with pytest.raises(InputError, match="two people"):
-        sample_pairs(np.eye(2), ["a", "b"], ["p", "q"])
+@pytest.mark.parametrize(("labels", "lacking"), [(["a", "a"], "two classes"), (["a", "b"], "two people")])
+def test_pairs_need_two_people_and_two_classes(labels, lacking):
+    with pytest.raises(InputError, match=lacking):
+        sample_pairs(np.eye(2), labels, ["p", "q"])
 
 
 def test_a_curve_is_found_again():

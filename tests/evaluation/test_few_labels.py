@@ -30,15 +30,3 @@ def test_the_whole_is_the_plain_probe(planted):
     plain = linear_answers(*parts[:3], train_identities=who[train], seed=3)
     assert point.results == (classification_of(labels[test], plain.predicted),)
     assert point.rows == 60
-
-
-def test_planted_expression_needs_few_labels_and_noise_is_not_helped_by_many(planted):
-    def curve(**plan):
-        vectors, labels, _ = planted(60, **plan)
-        parts = vectors[:180], labels[:180], vectors[180:], labels[180:]
-        return [point.accuracy for point in few_label_curve(*parts, shares=[0.1, 1.0], seeds=[0, 1], strengths=[1e-2])]
-
-    assert curve(expression=1, noise=0.05) == [1, 1]
-    assert all(0.2 < accuracy < 0.47 for accuracy in curve(noise=1))
-    few, all_of_them = curve(expression=0.35, noise=1)
-    assert all_of_them > few + 0.05

@@ -62,22 +62,15 @@ def test_it_learns_what_is_planted_and_leaves_the_encoder_as_it_was(encoder):
     assert not encoder.training
 
 
-class Plain(nn.Module):
-    """A network that is none of timm's: it has no classifier to replace."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d((4, 1)), nn.Flatten())
-
-    def forward(self, images):
-        return self.layers(images)
+PLAIN = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d((4, 1)), nn.Flatten())
+"""A network that is none of timm's: it has no classifier to replace."""
 
 
 def test_a_network_without_a_classifier_gets_one():
     card = EncoderCard(name="plain", arch="test_resnet", dim=32, input_size=32, field=32, supervision="none")
     (train, labels), (test, truth) = squares(96, 0), squares(40, 1)
     settings = FineTuneSettings(epochs=12, **QUICK, **STILL)
-    answers = finetune_answers(Encoder(card, Plain()), train, labels, test, settings=settings)
+    answers = finetune_answers(Encoder(card, PLAIN), train, labels, test, settings=settings)
     assert classification_of(truth, answers.predicted).accuracy > 0.9
 
 
@@ -190,18 +183,9 @@ def test_balanced_softmax_takes_the_frequencies_off(balance, apart):
     assert logits[1] - logits[0] == pytest.approx(apart, abs=0.03)
 
 
-def test_a_face_set_is_read_batch_by_batch(encoder, tmp_path):
-    from ferkit.data.face_set import FaceSet, FaceSetWriter
-    from ferkit.data.faces import Face, crop_sha256
-
+def test_a_face_set_is_read_batch_by_batch(encoder, make_face_set):
     crops, labels = squares(20, 0)
-    faces = [
-        Face(f"/{row}.png", 1, None, None, None, labels[row], None, None, None, crop_sha256(crop))
-        for row, crop in enumerate(crops)
-    ]
-    with FaceSetWriter(tmp_path / "faces", "ferkit-128", 32, fingerprint="x") as writer:
-        writer.append(crops, faces, pictures_done=20)
-    opened, settings = FaceSet.open(tmp_path / "faces"), FineTuneSettings(epochs=1, **QUICK)
+    opened, settings = make_face_set(crops), FineTuneSettings(epochs=1, **QUICK)
     of_set = finetune_answers(encoder, opened, labels, opened, settings=settings)
     assert np.array_equal(of_set.outputs, finetune_answers(encoder, crops, labels, crops, settings=settings).outputs)
 

@@ -4,18 +4,17 @@ import pytest
 from ferkit.evaluation.affect import affect_answers
 from ferkit.evaluation.head import at_temperature, fit_head, temperature_of, with_affect
 from ferkit.evaluation.rows import unit_rows
+from samples import clouds
 
 
-def clouds(seed, spread=0.5):
-    random = np.random.default_rng(seed)
-    numbers = random.integers(0, 3, 300)
-    vectors = unit_rows(np.eye(8)[numbers] + spread * random.normal(size=(300, 8))).astype(np.float32)
-    return vectors, np.array(["anger", "fear", "happiness"])[numbers].tolist()
+def faces(seed):
+    vectors, labels = clouds(seed, 300, spread=1.5, dim=8)
+    return unit_rows(vectors), labels
 
 
 def test_a_head_reads_classes_it_was_not_shown():
-    head = fit_head("e" * 64, *clouds(0))
-    vectors, labels = clouds(1)
+    head = fit_head("e" * 64, *faces(0))
+    vectors, labels = faces(1)
     answers = np.array(head.classes)[head.probabilities(vectors).argmax(axis=1)]
     assert np.mean(answers == np.array(labels)) > 0.6
     assert head.classes == ("happiness", "fear", "anger")
@@ -23,8 +22,8 @@ def test_a_head_reads_classes_it_was_not_shown():
 
 
 def test_calibration_divides_the_logits_and_leaves_out_unknown_classes():
-    head = fit_head("e" * 64, *clouds(0))
-    vectors, labels = clouds(1)
+    head = fit_head("e" * 64, *faces(0))
+    vectors, labels = faces(1)
     temperature = temperature_of(head, vectors, labels)
     warm = at_temperature(head, temperature)
     assert warm.weight * temperature == pytest.approx(head.weight, rel=1e-5)
@@ -34,9 +33,9 @@ def test_calibration_divides_the_logits_and_leaves_out_unknown_classes():
 
 
 def test_affect_is_the_ridge_regression_of_the_probe():
-    vectors, labels = clouds(0)
+    vectors, labels = faces(0)
     values = np.stack([vectors[:, 0] - vectors[:, 1], 0.5 * vectors[:, 2]], axis=1)
     head = with_affect(fit_head("e" * 64, vectors, labels), vectors, values)
-    asked, _ = clouds(1)
+    asked, _ = faces(1)
     expected = affect_answers(vectors.astype(np.float64), values, asked).predicted
     assert head.affect(asked) == pytest.approx(expected.clip(-1, 1), abs=1e-5)

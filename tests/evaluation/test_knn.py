@@ -5,14 +5,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from ferkit.errors import InputError
 from ferkit.evaluation import knn as knn_module
 from ferkit.evaluation.knn import knn_answers
-
-
-def clouds(seed, count, spread=2.0):
-    random = np.random.default_rng(seed)
-    numbers = random.integers(0, 3, count)
-    centers = np.array([[3.0, 0, 0, 0], [0, 3.0, 0, 0], [0, 0, 3.0, 0]])
-    labels = np.array(["anger", "fear", "happiness"])[numbers]
-    return centers[numbers] + spread * random.normal(size=(count, 4)), labels.tolist()
+from samples import clouds
 
 
 def accuracy(train, train_labels, test, test_labels, **options):

@@ -6,13 +6,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ferkit.errors import InputError
 from ferkit.evaluation.linear import linear_answers, standardise
-
-
-def clouds(seed, count, spread=2.0, dim=6):
-    random = np.random.default_rng(seed)
-    numbers = random.integers(0, 3, count)
-    vectors = 3 * np.eye(dim)[numbers] + spread * random.normal(size=(count, dim))
-    return vectors, np.array(["anger", "fear", "happiness"])[numbers].tolist()
+from samples import clouds
 
 
 def accuracy(train, train_labels, test, test_labels, **options):
@@ -32,12 +26,8 @@ def test_scale_and_offset_of_a_feature_do_not_matter():
     scale, offset = np.array([1, 10, 100, 0.1, 1, 1]), np.array([0, 5, -50, 0, 1, 2])
     moved = accuracy(train[0] * scale + offset, train[1], test[0] * scale + offset, test[1])
     assert moved == accuracy(*train, *test)
-
-
-def test_a_feature_that_never_changes_does_no_harm():
-    train, test = clouds(0, 100), clouds(1, 100)
-    plus = [np.column_stack([vectors, np.full(100, 7.0)]) for vectors in (train[0], test[0])]
-    assert accuracy(plus[0], train[1], plus[1], test[1]) == accuracy(*train, *test)
+    plus = [np.column_stack([vectors, np.full(len(vectors), 7.0)]) for vectors in (train[0], test[0])]  # never changes
+    assert accuracy(plus[0], train[1], plus[1], test[1]) == moved
 
 
 def test_the_regularisation_is_chosen_without_the_test_part():
@@ -59,6 +49,9 @@ def test_the_better_of_two_strengths_is_taken():
     both = accuracy(*train, *test, strengths=[useless, good])
     assert both == accuracy(*train, *test, strengths=[good])
     assert both > accuracy(*train, *test, strengths=[useless])
+    answers = linear_answers(*train, test[0])
+    assert answers.strength == max(answers.held_out, key=answers.held_out.get)
+    assert len(answers.held_out) == 5
 
 
 def test_rare_classes_stay_in_training():
@@ -77,19 +70,13 @@ def test_rare_classes_stay_in_training():
         {"train_labels": ["a"] * 20},
         {"train_labels": [str(number) for number in range(20)]},
         {"test": np.ones((20, 5))},
+        {"train_labels": list("aabb") * 5, "train_identities": list("xxyy") * 5},  # two people of one label each
     ],
 )
 def test_bad_input(change):
     train, labels = clouds(0, 20)
     with pytest.raises(InputError):
         linear_answers(**{"train": train, "train_labels": labels, "test": train, **change})
-
-
-def test_the_strength_of_the_highest_held_out_accuracy_is_taken():
-    train, test = clouds(0, 200), clouds(1, 300)
-    answers = linear_answers(*train, test[0])
-    assert answers.strength == max(answers.held_out, key=answers.held_out.get)
-    assert len(answers.held_out) == 5
 
 
 def test_faceless_rows_train_nothing_and_are_not_answered():
@@ -99,10 +86,6 @@ def test_faceless_rows_train_nothing_and_are_not_answered():
     answers = linear_answers(plus, labels + ["anger"] * 50, test).predicted
     assert answers[3] is None
     assert np.array_equal(np.delete(answers, 3), linear_answers(train, labels, np.delete(test, 3, axis=0)).predicted)
-
-
-def test_nothing_but_faceless_rows_to_judge():
-    train, labels = clouds(0, 100)
     assert linear_answers(train, labels, np.full((2, 6), np.nan)).predicted.tolist() == [None, None]
 
 
@@ -136,19 +119,9 @@ def test_the_model_answers_as_the_classifier_does(classes):
         assert scores.sum(axis=1) == pytest.approx(0)
 
 
-def test_single_precision_is_kept():
+def test_single_precision_is_kept_and_does_not_blur_the_mean_of_many_rows():
     train, test = standardise(np.float32([[1, 5], [3, 5]]), np.float32([[5, 7]]))
-    assert train.tolist() == [[-1, 0], [1, 0]]
-    assert test.tolist() == [[3, 2]]
+    assert (train.tolist(), test.tolist()) == ([[-1, 0], [1, 0]], [[3, 2]])
     assert train.dtype == test.dtype == np.float32
-
-
-def test_single_precision_does_not_blur_the_mean_of_many_rows():
     train = np.tile(np.float32([[1000, 3000], [1001, 3002]]), (50_000, 1))
     assert np.abs(standardise(train, train[:1])[0].mean(axis=0, dtype=np.float64)).max() < 1e-3
-
-
-def test_two_people_of_one_label_each_leave_nothing_to_fit():
-    train = np.random.default_rng(0).normal(size=(4, 3))
-    with pytest.raises(InputError):
-        linear_answers(train, list("aabb"), train, train_identities=list("xxyy"))

@@ -38,14 +38,6 @@ def test_scikit_learn_and_torchmetrics_agree(planted, monkeypatch):
         assert score.precisions[row] == pytest.approx(float(retrieval_precision(*pair, top_k=5)))
 
 
-def test_ones_own_person_is_what_identity_would_find(planted):
-    vectors, labels, who = planted(20, shots=3, identity=1, noise=0.01)
-    found = retrieval_score(vectors, who, [None] * len(who), k=2, repeats=2)  # identity as if it were the expression
-    excluded = retrieval_score(vectors, labels, who, k=2, repeats=2)
-    assert found.precision == 1
-    assert excluded.precision < 0.5
-
-
 def test_a_frequent_class_does_not_come_back_more_often():
     random = np.random.default_rng(0)
     labels = ["common"] * 400 + ["rare"] * 40

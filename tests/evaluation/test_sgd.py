@@ -6,15 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from ferkit.errors import InputError
 from ferkit.evaluation.sgd import SCHEDULES, SgdSchedule, sgd_answers
 from ferkit.probing.settings import LINEAR
+from samples import clouds
 
 QUICK = SgdSchedule(lr=0.5, epochs=5, milestones=(3, 4), batch=32)
-
-
-def clouds(seed, count, spread=1.5):
-    random = np.random.default_rng(seed)
-    numbers = random.integers(0, 3, count)
-    vectors = 3 * np.eye(3, 6)[numbers] + spread * random.normal(size=(count, 6))
-    return vectors, np.array(["anger", "fear", "happiness"])[numbers].tolist()
 
 
 def test_one_step_by_hand():
@@ -41,11 +35,8 @@ def test_the_papers_schedules():
     assert (facecycle.factor, facecycle.weight_decay, facecycle.least_area) == (0.1, 1e-4, 1)
     assert (crs_cont.lr, crs_cont.epochs, crs_cont.milestones, crs_cont.factor) == (4, 100, (60, 75, 90), 0.2)
     assert crs_cont.least_area < 1
-
-
-def test_fewer_epochs_keep_the_milestones_shares():
-    assert SCHEDULES["facecycle"].lasting(30).milestones == (8, 16, 24)
-    assert SCHEDULES["facecycle"].lasting(None) is SCHEDULES["facecycle"]
+    assert facecycle.lasting(30).milestones == (8, 16, 24)  # fewer epochs keep the milestones' shares
+    assert facecycle.lasting(None) is facecycle
 
 
 def test_each_epoch_may_see_other_features():

@@ -14,28 +14,20 @@ def faces(*boxes):
     return Detections(np.float32(boxes).reshape(-1, 4), scores, landmarks)
 
 
-def chosen(which, *boxes):
-    (row,) = choose(faces(*boxes), SIZE, which)
-    return row
-
-
-def test_largest_is_by_area():
-    assert chosen("largest", [0, 0, 30, 10], [0, 0, 19, 16], [90, 40, 110, 55]) == 1  # 300, 304, 300
-
-
-def test_center_prefers_the_face_in_the_middle():
-    # 20 x 20 centred: 400 - 0; 30 x 30 with its centre 20 off in x: 900 - 2 * 400 = 100
-    assert chosen("center", [65, 35, 95, 65], [90, 40, 110, 60]) == 1
-
-
-def test_center_weighs_size():
-    # 20 x 20 centred: 400; 30 x 30 with its centre 15 off in y: 900 - 2 * 225 = 450
-    assert chosen("center", [90, 40, 110, 60], [85, 50, 115, 80]) == 1
-
-
-def test_of_equals_the_more_certain():
-    assert chosen("largest", [0, 0, 10, 10], [20, 20, 30, 30]) == 0
-    assert chosen("center", [80, 40, 100, 60], [100, 40, 120, 60]) == 0
+@pytest.mark.parametrize(
+    ("which", "boxes", "row"),
+    [
+        ("largest", ([0, 0, 30, 10], [0, 0, 19, 16], [90, 40, 110, 55]), 1),  # 300, 304, 300
+        # 20 x 20 centred: 400 - 0; 30 x 30 with its centre 20 off in x: 900 - 2 * 400 = 100
+        ("center", ([65, 35, 95, 65], [90, 40, 110, 60]), 1),
+        # 20 x 20 centred: 400; 30 x 30 with its centre 15 off in y: 900 - 2 * 225 = 450
+        ("center", ([90, 40, 110, 60], [85, 50, 115, 80]), 1),
+        ("largest", ([0, 0, 10, 10], [20, 20, 30, 30]), 0),  # of equals the more certain
+        ("center", ([80, 40, 100, 60], [100, 40, 120, 60]), 0),
+    ],
+)
+def test_which_is_chosen(which, boxes, row):
+    assert choose(faces(*boxes), SIZE, which).tolist() == [row]
 
 
 @pytest.mark.parametrize("which", FACES_POLICIES)

@@ -51,13 +51,11 @@ def moving(head, frames, speed=3):
     return [scene((head, (10 + speed * number, 30 + number % 3))) for number in range(frames)]
 
 
-def found_by(detector, frames, groups=(1000,), state=None, first=0):
-    finder, faces, place = FrameFinder(detector, state), [], 0
-    while place < len(frames):
-        size = groups[0]
+def found_by(detector, frames, size=1000, state=None, first=0):
+    finder, faces = FrameFinder(detector, state), []
+    for place in range(0, len(frames), size):
         part = frames[place : place + size]
         faces += finder.find([(first + place + number) / FPS for number in range(len(part))], part)
-        place += len(part)
     return faces, finder.state
 
 
@@ -113,9 +111,9 @@ def test_frames_far_apart_are_all_searched(detector, heads, counted):
 
 def test_it_goes_on_after_any_group_as_an_unbroken_run(detector, heads):
     frames = moving(heads[0], 24)
-    whole, _ = found_by(detector, frames, groups=(8,))
-    _, state = found_by(detector, frames[:8], groups=(8,))
-    rest, _ = found_by(detector, frames[8:], (8,), json.loads(json.dumps(state)), first=8)
+    whole, _ = found_by(detector, frames, 8)
+    _, state = found_by(detector, frames[:8], 8)
+    rest, _ = found_by(detector, frames[8:], 8, json.loads(json.dumps(state)), first=8)
     for these, those in zip(rest, whole[8:], strict=True):
         np.testing.assert_array_equal(these.boxes, those.boxes)
         np.testing.assert_array_equal(these.landmarks, those.landmarks)

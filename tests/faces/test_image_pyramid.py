@@ -19,9 +19,8 @@ def patches(images, numbers, boxes, side=24):
 
 
 def averaged(region, side):
-    return (
-        adaptive_avg_pool2d(torch.from_numpy(region).permute(2, 0, 1)[None].float(), side)[0].permute(1, 2, 0).numpy()
-    )
+    pixels = torch.from_numpy(region).permute(2, 0, 1)[None].float()
+    return adaptive_avg_pool2d(pixels, side)[0].permute(1, 2, 0).numpy()
 
 
 def test_halvings_average_two_by_two():
@@ -43,9 +42,8 @@ def test_halvings_end_when_small(shape, sizes):
 def test_a_patch_is_the_average_of_the_pixels_under_it(factor):
     image, side = noise(400, 500), 24 * factor
     cut = patches([image], [0], [[40.0, 16.0, 40.0 + side, 16.0 + side]])[0]
-    np.testing.assert_allclose(
-        cut, averaged(image[16 : 16 + side, 40 : 40 + side], 24), atol=1.5
-    )  # copies round to whole grey levels
+    expected = averaged(image[16 : 16 + side, 40 : 40 + side], 24)
+    np.testing.assert_allclose(cut, expected, atol=1.5)  # copies round to whole grey levels
 
 
 def test_a_small_box_is_interpolated():
@@ -55,16 +53,17 @@ def test_a_small_box_is_interpolated():
     np.testing.assert_allclose(cut[5, 5:13, 0], [0, 0, 25, 75, 75, 25, 0, 0], atol=0.5)
 
 
-def test_a_box_between_two_halvings_is_read_at_its_own_step():
-    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (200, 200, 3))
-    cut = patches([ramp], [0], [[20.0, 30.0, 56.0, 66.0]])[0]  # 1.5 pixels to a step; pixel x holds the value x
-    np.testing.assert_allclose(cut[7, :, 1], 20 - 0.5 + 1.5 * (np.arange(24) + 0.5), atol=0.6)
-
-
-def test_a_box_on_a_halving_is_read_where_it_lies():
-    ramp = np.broadcast_to(np.arange(250, dtype=np.uint8)[None, :, None], (250, 250, 3))
-    cut = patches([ramp], [0], [[40.0, 30.0, 184.0, 174.0]])[0]  # 6 pixels to a step, 1.5 of the copy at 1/4
-    np.testing.assert_allclose(cut[7, :, 1], 40 - 0.5 + 6 * (np.arange(24) + 0.5), atol=1.1)
+@pytest.mark.parametrize(
+    ("box", "step", "atol"),
+    [
+        ([20.0, 30.0, 56.0, 66.0], 1.5, 0.6),  # between two halvings
+        ([40.0, 30.0, 184.0, 174.0], 6, 1.1),  # 1.5 pixels of the copy at 1/4
+    ],
+)
+def test_a_box_is_read_at_its_own_step(box, step, atol):
+    ramp = np.broadcast_to(np.arange(250, dtype=np.uint8)[None, :, None], (250, 250, 3))  # pixel x holds the value x
+    cut = patches([ramp], [0], [box])[0]
+    np.testing.assert_allclose(cut[7, :, 1], box[0] - 0.5 + step * (np.arange(24) + 0.5), atol=atol)
 
 
 def test_outside_the_image_is_mid_gray():

@@ -27,14 +27,10 @@ def test_every_window_sees_only_the_image_it_belongs_to():
         assert colours <= {128, 40 * (image + 1)}  # 128 is the margin
 
 
-def test_levels_shrink_until_a_window_just_fits():
+def test_levels_shrink_until_a_window_just_fits_and_the_smallest_face_measures_one():
     atlas = atlas_of([coloured(0, 100, 100)], min_face=12, factor=0.5)
     assert atlas.step[:, 0].tolist() == pytest.approx([1, 2, 100 / 24, 100 / 12])
-
-
-def test_the_smallest_face_measures_one_window():
-    atlas = atlas_of([coloured(0, 400, 600)], min_face=48)
-    np.testing.assert_allclose(CELL * atlas.step[0], 48, rtol=0.01)
+    np.testing.assert_allclose(CELL * atlas_of([coloured(0, 400, 600)], min_face=48).step[0], 48, rtol=0.01)
 
 
 def test_a_place_on_the_canvas_leads_back_to_the_image():

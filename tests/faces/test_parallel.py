@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -47,19 +48,10 @@ def test_a_failure_reaches_the_caller_and_the_threads_come_back(three_threads):
 
 def test_callers_in_several_threads_leave_the_setting_as_it_was(three_threads):
     seen = []
-    callers = [
-        threading.Thread(target=lambda: seen.extend(map_in_threads(threads_seen, range(4), workers=2)))
-        for _ in range(4)
-    ]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: map_in_threads(threads_seen, range(4), workers=2), range(4)):
+            seen += found
     assert {threads for *_, threads in seen} == {1}
     assert len(seen) == 16
-    assert torch.get_num_threads() == 3
-    started_later = []
-    later = threading.Thread(target=lambda: started_later.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert started_later == [3]
+    with ThreadPoolExecutor(1) as later:
+        assert (torch.get_num_threads(), later.submit(torch.get_num_threads).result()) == (3, 3)

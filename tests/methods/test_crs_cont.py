@@ -10,34 +10,24 @@ from torch import nn
 from ferkit.methods.crs_cont import CrsCont, CrsContSettings
 from ferkit.methods.views import Views
 from ferkit.ops.losses import nt_xent_loss, supervised_contrastive_loss
-from ferkit.pretraining.recipe import resolve_recipe
-from ferkit.training.schedule import learning_rate
+from samples import Means, vectors
 
 FINE = ["happiness", "anger", "sadness", "neutral", "surprise", "fear", None, "boredom"]
 NUMBERS = torch.tensor([2, 0, 4, 3, 5, 1, -1, 2])
 """Of the labels of eight faces among FINE's five known ones, in alphabetical order, and one more happy face."""
 
 
-class Flat(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.AdaptiveAvgPool2d(2), nn.Flatten())
-
-
 def rows(count, dim=5, seed=0):
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def pictures(count, seed=0):
-    return torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
-
-
 def build(**settings):
     torch.manual_seed(0)
-    return CrsCont(Flat(), 12, CrsContSettings(views={"size": 16}, **settings).for_labels(FINE))
+    return CrsCont(Means(side=2), 12, CrsContSettings(views={"size": 16}, **settings).for_labels(FINE))
 
 
-def views_of(label=NUMBERS, warped=0, seed=0):
-    a, b, *more = (pictures(len(label), seed + number) for number in range(2 + warped))
+def views_of(label=NUMBERS, warped=0):
+    a, b, *more = (vectors(len(label), 3, 16, 16, seed=number) for number in range(2 + warped))
     return Views(a, b, torch.stack(more) if more else a.new_empty(0, *a.shape), label)
 
 
@@ -60,6 +50,19 @@ def loop_loss(z, label, weights, tau, negatives=()):
         inner = sum(math.log(math.exp(z[i] @ z[p] / tau) / below) for p in positives)
         total -= weights[label[i]] / len(positives) * inner
     return total / len(known)
+
+
+@pytest.mark.parametrize("warped", [0, 2])
+def test_the_contrast_alone_is_the_equation_over_both_views_with_warps_in_every_denominator(warped):
+    method, views = build(classify=0, agree=0, warped=warped), views_of(warped=warped)
+    a, b, *others = projections(method, views)
+    coarse, figures = method.coarse_label(NUMBERS).repeat(2), method(views)
+    expected = loop_loss(torch.cat([a, b]), coarse, [1, 0.5, 1, 1], 0.07, [row for warp in others for row in warp])
+    assert figures["loss"].item() == pytest.approx(expected, rel=1e-4)
+    assert figures.keys() == {"loss", "contrast", *(["gap"] if warped else [])}
+    if warped:
+        near, far = (a * b).sum(1).mean(), torch.stack([(a * w).sum(1).mean() for w in others]).mean()
+        assert figures["gap"].item() == pytest.approx((near - far).item(), abs=1e-5)
 
 
 def test_loss_of_four_right_angles_by_hand():
@@ -104,24 +107,6 @@ def test_a_label_is_known_however_it_is_written(written):
     assert settings.classes == tuple(sorted([written, "Sad", "fearful", "angry", "disgusted"]))
 
 
-def test_the_contrast_alone_is_the_equation_over_both_views():
-    method, views = build(classify=0, agree=0), views_of()
-    z, coarse = projections(method, views).flatten(0, 1), method.coarse_label(NUMBERS).repeat(2)
-    figures = method(views)
-    assert figures["loss"].item() == pytest.approx(loop_loss(z, coarse, [1, 0.5, 1, 1], 0.07), rel=1e-4)
-    assert figures.keys() == {"loss", "contrast"}
-
-
-def test_warps_join_every_denominator():
-    method, views = build(classify=0, agree=0, warped=2), views_of(warped=2)
-    a, b, *warped = projections(method, views)
-    coarse, figures = method.coarse_label(NUMBERS).repeat(2), method(views)
-    expected = loop_loss(torch.cat([a, b]), coarse, [1, 0.5, 1, 1], 0.07, torch.cat(warped))
-    assert figures["loss"].item() == pytest.approx(expected, rel=1e-4)
-    near, far = (a * b).sum(1).mean(), torch.stack([(a * w).sum(1).mean() for w in warped]).mean()
-    assert figures["gap"].item() == pytest.approx((near - far).item(), abs=1e-5)
-
-
 def test_further_terms_equal_independent_implementations():
     method, views = build(), views_of()
     z = projections(method, views).double()
@@ -149,23 +134,6 @@ def test_faces_of_unknown_label_count_in_the_agreement_alone():
     torch.testing.assert_close(figures["contrast"], without["contrast"])
     torch.testing.assert_close(figures["classify"], without["classify"])
     assert figures["agree"] > without["agree"]
-
-
-def test_the_defaults_are_the_papers_and_its_codes():
-    recipe = resolve_recipe("crs-cont", {}, {}, faces=0, faces_sha256="")
-    settings, training = recipe.settings, recipe.training
-    assert (settings.balance, settings.classify, settings.agree, settings.projection) == ("none", 1, 0.4, 128)
-    views = settings.views
-    assert (views.size, views.scale[0] ** 2, views.scale[1]) == (224, pytest.approx(0.5, abs=1e-3), 1)
-    assert (views.jitter, views.brightness, views.contrast, views.saturation, views.hue) == (0.8, 0.4, 0.4, 0.4, 0.1)
-    assert (views.flip, views.gray, views.blur, views.rotation) == (0.5, 0.2, 0, 0)
-    assert (training.epochs, training.batch_size, training.lr, training.momentum) == (100, 128, 0.5, 0.9)
-    step_lr = torch.optim.lr_scheduler.StepLR(torch.optim.SGD([torch.zeros(1)], lr=0.5), 20, 0.5)
-    for epoch in range(100):
-        found = learning_rate(7 * epoch, 700, training.lr, training.warmup, training.milestones)
-        assert found == pytest.approx(step_lr.get_last_lr()[0])
-        step_lr.optimizer.step()
-        step_lr.step()
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,18 @@
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import ferkit.methods.distill as module
-from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import TrainingError
 from ferkit.methods.distill import Distill, DistillSettings
 from ferkit.methods.views import Views
-
-
-class Means(nn.Sequential):
-    """(B, 3, S, S) -> (B, 3)."""
-
-    def __init__(self):
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+from samples import Means, noise, save_run, seeded
 
 
 @pytest.fixture
 def teacher(tmp_path):
-    encoder = random_encoder("test_resnet", 32)
-    save_encoder(tmp_path, encoder.backbone.state_dict(), encoder.entry.model_copy(update={"field": 32}))
-    return tmp_path
+    return save_run(tmp_path, field=32)
 
 
 def build(teacher):
@@ -29,13 +20,12 @@ def build(teacher):
 
 
 def batch_of(rows):
-    crops = np.random.default_rng(0).integers(0, 256, (max(rows) + 1, 48, 48, 3), dtype=np.uint8)
-    return {"crops": torch.from_numpy(crops[rows]), "row": torch.tensor(rows)}
+    return {"crops": torch.from_numpy(noise(max(rows) + 1, 48)[rows]), "row": torch.tensor(rows)}
 
 
 def test_targets_are_the_vectors_of_the_crops_as_they_are(teacher):
     method, batch = build(teacher), batch_of([2, 0, 1])
-    target = method.views(batch, torch.Generator().manual_seed(0)).target
+    target = method.views(batch, seeded()).target
     vectors = torch.from_numpy(load_encoder(teacher, "cpu").embed(batch["crops"]))
     torch.testing.assert_close(target, vectors.repeat(2, 1))
 

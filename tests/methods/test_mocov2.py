@@ -9,26 +9,7 @@ from torch import nn
 
 from ferkit.methods.mocov2 import KeyQueue, MocoV2, MocoV2Settings
 from ferkit.methods.views import Views
-
-
-class Tiny(nn.Sequential):
-    def __init__(self):
-        super().__init__(
-            nn.Conv2d(3, 8, 5, stride=3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        )
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def pictures(count, seed=0):
-    return torch.randn(count, 3, 16, 16, generator=seeded(seed))
-
-
-def views(count, seed=0):
-    a, b = pictures(count, seed), pictures(count, seed + 100)
-    return Views(a, b, a.new_empty(0, *a.shape))
+from samples import Tiny, seeded, two_views, vectors
 
 
 def build(**settings):
@@ -49,7 +30,7 @@ def test_a_training_equals_lightlys():
     criterion.memory_bank.bank.copy_(method.queue.keys)
     ours, theirs = sgd(method), sgd(online)
     for step in range(5):
-        pair = views(4, step)
+        pair = two_views(4, step)
         loss, expected = method(pair)["loss"], criterion(online(pair.a), target(pair.b))
         torch.testing.assert_close(loss, expected)
         for optimizer, value in ((ours, loss), (theirs, expected)):
@@ -78,29 +59,23 @@ def test_queue_is_first_in_first_out_whatever_the_batch(size):
 def test_queue_stays_out_of_training():
     method = build().eval()
     before = method.queue.keys.clone()
-    method(views(4))
+    method(two_views(4))
     torch.testing.assert_close(method.queue.keys, before, atol=0, rtol=0)
 
 
-def test_symmetric_loss_is_the_sum_of_both_directions():
-    one, both = build(), build(symmetric=True)
-    pair = views(4)
+def test_symmetric_loss_is_the_sum_of_both_directions_and_queues_the_keys_of_both_views():
+    one, both, pair = build(), build(symmetric=True), two_views(4)
+    keys = nn.functional.normalize(torch.cat([one.target(pair.b), one.target(pair.a)]), dim=1)
+    both(pair)
+    torch.testing.assert_close(both.queue.keys[:8], keys)
+    one, both = build().eval(), build(symmetric=True).eval()
     swapped = Views(pair.b, pair.a, pair.warped)
-    one.eval(), both.eval()
     torch.testing.assert_close(both(pair)["loss"], one(pair)["loss"] + one(swapped)["loss"])
-
-
-def test_symmetric_loss_queues_the_keys_of_both_views():
-    method, twin = build(symmetric=True), build()
-    pair = views(4)
-    method(pair)
-    keys = nn.functional.normalize(torch.cat([twin.target(pair.b), twin.target(pair.a)]), dim=1)
-    torch.testing.assert_close(method.queue.keys[:8], keys)
 
 
 def test_keys_share_statistics_within_their_group_only():
     method = build(key_groups=2)
-    before = pictures(8)
+    before = vectors(8, 3, 16, 16)
     changed = before.clone()
     changed[7] += 1
     keys, others = method._keys(before), method._keys(changed)
@@ -110,7 +85,7 @@ def test_keys_share_statistics_within_their_group_only():
 
 @pytest.mark.parametrize("faces", [2, 3, 9])
 def test_small_batches_have_fewer_groups(faces):
-    assert build(key_groups=8)(views(faces))["loss"].isfinite()
+    assert build(key_groups=8)(two_views(faces))["loss"].isfinite()
 
 
 def test_head_is_the_papers():

@@ -1,32 +1,29 @@
 import pytest
 import torch
-from torch import nn
 
 from ferkit.methods.pcl import Pcl, PclSettings
 from ferkit.methods.views import Views
 from ferkit.ops.losses import nt_xent_loss, orthogonality_loss
 from ferkit.ops.warp_losses import own_warps_info_nce_loss
+from samples import Means, at, seeded
 
 STILL = {"scale": (1, 1), "aspect": (1, 1), "rotation": 0, "flip": 0, "jitter": 0, "gray": 0, "blur": 0}
 
 
 def build(**settings):
     torch.manual_seed(0)
-    backbone = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
-    return Pcl(backbone, 12, PclSettings(projection=4, views={"size": 16, **STILL}, **settings)).eval()
+    return Pcl(Means(side=2), 12, PclSettings(projection=4, views={"size": 16, **STILL}, **settings)).eval()
 
 
-def views(seed=0):
-    a, b, c = torch.randn(3, 5, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+def views():
+    a, b, c = torch.randn(3, 5, 3, 16, 16, generator=seeded())
     return Views(a, b, c[None])
 
 
 @pytest.mark.parametrize(("angle_deg", "expected"), [(0, 1.0), (60, 0.25), (90, 0.0), (135, 0.5), (180, 1.0)])
 def test_orthogonality_by_hand(angle_deg, expected):
     """The squared cosine; neither norms nor signs matter."""
-    rad = torch.deg2rad(torch.tensor(float(angle_deg)))
-    a, b = torch.tensor([[3.0, 0.0]]), 0.1 * torch.stack([rad.cos(), rad.sin()])[None]
-    assert orthogonality_loss(a, b).item() == pytest.approx(expected, abs=1e-6)
+    assert orthogonality_loss(3 * at(0), 0.1 * at(angle_deg)).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_own_info_nce_by_hand():
@@ -37,8 +34,8 @@ def test_own_info_nce_by_hand():
 
 
 def test_views_are_upright_and_the_third_is_the_mirror_image():
-    crops = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    drawn = build().views({"crops": crops}, torch.Generator().manual_seed(0))
+    crops = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8, generator=seeded())
+    drawn = build().views({"crops": crops}, seeded())
     assert torch.equal(drawn.a, drawn.b)
     torch.testing.assert_close(drawn.warped[0], drawn.a.flip(3), atol=1e-2, rtol=0)
     assert not torch.allclose(drawn.warped[0], drawn.a, atol=0.1)

@@ -26,19 +26,6 @@ def test_a_laptop_can_do_every_method(method):
     assert getattr(recipe.settings, "base", "simclr") == "simclr"
 
 
-def test_byol_of_the_paper():
-    """arXiv:2006.07733, table 6 (views), appendix C (300 epochs, lr 0.3 * batch / 256, decay 1e-6)."""
-    recipe = resolved(PRESETS["byol-paper"])
-    settings, views, training = recipe.settings, recipe.settings.views, recipe.training
-    assert (views.blur, settings.second_blur, views.solarise, settings.second_solarise) == (1.0, 0.1, 0.0, 0.2)
-    assert (views.jitter, views.brightness, views.contrast, views.saturation, views.hue) == (0.8, 0.4, 0.4, 0.2, 0.1)
-    assert (views.gray, views.flip, views.size, views.rotation) == (0.2, 0.5, 224, 0)
-    assert views.scale == (pytest.approx(0.08**0.5, abs=1e-3), 1)
-    assert (training.optimizer, training.weight_decay, training.epochs) == ("lars", 1e-6, 300)
-    assert (training.lr, training.batch_size, settings.momentum) == (0.3, 256, 0.99)
-    assert training.warmup * training.epochs == pytest.approx(10)
-
-
 def test_a_scale_comes_on_top_of_a_preset():
     both = scaled(find_preset("ssl-fer-b"), "paper")
     assert (both.settings["parts"], both.settings["epochs"]) == (["time-aug", "hard-neg"], 500)

@@ -5,34 +5,17 @@ from torch import nn
 
 from ferkit.methods.ssl_fer import SslFer, SslFerSettings
 from ferkit.methods.views import ViewMaker
-from ferkit.pretraining.recipe import resolve_recipe
-from ferkit.training.settings import TrainSettings
+from samples import seeded, smooth_crops
 
 SECOND = 1_000_000
 
 
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def crops(seed, count=4):
-    coarse = torch.rand(count, 3, 9, 9, generator=seeded(seed))
-    return F.interpolate(coarse, size=(128, 128)).mul(255).byte().permute(0, 2, 3, 1).contiguous()
-
-
 def batch():
-    names = ("crops", "positive", "hard_negative", "hard_positive")
-    clip = torch.tensor([0, 0, 1, 2])
-    moments = {
-        f"{name}_moment".removeprefix("crops_"): SECOND * (20 * torch.arange(4) + 3 * place)
-        for place, name in enumerate(names)
-    }
-    return {
-        **{name: crops(seed) for seed, name in enumerate(names)},
-        "clip": clip,
-        "hard_negative_clip": clip,
-        **moments,
-    }
+    names, clip = ("crops", "positive", "hard_negative", "hard_positive"), torch.tensor([0, 0, 1, 2])
+    known = {name: smooth_crops(4, seed) for seed, name in enumerate(names)}
+    for place, name in enumerate(names):
+        known[f"{name}_moment".removeprefix("crops_")] = SECOND * (20 * torch.arange(4) + 3 * place)
+    return {**known, "clip": clip, "hard_negative_clip": clip}
 
 
 def build(parts, **settings):
@@ -79,23 +62,6 @@ def test_frames_of_a_clip_push_each_other_only_from_the_hard_negatives_distance_
         others = [j for j in range(8) if j != i and (j == partner or (i, j) not in near)]
         losses.append(torch.logsumexp(z[i] @ z[others].T / 0.5, 0) - z[i] @ z[partner] / 0.5)
     torch.testing.assert_close(method(views)["loss"], torch.stack(losses).mean())
-
-
-def test_the_settings_are_the_papers():
-    recipe = resolve_recipe("ssl-fer", {}, {}, faces=0, faces_sha256="")
-    settings, training = recipe.settings, recipe.training
-    assert (settings.temperature, settings.swap, settings.pull, settings.projection) == (0.07, 0.8, 0.8, 128)
-    assert (training.optimizer, training.lr, training.weight_decay) == ("adam", 3e-4, 1e-4)
-    windows = settings.windows
-    assert (windows.nearest, windows.farthest, windows.hard, windows.weights) == (0.48, 1.44, 2.88, (5, 4, 3, 2, 1))
-    views = settings.views
-    assert (views.size / views.scale[0], views.scale[0]) == (128, views.scale[1])
-    assert (views.brightness, views.contrast, views.saturation, views.hue) == (0.4, 0.4, 0.4, 0.2)
-    assert (views.flip, views.jitter, views.blur, views.gray, views.rotation) == (0.5, 0.8, 0.5, 0.2, 0)
-    assert (views.mask, settings.anchor_jitter, training.batch_size) == (0.8, 1.0, 128)
-    assert settings.parts == ("time-aug", "hard-neg", "face-swap", "mask-fn")
-    assert TrainSettings().optimizer != "adam"
-    assert resolve_recipe("ssl-fer", {"views.size": 48}, {}, faces=0, faces_sha256="").settings.views.hue == 0.2
 
 
 def test_only_positives_may_keep_their_colours():

@@ -1,38 +1,30 @@
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss
-from torch import nn
 
 from ferkit.methods.supervised import Supervised, SupervisedSettings
 from ferkit.methods.views import Views, ViewSettings
+from samples import Means, two_views, vectors
 
 LABELS = ["joy", None, "anger", "joy", "joy", "fear"]
 NUMBERS = torch.tensor([2, -1, 0, 2, 2, 1])
 
 
-class Flat(nn.Sequential):
-    def __init__(self):
-        super().__init__(nn.AdaptiveAvgPool2d(2), nn.Flatten())
-
-
-def pictures(count, seed=0):
-    return torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
-
-
 def build(**settings):
     torch.manual_seed(0)
-    return Supervised(Flat(), 12, SupervisedSettings(views=ViewSettings(size=16), **settings).for_labels(LABELS))
+    settings = SupervisedSettings(views=ViewSettings(size=16), **settings).for_labels(LABELS)
+    return Supervised(Means(side=2), 12, settings)
 
 
-def one_view(label=NUMBERS):
-    a = pictures(len(label))
+def one_view(label=NUMBERS, seed=0):
+    a = vectors(len(label), 3, 16, 16, seed=seed)
     return Views(a, a, a.new_empty(0, *a.shape), label)
 
 
 def test_loss_and_accuracy_equal_scikit_learns():
     method = build()
     figures = method(one_view())
-    logits = method.classifier(method.backbone(pictures(6))).detach()
+    logits = method.classifier(method.backbone(one_view().a)).detach()
     known = NUMBERS >= 0
     expected = log_loss(NUMBERS[known].numpy(), logits[known].double().softmax(1).numpy(), labels=[0, 1, 2])
     assert figures["loss"].item() == pytest.approx(expected, rel=1e-5)
@@ -48,12 +40,9 @@ def test_a_batch_without_labels_teaches_nothing():
 
 
 def test_two_copies_count_alike():
-    method = build(copies=2)
-    a, b = pictures(6), pictures(6, seed=1)
-    both = method(Views(a, b, a.new_empty(0, *a.shape), NUMBERS))["loss"]
-    single = build()
-    each = [single(Views(v, v, v.new_empty(0, *v.shape), NUMBERS))["loss"] for v in (a, b)]
-    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+    views, single = two_views(6, label=NUMBERS), build()
+    each = [single(Views(v, v, views.warped, NUMBERS))["loss"] for v in (views.a, views.b)]
+    torch.testing.assert_close(build(copies=2)(views)["loss"], (each[0] + each[1]) / 2)
 
 
 def test_balanced_softmax_knows_the_counts_of_the_face_set():

@@ -7,38 +7,26 @@ from torch import nn
 from ferkit.methods.anchors import ANCHORS
 from ferkit.methods.unwarp import FaceQueue, Unwarp, UnwarpSettings, _flipped_at_random, _nearest_strangers
 from ferkit.methods.views import Views
+from samples import seeded, smooth_crops, vectors
 
 TEMPLATE = torch.tensor([[43.5, 43.5], [83.5, 43.5], [63.5, 66.0], [46.9, 89.7], [80.1, 89.7]])
 
 
-class Pixels(nn.Sequential):
-    """(B, 3, 2, 2) -> (B, 12)."""
-
-    def __init__(self):
-        super().__init__(nn.Flatten())
-
-
 def build(**settings):
     torch.manual_seed(0)
-    return Unwarp(Pixels(), 12, UnwarpSettings(views={"size": 16}, projection=4, queue=6, **settings))
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+    return Unwarp(nn.Flatten(), 12, UnwarpSettings(views={"size": 16}, projection=4, queue=6, **settings))
 
 
 def batch_of(count):
-    coarse = torch.rand(count, 3, 5, 5, generator=seeded())
-    crops = nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear").mul(255).byte()
-    numbers = torch.arange(count)
-    landmarks = TEMPLATE.expand(count, -1, -1).clone()
-    return {"crops": crops.permute(0, 2, 3, 1), "landmarks": landmarks, "row": numbers, "person": numbers // 2}
+    numbers, landmarks = torch.arange(count), TEMPLATE.expand(count, -1, -1).clone()
+    crops = smooth_crops(count, cells=5, mode="bilinear")
+    return {"crops": crops, "landmarks": landmarks, "row": numbers, "person": numbers // 2}
 
 
 def views_of(displacement):
     """Random pictures of as many faces as the (K, B, 13, 2) displacement has."""
     warps, count = displacement.shape[:2]
-    pictures = torch.randn(2 + warps, count, 3, 2, 2, generator=seeded())
+    pictures = vectors(2 + warps, count, 3, 2, 2)
     numbers = torch.arange(count)
     return Views(pictures[0], pictures[1], pictures[2:], displacement=displacement, person=numbers, row=numbers)
 

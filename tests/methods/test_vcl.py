@@ -5,19 +5,13 @@ import torch
 from torch import nn
 
 from ferkit.methods.vcl import Vcl, VclSettings
-from ferkit.methods.views import Views
 from ferkit.ops.losses import normal_divergence, nt_xent_loss, power_divergence
+from samples import Means, two_views, vectors
 
 
 def build(**settings):
     torch.manual_seed(0)
-    backbone = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
-    return Vcl(backbone, 12, VclSettings(projection=4, views={"size": 16}, **settings))
-
-
-def views(seed=0):
-    a, b = torch.randn(2, 5, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
-    return Views(a, b, a.new_empty(0, *a.shape))
+    return Vcl(Means(side=2), 12, VclSettings(projection=4, views={"size": 16}, **settings))
 
 
 def test_power_divergence_by_hand():
@@ -30,7 +24,7 @@ def test_power_divergence_by_hand():
 
 @pytest.mark.parametrize("beta", [1e-6, 1e-4])
 def test_with_little_beta_it_is_the_cross_entropy(beta):
-    logits, label = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 5
+    logits, label = vectors(6, 5), torch.arange(6) % 5
     expected = nn.functional.cross_entropy(logits, label)
     assert power_divergence(logits, label, beta).item() == pytest.approx(expected.item(), abs=10 * beta + 1e-6)
 
@@ -49,7 +43,7 @@ def test_normal_divergence_by_hand_and_by_torch():
     assert normal_divergence(torch.ones(1, 1), torch.zeros(1, 1)).item() == pytest.approx(0.5)
     variance = torch.full((2, 3), 4.0)
     assert normal_divergence(torch.zeros(2, 3), variance.log()).item() == pytest.approx((3 - math.log(4)) / 2)
-    mean, log_variance = torch.randn(2, 7, 3, generator=torch.Generator().manual_seed(0))
+    mean, log_variance = vectors(2, 7, 3)
     normal = torch.distributions.Normal(mean, (log_variance / 2).exp())
     expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).mean()
     torch.testing.assert_close(normal_divergence(mean, log_variance), expected)
@@ -57,7 +51,7 @@ def test_normal_divergence_by_hand_and_by_torch():
 
 def test_without_noise_and_beta_it_is_nt_xent_of_the_means():
     method = build(noise=0, beta=0, divergence=0.5)
-    shown = views()
+    shown = two_views(5)
     mean, log_variance = method.head(method.backbone(torch.cat([shown.a, shown.b]))).chunk(2, dim=1)
     figures = method(shown)
     contrast, divergence = nt_xent_loss(*mean.chunk(2), 0.2), normal_divergence(mean, log_variance)
@@ -72,9 +66,11 @@ def test_samples_have_the_heads_deviation_in_training_alone():
     nn.init.zeros_(last.weight)
     with torch.no_grad():
         last.bias.copy_(torch.tensor([1.0, 0, 0, 0, -2, -2, -2, -2]))
-    torch.manual_seed(0)
-    noisy = method(views())["loss"].item()
-    torch.manual_seed(0)
-    assert method(views())["loss"].item() == noisy  # from the generator that the loop seeds
-    assert method.eval()(views())["loss"].item() == pytest.approx(math.log(9))  # all samples alike
+    losses = []
+    for _ in range(2):
+        torch.manual_seed(0)  # from the generator that the loop seeds
+        losses.append(method(two_views(5))["loss"].item())
+    noisy = losses[0]
+    assert noisy == losses[1]
+    assert method.eval()(two_views(5))["loss"].item() == pytest.approx(math.log(9))  # all samples alike
     assert noisy != pytest.approx(math.log(9), abs=1e-4)

@@ -7,12 +7,9 @@ from torchvision.transforms.functional import solarize
 
 from ferkit.methods.views import ViewMaker, ViewSettings, to_float
 from ferkit.methods.warps import WarpSettings, draw_warps
+from samples import seeded
 
 PLAIN = ViewSettings(scale=(1, 1), aspect=(1, 1), rotation=0, flip=0, jitter=0, gray=0, blur=0, size=128)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def crops(count, size=128, cells=16, seed=0):

@@ -1,17 +1,10 @@
 import torch
-from torch import nn
 
 from ferkit.methods.anchors import anchor_points
 from ferkit.methods.votes import Votes, VotesSettings
 from ferkit.ops.face_swap import inner_face_mask
 from ferkit.ops.losses import share_loss
-
-
-class Means(nn.Sequential):
-    """(B, 3, S, S) -> (B, 3)."""
-
-    def __init__(self):
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+from samples import Means, seeded
 
 
 def build(**settings):
@@ -19,15 +12,11 @@ def build(**settings):
     return Votes(Means(), 3, VotesSettings(views={"size": 32}, **settings).for_labels(["joy", "anger", None]))
 
 
-def batch_of(votes):
+def batch_of(votes, crops=None):
     votes = torch.tensor(votes)
-    shades = torch.linspace(40, 200, len(votes)).byte()
+    shades = torch.linspace(40, 200, len(votes)).byte() if crops is None else crops
     crops = shades[:, None, None, None].expand(-1, 128, 128, 3).contiguous()
     return {"crops": crops, "label": votes.argmax(1), "votes": votes}
-
-
-def seeded():
-    return torch.Generator().manual_seed(0)
 
 
 def test_targets_are_the_votes_smoothed():
@@ -42,9 +31,7 @@ def test_mixed_views_show_both_faces_by_the_share_that_they_have():
     plain = dict.fromkeys(("rotation", "flip", "jitter", "gray", "blur"), 0) | {"scale": [1, 1], "aspect": [1, 1]}
     method = Votes(Means(), 3, VotesSettings(views={"size": 32, **plain}, classes=("a", "b"), mix=1, smoothing=0))
     votes = [[1.0, 0.0], [0.0, 1.0]] * 128
-    shades = torch.tensor([0, 255] * 128, dtype=torch.uint8)
-    crops = shades[:, None, None, None].expand(-1, 128, 128, 3).contiguous()
-    views = method.views({"crops": crops, "label": shades, "votes": torch.tensor(votes)}, seeded())
+    views = method.views(batch_of(votes, torch.tensor([0, 255] * 128, dtype=torch.uint8)), seeded())
     inner = inner_face_mask(anchor_points(), 32, margin=0.1, feather=0.1)
     white = ((views.a[:, 0] * 0.229 + 0.485) * inner).sum((1, 2)) / inner.sum()
     torch.testing.assert_close(views.target[:256, 1], white, atol=1e-3, rtol=0)

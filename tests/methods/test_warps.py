@@ -8,12 +8,9 @@ from ferkit.methods.anchors import anchor_points, carry_anchors
 from ferkit.methods.views import ViewMaker, ViewSettings
 from ferkit.methods.warps import KINDS, WarpSettings, draw_warps
 from ferkit.ops.grids import affine_matrices, sampling_grid
+from samples import seeded
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def identity(count, size=128):

@@ -6,10 +6,7 @@ import torch.nn.functional as F
 
 from ferkit.ops.cutmix import cut_boxes, kept_share, mix_boxes, mixed_nt_xent_loss
 from ferkit.ops.losses import nt_xent_loss
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from samples import seeded, vectors
 
 
 def test_boxes_have_their_area_and_lose_what_is_beyond_the_crop():
@@ -31,7 +28,7 @@ def test_the_box_shows_the_other_face():
 
 def test_kept_share_is_what_the_mixed_picture_keeps():
     """Of a picture of ones into which zeros are mixed, the weighted mean remains."""
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded()
     weights = torch.rand(12, 20, generator=generator)
     boxes = cut_boxes(torch.rand(6, generator=generator), torch.rand(6, 2, generator=generator) * 2 - 1)
     ones = torch.ones(6, 12, 20, 3)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from ferkit.ops.emphasis import class_emphasis
+from samples import vectors
 
 
 def test_only_the_space_of_class_means_is_stretched():
@@ -16,7 +17,7 @@ def test_only_the_space_of_class_means_is_stretched():
 
 @pytest.mark.parametrize("classes", [2, 5, 8])
 def test_there_are_as_many_stretched_directions_as_differences(classes):
-    features = torch.randn(200, 16, generator=torch.Generator().manual_seed(0))
+    features = vectors(200, 16)
     shares = torch.eye(10)[torch.arange(200) % classes]  # the other classes nobody shows
     values = torch.linalg.eigvalsh(class_emphasis(features, shares, 4.0))
     torch.testing.assert_close(values, torch.tensor([1.0] * (17 - classes) + [4.0] * (classes - 1)))

@@ -4,13 +4,14 @@ import torch
 
 from ferkit.ops.colour import LUMA
 from ferkit.ops.face_swap import inner_face_mask, stranger_rows, swap_faces
+from samples import seeded
 
 SIZE = 48
 SQUARE = torch.tensor([[-0.5, -0.5], [0.5, 0.5], [0.0, 0.1], [-0.5, 0.5], [0.5, -0.5]])
 
 
 def crops(count, seed=0, low=60, high=200):
-    return torch.randint(low, high, (count, SIZE, SIZE, 3), generator=torch.Generator().manual_seed(seed)).byte()
+    return torch.randint(low, high, (count, SIZE, SIZE, 3), generator=seeded(seed)).byte()
 
 
 def mask_of(margin=0.1, feather=0.1):

@@ -7,44 +7,22 @@ from ferkit.ops.grids import affine_matrices, sample, sampling_grid
 
 
 def matrices(scale=1.0, aspect=1.0, angle=0.0, shift=(0.0, 0.0), flip=False):
-    return affine_matrices(
-        torch.tensor([scale]),
-        torch.tensor([aspect]),
-        torch.tensor([angle]),
-        torch.tensor([shift]),
-        torch.tensor([flip]),
-    )
+    return affine_matrices(*(torch.tensor([value]) for value in (scale, aspect, angle, shift, flip)))
 
 
-def picture(size=8):
-    return torch.arange(3 * size * size, dtype=torch.float32).view(1, 3, size, size)
-
-
-def test_identity_returns_the_image():
-    image = picture()
-    torch.testing.assert_close(sample(image, sampling_grid(matrices(), 8)), image)
-
-
-def test_flip_mirrors_left_and_right():
-    image = picture()
-    torch.testing.assert_close(sample(image, sampling_grid(matrices(flip=True), 8)), image.flip(3))
-
-
-def test_half_scale_cuts_the_centre():
-    image = picture()
-    torch.testing.assert_close(sample(image, sampling_grid(matrices(scale=0.5), 4)), image[:, :, 2:6, 2:6])
-
-
-def test_shift_moves_the_window():
-    image = picture()
-    moved = sample(image, sampling_grid(matrices(scale=0.5, shift=(0.5, -0.5)), 4))
-    torch.testing.assert_close(moved, image[:, :, 0:4, 4:8])
-
-
-def test_quarter_turn_is_clockwise():
-    image = picture()
-    turned = sample(image, sampling_grid(matrices(angle=math.pi / 2), 8))
-    torch.testing.assert_close(turned, image.rot90(1, (2, 3)))
+@pytest.mark.parametrize(
+    ("view", "size", "expected"),
+    [
+        ({}, 8, lambda image: image),
+        ({"flip": True}, 8, lambda image: image.flip(3)),
+        ({"scale": 0.5}, 4, lambda image: image[:, :, 2:6, 2:6]),
+        ({"scale": 0.5, "shift": (0.5, -0.5)}, 4, lambda image: image[:, :, 0:4, 4:8]),
+        ({"angle": math.pi / 2}, 8, lambda image: image.rot90(1, (2, 3))),  # clockwise
+    ],
+)
+def test_what_a_view_shows(view, size, expected):
+    image = torch.arange(3 * 8 * 8.0).view(1, 3, 8, 8)
+    torch.testing.assert_close(sample(image, sampling_grid(matrices(**view), size)), expected(image))
 
 
 def test_aspect_keeps_the_area():

@@ -3,24 +3,27 @@ import pytest
 import torch
 
 from ferkit.ops.image_losses import asymmetry, beyond_margin, gram_matrices, ssim
+from samples import seeded, vectors
 
 
-def pictures(seed, size=24):
-    return torch.rand(3, 3, size, size, generator=torch.Generator().manual_seed(seed))
+def pictures(seed, size=24, channels=3):
+    return torch.rand(channels, channels, size, size, generator=seeded(seed))
 
 
-def noisy(images, seed=2, amount=0.1):
-    return (images + amount * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))).clamp(0, 1)
+def noisy(images):
+    return (images + 0.1 * vectors(*images.shape, seed=2)).clamp(0, 1)
+
+
+def scikit_image_s(a, b):
+    metrics = pytest.importorskip("skimage.metrics")
+    how = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0, "channel_axis": 0}
+    pairs = zip(a.double().numpy(), b.double().numpy(), strict=True)
+    return np.mean([metrics.structural_similarity(x, y, **how) for x, y in pairs])
 
 
 def test_ssim_is_that_of_scikit_image():
-    metrics = pytest.importorskip("skimage.metrics")
     a = pictures(0)
-    b = noisy(a)
-    how = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0, "channel_axis": 0}
-    pairs = zip(a.double().numpy(), b.double().numpy(), strict=True)
-    theirs = [metrics.structural_similarity(x, y, **how) for x, y in pairs]
-    assert ssim(a, b).item() == pytest.approx(np.mean(theirs), abs=1e-5)
+    assert ssim(a, noisy(a)).item() == pytest.approx(scikit_image_s(a, noisy(a)), abs=1e-5)
 
 
 @pytest.mark.parametrize(("u", "v"), [(0.5, 0.5), (0.2, 0.8), (0.0, 1.0)])
@@ -55,9 +58,5 @@ def test_differences_within_the_margin_cost_nothing():
 @pytest.mark.parametrize("light", [0.0, 0.5, 0.9])
 def test_ssim_of_faint_texture_does_not_drown_in_the_light(light):
     """Against float64, for textures of a thousandth of the range: float32 knows 7 digits, and these take 6."""
-    a = light + 1e-3 * torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
-    b = light + 1e-3 * torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
-    how = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-    metrics = pytest.importorskip("skimage.metrics")
-    wanted = metrics.structural_similarity(a[0, 0].double().numpy(), b[0, 0].double().numpy(), **how)
-    assert ssim(a, b).item() == pytest.approx(wanted, abs=2e-6)
+    a, b = (light + 1e-3 * pictures(seed, channels=1) for seed in (0, 1))
+    assert ssim(a, b).item() == pytest.approx(scikit_image_s(a, b), abs=2e-6)

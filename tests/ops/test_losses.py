@@ -20,24 +20,22 @@ from ferkit.ops.losses import (
     supervised_contrastive_loss,
     variance_loss,
 )
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from samples import at, vectors
 
 
 @pytest.mark.parametrize(("angle_deg", "expected"), [(0, 0.0), (60, 1.0), (90, 2.0), (180, 4.0)])
 def test_regression_loss_depends_only_on_angle(angle_deg, expected):
-    rad = torch.deg2rad(torch.tensor(float(angle_deg)))
-    prediction = 3.0 * torch.tensor([[1.0, 0.0]])  # norm must not matter
-    target = torch.stack([rad.cos(), rad.sin()])[None]
-    assert regression_loss(prediction, target).item() == pytest.approx(expected, abs=1e-6)
+    assert regression_loss(3.0 * at(0), at(angle_deg)).item() == pytest.approx(expected, abs=1e-6)  # whatever the norm
 
 
-def test_regression_loss_equals_lightly():
-    a, b = vectors(8, 16), vectors(8, 16, seed=1)
-    expected = 2 + 2 * NegativeCosineSimilarity()(a, b)
-    torch.testing.assert_close(regression_loss(a, b), expected)
+@pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
+def test_losses_equal_lightly_s(temperature):
+    a, b, queue = vectors(8, 16), vectors(8, 16, seed=1), vectors(24, 16, seed=2)
+    torch.testing.assert_close(regression_loss(a, b), 2 + 2 * NegativeCosineSimilarity()(a, b))
+    torch.testing.assert_close(nt_xent_loss(a, b, temperature), NTXentLoss(temperature)(a, b))
+    oracle = NTXentLoss(temperature, memory_bank_size=(24, 16))
+    oracle.memory_bank.bank.copy_(F.normalize(queue, dim=1))
+    torch.testing.assert_close(info_nce_loss(a, b, queue, temperature), oracle(a, b))
 
 
 def test_relations_are_the_cosines_of_pairs():
@@ -55,29 +53,16 @@ def test_targets_get_no_gradient():
     assert queue.grad is None
 
 
-@pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
-def test_nt_xent_equals_lightly(temperature):
-    a, b = vectors(8, 16), vectors(8, 16, seed=1)
-    torch.testing.assert_close(nt_xent_loss(a, b, temperature), NTXentLoss(temperature)(a, b))
-
-
 def test_negatives_are_no_anchors():
     """Every anchor sees the negatives, and they add no rows of their own: the oracle is a loop over anchors."""
     a, b, w = vectors(5, 8), vectors(5, 8, seed=1), vectors(7, 8, seed=2)
-    z = torch.nn.functional.normalize(torch.cat([a, b, w]), dim=1)
+    z = F.normalize(torch.cat([a, b, w]), dim=1)
     rows = []
     for i in range(10):
         others = [j for j in range(17) if j != i]
         similarity = torch.exp(z[i] @ z.T / 0.2)
         rows.append(-torch.log(similarity[(i + 5) % 10] / similarity[others].sum()))
     torch.testing.assert_close(nt_xent_loss(a, b, 0.2, w), torch.stack(rows).mean())
-
-
-def test_info_nce_equals_lightly():
-    query, key, queue = vectors(8, 16), vectors(8, 16, seed=1), vectors(24, 16, seed=2)
-    oracle = NTXentLoss(0.2, memory_bank_size=(24, 16))
-    oracle.memory_bank.bank.copy_(torch.nn.functional.normalize(queue, dim=1))
-    torch.testing.assert_close(info_nce_loss(query, key, queue, 0.2), oracle(query, key))
 
 
 @pytest.mark.parametrize("loss", [nt_xent_loss, lambda a, b, t: info_nce_loss(a, b, b, t)], ids=["nt_xent", "info_nce"])
@@ -95,31 +80,16 @@ def test_class_loss_equals_torchs_over_the_known_rows(smoothing):
     torch.testing.assert_close(class_loss(logits, label, smoothing), oracle(logits[label >= 0], label[label >= 0]))
 
 
-def test_class_loss_of_unknown_rows_is_zero():
-    logits = vectors(4, 3).requires_grad_()
-    loss = class_loss(logits, torch.full((4,), -1))
-    loss.backward()
-    assert loss.item() == 0
-    assert logits.grad.abs().max() == 0
-
-
 def test_balanced_softmax_by_its_formula():
-    """-log(n_y e^l_y / sum_c n_c e^l_c)."""
+    """-log(n_y e^l_y / sum_c n_c e^l_c); classes may lack faces, or have more than half precision counts, 65,504."""
     logits, label, counts = vectors(5, 3), torch.tensor([0, 1, 2, 2, 0]), torch.tensor([10, 1, 500])
     weighed = counts * logits.exp()
     expected = -(weighed[torch.arange(5), label] / weighed.sum(1)).log().mean()
     torch.testing.assert_close(class_loss(logits, label, counts=counts), expected)
-
-
-def test_balanced_softmax_takes_more_faces_than_half_precision_counts_to():
-    logits, label, counts = vectors(2, 2).half(), torch.tensor([0, 1]), torch.tensor([134_415, 3_803])
-    expected = class_loss(logits.float(), label, counts=counts)
-    torch.testing.assert_close(class_loss(logits, label, counts=counts), expected)
-
-
-def test_balanced_softmax_takes_a_class_without_faces():
-    loss = class_loss(vectors(2, 3), torch.tensor([0, 1]), smoothing=0.1, counts=torch.tensor([5, 3, 0]))
-    assert loss.isfinite()
+    assert class_loss(logits[:2], label[:2], smoothing=0.1, counts=torch.tensor([5, 3, 0])).isfinite()
+    many = {"label": label[:2], "counts": torch.tensor([134_415, 3_803, 9])}
+    half = logits[:2].half()
+    torch.testing.assert_close(class_loss(half, **many), class_loss(half.float(), **many))
 
 
 def test_spared_rows_leave_the_denominator():
@@ -131,11 +101,12 @@ def test_spared_rows_leave_the_denominator():
     assert nt_xent_loss(a, a, 1.0, spared=spared).item() == pytest.approx(row / 2, rel=1e-6)
 
 
-def test_share_loss_of_whole_votes_is_cross_entropy():
-    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
-    label = torch.tensor([0, 3, 1, 1, 2, 0])
-    shares = F.one_hot(label, 4).float()
-    torch.testing.assert_close(share_loss(logits, shares), F.cross_entropy(logits, label))
+def test_whole_votes_are_labels():
+    """Their share loss is the cross-entropy, their agreement supervised contrast."""
+    logits, label, z = vectors(6, 4), torch.tensor([0, 3, 1, 0, 3, 1]), vectors(6, 5, seed=1)
+    torch.testing.assert_close(share_loss(logits, F.one_hot(label, 4).float()), F.cross_entropy(logits, label))
+    wanted = supervised_contrastive_loss(z, label, torch.ones(4), 0.3)
+    torch.testing.assert_close(agreement_contrast_loss(z, F.one_hot(label, 4).float(), 0.3), wanted)
 
 
 def test_share_loss_weighs_rows_by_their_votes():
@@ -145,27 +116,15 @@ def test_share_loss_weighs_rows_by_their_votes():
     assert share_loss(torch.zeros(2, 2), torch.zeros(2, 2)).item() == 0
 
 
-def test_agreement_of_whole_votes_is_supcon():
-    z = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
-    label = torch.tensor([0, 1, 0, 2, 1, 2])
-    wanted = supervised_contrastive_loss(z, label, torch.ones(3), 0.3)
-    torch.testing.assert_close(agreement_contrast_loss(z, F.one_hot(label, 3).float(), 0.3), wanted)
-
-
 def test_agreement_by_hand():
     """Three orthogonal faces, tau 1: each softmax is even over two others, so log 2 whoever agrees; one agrees not."""
     shares = torch.tensor([[0.5, 0.5, 0], [0, 1.0, 0], [0, 0, 1.0]])
     assert agreement_contrast_loss(torch.eye(3), shares, 1.0).item() == pytest.approx(math.log(2), rel=1e-6)
 
 
-def test_variance_loss_by_hand():
-    """Deviations of sqrt(2) and 0: only the second dimension costs, 1 - sqrt(1e-4)."""
-    rows = torch.tensor([[1.0, 7.0], [-1.0, 7.0]])
-    assert variance_loss(rows).item() == pytest.approx(0.99 / 2, rel=1e-5)
-
-
-def test_covariance_loss_by_hand():
-    """Covariance matrix [[2, 4], [4, 8]] of two rows: 2 x 16 over 2 dimensions."""
+def test_variance_and_covariance_losses_by_hand():
+    """Deviations sqrt(2) and 0: only the second costs, 1 - sqrt(1e-4). Covariances [[2, 4], [4, 8]]: 2 x 16 over 2."""
+    assert variance_loss(torch.tensor([[1.0, 7.0], [-1.0, 7.0]])).item() == pytest.approx(0.99 / 2, rel=1e-5)
     assert covariance_loss(torch.tensor([[1.0, 2.0], [-1.0, -2.0]])).item() == pytest.approx(16)
 
 

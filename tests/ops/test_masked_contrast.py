@@ -6,20 +6,9 @@ import torch.nn.functional as F
 
 from ferkit.ops.losses import nt_xent_loss
 from ferkit.ops.masked_contrast import box_around, cut_patches, false_negatives, legible, masked_nt_xent_losses
+from samples import at, seeded, vectors
 
-
-def at(*degrees):
-    """Unit vectors of the plane at these angles."""
-    rad = torch.tensor(degrees, dtype=torch.float32).deg2rad()
-    return torch.stack([rad.cos(), rad.sin()], -1)
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def everyone(count):
-    return torch.ones(count, dtype=torch.bool)
+EVERYONE = torch.ones(24, dtype=torch.bool)
 
 
 def looped(a, b, false_negative, temperature, negatives):
@@ -74,7 +63,7 @@ def test_gradients_are_finite_where_nothing_is_left_to_push():
 
 def test_half_precision_takes_no_digits():
     a, b = vectors(8, 16).bfloat16(), vectors(8, 16, seed=1).bfloat16()
-    chosen = false_negatives(vectors(16, 4), torch.arange(8).repeat(2), everyone(16))
+    chosen = false_negatives(vectors(16, 4), torch.arange(8).repeat(2), EVERYONE[:16])
     with torch.autocast("cpu", torch.bfloat16):
         found = masked_nt_xent_losses(a, b, chosen, 0.05)
     torch.testing.assert_close(found, masked_nt_xent_losses(a.float(), b.float(), chosen, 0.05))
@@ -84,7 +73,7 @@ def test_exactly_one_false_negative_and_never_of_the_own_group():
     """The batch as it is: anchors, hard-negative anchors, and the positives of both."""
     group = torch.arange(6).repeat(4)
     descriptors = F.one_hot(group).float() + 0.1 * vectors(24, 6)  # the own group is by far the nearest
-    chosen = false_negatives(descriptors, group, everyone(24))
+    chosen = false_negatives(descriptors, group, EVERYONE)
     similarity = F.normalize(descriptors, dim=1) @ F.normalize(descriptors, dim=1).T
     similarity[group[:, None] == group] = -2
     assert torch.equal(chosen, similarity.argmax(1))
@@ -98,10 +87,7 @@ def test_invalid_rows_neither_choose_nor_are_chosen():
     chosen = false_negatives(descriptors, torch.arange(8), valid)
     assert (chosen[~valid] == -1).all()
     assert valid[chosen[valid]].all()
-
-
-def test_nobody_left_to_choose():
-    assert (false_negatives(vectors(4, 3), torch.zeros(4, dtype=torch.int64), everyone(4)) == -1).all()
+    assert (false_negatives(vectors(4, 3), torch.zeros(4, dtype=torch.int64), EVERYONE[:4]) == -1).all()  # nobody left
 
 
 def test_box_around_points():
@@ -111,7 +97,7 @@ def test_box_around_points():
 
 def test_patches_are_what_the_boxes_hold():
     """Boxes that lie on the pixels' edges, at the pixels' own size, are slices."""
-    faces = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    faces = torch.rand(3, 3, 16, 16, generator=seeded())
     left_top, lower = [-1.0, -1.0, 0.0, 0.0], [-0.5, 0.0, 0.5, 1.0]
     boxes = torch.tensor([[left_top, lower], [lower, lower], [lower, left_top]])
     patches = cut_patches(faces, boxes, 8)
@@ -128,7 +114,7 @@ def test_wide_boxes_are_stretched_to_squares():
 
 
 def test_black_and_flat_patches_are_not_legible():
-    patches = torch.rand(4, 2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    patches = torch.rand(4, 2, 3, 12, 12, generator=seeded())
     patches[1] = 0
     patches[2, 1] = 0.5 + 0.01 * patches[2, 1]
     patches[3] *= 0.2  # dark, and yet a face

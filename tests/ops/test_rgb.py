@@ -32,13 +32,10 @@ def test_one_image_however_it_is_held(image):
         np.testing.assert_array_equal(array, RGB)
 
 
-def test_gray_is_gray_in_all_channels_and_transparency_white():
+def test_gray_is_gray_in_all_channels_transparency_white_and_what_lies_upright():
     np.testing.assert_array_equal(rgb_arrays(RGB[..., 0])[0], np.repeat(RGB[..., :1], 3, axis=2))
     clear = Image.fromarray(np.zeros((2, 2, 4), np.uint8))
     assert rgb_arrays(clear)[0].min() == 255
-
-
-def test_pillow_images_stand_upright():
     lying = Image.fromarray(RGB)
     lying.getexif()[0x0112] = 6  # turn a quarter clockwise to show
     np.testing.assert_array_equal(rgb_arrays(lying)[0], np.rot90(RGB, -1))

@@ -38,21 +38,3 @@ def test_a_tiny_part_gets_a_group_of_its_own(sizes):
     groups = np.repeat([0, 1, 2], sizes)
     parts = stratified_group_split(groups, np.zeros(len(groups), int), np.array([0.98, 0.01, 0.01]), seed=0)
     assert set(parts.tolist()) == {0, 1, 2}
-
-
-def test_no_worse_than_the_stratified_folds_of_scikit_learn():
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    random = np.random.default_rng(0)
-    groups = random.zipf(1.6, 2000).clip(max=400)
-    labels = (random.random(2000) < 0.2 + 0.5 * (groups % 3 == 0)).astype(int)
-    folds = np.empty(2000, int)
-    for number, (_, test) in enumerate(StratifiedGroupKFold(5).split(labels, labels, groups)):
-        folds[test] = number
-    ours = stratified_group_split(groups, labels, np.full(5, 0.2), seed=0)
-    assert unevenness(ours, labels) <= unevenness(folds, labels)
-
-
-def unevenness(parts, labels):
-    counts = np.array([np.bincount(labels[parts == part], minlength=2) for part in range(5)])
-    return float((((counts - counts.mean(axis=0)) ** 2) / counts.mean(axis=0)).sum())

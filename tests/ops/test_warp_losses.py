@@ -10,17 +10,7 @@ from ferkit.ops.warp_losses import (
     warp_info_nce_loss,
     warp_repel_loss,
 )
-
-
-def at(*degrees):
-    """Unit vectors of the plane at these angles."""
-    rad = torch.tensor(degrees, dtype=torch.float32).deg2rad()
-    return torch.stack([rad.cos(), rad.sin()], -1)
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
+from samples import at, vectors
 
 PULLS = {
     "hinge": lambda p, z, w: warp_hinge_loss(p, z, w, 0.3),

@@ -17,9 +17,8 @@ def face_set(make_face_set):
     """Write faces that show their row's number; ``moments`` are their clips and times."""
 
     def make(landmarks, labels, moments=None):
-        moments = moments or [(None, None)] * len(labels)
-        known = {"clip": [clip for clip, _ in moments], "time_s": [time_s for _, time_s in moments]}
-        known |= {"landmarks": landmarks, "label": labels}
+        clips, times = zip(*(moments or [(None, None)] * len(labels)), strict=True)
+        known = {"clip": clips, "time_s": times, "landmarks": landmarks, "label": labels}
         crops = np.stack([np.full((128, 128, 3), row, np.uint8) for row in range(len(labels))])
         return make_face_set(crops, **{name: values.__getitem__ for name, values in known.items()})
 
@@ -34,11 +33,9 @@ def test_batch_holds_crops_and_what_is_needed(face_set):
     assert batch["label"].tolist() == [0, 1, -1]
     assert batch["label"].dtype == np.int64
     np.testing.assert_array_equal(batch["landmarks"], np.stack([TEMPLATE] * 3))
-
-
-def test_label_that_is_no_class_is_unknown(face_set):
-    faces = face_set([None] * 2, ["c", "a"])
-    assert TrainingFaces(faces, {"label"}, ["a", "b"]).batch(np.arange(2), CHANCE)["label"].tolist() == [-1, 0]
+    some = TrainingFaces(faces, {"label", "votes"}, ["c", "a"]).batch(np.arange(3), CHANCE)
+    assert some["label"].tolist() == [-1, -1, 1]  # "b" is no class here
+    assert some["votes"].tolist() == [[0, 0], [0, 0], [0, 1]]  # there is no such column: the labels have all
 
 
 def test_a_method_weighs_the_labels_that_it_asks_for(face_set):
@@ -65,11 +62,8 @@ def test_landmarks_of_the_photo_are_brought_into_the_crop(face_set):
     np.testing.assert_allclose(found[1].mean(0), TEMPLATE.mean(0), atol=1e-3)
 
 
-MOMENTS = [
-    *(("b", 0.5 * n) for n in range(10)),
-    *(("a", 0.5 * n) for n in range(4)),
-    *[("a", 9.0), (None, None), ("c", 0)],
-]
+MOMENTS = [("b", 0.5 * n) for n in range(10)] + [("a", 0.5 * n) for n in range(4)]
+MOMENTS += [("a", 9.0), (None, None), ("c", 0)]
 HARD = {"positive", "hard_negative", "hard_positive", "clip", "hard_negative_clip", "hard_positive_landmarks", "label"}
 
 
@@ -152,19 +146,18 @@ def test_faces_without_the_pairs_that_a_method_needs(clips, listener, needs, mom
         usable_faces(clips(moments), needs, Windows(), listener())
 
 
-def test_votes_are_the_columns_shares_in_the_methods_order(face_set, tmp_path):
+def with_votes(faces, metadata, votes):
+    column = pa.field("votes", pa.list_(pa.float32()), metadata=metadata)
+    pq.write_table(faces.table.append_column(column, pa.array(votes, column.type)), faces.path / "faces.parquet")
+    return FaceSet.open(faces.path)
+
+
+def test_votes_are_the_columns_shares_in_the_methods_order(face_set):
     faces = face_set([None] * 3, ["b", "a", None])
-    column = pa.field("votes", pa.list_(pa.float32()), metadata={"classes": '["a", "c", "b"]'})
-    table = faces.table.append_column(column, pa.array([[0.25, 0.5, 0.125], None, None], column.type))
-    pq.write_table(table, tmp_path / "faces" / "faces.parquet")
-    votes = TrainingFaces(FaceSet.open(tmp_path / "faces"), {"votes"}, ["b", "a", "d"]).batch(np.arange(3), CHANCE)
+    faces = with_votes(faces, {"classes": '["a", "c", "b"]'}, [[0.25, 0.5, 0.125], None, None])
+    votes = TrainingFaces(faces, {"votes"}, ["b", "a", "d"]).batch(np.arange(3), CHANCE)
     # Without votes the label has them all, and without either nothing has any.
     assert votes["votes"].tolist() == [[0.125, 0.25, 0], [0, 1, 0], [0, 0, 0]]
-
-
-def test_votes_without_the_column_are_the_labels(face_set):
-    faces = face_set([None] * 2, ["b", None])
-    assert TrainingFaces(faces, {"votes"}, ["a", "b"]).batch(np.arange(2), CHANCE)["votes"].tolist() == [[0, 1], [0, 0]]
 
 
 def test_people_are_numbered_by_identity_and_clip(face_set):
@@ -176,19 +169,9 @@ def test_people_are_numbered_by_identity_and_clip(face_set):
     assert len({first, third, fourth}) == 3
 
 
-@pytest.mark.parametrize(
-    ("metadata", "votes"),
-    [
-        (None, [0.5, 0.5]),
-        ({"classes": "a, b"}, [0.5, 0.5]),
-        ({"classes": "3"}, [0.5, 0.5]),
-        ({"classes": '["a", "b"]'}, [1]),
-    ],
-)
-def test_votes_that_cannot_be_read_are_said(face_set, tmp_path, metadata, votes):
-    faces = face_set([None], ["a"])
-    column = pa.field("votes", pa.list_(pa.float32()), metadata=metadata)
-    table = faces.table.append_column(column, pa.array([votes], column.type))
-    pq.write_table(table, tmp_path / "faces" / "faces.parquet")
+@pytest.mark.parametrize("classes", [None, "a, b", "3", '["a", "b"]'])
+def test_votes_that_cannot_be_read_are_said(face_set, classes):
+    votes = [1] if classes == '["a", "b"]' else [0.5, 0.5]
+    faces = with_votes(face_set([None], ["a"]), classes and {"classes": classes}, [votes])
     with pytest.raises(TrainingError, match="votes"):
-        TrainingFaces(FaceSet.open(tmp_path / "faces"), {"votes"}, ["a", "b"])
+        TrainingFaces(faces, {"votes"}, ["a", "b"])

@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,8 +50,3 @@ def test_a_gap_breaks_the_curve_and_no_peak_of_a_long_one_is_lost():
 def test_the_scale_is_that_of_the_measure(measure, levels):
     page = drawn([-0.25, 0.5], measure=measure)
     assert re.findall(r'class="level"[^>]*>([^<]+)', page) == levels
-
-
-def test_the_style_sheet_is_the_one_of_the_page():
-    style = (Path(moments_page.__code__.co_filename).parent / "static" / "style.css").read_text().strip()
-    assert style in drawn([0.1, 0.2])

@@ -16,17 +16,12 @@ def report():
 
 
 def test_runs_of_one_recipe_have_a_mean_and_a_deviation():
-    def run(name, value, recipe):
-        return SimpleNamespace(
+    known = [("x-s0", 0.5, "x"), ("x-s1", 0.7, "x"), ("x-s2", 0.6, "x"), ("y", 0.9, "y"), ("z", 0.1, None)]
+    runs = [
+        SimpleNamespace(
             name=name, recipe=recipe, sections={"knn": SimpleNamespace(figures=(metric("accuracy", value),))}
         )
-
-    runs = [
-        run("x-s0", 0.5, "x"),
-        run("x-s1", 0.7, "x"),
-        run("x-s2", 0.6, "x"),
-        run("y", 0.9, "y"),
-        run("z", 0.1, None),
+        for name, value, recipe in known
     ]
     rows = list(protocol_rows(SimpleNamespace(encoders=runs), "knn"))
     assert [row.name for row in rows[5:]] == ["mean of 3 seeds, x-s0 …", "deviation of 3 seeds, x-s0 …"]

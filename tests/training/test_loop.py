@@ -19,6 +19,7 @@ from ferkit.training.optimizer import make_optimizer
 from ferkit.training.processes import Processes
 from ferkit.training.schedule import pair_generator
 from ferkit.training.settings import MonitorSettings, TrainSettings
+from samples import Tiny
 
 SETTINGS = TrainSettings(epochs=4, batch_size=8, lr=1e-2, checkpoint_steps=3, log_steps=1, seed=3)
 
@@ -45,10 +46,7 @@ class Memory:
 
 def learner():
     torch.manual_seed(0)
-    backbone = nn.Sequential(
-        nn.Conv2d(3, 8, 5, stride=3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-    )
-    return Byol(backbone, 8, ByolSettings(views=ViewSettings(size=24), hidden=16, projection=8))
+    return Byol(Tiny(), 8, ByolSettings(views=ViewSettings(size=24), hidden=16, projection=8))
 
 
 def run(folder, faces=None, settings=SETTINGS, method=None, monitor=None):
@@ -57,9 +55,9 @@ def run(folder, faces=None, settings=SETTINGS, method=None, monitor=None):
     return method.state_dict(), result
 
 
-def rows(folder):
-    with (folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
+def rows(folder, name="metrics.csv"):
+    with (folder / name).open() as file:
+        return [{k: v for k, v in row.items() if k != "images/s"} for row in csv.DictReader(file)]
 
 
 def same(a, b):
@@ -73,19 +71,19 @@ def test_stopped_and_resumed_ends_with_the_same_weights(tmp_path, stopped_after)
         run(tmp_path / "broken", Memory(fail_after=stopped_after))
     resumed, _ = run(tmp_path / "broken")
     assert same(resumed, whole)
-    clean = [{k: v for k, v in row.items() if k != "images/s"} for row in rows(tmp_path / "whole")]
-    assert [{k: v for k, v in row.items() if k != "images/s"} for row in rows(tmp_path / "broken")] == clean
+    assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
 
 
 class Pairs(Memory):
     """Faces, each with another one drawn for it."""
 
-    def __init__(self, fail_after=None):
-        super().__init__(fail_after=fail_after)
-        self.drawn = []
+    drawn = None
 
     def batch(self, indices, generator):
-        self.drawn.append((indices.tolist(), generator.integers(len(self), size=len(indices)).tolist()))
+        self.drawn = [
+            *(self.drawn or []),
+            (indices.tolist(), generator.integers(len(self), size=len(indices)).tolist()),
+        ]
         return {**super().batch(indices, generator), "partner": self.pixels[self.drawn[-1][1]]}
 
 
@@ -96,19 +94,19 @@ class Paired(Byol):
         return super().views({"crops": batch["partner"]}, generator)
 
 
-def paired():
+def as_a(kind):
     method = learner()
-    method.__class__ = Paired
+    method.__class__ = kind
     return method
 
 
 def test_pairs_are_drawn_anew_at_each_step_and_alike_by_a_resumed_run(tmp_path):
     settings = SETTINGS.model_copy(update={"accumulate": 2})
     faces, broken, rest = Pairs(), Pairs(fail_after=4), Pairs()
-    whole, _ = run(tmp_path / "whole", faces, settings, paired())
+    whole, _ = run(tmp_path / "whole", faces, settings, as_a(Paired))
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "broken", broken, settings, paired())
-    resumed, _ = run(tmp_path / "broken", rest, settings, paired())
+        run(tmp_path / "broken", broken, settings, as_a(Paired))
+    resumed, _ = run(tmp_path / "broken", rest, settings, as_a(Paired))
     assert rest.drawn == faces.drawn[3:]  # the checkpoint is of step 3
     assert same(resumed, whole)
     partners = {}
@@ -124,19 +122,14 @@ def test_processes_draw_pairs_of_their_own():
     assert len(drawn) == 5
 
 
-def test_resuming_a_finished_run_takes_no_step(tmp_path):
+def test_a_finished_run_leaves_safetensors_json_and_two_checkpoints_and_takes_no_further_step(tmp_path):
     state, _ = run(tmp_path)
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".csv", ".json", ".safetensors"}
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-00000006", "step-00000008"]
     faces = Memory()
     again, _ = run(tmp_path, faces)
     assert faces.read == 0
     assert same(again, state)
-
-
-def test_only_safetensors_and_json_are_written_and_two_checkpoints_stay(tmp_path):
-    run(tmp_path)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".csv", ".json", ".safetensors"}
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-00000006", "step-00000008"]
-    assert load_file(tmp_path / "checkpoints" / "step-00000008" / "method.safetensors")
 
 
 def test_too_few_faces_says_which_batch_size_fits(tmp_path):
@@ -157,10 +150,8 @@ class Explodes(Byol):
 
 @pytest.mark.parametrize("log_steps", [1, 100])
 def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path, log_steps):
-    method = learner()
-    method.__class__ = Explodes
     with pytest.raises(TrainingError, match="not finite"):
-        run(tmp_path, method=method, settings=SETTINGS.model_copy(update={"log_steps": log_steps}))
+        run(tmp_path, method=as_a(Explodes), settings=SETTINGS.model_copy(update={"log_steps": log_steps}))
     kept = sorted((tmp_path / "checkpoints").iterdir())
     assert [path.name for path in kept] == ["step-00000003"]
     assert all(tensor.isfinite().all() for tensor in load_file(kept[0] / "method.safetensors").values())
@@ -308,8 +299,7 @@ def test_monitor_looks_every_epoch_and_the_best_stays(tmp_path):
     weights, step = checkpoint.encoder_weights(tmp_path / "watched" / "checkpoints" / "best")
     assert step == 4
     assert torch.equal(weights["weight"], seen[1][1])
-    with (tmp_path / "watched" / "monitor.csv").open() as file:
-        assert [(row["step"], row["knn"]) for row in csv.DictReader(file)][1] == ("4", "0.5")
+    assert [(row["step"], row["knn"]) for row in rows(tmp_path / "watched", "monitor.csv")][1] == ("4", "0.5")
     alone, _ = run(tmp_path / "alone", method=Regression(dropout=0.5), settings=settings)
     assert same(alone, method.state_dict())
 
@@ -347,8 +337,7 @@ def test_resuming_looks_again_only_at_what_is_new(tmp_path):
     assert steps == [2, 4]  # the checkpoint is of step 3
     run(tmp_path, method=Regression(), settings=settings, monitor=monitor)
     assert steps == [2, 4, 4, 6, 8]
-    with (tmp_path / "monitor.csv").open() as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "6", "8"]
+    assert [row["step"] for row in rows(tmp_path, "monitor.csv")] == ["2", "4", "6", "8"]
 
 
 @pytest.mark.parametrize(
@@ -416,29 +405,22 @@ def test_a_signal_ends_the_run_after_its_step_and_keeps_that(tmp_path, number, e
     assert same(method.state_dict(), whole)
 
 
-def test_a_signal_in_the_last_step_lets_the_run_end(tmp_path):
-    _, result = run(tmp_path, method=Signals(signal.SIGTERM, at=7), settings=PLAIN)
+def test_a_signal_in_the_last_step_lets_the_run_end_and_a_second_interrupt_ends_at_once(tmp_path):
+    _, result = run(tmp_path / "last", method=Signals(signal.SIGTERM, at=7), settings=PLAIN)
     assert result.steps == 8
-
-
-def test_a_second_interrupt_ends_at_once(tmp_path):
     method = Signals(signal.SIGINT)
     after = method.at_step
     method.at_step = lambda step: [after(step), after(step)]
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, method=method, settings=PLAIN)
-    assert not (tmp_path / "checkpoints").exists()
+        run(tmp_path / "twice", method=method, settings=PLAIN)
+    assert not (tmp_path / "twice" / "checkpoints").exists()
 
 
 def test_minutes_make_checkpoints_too(tmp_path, monkeypatch):
     now = iter(range(0, 100_000, 90))  # each look at the clock is a minute and a half after the one before
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
-    run(
-        tmp_path,
-        Memory(fail_after=6),
-        method=Regression(),
-        settings=changed(checkpoint_minutes=5, checkpoints=9, epochs=3),
-    )
+    settings = changed(checkpoint_minutes=5, checkpoints=9, epochs=3)
+    run(tmp_path, Memory(fail_after=6), method=Regression(), settings=settings)
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert kept[-1] == "step-00000006"
     assert len(kept) > 1

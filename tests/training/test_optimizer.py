@@ -53,19 +53,18 @@ def stepped(name, **settings):
     return layer.weight.detach()[0].tolist()
 
 
-def test_sgd_by_hand():
-    assert stepped("sgd", weight_decay=0.0, momentum=0.0) == pytest.approx([3.0, 3.9])
-
-
-def test_adamw_by_hand():
-    # The first step has the length lr whatever the gradient; the decay is decoupled: w (1 - lr * 0.5).
-    assert stepped("adamw", weight_decay=0.5) == pytest.approx([3 * 0.95, 4 * 0.95 - 0.1], abs=1e-6)
-
-
-def test_lars_by_hand():
-    # Local rate 0.001 * 5 / (1 + 0.5 * 5) on the gradient with decay, (0 + 1.5, 1 + 2).
-    rate = 0.1 * 0.001 * 5 / 3.5
-    assert stepped("lars", weight_decay=0.5, momentum=0.0) == pytest.approx([3 - 1.5 * rate, 4 - 3 * rate], abs=1e-6)
+# AdamW's first step has the length lr whatever the gradient; its decay is decoupled: w (1 - lr * 0.5). LARS takes the
+# local rate 0.001 * 5 / (1 + 0.5 * 5) on the gradient with decay, (0 + 1.5, 1 + 2).
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("sgd", {"weight_decay": 0.0, "momentum": 0.0}, [3.0, 3.9]),
+        ("adamw", {"weight_decay": 0.5}, [3 * 0.95, 4 * 0.95 - 0.1]),
+        ("lars", {"weight_decay": 0.5, "momentum": 0.0}, [3 - 1.5e-4 * 5 / 3.5, 4 - 3e-4 * 5 / 3.5]),
+    ],
+)
+def test_a_step_by_hand(name, settings, expected):
+    assert stepped(name, **settings) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ferkit.training.processes import fast_precision
+from ferkit.training.processes import fast_precision, is_first_process
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,12 @@ def test_a_cpu_takes_bf16_where_it_multiplies_it(monkeypatch, abilities, precisi
 @pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16"), (False, "fp16")])
 def test_a_gpu_takes_bf16_unless_it_would_emulate_it(monkeypatch, has_bf16, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16 or including_emulation)
+    assert fast_precision(torch.device("mps")) == "no"
     assert fast_precision(torch.device("cuda")) == precision
 
 
-def test_apple_gpus_train_in_float32():
-    assert fast_precision(torch.device("mps")) == "no"
+def test_a_launcher_says_which_process_speaks(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    assert is_first_process()
+    monkeypatch.setenv("RANK", "1")
+    assert not is_first_process()

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from ferkit.training.representation import alignment, spread, uniformity
+from samples import at
 
 CORNERS = torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [0.0, -5.0]])
 
 
 @pytest.mark.parametrize(("angle_deg", "expected"), [(0, 0.0), (60, 1.0), (90, 2.0), (180, 4.0)])
 def test_alignment_is_the_squared_chord(angle_deg, expected):
-    angle = math.radians(angle_deg)
-    other = torch.tensor([[math.cos(angle), math.sin(angle)]])
-    assert alignment(torch.tensor([[7.0, 0.0]]), other).item() == pytest.approx(expected, abs=1e-6)
+    assert alignment(7 * at(0), at(angle_deg)).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_uniformity_of_the_corners_of_a_square():
@@ -21,10 +20,7 @@ def test_uniformity_of_the_corners_of_a_square():
     assert uniformity(CORNERS).item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_spread_is_one_about_the_origin():
+def test_spread_is_one_about_the_origin_and_what_the_mean_leaves():
     assert spread(CORNERS).item() == pytest.approx(1, abs=1e-6)
-
-
-def test_spread_is_what_the_mean_leaves():
-    half = CORNERS[:2]  # the mean of both unit vectors is (0.5, 0.5), of squared length 0.5
-    assert spread(half).item() == pytest.approx(math.sqrt(0.5), abs=1e-6)
+    # The mean of these two unit vectors is (0.5, 0.5), of squared length 0.5.
+    assert spread(CORNERS[:2]).item() == pytest.approx(math.sqrt(0.5), abs=1e-6)

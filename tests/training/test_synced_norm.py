@@ -28,14 +28,15 @@ def test_one_process_has_plain_batch_norm(norm, shape):
     torch.manual_seed(0)
     plain, synced = both(nn.Sequential(norm))
     assert isinstance(synced[0], SyncedBatchNorm)
+    weights = torch.arange(1, 7).view(1, -1, *[1] * (len(shape) - 2))
     for _ in range(3):
         x = 100 + 3 * torch.randn(shape)
-        a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-        out_a, out_b = plain(a), synced(b)
-        torch.testing.assert_close(out_b, out_a, rtol=1e-4, atol=1e-4)
-        out_a.square().mul(torch.arange(1, 7).view(1, -1, *[1] * (len(shape) - 2))).sum().backward()
-        out_b.square().mul(torch.arange(1, 7).view(1, -1, *[1] * (len(shape) - 2))).sum().backward()
-        torch.testing.assert_close(b.grad, a.grad, rtol=1e-3, atol=1e-3)
+        inputs = [x.clone().requires_grad_() for _ in range(2)]
+        out = [network(given) for network, given in zip((plain, synced), inputs, strict=True)]
+        torch.testing.assert_close(out[1], out[0], rtol=1e-4, atol=1e-4)
+        for each in out:
+            each.square().mul(weights).sum().backward()
+        torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(synced.state_dict(), plain.state_dict(), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(synced.eval()(x), plain.eval()(x))
 

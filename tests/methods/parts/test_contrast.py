@@ -5,12 +5,9 @@ from ferkit.methods.loss_context import Described, Mixed
 from ferkit.methods.parts.strategy import contrast_figures, near_frames
 from ferkit.ops.cutmix import mixed_nt_xent_loss
 from ferkit.ops.masked_contrast import masked_nt_xent_losses
+from samples import at, vectors
 
 TAU = 0.3
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 A, B, WARPS = vectors(4, 8), vectors(4, 8, seed=1), vectors(3, 8, seed=2)
@@ -18,9 +15,8 @@ A, B, WARPS = vectors(4, 8), vectors(4, 8, seed=1), vectors(3, 8, seed=2)
 
 def described(clip, angles, legible=None):
     """Anchors and positives by the angle of what their eyes and mouth look like."""
-    rad = torch.tensor(angles, dtype=torch.float32).deg2rad()
     legible = torch.ones(len(clip), 2, dtype=torch.bool) if legible is None else legible
-    return Described(torch.tensor(clip), torch.stack([rad.cos(), rad.sin()], -1), legible)
+    return Described(torch.tensor(clip), at(*angles), legible)
 
 
 @pytest.mark.parametrize("negatives", [None, WARPS])

@@ -3,6 +3,7 @@ import torch
 
 from ferkit.methods.parts.pairs import Pairs
 from ferkit.methods.parts.strategy import Describer
+from samples import noise
 
 EYES, MOUTH = (slice(29, 51), slice(30, 98)), (slice(78, 104), slice(41, 87))
 """Rows and columns of the 128 px crop, from the template: brows to eyes with a margin of 6.4 px, lips with 7.7 px."""
@@ -14,8 +15,8 @@ def describe(small_encoder):
     return Describer(small_encoder())
 
 
-def faces(count=3, seed=0):
-    return torch.randint(0, 256, (count, 128, 128, 3), generator=torch.Generator().manual_seed(seed)).byte()
+def faces(seed=0):
+    return torch.from_numpy(noise(3, seed=seed))
 
 
 def pairs(anchors, positives=None, unpainted=None):

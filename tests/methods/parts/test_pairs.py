@@ -4,14 +4,11 @@ import torch
 from ferkit.methods.parts.pairs import draw_pairs, inner_face
 from ferkit.methods.parts.settings import PartsSettings
 from ferkit.ops.face_swap import swap_faces
+from samples import seeded
 
 SIZE = 48
 CLIP = torch.tensor([0, 0, 1, 2])
 """Of these, face 2 has no hard negative, and a face of clip 0 in its place."""
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def crops(seed, count=4):
