@@ -24,7 +24,7 @@ import numpy as np
 
 from ferkit.atomic import atomic_path, remove
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.search.index import FlatIndex, Ids, Mask, Rows, Scores, unit_rows
+from ferkit.search.index import FlatIndex, Ids, Mask, Rows, Scores
 
 _MARK = b"ferkit.index.1\n"
 _CHUNK = 1 << 22
@@ -98,14 +98,13 @@ class ApproximateIndex:
 
     def query(self, vectors: Rows, k: int = 10, *, allowed: Mask | None = None) -> tuple[Scores, Ids]:
         """Return the most similar vectors, best first: arguments, results and errors as `FlatIndex.query`."""
-        self.flat.check(vectors, k, allowed)
-        queries = unit_rows(vectors)
+        queries = self.flat.queries(vectors, k, allowed)
         usable = len(self.flat) if allowed is None else int(np.count_nonzero(allowed))
         wide = max(k, 10) * self.plan.depth
         if usable < max(wide, _EXACT_SHARE * len(self.flat)) or wide > _MOST_CANDIDATES:
             return self.flat.query(vectors, k, allowed=allowed)
         ids = self._candidates(queries, wide, allowed)
-        if (np.count_nonzero(ids >= 0, axis=1) < k).any():  # the cells that were looked into hold too few
+        if ids[:, k - 1].min(initial=0) < 0:  # the cells that were looked into hold too few
             return self.flat.query(vectors, k, allowed=allowed)
         return self.flat.ranked(queries, ids, k)
 
@@ -117,7 +116,6 @@ class ApproximateIndex:
             selector = faiss().IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
             how = _parameters(self.plan.kind, effort, sel=selector)
         ids: Ids = self.built.search(np.ascontiguousarray(queries, np.float32), count, params=how)[1]
-        ids[ids >= len(self.flat)] = -1
         return ids
 
 

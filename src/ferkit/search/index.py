@@ -63,23 +63,23 @@ class FlatIndex:
             SetError: a vector that was met is damaged: not of finite numbers, or found and not of length 1 where it
                 should be.
         """
-        self.check(vectors, k, allowed)
+        queries = self.queries(vectors, k, allowed)
         k = min(k, len(self) if allowed is None else int(np.count_nonzero(allowed)))
-        queries = unit_rows(vectors)
         groups = [queries[start : start + _QUERIES] for start in range(0, len(queries), _QUERIES)]
         ids = [np.empty((0, k), np.int64), *(self._nearest(group, k, allowed) for group in groups)]
         return self.ranked(queries, np.concatenate(ids), k)
 
-    def check(self, vectors: Rows, k: int, allowed: Mask | None) -> None:
-        """Refuse what `query` cannot take; arguments and errors are the same."""
+    def queries(self, vectors: Rows, k: int, allowed: Mask | None) -> NDArray[np.float64]:
+        """Return (Q, D) vectors at length 1, those of zeros as they are; arguments and errors as those of `query`."""
         if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise InputError(f"the index holds vectors of {self.dim}; the query has the shape {vectors.shape}")
-        if not np.isfinite(vectors).all():
-            raise InputError("the query is not made of finite numbers")
         if k < 1:
             raise InputError(f"{k} results were asked for; ask for 1 or more")
         if allowed is not None and (allowed.dtype != np.bool_ or allowed.shape != (len(self),)):
             raise InputError(f"`allowed` must be ({len(self)},) booleans, not {allowed.shape} {allowed.dtype}")
+        if not np.isfinite(vectors).all():
+            raise InputError("the query is not made of finite numbers")
+        return unit_rows(vectors)
 
     def _nearest(self, queries: Rows, k: int, allowed: Mask | None) -> Ids:
         """Return (Q, k) ids of the nearest, in any order."""
@@ -124,15 +124,13 @@ class FlatIndex:
         """
         if ids.shape[1] > 2 * k:
             ids = self._better(queries, ids, 2 * k)
-        scores, ids = np.empty(ids.shape, np.float32), np.sort(ids, axis=1)
-        for query, mine, row in zip(queries, ids, scores, strict=True):
-            for start in range(0, len(mine), _BLOCK):
-                part = mine[start : start + _BLOCK]
-                row[start : start + _BLOCK] = self._checked_cosines(part, query)
-        scores[ids < 0] = -np.inf
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        each = np.arange(len(ids))[:, None]
-        return scores[each, order], ids[each, order]
+        scores, rows = np.empty((len(ids), k), np.float32), np.empty((len(ids), k), np.int64)
+        for place, (query, some) in enumerate(zip(queries, np.sort(ids, axis=1), strict=True)):
+            known = some if not k or some[0] >= 0 else some[some >= 0]
+            cosines = self._checked_cosines(known, query).astype(np.float32)
+            order = np.argsort(-cosines, kind="stable")[:k]
+            scores[place], rows[place] = cosines[order], known[order]
+        return scores, rows
 
     def _better(self, queries: Rows, ids: Ids, count: int) -> Ids:
         """Return the ``count`` best of some candidates for each query, in single precision and any order."""
@@ -144,14 +142,20 @@ class FlatIndex:
 
     def _checked_cosines(self, ids: Ids, query: Rows) -> NDArray[np.float64]:
         """Return the cosines with some vectors, whose lengths tell those that were damaged on the disk."""
+        if len(ids) > _BLOCK:
+            parts = [ids[start : start + _BLOCK] for start in range(0, len(ids), _BLOCK)]
+            return np.concatenate([self._checked_cosines(part, query) for part in parts])
         vectors = np.asarray(self.vectors[ids], np.float64)
-        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-        off = ~np.isfinite(lengths)
-        if self._unit:
-            off |= (lengths > 0) & (np.abs(lengths - 1) > _LENGTH_TOLERANCE)
-        if off.any():
-            raise _damaged(ids[int(off.argmax())])
-        cosines: NDArray[np.float64] = vectors @ query / np.where(lengths > 0, lengths, 1)
+        squares = np.einsum("nd,nd->n", vectors, vectors)
+        if not (self._unit and np.abs(squares - 1).max(initial=0) <= _LENGTH_TOLERANCE):
+            lengths = np.sqrt(squares)
+            off = ~np.isfinite(lengths)
+            if self._unit:
+                off |= (lengths > 0) & (np.abs(lengths - 1) > _LENGTH_TOLERANCE)
+            if off.any():
+                raise _damaged(ids[int(off.argmax())])
+            squares[squares == 0] = 1
+        cosines: NDArray[np.float64] = vectors @ query / np.sqrt(squares)
         return cosines
 
 
@@ -170,4 +174,5 @@ def unit_rows(vectors: Rows) -> NDArray[np.float64]:
     """Return (N, D) vectors at length 1; those of zeros stay."""
     rows = np.asarray(vectors, np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    return rows / np.where(lengths > 0, lengths, 1)
+    lengths[lengths == 0] = 1
+    return rows / lengths
