@@ -175,4 +175,5 @@ def unit_rows(vectors: Rows) -> NDArray[np.float64]:
     rows = np.asarray(vectors, np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
     lengths[lengths == 0] = 1
-    return rows / lengths
+    units: NDArray[np.float64] = rows / lengths
+    return units
