@@ -3,7 +3,8 @@ import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
 from ferkit.data.faces import Face, faces_to_table
-from ferkit.search.facets import Choice, Facets, People
+from ferkit.search.facets import Choice, Facets
+from ferkit.search.people import people_known_by, person_numbers
 
 STAMP = EncoderStamp("none", "0" * 64, 4, "ferkit-128", 112)
 
@@ -64,9 +65,8 @@ def test_facets_come_later(embeddings):
 
 
 def test_people_are_known_by_identity_else_by_clip(embeddings):
-    people = People.of(embeddings)
-    assert people.known_by == "identity"
-    numbers = people.numbers.tolist()
+    assert people_known_by(embeddings) == "identity"
+    numbers = person_numbers(embeddings).tolist()
     assert numbers[2] == numbers[3] >= 0
     assert numbers[4] == -1
     assert len({*numbers}) == 4

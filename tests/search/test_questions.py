@@ -9,7 +9,7 @@ from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionErr
 from ferkit.errors import InputError, WeightsError
 from ferkit.search.facets import Choice
 from ferkit.search.people import ANY, ONLY
-from ferkit.search.questions import Example, Question, Questioner
+from ferkit.search.questions import Question, Questioner
 from ferkit.search.searcher import Searcher
 from ferkit.search.set_encoder import encoder_stamp
 
@@ -55,7 +55,7 @@ def cosines(questioner, row):
 
 
 def test_by_default_the_person_of_the_example_is_left_out(questioner):
-    ranking = questioner.rank(Question([Example(3)], count=N))
+    ranking = questioner.rank(Question([3], count=N))
     expected = [row for row in np.argsort(-cosines(questioner, 3)) if row % PEOPLE != 3 or row >= N - 5]
     assert ranking.rows.tolist() == expected
     np.testing.assert_allclose(ranking.scores, cosines(questioner, 3)[expected], atol=1e-6)
@@ -65,11 +65,11 @@ def test_by_default_the_person_of_the_example_is_left_out(questioner):
 
 @pytest.mark.parametrize(("person", "rows"), [(ANY, [*range(3), *range(4, N)]), (ONLY, [11, 19, 27])])
 def test_or_everybody_else_or_nobody(questioner, person, rows):
-    assert sorted(questioner.rank(Question([Example(3)], person=person, count=N)).rows.tolist()) == rows
+    assert sorted(questioner.rank(Question([3], person=person, count=N)).rows.tolist()) == rows
 
 
 def test_who_is_not_known_cannot_be_left_out(questioner):
-    ranking = questioner.rank(Question([Example(N - 1)], count=N))
+    ranking = questioner.rank(Question([N - 1], count=N))
     assert ranking.nobody_known
     assert len(ranking.rows) == N - 1
 
@@ -77,16 +77,16 @@ def test_who_is_not_known_cannot_be_left_out(questioner):
 def test_counter_examples_push_away(questioner):
     vectors = questioner._set.vectors.astype(np.float64)
     away = 2 * vectors[0] - vectors[5]
-    ranking = questioner.rank(Question([Example(0)], [Example(5)], person=ANY, count=N))
+    ranking = questioner.rank(Question([0], [5], person=ANY, count=N))
     expected = [row for row in np.argsort(-vectors @ away) if row not in (0, 5)]
     assert ranking.rows.tolist() == expected
 
 
 def test_each_person_once_by_the_best_face(questioner):
-    every = questioner.rank(Question([Example(0)], count=N)).rows.tolist()
+    every = questioner.rank(Question([0], count=N)).rows.tolist()
     best = [next(row for row in every if row < N - 5 and row % PEOPLE == person) for person in range(1, PEOPLE)]
     expected = [row for row in every if row in best or row >= N - 5]
-    once = [questioner.rank(Question([Example(0)], once=True, start=at, count=5)).rows.tolist() for at in (0, 5, 10)]
+    once = [questioner.rank(Question([0], once=True, start=at, count=5)).rows.tolist() for at in (0, 5, 10)]
     assert [row for page in once for row in page] == expected
 
 
@@ -94,7 +94,7 @@ def test_frames_of_one_clip_are_one_hit(questioner, searcher, monkeypatch):
     column = pa.array(["clip" if row in (4, 8, 30) else None for row in range(N)])
     table = searcher.set.table.set_column(searcher.set.table.column_names.index("clip"), "clip", column)
     monkeypatch.setitem(vars(searcher.set), "table", table)
-    every = questioner.rank(Question([Example(0)], person=ANY, count=N))
+    every = questioner.rank(Question([0], person=ANY, count=N))
     (shown,) = {4, 8, 30} & set(every.rows.tolist())
     assert every.faces[every.rows.tolist().index(shown)] == 3
     assert shown == max((4, 8, 30), key=lambda row: cosines(questioner, 0)[row])
@@ -102,12 +102,10 @@ def test_frames_of_one_clip_are_one_hit(questioner, searcher, monkeypatch):
 
 
 def test_the_least_probability_holds_for_all_pages(questioner):
-    every = questioner.rank(Question([Example(0)], count=N))
+    every = questioner.rank(Question([0], count=N))
     likely = every.rows[every.probabilities >= 0.28].tolist()
     assert 3 < len(likely) < 35
-    pages = [
-        questioner.rank(Question([Example(0)], least=0.28, start=at, count=9)).rows.tolist() for at in range(0, N, 9)
-    ]
+    pages = [questioner.rank(Question([0], least=0.28, start=at, count=9)).rows.tolist() for at in range(0, N, 9)]
     assert [row for page in pages for row in page] == likely
 
 
@@ -122,7 +120,7 @@ def test_an_expression_ranks_by_its_probability(questioner):
 
 def test_an_expression_and_a_face_are_asked_together(questioner):
     vectors = questioner._set.vectors.astype(np.float64)
-    ranking = questioner.rank(Question([Example(9)], expression="calm", person=ANY, count=3))
+    ranking = questioner.rank(Question([9], expression="calm", person=ANY, count=3))
     both = vectors @ (vectors[9] + vectors[0])
     assert ranking.rows.tolist() == [row for row in np.argsort(-both) if row != 9][:3]
 
@@ -136,10 +134,10 @@ def test_without_a_question_the_set_comes_in_its_order(questioner):
 @pytest.mark.parametrize(
     ("question", "sentence"),
     [
-        (Question([Example(N)]), f"no face {N}"),
-        (Question([Example(0)], [Example(-1)]), "no face -1"),
-        (Question([Example(vector=np.ones(3, np.float32))]), "another encoder"),
-        (Question(unlike=[Example(0)]), "something to look for"),
+        (Question([N]), f"no face {N}"),
+        (Question([0], [-1]), "no face -1"),
+        (Question([np.ones(3, np.float32)]), "another encoder"),
+        (Question(unlike=[0]), "something to look for"),
     ],
 )
 def test_what_cannot_be_asked(questioner, question, sentence):
@@ -153,4 +151,4 @@ def test_an_expression_nobody_knows(questioner, monkeypatch):
     monkeypatch.setattr(questioner._searcher.encoder, "head", None)
     with pytest.raises(WeightsError):
         questioner.rank(Question(expression="calm"))
-    assert questioner.rank(Question([Example(0)])).probabilities is None
+    assert questioner.rank(Question([0])).probabilities is None

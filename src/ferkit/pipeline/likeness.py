@@ -1,20 +1,18 @@
 """How much each face of an embedding set shows an expression, named or by a picture."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.expressions import EXPRESSIONS, expression
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.query_face import find_query_face
 from ferkit.progress import Progress
+from ferkit.search.index import over_blocks
+from ferkit.search.scores import class_probabilities, same_probabilities
 from ferkit.search.searcher import Searcher
-
-_BLOCK = 16384
 
 
 @dataclass(frozen=True)
@@ -52,23 +50,12 @@ def faces_like(
     """
     found, head, name = searcher.set, searcher.encoder.head, expression(str(like))
     if name in EXPRESSIONS and not Path(like).exists():
-        head = searcher.encoder.require_head()
-        column = head.column(name)
-        parts = [head.probabilities(block)[:, column] for block in _blocks(found)]
-        return Likeness(_joined(parts), "probability", name, name)
+        likely = class_probabilities(searcher.encoder.require_head(), name, found.vectors)
+        return Likeness(likely, "probability", name, name)
     asked = find_query_face(like, face, options, device, progress)
-    vector = searcher.encoder.embed(asked.crop[None])[0].astype(np.float64)
-    cosines = _joined([block.astype(np.float64) @ vector for block in _blocks(found)])
-    picture = Path(asked.face.source).name
-    if head is None or head.same is None:
-        return Likeness(cosines, "cosine", asked.crop, picture)
-    return Likeness(np.asarray(head.same_probability(cosines), np.float64), "probability", asked.crop, picture)
-
-
-def _blocks(found: EmbeddingSet) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, len(found), _BLOCK):
-        yield np.asarray(found.vectors[start : start + _BLOCK])
-
-
-def _joined(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-    return np.concatenate([np.empty(0), *(part.astype(np.float64) for part in parts)])
+    vector, picture = searcher.encoder.embed(asked.crop[None])[0].astype(np.float64), Path(asked.face.source).name
+    same = same_probabilities(head, vector[None], found.vectors)
+    if same is not None:
+        return Likeness(same, "probability", asked.crop, picture)
+    cosines = over_blocks(found.vectors, lambda block: block.astype(np.float64) @ vector)
+    return Likeness(np.asarray(cosines, np.float64), "cosine", asked.crop, picture)

@@ -15,7 +15,6 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import codes, picture_of
 from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
-from ferkit.search.people import people_known_by
 
 Mask = NDArray[np.bool_]
 
@@ -39,28 +38,6 @@ class Choice:
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
     quality: Sequence[str] = ()
     text: str = ""
-
-
-@dataclass(frozen=True)
-class People:
-    """Who is who, as far as the set knows.
-
-    Attributes:
-        numbers: (N,) the same for the faces of one person, -1 where nothing is known.
-        known_by: ``identity`` or ``clip``; None where nothing is known of anybody.
-    """
-
-    numbers: NDArray[np.int64]
-    known_by: str | None
-
-    @classmethod
-    def of(cls, embeddings: EmbeddingSet) -> People:
-        """Take the identity, where there is none the clip."""
-        identities, names = codes(embeddings.column("identity"))
-        clips, _ = codes(embeddings.column("clip"))
-        numbers = np.where((identities < 0) & (clips >= 0), clips + len(names), identities)
-        known_by = people_known_by(embeddings)
-        return cls(numbers, None if known_by == "nothing" else known_by)
 
 
 class Facets:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from ferkit.data.faces import Face
-
 
 @dataclass(frozen=True)
 class Hit:
@@ -64,11 +62,3 @@ class MomentHit:
     source: str
     face: int
     row: int
-
-
-def hit_of(
-    rank: int, score: float, probability: float | None, percentile: float, row: int, face: Face, count: int
-) -> Hit:
-    """Return the hit of a face."""
-    known = face.source, face.face, face.identity, face.label, face.time_s
-    return Hit(rank, score, probability, percentile, *known, row, count)

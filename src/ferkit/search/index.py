@@ -1,6 +1,6 @@
 """Exact nearest neighbours by cosine; the vectors stay where they are, in memory or mapped from a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,13 @@ def _largest(scores: Scores, k: int) -> NDArray[np.intp]:
     if scores.shape[1] <= k:
         return np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
     return np.argpartition(scores, scores.shape[1] - k, axis=1)[:, -k:]
+
+
+def over_blocks(vectors: Rows, compute: Callable[[Rows], Rows], rows: Ids | None = None) -> Rows:
+    """Return what ``compute`` gives for (N, D) vectors, or for some rows of them, block by block, as one array."""
+    count = len(vectors) if rows is None else len(rows)
+    slices = (slice(start, start + _BLOCK) for start in range(0, max(1, count), _BLOCK))
+    return np.concatenate([compute(np.asarray(vectors[part if rows is None else rows[part]])) for part in slices])
 
 
 def unit_rows(vectors: Rows) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.face_selection import codes
 from ferkit.data.faces import Face
 from ferkit.errors import InputError
 
@@ -67,6 +68,13 @@ def people_known_by(embeddings: EmbeddingSet) -> str:
     """Return what tells the people of a set apart: ``identity``, else ``clip``, else ``nothing``."""
     known = (name for name in ("identity", "clip") if embeddings.column(name).null_count < len(embeddings))
     return next(known, "nothing")
+
+
+def person_numbers(embeddings: EmbeddingSet) -> NDArray[np.int64]:
+    """Return (N,) numbers of people, by the identity, where there is none by the clip; -1 where neither is known."""
+    identities, names = codes(embeddings.column("identity"))
+    clips, _ = codes(embeddings.column("clip"))
+    return np.where((identities < 0) & (clips >= 0), clips + len(names), identities)
 
 
 def rows_of_person(embeddings: EmbeddingSet, identity: str, option: str) -> Mask:

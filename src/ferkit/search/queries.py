@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
+from ferkit.search.index import Ids, Mask, Rows, over_blocks
 
 if TYPE_CHECKING:
     from ferkit.search.searcher import Searcher
@@ -17,13 +18,9 @@ MEAN, BEST = "mean", "best"
 RULES = (MEAN, BEST)
 """How several examples are combined, see `Query.rule`; the first is the default, since it measures better."""
 
-Rows = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 _SAME = 1e-6
-_BLOCK = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +82,7 @@ def nearest(searcher: Searcher, query: Query, k: int, allowed: Mask | None) -> t
     if direction is not None:
         cosines, ids = searcher.query(direction, k, allowed)
         return cosines.astype(np.float64), ids
-    vectors = searcher.set.vectors
-    blocks = (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
-    scores = np.concatenate([np.empty(0), *(query.scores(np.asarray(block)) for block in blocks)])
+    scores = np.asarray(over_blocks(searcher.set.vectors, query.scores), np.float64)
     kept = np.arange(len(scores)) if allowed is None else np.flatnonzero(allowed)
     rows = kept[np.argsort(-scores[kept], kind="stable")[:k]]
     return scores[rows], rows

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionError
+from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.errors import InputError
-from ferkit.search.facets import Choice, Facets, People
-from ferkit.search.folding import fold_copies
+from ferkit.search.facets import Choice, Facets
+from ferkit.search.folding import fold_copies, one_per_person
+from ferkit.search.index import over_blocks
 from ferkit.search.people import EXCLUDE, same_person_rows
 from ferkit.search.queries import Query
 from ferkit.search.scores import same_probabilities
@@ -21,20 +22,9 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
 
-_BLOCK = 16_384
 
-
-@dataclass(frozen=True)
-class Example:
-    """A face that is asked with.
-
-    Attributes:
-        row: of the set; None where it is not one of its faces.
-        vector: (D,) of length 1; None for a row of the set.
-    """
-
-    row: int | None = None
-    vector: NDArray[np.float32] | None = None
+Example = int | NDArray[np.float32]
+"""A face that is asked with: a row of the set, or a (D,) vector of length 1."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +84,6 @@ class Questioner:
     def __init__(self, searcher: Searcher) -> None:
         self._searcher, self._set = searcher, searcher.set
         self.facets = Facets(searcher.set)
-        self.people = People.of(searcher.set)
 
     @property
     def head(self) -> ExpressionHead | None:
@@ -109,8 +98,7 @@ class Questioner:
             WeightsError: the encoder has no head.
         """
         head = self._searcher.encoder.require_head()
-        steps = range(0, len(self._set), _BLOCK)
-        return np.concatenate([head.probabilities(self._set.vectors[step : step + _BLOCK]) for step in steps])
+        return np.asarray(over_blocks(self._set.vectors, head.probabilities), np.float32)
 
     def rank(self, question: Question) -> Ranking:
         """Find what is asked for.
@@ -127,12 +115,12 @@ class Questioner:
         allowed = self.facets.rows(question.choice)
         for example in (*question.like, *question.unlike):
             self._vector(example)
-        asked = [example.row for example in question.like if example.row is not None]
-        unknown = bool(question.like) and not (self.people.numbers[asked] >= 0).any()
+        asked = self._set.faces_of([example for example in question.like if isinstance(example, int)])
+        unknown = bool(question.like) and not any(face.identity or face.clip for face in asked)
         if question.like and not unknown:
-            rows, _ = same_person_rows(self._set, self._set.faces_of(asked), None, question.person)
+            rows, _ = same_person_rows(self._set, asked, None, question.person)
             allowed &= True if rows is None else rows
-        allowed[[example.row for example in (*question.like, *question.unlike) if example.row is not None]] = False
+        allowed[[example for example in (*question.like, *question.unlike) if isinstance(example, int)]] = False
         if question.least > 0 and (likely := self._probabilities(question, np.flatnonzero(allowed))) is not None:
             allowed[np.flatnonzero(allowed)[likely < question.least]] = False
         return allowed, unknown
@@ -170,17 +158,10 @@ class Questioner:
 
     def _groups(self, question: Question, rows: Rows) -> list[list[int]]:
         """Put the places in ``rows`` together that are one face, or of one person, as the question wishes."""
-        groups = [[place] for place in range(len(rows))]
+        groups, faces = [[place] for place in range(len(rows))], self._set.faces_of(rows.tolist())
         if question.like or question.unlike or question.expression:
-            groups = fold_copies(self._set.faces_of(rows.tolist()), self._set.vectors[rows])
-        if not question.once:
-            return groups
-        people = self.people.numbers[rows]
-        first: dict[int, list[int]] = {}
-        for group in groups:
-            who = int(people[group[0]])
-            first.setdefault(who if who >= 0 else -1 - group[0], group)
-        return list(first.values())
+            groups = fold_copies(faces, self._set.vectors[rows])
+        return one_per_person(groups, faces) if question.once else groups
 
     def _query(self, question: Question) -> Query:
         like = [self._vector(example) for example in question.like]
@@ -195,23 +176,17 @@ class Questioner:
         """Return the probabilities that faces show the examples' expression; of a class, that they show it."""
         if question.like:
             examples = np.stack([self._vector(example) for example in question.like])
-            if self.head is None or self.head.same is None:
-                return None
-            blocks = (self._set.vectors[rows[step : step + _BLOCK]] for step in range(0, max(1, len(rows)), _BLOCK))
-            return np.concatenate([same_probabilities(self.head, examples, block) for block in blocks])
+            return same_probabilities(self.head, examples, self._set.vectors, rows)
         if question.expression is None:
             return None
-        head = self._searcher.encoder.require_head()
-        place = head.classes.index(question.expression) if question.expression in head.classes else None
-        if place is None:
-            raise UnknownExpressionError(question.expression, head.classes)
-        return np.asarray(self.shares[rows, place], np.float64)
+        column = self._searcher.encoder.require_head().column(question.expression)
+        return np.asarray(self.shares[rows, column], np.float64)
 
     def _vector(self, example: Example) -> NDArray[np.float32]:
-        if example.vector is None:
-            if example.row is None or not 0 <= example.row < len(self._set):
-                raise InputError(f"the set has no face {example.row}: it holds {len(self._set):,}, counted from 0")
-            return np.asarray(self._set.vectors[example.row])
-        if example.vector.shape != (self._set.encoder.dim,):
+        if isinstance(example, int):
+            if not 0 <= example < len(self._set):
+                raise InputError(f"the set has no face {example}: it holds {len(self._set):,}, counted from 0")
+            return np.asarray(self._set.vectors[example])
+        if example.shape != (self._set.encoder.dim,):
             raise InputError("an example of this address is of another encoder; start from a photo again")
-        return example.vector
+        return example

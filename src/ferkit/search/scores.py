@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.search.index import Ids, Rows, over_blocks
 from ferkit.search.queries import Query
 
 if TYPE_CHECKING:
@@ -17,30 +18,36 @@ GOOD = 0.5
 
 _SAMPLE = 65_536
 
-Rows = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
 
 
-def same_probabilities(head: ExpressionHead | None, examples: Rows, vectors: Rows) -> Floats | None:
+def same_probabilities(
+    head: ExpressionHead | None, examples: Rows, vectors: Rows, rows: Ids | None = None
+) -> Floats | None:
     """Return the probabilities that faces show the expression of the examples: the mean over them.
 
     Args:
         head: of the vectors' encoder; None, or one without a curve, gives None.
         examples: (P, D) of length 1.
         vectors: (N, D) of length 1.
+        rows: (n,) of those that are compared; None for all.
 
     Returns:
-        (N,) in [0, 1].
+        (N,) or (n,) in [0, 1].
     """
     if head is None or head.same is None:
         return None
-    cosines = vectors.astype(np.float64) @ examples.T.astype(np.float64)
-    return np.asarray(head.same_probability(cosines).mean(axis=1), np.float64)
+    directions = examples.T.astype(np.float64)
+    likely = over_blocks(
+        vectors, lambda block: head.same_probability(block.astype(np.float64) @ directions).mean(axis=1), rows
+    )
+    return np.asarray(likely, np.float64)
 
 
 def class_probabilities(head: ExpressionHead, name: str, vectors: Rows) -> Floats:
     """Return the (N,) probabilities that faces with (N, D) vectors show a class of the head."""
-    return np.asarray(head.probabilities(vectors)[:, head.classes.index(name)], np.float64)
+    column = head.column(name)
+    return np.asarray(over_blocks(vectors, lambda block: head.probabilities(block)[:, column]), np.float64)
 
 
 def percentiles(query: Query, scores: Floats, vectors: Rows) -> Floats:

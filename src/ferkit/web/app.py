@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from ferkit.errors import FerkitError
 from ferkit.report.pages import page_templates
+from ferkit.search.people import people_known_by
 from ferkit.web.guard import Door, Guard
 from ferkit.web.question import question_of, vector_text
 from ferkit.web.set_map import MapInWork
@@ -69,7 +70,8 @@ class _Page:
     async def summary(self, _: Request) -> Response:
         viewer = self._viewer
         about = {"faces": len(viewer.set), "encoder": Path(viewer.set.encoder.name).name}
-        return JSONResponse(about | {"known_by": viewer.people.known_by, "ready": viewer.ready.is_set()})
+        about |= {"known_by": people_known_by(viewer.set), "ready": viewer.ready.is_set()}
+        return JSONResponse(about)
 
     async def starts(self, _: Request) -> Response:
         found = await self._turns.run(self._viewer.starts)

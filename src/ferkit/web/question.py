@@ -54,7 +54,7 @@ def example_of(text: str) -> Example:
         InputError: it is neither.
     """
     if text.isascii() and text.isdecimal() and len(text) < 10:
-        return Example(row=int(text))
+        return int(text)
     try:
         content = base64.b64decode(text.removeprefix("v").encode("ascii"), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -63,7 +63,7 @@ def example_of(text: str) -> Example:
     length = float(np.linalg.norm(levels))
     if not text.startswith("v") or not length:
         raise InputError(f"{text[:20]!r} is no face that can be asked with; start from a photo again")
-    return Example(vector=levels / np.float32(length))
+    return levels / np.float32(length)
 
 
 def vector_text(vector: NDArray[np.float32]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.report.set_map import set_map
+from ferkit.search.people import person_numbers
 from ferkit.workflows.serve import Viewer
 
 _NONE = 255
@@ -25,7 +26,7 @@ class MapInWork:
     """
 
     def __init__(self, viewer: Viewer) -> None:
-        self._set, self._facets, self._people = viewer.set, viewer.facets, viewer.people
+        self._set, self._facets, self._people = viewer.set, viewer.facets, person_numbers(viewer.set)
         self._begun: float | None = None
         self._places: Future[NDArray[np.float32]] = Future()
         self._lock = threading.Lock()
@@ -59,8 +60,8 @@ class MapInWork:
             for name, title in _TITLES.items()
             if name in columns and len(columns[name][1])
         ]
-        if self._people.known_by:
-            who = np.where(self._people.numbers < 0, -1, self._people.numbers % _NONE)
+        if (self._people >= 0).any():
+            who = np.where(self._people < 0, -1, self._people % _NONE)
             found.append(({"name": "person", "title": "person", "values": []}, _bytes(who)))
         return found
 

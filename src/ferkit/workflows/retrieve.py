@@ -23,7 +23,7 @@ from ferkit.report.answers import Shown, check_answer_files, save_answers
 from ferkit.report.contact_sheet import draw_numbered_faces
 from ferkit.report.safe_picture import save_picture
 from ferkit.search.folding import fold_copies, is_copy, one_per_person
-from ferkit.search.hits import Hit, hit_of
+from ferkit.search.hits import Hit
 from ferkit.search.people import ANY, people_known_by, rows_of_person, same_person_rows
 from ferkit.search.queries import MEAN, nearest
 from ferkit.search.scores import GOOD, class_probabilities, percentiles, same_probabilities
@@ -34,8 +34,6 @@ Pictures = str | Path | Sequence[str | Path]
 
 _COPIES = 8
 """How many copies of the query the first search makes room for."""
-
-_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -246,13 +244,13 @@ class _Answer:
         likely = _probabilities(self.head, self.examples, np.asarray(self.searcher.set.vectors[rows]))
         shares = percentiles(self.examples.query, scores, self.searcher.set.vectors)
         return [
-            hit_of(
+            Hit(
                 rank + 1,
                 float(scores[rank]),
                 None if likely is None else float(likely[rank]),
                 float(shares[rank]),
+                *(face.source, face.face, face.identity, face.label, face.time_s),
                 int(rows[rank]),
-                face,
                 len(groups[rank]),
             )
             for rank, face in enumerate(faces)
@@ -310,14 +308,12 @@ def _probabilities(
 
 def _likely(head: ExpressionHead | None, examples: Examples, embeddings: EmbeddingSet, least: float) -> Mask:
     """Say which rows show what is asked for with a probability of at least ``least``: (N,) booleans."""
-    blocks = (np.asarray(embeddings.vectors[start : start + _BLOCK]) for start in range(0, len(embeddings), _BLOCK))
-    likely = [_probabilities(head, examples, block) for block in blocks]
-    parts = [part >= least for part in likely if part is not None]
-    if len(parts) < len(likely):
+    likely = _probabilities(head, examples, embeddings.vectors)
+    if likely is None:
         raise InputError(
             f"--min-probability has no meaning here: {embeddings.encoder.name!r} gives no probabilities for this query"
         )
-    return np.concatenate([np.zeros(0, np.bool_), *parts])
+    return likely >= least
 
 
 def _allowed(

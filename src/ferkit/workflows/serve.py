@@ -22,7 +22,7 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.thumbnails import Thumbnails, jpeg
 from ferkit.progress import Progress
 from ferkit.report.pages import data_url
-from ferkit.search.facets import Choice, Facets, People
+from ferkit.search.facets import Choice, Facets
 from ferkit.search.people import ONLY
 from ferkit.search.questions import Question, Questioner, Ranking
 from ferkit.search.scores import GOOD
@@ -134,11 +134,6 @@ class Viewer:
             _ = self._finder, self._searcher.encoder
         self._study()
         self.ready.set()
-
-    @property
-    def people(self) -> People:
-        """Who is who in the set."""
-        return self._questioner.people
 
     @property
     def facets(self) -> Facets:

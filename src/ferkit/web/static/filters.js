@@ -20,7 +20,7 @@ export function showFilters(parameters, answer, about) {
   $("filters").replaceChildren(
     any ? probability(parameters, answer) : "",
     asked ? people(parameters, answer, about) : "",
-    about.known_by ? check("once", "1", "Each person once", null, parameters) : "",
+    about.known_by !== "nothing" ? check("once", "1", "Each person once", null, parameters) : "",
     ...groups,
     count_filters(parameters) ? h("button", { className: "wide", on: { click: clear } }, "Clear all filters") : "",
   );
@@ -66,7 +66,7 @@ function check(name, value, words, number, parameters, share = null) {
 
 function people(parameters, answer, about) {
   const asked = parameters.get("person") ?? "exclude";
-  if (!about.known_by) return h("p", { className: "soft note" }, "Who is who is not known in this set, so nobody can be left out.");
+  if (about.known_by === "nothing") return h("p", { className: "soft note" }, "Who is who is not known in this set, so nobody can be left out.");
   const known = answer.nobody_known ? "It is not known who the example shows, so nobody is left out."
     : about.known_by === "clip" ? "Faces of one clip count as one person." : "";
   return h("fieldset", { className: "people" }, h("legend", {}, "People"), Object.entries(PEOPLE).map(([value, words]) => {
