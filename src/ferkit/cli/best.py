@@ -19,7 +19,7 @@ from ferkit.cli.options import (
     with_face_options,
 )
 from ferkit.cli.output import escape, run_and_report, short_path
-from ferkit.cli.words import columns, counted
+from ferkit.cli.words import answer_lines, columns, counted
 
 if TYPE_CHECKING:
     from ferkit.workflows.best import BestResult, BestShot
@@ -52,14 +52,12 @@ def best(
     run_and_report(run, arguments, _summary)
 
 
-def _summary(result: BestResult) -> str:
+def _summary(result: BestResult) -> list[str]:
     head = (
         f"{counted(len(result.shots), 'burst')} of {counted(result.photos, 'photo')}, the best of each like"
         f" [bold]{escape(result.like)}[/], by {escape(result.encoder)}"
     )
-    title, *lines = _table(result.shots, result.measure)
-    written = [f"{name}: [bold]{escape(str(path))}[/]" for name, path in result.outputs.items()]
-    return "\n".join([head, f"[dim]{title}[/]", *map(escape, lines), *written])
+    return answer_lines(head, _table(result.shots, result.measure), result.outputs)
 
 
 def _table(shots: list[BestShot], measure: str) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, optional, with_settings
 from ferkit.cli.output import escape, run_and_report, short_path
-from ferkit.cli.words import columns, counted
+from ferkit.cli.words import answer_lines, columns, counted
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.search.moment_settings import MomentSettings
 
@@ -47,7 +47,7 @@ def moments(
     run_and_report(run, arguments, _summary)
 
 
-def _summary(result: MomentsResult) -> str:
+def _summary(result: MomentsResult) -> list[str]:
     found = counted(len(result.moments), "moment")
     head = (
         f"{found} like [bold]{escape(result.like)}[/] in {counted(result.frames, 'frame')} of"
@@ -55,9 +55,7 @@ def _summary(result: MomentsResult) -> str:
     )
     if not result.reached:
         head = f"no moment reaches {result.least:g} (--min-probability); the nearest of {head}"
-    title, *lines = _table(result.moments, result.measure)
-    drawn = [f"{name}: [bold]{escape(str(path))}[/]" for name, path in result.outputs.items()]
-    return "\n".join([head, f"[dim]{title}[/]", *map(escape, lines), *drawn])
+    return answer_lines(head, _table(result.moments, result.measure), result.outputs)
 
 
 def _table(moments: list[MomentHit], measure: str) -> list[str]:

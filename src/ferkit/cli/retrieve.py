@@ -12,7 +12,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, MovedEncoderOpt, WhereOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, escape, run_and_report, short_path
-from ferkit.cli.words import columns
+from ferkit.cli.words import answer_lines, columns
 from ferkit.pipeline.face_options import FILTERS
 
 if TYPE_CHECKING:
@@ -107,18 +107,14 @@ def _summary(result: RetrieveResult) -> Iterator[str]:
     if poor := no_good_match(result.hits):
         yield f"[yellow]{escape(poor)}[/]"
     which = f" (face {result.face} of {result.faces})" if result.faces else ""
-    yield (
+    head = (
         f"the {len(result.hits)} closest of {result.searched:,} faces to [bold]{escape(result.query)}[/]{which}, by "
         f"{escape(result.encoder)}"
     )
-    if not result.hits:
-        yield "no face is left: ask for less"
-        return
-    title, *lines = _table(result.hits)
-    yield f"[dim]{title}[/]"
-    yield from map(escape, lines)
-    for name, path in result.outputs.items():
-        yield f"{name}: [bold]{escape(str(path))}[/]"
+    if result.hits:
+        yield from answer_lines(head, _table(result.hits), result.outputs)
+    else:
+        yield from (head, "no face is left: ask for less")
 
 
 def _table(hits: Sequence[Hit]) -> list[str]:

@@ -55,6 +55,13 @@ def _padded(name: str, cell: str, width: int) -> str:
     return cell.ljust(width) if name in _WORDS else cell.rjust(width)
 
 
+def answer_lines(head: str, table: Sequence[str], outputs: Mapping[str, Path]) -> list[str]:
+    """Return the lines (rich markup) of an answer: what it is, a table of `columns`, the files that were written."""
+    title, *rows = table
+    written = [f"{name}: [bold]{escape(str(path))}[/]" for name, path in outputs.items()]
+    return [head, f"[dim]{title}[/]", *map(escape, rows), *written]
+
+
 def problem_lines(result: AlignResult | EmbedResult | RecogniseResult) -> list[str]:
     """Return lines (rich markup) that count the pictures and name the first of them; none where there are none."""
     unreadable = [f"{escape(short_path(source))} ({escape(why)})" for source, why in result.unreadable]

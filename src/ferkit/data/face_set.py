@@ -26,12 +26,7 @@ from ferkit._version import __version__
 from ferkit.atomic import output_errors
 from ferkit.data.crop_shards import CropShards, shard_name
 from ferkit.data.face_table import FaceTable, WithColumns
-from ferkit.data.faces import (
-    FACE_SCHEMA,
-    PARQUET_OPTIONS,
-    ROW_GROUP,
-    Face,
-)
+from ferkit.data.faces import FACE_SCHEMA, PARQUET_OPTIONS, ROW_GROUP, Face
 from ferkit.data.staged_rows import GrowingArray, StagedRows
 from ferkit.documents import read_json
 from ferkit.errors import OutputError, SetError
@@ -61,6 +56,9 @@ def face_set_job(path: Path) -> str | None:
 
 class FaceSet(WithColumns):
     """An opened face set, or some rows of one; crops and rows are read from disk as they are asked for.
+
+    Whatever reads raises `SetError` where a file was removed or damaged since the set was opened, or a crop is not the
+    one of its row's sha256, and `IndexError` for a row that is negative or not below the length.
 
     Attributes:
         path: absolute path of the folder.
@@ -99,7 +97,9 @@ class FaceSet(WithColumns):
         with _damage_named(path):
             rows = FaceTable(path / _TABLE)
             shards = CropShards(path, meta["size"], lambda: rows.read(["sha256"]).column(0))
-        _check_counts(path, meta["count"], len(rows), len(shards))
+        if not meta["count"] == len(rows) == len(shards):
+            held = f"{_TABLE} holds {len(rows)} and the shards {len(shards)}"
+            raise _damaged(path, f"{_META} says {meta['count']} faces, {held}")
         return cls(path, meta["template"], meta["size"], rows, shards)
 
     def __len__(self) -> int:
@@ -121,11 +121,7 @@ class FaceSet(WithColumns):
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of the table, which holds the digest of each crop, and of which rows these are.
-
-        Raises:
-            SetError: as `table`.
-        """
+        """Hex SHA-256 of the table, which holds the digest of each crop, and of which rows these are."""
         with _damage_named(self.path):
             table = self._rows.sha256()
         return hashlib.sha256(table.encode() + self.rows.tobytes()).hexdigest()
@@ -136,39 +132,26 @@ class FaceSet(WithColumns):
         return self._rows.names
 
     def subset(self, rows: ArrayLike) -> FaceSet:
-        """Return the faces at ``rows`` (n,), in that order, as a face set of their own; nothing is copied.
-
-        Raises:
-            IndexError: a row is negative or not below ``len(self)``.
-        """
+        """Return the faces at ``rows`` (n,), in that order, as a face set of their own; nothing is copied."""
         return FaceSet(self.path, self.template, self.size, self._rows, self._shards, self._numbers(rows))
 
     def crops(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Return the crops at ``indices`` (n,) in that order, as an (n, size, size, 3) uint8 RGB copy.
 
         The files are read in ascending order whatever the order of ``indices``, repeats included.
-
-        Raises:
-            IndexError: an index is negative or not below ``len(self)``.
-            SetError: a shard was removed or cut since the set was opened, or a crop is not the one of its row's sha256.
         """
         rows = self._numbers(indices)
         with _damage_named(self.path):
             return self._shards.read(rows)
 
     def faces(self, indices: ArrayLike) -> list[Face]:
-        """Return what is known of the faces at ``indices`` (n,), in that order.
-
-        Raises:
-            IndexError: an index is negative or not below ``len(self)``.
-            SetError: as `table`.
-        """
+        """Return what is known of the faces at ``indices`` (n,), in that order."""
         rows = self._numbers(indices)
         with _damage_named(self.path):
             return self._rows.faces(rows)
 
     def face(self, index: int) -> Face:
-        """Return what is known of the face at ``index``; raises as `faces`."""
+        """Return what is known of the face at ``index``."""
         return self.faces([index])[0]
 
     def _numbers(self, indices: ArrayLike) -> NDArray[np.int64]:
@@ -278,7 +261,11 @@ class FaceSetWriter(StagedRows):
             self._output.begin()
             self._forget()
             for number, shard in enumerate(shards):
-                _link(shard, self._output.folder / shard_name(number))
+                target = self._output.folder / shard_name(number)
+                try:
+                    target.hardlink_to(shard)
+                except OSError:  # another kind of file system
+                    shutil.copyfile(shard, target)
         self._parts = parts
         for part in parts:
             self.rows += len(part)
@@ -338,13 +325,6 @@ def refuse_foreign(path: Path) -> None:
         raise OutputError(f"{str(path)!r} holds {foreign!r}, which is no part of a face set; choose another output")
 
 
-def _link(file: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(file)
-    except OSError:  # another kind of file system
-        shutil.copyfile(file, target)
-
-
 def _write_problems(problems: Sequence[tuple[str, str]], path: Path) -> None:
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -377,11 +357,6 @@ def _read_meta(path: Path) -> dict[str, Any]:
     if newer:
         raise SetError(f"face set {str(path)!r} was written by a newer ferkit; upgrade with `pip install -U ferkit`")
     return found
-
-
-def _check_counts(path: Path, stated: int, rows: int, crops: int) -> None:
-    if not stated == rows == crops:
-        raise _damaged(path, f"{_META} says {stated} faces, {_TABLE} holds {rows} and the shards {crops}")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ anything else.
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Self, TypedDict
 
 from ferkit.settings import setting
@@ -14,7 +15,8 @@ from ferkit.settings import setting
 READING = "Reading sources"
 """Group of the options that say how."""
 
-_FINDING, _CHOOSING = "Finding faces", "Leaving faces out"
+_reading, _finding = partial(setting, group=READING), partial(setting, group="Finding faces")
+_choosing = partial(setting, group="Leaving faces out")
 
 SEARCH_FPS = 2.0
 """Frames a second of a video that is to be searched: hardly an expression comes and goes between two of them."""
@@ -42,96 +44,78 @@ def _parse_threshold(text: str) -> float:
 class FaceOptions:
     """Which pictures are read, which of their faces are taken."""
 
-    aligned: bool | None = setting(
+    aligned: bool | None = _reading(
         None,
         "Take the images as face crops, or search them for faces.",
         flag="--aligned/--detect",
         default_text="crops where small and square",
-        group=READING,
     )
-    layout: str | None = setting(
+    layout: str | None = _reading(
         None,
         "The source is this data set as its authors distribute it: raf-db, affectnet, ferplus, …",
         metavar="NAME",
         default_text=False,
-        group=READING,
     )
-    label_from: str | None = setting(
+    label_from: str | None = _reading(
         None,
         "Take labels from the path: the first group, or the one named `label`.",
         metavar="REGEX",
         default_text="class folders, columns",
-        group=READING,
     )
-    identity_from: str | None = setting(
+    identity_from: str | None = _reading(
         None,
         "Take identities from the path: the first group, or the one named `identity`.",
         metavar="REGEX",
         default_text="columns",
-        group=READING,
     )
-    columns: Mapping[str, str] = setting(
+    columns: Mapping[str, str] = _reading(
         {},
         "Columns of a table whose names do not speak for themselves, such as image=pth,label=emo.",
         metavar="NAME=COLUMN,…",
         parser=_parse_columns,
         default_text=False,
-        group=READING,
     )
-    fps: float | None = setting(
-        None, "Frames per second of video to look at; 0 takes every frame.", default_text="every frame", group=READING
+    fps: float | None = _reading(
+        None, "Frames per second of video to look at; 0 takes every frame.", default_text="every frame"
     )
-    min_face: float | None = setting(
+    min_face: float | None = _finding(
         None,
         "Side of the smallest face to look for: pixels of the photo, or below 1 a share of its shorter side.",
         default_text="20 pixels; of photos above 6 megapixels 40 to 60",
-        group=_FINDING,
     )
-    max_side: int | None = setting(
-        None, "Search photos at no more than this longer side in pixels.", default_text="as decoded", group=_FINDING
+    max_side: int | None = _finding(
+        None, "Search photos at no more than this longer side in pixels.", default_text="as decoded"
     )
-    thresholds: tuple[float, float, float] = setting(
-        (0.6, 0.7, 0.7),
-        "Probabilities to pass the detector's three stages.",
-        metavar="P P P",
-        parser=_parse_threshold,
-        group=_FINDING,
+    thresholds: tuple[float, float, float] = _finding(
+        (0.6, 0.7, 0.7), "Probabilities to pass the detector's three stages.", metavar="P P P", parser=_parse_threshold
     )
-    every_frame: bool = setting(
+    every_frame: bool = _finding(
         False,
         "Search every frame of a video, instead of following faces between searches 0.5 s apart.",
         flag="--every-frame",
-        group=_FINDING,
     )
-    detector: str | None = setting(
+    detector: str | None = _finding(
         None,
         "What computes the face detector on a CPU.",
         metavar="torch|openvino",
         default_text="openvino, where it is installed, from 50 pictures or seconds on",
-        group=_FINDING,
     )
-    faces: str = setting("all", "Which faces of a picture to take.", metavar="all|largest|center", group=_FINDING)
-    min_size: float | None = setting(
-        None, "Leave out faces smaller than this, in pixels of the photo.", default_text="none", group=_CHOOSING
+    faces: str = _finding("all", "Which faces of a picture to take.", metavar="all|largest|center")
+    min_size: float | None = _choosing(
+        None, "Leave out faces smaller than this, in pixels of the photo.", default_text="none"
     )
-    max_yaw: float | None = setting(
-        None, "Leave out heads turned further than this, in degrees.", default_text="none", group=_CHOOSING
+    max_yaw: float | None = _choosing(
+        None, "Leave out heads turned further than this, in degrees.", default_text="none"
     )
-    min_sharpness: float | None = setting(
-        None,
-        "Leave out crops less sharp than this (`ferkit faces info` shows what is usual).",
-        default_text="none",
-        group=_CHOOSING,
+    min_sharpness: float | None = _choosing(
+        None, "Leave out crops less sharp than this (`ferkit faces info` shows what is usual).", default_text="none"
     )
-    min_score: float | None = setting(
+    min_score: float | None = _choosing(
         None,
         "Leave out faces that the detector is less sure of, from 0 to 1: .95 costs about one true face in a hundred.",
         default_text="none: each face was looked at twice",
-        group=_CHOOSING,
     )
-    workers: int | None = setting(
-        None, "Threads that decode and search.", min=1, default_text="one per core", group=READING
-    )
+    workers: int | None = _reading(None, "Threads that decode and search.", min=1, default_text="one per core")
 
     def __new__(cls, *_: object, **given: object) -> Self:
         """Explain a name that is no setting: verbs pass on what is none of their own arguments."""

@@ -22,6 +22,11 @@ _ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _NAME_LENGTH = 80
 
 
+def named_files(**files: str | Path | None) -> dict[str, Path]:
+    """Return those of some files, by what they are, that are asked for."""
+    return {name: Path(path) for name, path in files.items() if path is not None}
+
+
 def check_output_files(files: Mapping[str, Path], inputs: Iterable[str | Path], row: type) -> None:
     """Refuse files that cannot be written or would replace what ferkit did not make; call it before long work.
 

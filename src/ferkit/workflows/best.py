@@ -18,7 +18,7 @@ from ferkit.pipeline.likeness import Likeness, faces_like
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.output_files import check_output_files, copy_photos, write_rows
+from ferkit.report.output_files import check_output_files, copy_photos, named_files, write_rows
 from ferkit.report.safe_picture import save_picture
 from ferkit.search.bursts import Candidate, find_bursts, photo_look, reasons, worth
 from ferkit.workflows.embed import open_or_embed
@@ -99,8 +99,7 @@ def best(
     paths, progress, given = source_paths(sources), progress or Silent(), FaceOptions(**options)
     if not burst_seconds >= 0:
         raise InputError(f"--burst-seconds must be 0 or more, not {burst_seconds}")
-    named = {"sheet": sheet, "csv": csv, "copies": copy_to}
-    outputs = {name: Path(path) for name, path in named.items() if path is not None}
+    outputs = named_files(sheet=sheet, csv=csv, copies=copy_to)
     check_output_files(outputs, paths, BestShot)
     with open_or_embed(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set

@@ -22,7 +22,7 @@ from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.moments_page import moments_page
 from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.output_files import check_output_files, write_rows
+from ferkit.report.output_files import check_output_files, named_files, write_rows
 from ferkit.report.pages import save_page
 from ferkit.report.safe_picture import save_picture
 from ferkit.search.hits import MomentHit
@@ -106,11 +106,7 @@ def moments(
     paths, progress = source_paths(sources), progress or Silent()
     settings, given = part_settings(options, MomentSettings, FaceOptions)
     _check(k, min_probability)
-    outputs = {
-        name: Path(path)
-        for name, path in {"sheet": sheet, "plot": plot, "csv": csv, "html": html, "frames": frames}.items()
-        if path is not None
-    }
+    outputs = named_files(sheet=sheet, plot=plot, csv=csv, html=html, frames=frames)
     check_output_files(outputs, paths, MomentHit)
     with open_or_embed(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set
