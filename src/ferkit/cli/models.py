@@ -270,7 +270,8 @@ def _facts(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
         yield "", f"training data: {entry.licences.data}"
     if entry.paper:
         yield "paper", entry.paper
-    yield "weights", f"{entry.weights.file} ({_place(entry)}), {_megabytes(entry)} MB"
+    megabytes = "?" if entry.bytes is None else f"{entry.bytes / 1e6:.1f}"
+    yield "weights", f"{entry.weights.file} ({_place(entry)}), {megabytes} MB"
     yield "sha256", entry.sha256 or "recorded when it is first pulled"
 
 
@@ -297,10 +298,6 @@ def _learnt_from(entry: EncoderEntry) -> str:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
-
-
-def _megabytes(entry: EncoderEntry) -> str:
-    return "?" if entry.bytes is None else f"{entry.bytes / 1e6:.1f}"
 
 
 def _place(entry: EncoderEntry) -> str:

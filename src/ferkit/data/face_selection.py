@@ -1,7 +1,6 @@
-"""Which rows of a face set to take: conditions on its columns, one mask each."""
+"""Which rows of a face set to take, and which stay together when it is split."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from ferkit.data.media import VIDEO_SUFFIXES
+
+GROUPINGS = ("identity", "clip", "source", "none")
+"""What a split can keep together, the coarsest first; where a face lacks one, the next counts."""
 
 
 def codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
@@ -40,10 +42,12 @@ def clips_of(table: pa.Table) -> list[Clip]:
     return [Clip(names[numbers[part[0]]], part, times[part]) for part in parts]
 
 
-def first_of_each(column: pa.ChunkedArray) -> Mask:
+def first_of_each(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     """(n,) whether no earlier row has the same value."""
     _, first = np.unique(codes(column)[0], return_index=True)
-    return _mask(len(column), first)
+    mask = np.zeros(len(column), np.bool_)
+    mask[first] = True
+    return mask
 
 
 def at_most_per_value(column: pa.ChunkedArray, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -54,13 +58,17 @@ def at_most_per_value(column: pa.ChunkedArray, rows: NDArray[np.int64], most: in
     numbers = codes(column)[0][rows]
     order = np.argsort(numbers, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
-    kept = [group if numbers[group[0]] < 0 else group[_spread(len(group), most)] for group in groups]
+    spreads = [np.linspace(0, len(group) - 1, min(len(group), most)).round().astype(np.int64) for group in groups]
+    kept = [
+        group if numbers[group[0]] < 0 else group[np.unique(spread)]
+        for group, spread in zip(groups, spreads, strict=True)
+    ]
     return np.sort(rows[np.concatenate(kept)]) if kept else rows
 
 
-def picture_of(sources: pa.ChunkedArray, videos: Iterable[str]) -> pa.ChunkedArray:
+def picture_of(sources: pa.ChunkedArray) -> pa.ChunkedArray:
     """The picture that each row's source means; all frames of a video (by its suffix) are one."""
-    suffixes = "|".join(re.escape(suffix) for suffix in sorted(videos))
+    suffixes = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES))
     return pc.replace_substring_regex(sources, rf"(?i)({suffixes})#\d+$", r"\1")
 
 
@@ -69,11 +77,22 @@ def unit_of(times: pa.ChunkedArray) -> str:
     return {len(times): "pictures", 0: "frames"}.get(times.null_count, "pictures and frames")
 
 
-def _spread(count: int, most: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+def groups_of(rows: pa.Table, by: str = "identity") -> tuple[NDArray[np.int64], int]:
+    """Number the groups that stay together.
 
+    Args:
+        rows: n rows with the columns source, clip and identity.
+        by: one of `GROUPINGS`.
 
-def _mask(count: int, rows: NDArray[np.int64]) -> Mask:
-    mask = np.zeros(count, np.bool_)
-    mask[rows] = True
-    return mask
+    Returns:
+        (n,) numbers, and how many rows lack what ``by`` names.
+    """
+    if by == "none":
+        return np.arange(rows.num_rows), 0
+    groups, _ = codes(picture_of(rows.column("source")))
+    lacking = np.zeros(len(groups), np.bool_)
+    for name in ("clip", "identity")[: {"source": 0, "clip": 1, "identity": 2}[by]]:
+        numbers, _ = codes(rows.column(name))
+        lacking = numbers < 0
+        groups = np.where(lacking, groups, numbers + groups.max(initial=0) + 1)
+    return groups, int(lacking.sum())

@@ -151,7 +151,9 @@ class FaceDetector:
         )
         self.min_face, self.max_side, self.device = min_face, max_side, torch.device(device)
         self.workers = workers
-        self._cascade = Cascade(thresholds, factor).to(self.device, _precision(self.device))
+        # Half precision on CUDA, which holds pixels exactly. Boxes are float32 everywhere.
+        precision = torch.float16 if self.device.type == "cuda" else torch.float32
+        self._cascade = Cascade(thresholds, factor).to(self.device, precision)
         if runtime == "openvino" and self.device.type == "cpu":
             self._cascade.use_openvino(self.threads)
 
@@ -371,11 +373,6 @@ def _apart(faces: Sequence[_Followed | None]) -> Detections:
     group = torch.zeros(len(there), dtype=torch.int64)
     kept = nms_min(torch.from_numpy(boxes), torch.from_numpy(scores), group, OVERLAP).numpy()
     return Detections(boxes[kept], scores[kept], landmarks[kept])
-
-
-def _precision(device: torch.device) -> torch.dtype:
-    """That of the networks: half on CUDA, which holds pixels exactly. Boxes are float32 everywhere."""
-    return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def _batches(items: Sequence[tuple[Pixels, float]], at_most: int) -> Iterator[list[tuple[Pixels, float]]]:

@@ -1,9 +1,8 @@
 """Run one function over several items side by side, each on one thread."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -32,18 +31,10 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], wo
     workers = min(workers, len(items))
     if workers < 2:
         return [function(item) for item in items]
-    with _pool_in_use, _torch_threads_kept(), _one_thread_each(workers) as pool:
-        return list(pool.map(function, items))
-
-
-def _one_thread_each(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, "ferkit", initializer=torch.set_num_threads, initargs=(1,))
-
-
-@contextmanager
-def _torch_threads_kept() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with _pool_in_use:
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(workers, "ferkit", torch.set_num_threads, (1,)) as pool:
+                return list(pool.map(function, items))
+        finally:
+            torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ferkit.data.face_groups import groups_of
+from ferkit.data.face_selection import groups_of
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.data.sources.picture import Picture
 from ferkit.data.sources.rules import SourceRules

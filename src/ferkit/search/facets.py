@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import codes, picture_of
-from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 
 Mask = NDArray[np.bool_]
@@ -114,7 +113,7 @@ class Facets:
 
 def _folders(embeddings: EmbeddingSet) -> pa.ChunkedArray:
     """The folder of each face's picture, file or archive, below what all of them share."""
-    pictures = picture_of(embeddings.column("source"), VIDEO_SUFFIXES)
+    pictures = picture_of(embeddings.column("source"))
     folders = pc.replace_substring_regex(pictures, r"[\\/][^\\/]*$", "")
     numbers, names = codes(folders)
     if len(names) < 2:

@@ -15,7 +15,6 @@ from ferkit._version import __version__
 from ferkit.data.face_selection import at_most_per_value, first_of_each, picture_of, unit_of
 from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.filters import MEASURES, FaceFilter
-from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.errors import InputError
 from ferkit.pipeline import FACES
 from ferkit.pipeline.fingerprint import digest
@@ -99,7 +98,7 @@ def faces_info(
         _draw_sheet(face_set, Path(sheet), sheet_faces, seed)
     labels = Counter(face_set.column("label").drop_null().to_pylist())
     sources = face_set.column("source")
-    containers = picture_of(sources, VIDEO_SUFFIXES)
+    containers = picture_of(sources)
     return FacesInfo(
         path=face_set.path,
         template=face_set.template,

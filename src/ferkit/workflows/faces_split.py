@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from ferkit._version import __version__
 from ferkit.atomic import output_errors
-from ferkit.data.face_groups import GROUPINGS, groups_of
-from ferkit.data.face_selection import codes
+from ferkit.data.face_selection import GROUPINGS, codes, groups_of
 from ferkit.data.face_set import FaceSet, refuse_foreign
 from ferkit.documents import read_json
 from ferkit.errors import InputError, OutputError

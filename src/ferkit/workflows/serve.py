@@ -145,7 +145,7 @@ class Viewer:
         asked = self._questioner
         if asked.head is not None:
             asked.facets.add("shows", asked.shares.argmax(axis=1).astype(np.int64), asked.head.classes)
-        numbers, files = codes(picture_of(self.set.column("source"), VIDEO_SUFFIXES))
+        numbers, files = codes(picture_of(self.set.column("source")))
         months = [month_taken(Path(file.rpartition("#")[0] if not Path(file).exists() else file)) for file in files]
         values = sorted({month for month in months if month}, reverse=True)
         places = np.array([values.index(month) if month else -1 for month in months], np.int64)

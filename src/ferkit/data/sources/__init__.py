@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -134,7 +135,13 @@ def find_picture(source: str, rules: SourceRules | None = None, *, time_s: float
 
 def first_sizes(pictures: Iterable[Picture]) -> Iterator[tuple[int, int]]:
     """Yield width and height, by their headers, of the first 64 pictures that can be read."""
-    return islice(_readable_sizes(pictures), _SAMPLE)
+
+    def sizes() -> Iterator[tuple[int, int]]:
+        for picture in pictures:
+            with suppress(UnreadableImageError):
+                yield picture.size()
+
+    return islice(sizes(), _SAMPLE)
 
 
 def _opened_all(named: Path, rules: SourceRules) -> Iterator[Sources]:
@@ -156,18 +163,16 @@ def _open(path: Path, rules: SourceRules) -> Sources:
     try:
         if path.is_dir():
             sources = open_folder(path.resolve(), rules)
-            shards = [] if sources.pictures or sources.videos else _hub_shards(path.resolve())
+            if sources.pictures or sources.videos:
+                return sources
+            # A data set as the Hugging Face hub lays it out: data/train-00000-of-00002.parquet
+            shards = sorted(file for file in path.resolve().rglob("*.parquet") if _HUB_SHARD.search(file.name))
             opened = [open_parquet(shard, rules) for shard in shards]
             pictures = Chain([each.pictures for each in opened])
             return Sources(pictures, (), opened[0].labels_from) if opened else sources
     except OSError as error:
         raise InputError(f"cannot look into {str(path)!r}: {error.strerror}; check its permissions") from error
     return OPENERS.get(path.suffix.lower(), open_file)(path.parent.resolve() / path.name, rules)
-
-
-def _hub_shards(folder: Path) -> list[Path]:
-    """The parquet files of a data set as the Hugging Face hub lays it out: ``data/train-00000-of-00002.parquet``."""
-    return sorted(path for path in folder.rglob("*.parquet") if _HUB_SHARD.search(path.name))
 
 
 def _find(path: Path, place: str, rules: SourceRules, time_s: float | None) -> Picture:
@@ -184,14 +189,6 @@ def _opened(path: Path, state: tuple[int, ...], columns: tuple[tuple[str, str], 
     if not isinstance(pictures, Container):
         raise KeyError(path)
     return pictures
-
-
-def _readable_sizes(pictures: Iterable[Picture]) -> Iterator[tuple[int, int]]:
-    for picture in pictures:
-        try:
-            yield picture.size()
-        except UnreadableImageError:
-            continue
 
 
 def _nothing_found(paths: Sequence[Path]) -> str:

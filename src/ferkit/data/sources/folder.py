@@ -124,13 +124,8 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and path.is_dir()):
             yield from _files(path, seen)
-        elif _is_wanted(entry):
-            yield path
-
-
-def _is_wanted(entry: os.DirEntry[str]) -> bool:
-    # A link that leads nowhere, and what is no file but called like a photo, are kept, to be reported as unreadable.
-    return is_archive(entry.name) or is_media(entry.name, _head(Path(entry.path)))
+        elif is_archive(entry.name) or is_media(entry.name, _head(path)):
+            yield path  # also a link that leads nowhere, or no file but called like a photo, to be reported
 
 
 def _head(path: Path) -> bytes | None:

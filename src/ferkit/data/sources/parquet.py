@@ -24,6 +24,7 @@ from ferkit.errors import InputError, UnreadableImageError
 
 _FEW_ROWS = 100_000  # up to which a row may take less than a byte
 _CACHED_ROW_GROUPS = 2
+_LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
 
 
 def open_parquet(path: Path, rules: SourceRules) -> Sources:
@@ -125,7 +126,7 @@ def _row_counts(metadata: pq.FileMetaData, size: int) -> list[int]:
 def _columns(schema: pa.Schema, rules: SourceRules, path: Path) -> dict[str, str]:
     """Find the columns to read; lists are passed over unless they are boxes."""
     box = rules.columns.get("box", "box")
-    usable = [field.name for field in schema if field.name == box or not _is_list(field.type)]
+    usable = [field.name for field in schema if field.name == box or not isinstance(field.type, _LISTS)]
     structs = [field for field in schema if pa.types.is_struct(field.type)]
     usable += [f"{field.name}.{part.name}" for field in structs for part in field.type]
     found = find_columns(usable, rules, path)
@@ -136,10 +137,6 @@ def _columns(schema: pa.Schema, rules: SourceRules, path: Path) -> dict[str, str
             "or another column with `--columns image=NAME`"
         )
     return found
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _is_image(kind: pa.DataType) -> bool:

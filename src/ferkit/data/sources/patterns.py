@@ -29,7 +29,9 @@ def expanded(path: Path) -> Iterator[Path]:
     elif _MAGIC.search(str(path)):
         yield from _matches(path)
     else:
-        raise MissingPathError(path, _hint(path))
+        # A Path has made one slash of an address's two.
+        is_address = re.match(r"[a-z][a-z0-9]+:/", str(path))
+        raise MissingPathError(path, "download it and name the file" if is_address else "check the spelling")
 
 
 def _exists(path: Path) -> bool:
@@ -62,8 +64,3 @@ def _braces(pattern: str) -> list[str]:
     if names == [pattern]:
         raise MissingPathError(pattern)
     return names
-
-
-def _hint(path: Path) -> str:
-    # A Path has made one slash of an address's two.
-    return "download it and name the file" if re.match(r"[a-z][a-z0-9]+:/", str(path)) else "check the spelling"

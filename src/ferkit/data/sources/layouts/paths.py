@@ -67,17 +67,15 @@ def read_voxceleb1(root: Path) -> Parts:
         return {}
     ids = _voxceleb1_ids(first_present(root, "vox1_meta.csv") or first_present(base, "vox1_meta.csv"))
     clip = r"(?P<identity>[^/]+)/1\.6/(?P<clip>[^/]+(/[^/]+)?)/[^/]+"
-    return {"": pictures_by_path(base, clip, identity=lambda name: ids.get(name, name), fps=_voxceleb1_fps)}
+    fps = {True: _VOXCELEB_FPS / _VOXCELEB_STEP, False: _VOXCELEB_FPS}
+    frames = pictures_by_path(base, clip, identity=lambda name: ids.get(name, name), fps=lambda name: fps["/" in name])
+    return {"": frames}
 
 
 def _voxceleb1_ids(meta: Path | None) -> Mapping[str, str]:
     """Return the id of each name; {} without the table."""
     rows = Table(meta, _VOXCELEB1_META, needed=_VOXCELEB1_META[:2], delimiter="\t").rows() if meta else []
     return {row["VGGFace1 ID"]: row["VoxCeleb1 ID"] for row in rows}
-
-
-def _voxceleb1_fps(clip: str) -> float:
-    return _VOXCELEB_FPS / _VOXCELEB_STEP if "/" in clip else _VOXCELEB_FPS
 
 
 def read_voxceleb2(root: Path) -> Parts:

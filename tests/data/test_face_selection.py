@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from ferkit.data.face_groups import groups_of
+from ferkit.data.face_selection import groups_of
 
 ROWS = pa.table(
     {
