@@ -7,7 +7,7 @@ from PIL import Image
 
 from ferkit.errors import InputError
 from ferkit.faces import FaceDetector
-from ferkit.faces.networks import proposal_network
+from ferkit.faces.networks import proposal_network, refine_network
 from ferkit.faces.openvino_networks import OpenVinoNetwork
 from ferkit.ops.boxes import box_iou
 
@@ -160,7 +160,8 @@ def test_openvino_finds_the_same_faces(detector, faces):
     for found, same in zip(other.detect(images), expected, strict=True):
         assert len(found) == len(same)  # though P-Net's proposals may be rounded to bfloat16
         assert not len(same) or overlap(found.boxes, same.boxes).max(axis=0).min() > 0.9
-    other._cascade.propose_net = OpenVinoNetwork(proposal_network(), other.threads)
+    for stage, network in (("propose", proposal_network()), ("refine", refine_network())):
+        setattr(other._cascade, f"{stage}_net", OpenVinoNetwork(network, other.threads))
     for found, same in zip(other.detect(images), expected, strict=True):
         assert_same(found, same, atol=0.05)
 

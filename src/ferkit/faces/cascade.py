@@ -38,14 +38,14 @@ _SHIFTS = (
 )
 """Where a face that is followed is looked for when it is not where it must be: corners, in shares of the box's side."""
 
-_TILE = {"cpu": 216, "accelerator": 4096}
+_TILE = {"cpu": 216, "openvino": 432, "accelerator": 4096}
 """Side of the pieces of canvas that P-Net sees at once, even. On a CPU what passes between its layers then stays in the
 cache, while the 10 pixels that neighbouring pieces share are still few."""
 
 _STEP = 36
 """Pixels by which sides of the pieces differ for OpenVINO, which takes longer over a shape that it has not met."""
 
-_PATCHES = {"cpu": {24: 64, 48: 16}, "accelerator": {24: 8192, 48: 4096}}
+_PATCHES = {"cpu": {24: 64, 48: 16}, "openvino": {24: 256, 48: 64}, "accelerator": {24: 8192, 48: 4096}}
 """Patches that R-Net and O-Net see at once, chosen likewise."""
 
 
@@ -79,10 +79,10 @@ class Cascade(nn.Module):
     def use_openvino(self, threads: int) -> None:
         """Let OpenVINO compute the networks on the CPU, for so many calls side by side.
 
-        P-Net, whose proposals the others move, may do so in bfloat16; the others decide what is told, and do not.
+        P-Net and R-Net, whose boxes O-Net moves once more, may do so in bfloat16; O-Net, which decides, does not.
         """
         self.propose_net = OpenVinoNetwork(self.propose_net, threads, half=True)
-        self.refine_net = OpenVinoNetwork(self.refine_net, threads)
+        self.refine_net = OpenVinoNetwork(self.refine_net, threads, half=True)
         self.output_net = OpenVinoNetwork(self.output_net, threads)
 
     @torch.inference_mode()
@@ -185,7 +185,7 @@ def _over_canvas(network: nn.Module, canvas: Tensor) -> Tensor:
     """P-Net's (5, H/2 - 5, W/2 - 5) outputs for an (H, W, 3) canvas, computed tile by tile; empty for an empty one."""
     height, width = (max(0, (side - CELL) // STRIDE + 1) for side in canvas.shape[:2])
     heads = torch.empty(5, height, width, device=canvas.device)
-    side = _TILE[_kind(canvas.device)]
+    side = _TILE[_kind(network, canvas.device)]
     if isinstance(network, OpenVinoNetwork):
         more = (-(length - (CELL - STRIDE)) % _STEP for length in canvas.shape[1::-1])
         canvas = pad(canvas, (0, 0, 0, next(more), 0, next(more)))
@@ -205,7 +205,7 @@ def _over_patches(network: nn.Module, candidates: Candidates, stacks: Stacks, si
 
 
 def _in_chunks(network: nn.Module, patches: Tensor, device: torch.device) -> Tensor:
-    chunks = torch.split(patches, _PATCHES[_kind(device)][patches.shape[1]])
+    chunks = torch.split(patches, _PATCHES[_kind(network, device)][patches.shape[1]])
     return torch.cat([network(_planes(chunk.to(device), network)) for chunk in chunks]).float()
 
 
@@ -216,5 +216,7 @@ def _planes(images: Tensor, network: nn.Module) -> Tensor:
     return images.permute(0, 3, 1, 2).to(next(network.parameters()).dtype)
 
 
-def _kind(device: torch.device) -> str:
+def _kind(network: nn.Module, device: torch.device) -> str:
+    if isinstance(network, OpenVinoNetwork):
+        return "openvino"
     return "cpu" if device.type == "cpu" else "accelerator"

@@ -118,7 +118,7 @@ class FaceDetector:
         workers: on a CPU, how many groups of images are worked on side by side, each by one thread; by default
             torch's number of threads. It changes the time alone, never what is found. An accelerator needs none.
         runtime: what computes the networks on a CPU: ``torch``, or ``openvino``, which gives the same faces; where the
-            processor knows bfloat16, P-Net's proposals are rounded to it, and boxes move by .3 pixels in the median.
+            processor knows bfloat16, P-Net and R-Net are rounded to it, and boxes move by .3 pixels in the median.
 
     Raises:
         InputError: An argument is outside its range.
