@@ -3,6 +3,8 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +16,11 @@ from ferkit.data.stores import MANIFEST
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.errors import BusyError, InputError, MissingPathError, OutputError, SetError, UnknownNameError
 from ferkit.locks import output_lock
-from ferkit.pipeline import engine
+from ferkit.pipeline import embedding_job, engine, face_finder
 from ferkit.pipeline import parts as module
+from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_stream import open_faces
+from ferkit.progress import Silent
 from ferkit.search.searcher import Searcher
 from ferkit.workflows.embed import embed
 from ferkit.workflows.embed_parts import embed_parts
@@ -123,6 +128,37 @@ def test_parts_that_do_not_belong_together_are_refused(whole, crop_folder, setti
         EmbeddingSet.open(tmp_path / "emb")
 
 
+def test_what_is_loaded_is_loaded_once_and_sources_are_listed_once(whole, settings, tmp_path, monkeypatch):
+    _, folder = whole
+    calls = []
+
+    def counted(name):
+        original = getattr(embedding_job, name)
+        return lambda *given, **more: calls.append(name) or original(*given, **more)
+
+    for name in ("open_faces", "load_encoder", "open_runtime"):
+        monkeypatch.setattr(embedding_job, name, counted(name))
+    assert embed_parts(folder, tmp_path / "emb", parts=3, **settings).made == 3
+    assert sorted(calls) == ["load_encoder", "open_faces", "open_runtime"]
+
+
+def test_parts_of_photos_are_searched_by_what_searches_the_whole(crop_folder, monkeypatch):
+    monkeypatch.setattr(face_finder, "_WORTH_LOADING", 7)
+    stream = open_faces([crop_folder(7)], FaceOptions(aligned=False), "cpu", Silent())
+    of_whole = face_finder.with_runtime(stream.options, stream.total).detector
+    assert {module.part_of(stream, number, 3).options.detector for number in (1, 2, 3)} == {of_whole}
+
+
+def test_workers_that_see_other_sources_are_told(whole, tmp_path):
+    _, folder = whole
+    open_here = partial(
+        embedding_job.open_job, [folder], tmp_path / "emb", "votes-r18", FaceOptions(), "cpu", precision="float32"
+    )
+    worker = engine._Worker(open_here, "the listing elsewhere", 2)
+    with pytest.raises(InputError, match="sees other sources"):
+        worker.make(1)
+
+
 def test_bad_arguments_are_told(whole, settings, tmp_path, monkeypatch):
     _, folder = whole
     with pytest.raises(InputError, match="7/64"):
@@ -183,8 +219,8 @@ def test_what_is_wrong_with_a_cluster_is_told(monkeypatch):
     with pytest.raises(InputError, match="have no ferkit"):
         engine._require_own_version(SimpleNamespace(get=gone, exceptions=Exceptions), [actor])
     ray = SimpleNamespace(wait=lambda jobs, num_returns: (jobs[:1], jobs[1:]), get=gone, exceptions=Exceptions)
-    with pytest.raises(InputError, match="again and again at part 1/2"):
-        list(engine._shared_out(ray, [lambda part: f"job {part}"], ["1/2", "2/2"]))
+    with pytest.raises(InputError, match="again and again at part 1"):
+        list(engine._shared_out(ray, [lambda number: f"job {number}"], [1, 2]))
 
 
 @pytest.fixture
@@ -213,11 +249,11 @@ def test_ray_s_workers_make_the_same_bytes_and_a_killed_one_costs_one_part(
     class Mortal(engine._Worker):
         """Dies by a kill in the middle of the second part, once."""
 
-        def make(self, verb, arguments, part):
-            if part == "2/4" and not any(arguments["out"].parent.joinpath("marker").iterdir()):
-                (arguments["out"].parent / "marker" / "killed").touch()
+        def make(self, number):
+            if number == 2 and not any((tmp_path / "marker").iterdir()):
+                (tmp_path / "marker" / "killed").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().make(verb, arguments, part)
+            return super().make(number)
 
     monkeypatch.setattr(engine, "_Worker", Mortal)
     result = embed_parts(folder, tmp_path / "emb", parts=4, engine="ray", processes=2, **settings)
@@ -236,8 +272,10 @@ def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(whole, settings, tm
     class Bare(engine._Worker):
         """Runs where the encoder of the driver is not."""
 
-        def make(self, verb, arguments, part):
-            return super().make(verb, {**arguments, "encoder": "/nowhere.safetensors"}, part)
+        def make(self, number):
+            open_here = self._open_job
+            self._open_job = lambda progress: replace(open_here(progress), encoder="/nowhere.safetensors")
+            return super().make(number)
 
     monkeypatch.setattr(engine, "_Worker", Bare)
     with pytest.raises(MissingPathError, match="nowhere"):

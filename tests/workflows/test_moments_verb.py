@@ -10,7 +10,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError
-from ferkit.workflows.embed import encoder_stamp
+from ferkit.search.set_encoder import encoder_stamp
 from ferkit.workflows.moments import moments
 
 FPS = 25

@@ -7,8 +7,8 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError, WeightsError
+from ferkit.search.set_encoder import encoder_stamp
 from ferkit.workflows import timeline as verb
-from ferkit.workflows.embed import encoder_stamp
 from ferkit.workflows.recognise import recognise
 from ferkit.workflows.timeline import timeline
 

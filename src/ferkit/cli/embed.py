@@ -14,6 +14,7 @@ from ferkit.cli.output import ProgressBar, escape, report
 from ferkit.cli.words import counted, pictured, problem_lines, typed
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
+from ferkit.errors import InputError
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import READING, SEARCH_FPS, FaceOptions
 
@@ -72,10 +73,13 @@ def embed(
         "encoder": encoder,
         "batch_size": batch_size,
         "device": device,
+        "runtime": runtime,
         "precision": precision,
         "fps": fps,
     }
     if in_parts(options):
+        if fresh:
+            raise InputError("parts that are there are not made anew; remove their folder, or leave out --fresh")
         from ferkit.workflows.embed_parts import embed_parts
 
         with ProgressBar() as progress:
@@ -85,9 +89,7 @@ def embed(
     from ferkit.workflows.embed import embed as run
 
     with ProgressBar() as progress:
-        result = run(
-            sources or "faces", out, runtime=runtime, fresh=fresh, part=part, progress=progress, **shared, **options
-        )
+        result = run(sources or "faces", out, fresh=fresh, part=part, progress=progress, **shared, **options)
     report(_summary(result), asdict(result), json=json)
 
 

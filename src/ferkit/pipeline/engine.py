@@ -4,14 +4,15 @@ This file imports nothing heavy, so that the command line can state the defaults
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any, Protocol, TypedDict
 
 from ferkit._version import __version__
 from ferkit.errors import FerkitError, InputError, UnknownNameError
-from ferkit.progress import Progress
+from ferkit.progress import Progress, Silent
 from ferkit.settings import setting
 
 ENGINES = ("local", "ray")
@@ -73,79 +74,104 @@ class PartKeywords(TypedDict, total=False):
     gpus_per_process: float
 
 
-class _Result(Protocol):
+class Listed(Protocol):
+    """Faces whose sources are known by a digest."""
+
     @property
-    def faces(self) -> int: ...
+    def listing(self) -> str:
+        """The digest."""
 
 
-Verb = Callable[..., _Result]
-Run = Callable[[Verb, Mapping[str, Any], Sequence[str]], Iterator[int]]
+class Job(Protocol):
+    """What is made in parts: a `FaceSetJob` or an `EmbeddingJob`."""
+
+    @property
+    def stream(self) -> Listed:
+        """The faces of all sources."""
+
+    def build_part(self, number: int, parts: int) -> Sized:
+        """Make one part, or go on with what is there of it; return its faces."""
+
+
+Open = Callable[[Progress], Job]
 
 
 def work_off(
-    task: str, verb: Verb, arguments: Mapping[str, Any], left: Sequence[int], settings: PartSettings, progress: Progress
+    task: str, job: Job, open_job: Open, left: Sequence[int], settings: PartSettings, progress: Progress
 ) -> None:
-    """Let a verb make those parts of a job that are left; a worker that dies costs the part that it was at.
+    """Make those parts of a job that are left; a worker that dies costs the part that it was at.
 
     Args:
         task: what is done, for the progress bar.
-        verb: a function of a module, which takes ``part``, such as ``7/64``, and goes on with what is there of it.
-        arguments: its others; paths in them are absolute.
+        job: as this process opened it; it says nothing of its own.
+        open_job: opens it in a worker; paths in it are absolute.
         left: numbers of the parts, from 1.
         settings: how many parts there are, and the engine.
         progress: told of every part.
 
     Raises:
         InputError: Ray is not installed or cannot be reached, or its workers have another ferkit.
-        FerkitError: what the verb raises; finished parts stay.
+        FerkitError: what a part raises; finished parts stay.
     """
-    run: Run = partial(_by_ray, settings) if settings.on_ray else _one_by_one
     parts, done = settings.count, settings.count - len(left)
     if done:
         progress.say(f"{done} of {parts} parts are there already")
     progress.start(task, parts, done, unit="parts")
-    for faces in run(verb, arguments, [f"{number}/{parts}" for number in left]):
+    for faces in _by_ray(settings, job, open_job, left) if settings.on_ray else _one_by_one(job, left, parts):
         progress.advance(1, note=f"{faces:,} faces")
 
 
-def _one_by_one(verb: Verb, arguments: Mapping[str, Any], parts: Sequence[str]) -> Iterator[int]:
-    for part in parts:
-        yield verb(**arguments, part=part).faces
-
-
 class _Worker:
-    """A process of the cluster; encoder and detector stay loaded in it from one part to the next."""
+    """A process of the cluster; sources are listed once in it, and encoder and detector loaded once for all parts."""
+
+    def __init__(self, open_job: Open, listing: str, parts: int) -> None:
+        self._open_job, self._listing, self._parts = open_job, listing, parts
+
+    @cached_property
+    def _job(self) -> Job:
+        job = self._open_job(Silent())
+        if job.stream.listing != self._listing:
+            raise InputError(
+                f"{socket.gethostname()} sees other sources than the machine that leads, or they have changed since; "
+                "let all see the same files"
+            )
+        return job
 
     def version(self) -> str:
         return __version__
 
-    def make(self, verb: Verb, arguments: Mapping[str, Any], part: str) -> int:
-        return verb(**arguments, part=part).faces
+    def make(self, number: int) -> int:
+        return len(self._job.build_part(number, self._parts))
 
 
-def _by_ray(settings: PartSettings, verb: Verb, arguments: Mapping[str, Any], parts: Sequence[str]) -> Iterator[int]:
+def _one_by_one(job: Job, left: Sequence[int], parts: int) -> Iterator[int]:
+    for number in left:
+        yield len(job.build_part(number, parts))
+
+
+def _by_ray(settings: PartSettings, job: Job, open_job: Open, left: Sequence[int]) -> Iterator[int]:
     """Let actors take one part after the other; whoever is free takes the next."""
-    if not parts:
+    if not left:
         return
     ray = _connected(settings.address)
     try:
         resources, share = ray.cluster_resources(), settings.gpus_per_process
         most = resources.get("GPU", 0) / share if share else resources.get("CPU", 1)
-        count = min(settings.processes or max(1, int(most)), len(parts))
+        count = min(settings.processes or max(1, int(most)), len(left))
         remote = ray.remote(_Worker).options(num_cpus=1, num_gpus=share, max_restarts=-1, max_task_retries=_TRIES)
-        actors = [remote.remote() for _ in range(count)]
+        actors = [remote.remote(open_job, job.stream.listing, settings.count) for _ in range(count)]
         _require_own_version(ray, actors)
-        yield from _shared_out(ray, [partial(actor.make.remote, verb, arguments) for actor in actors], parts)
+        yield from _shared_out(ray, [actor.make.remote for actor in actors], left)
     finally:
         ray.shutdown()
 
 
-def _shared_out(ray: Any, actors: Sequence[Callable[[str], Any]], parts: Sequence[str]) -> Iterator[int]:  # noqa: ANN401
-    waiting = list(reversed(parts[len(actors) :]))
-    running = {submit(part): (submit, part) for submit, part in zip(actors, parts, strict=False)}
+def _shared_out(ray: Any, actors: Sequence[Callable[[int], Any]], left: Sequence[int]) -> Iterator[int]:  # noqa: ANN401
+    waiting = list(reversed(left[len(actors) :]))
+    running = {submit(number): (submit, number) for submit, number in zip(actors, left, strict=False)}
     while running:
         (done,), _ = ray.wait(list(running), num_returns=1)
-        submit, part = running.pop(done)
+        submit, number = running.pop(done)
         try:
             faces = ray.get(done)
         except ray.exceptions.RayTaskError as error:
@@ -153,12 +179,12 @@ def _shared_out(ray: Any, actors: Sequence[Callable[[str], Any]], parts: Sequenc
             raise cause if isinstance(cause, FerkitError) else error from None
         except ray.exceptions.RayActorError as error:
             raise InputError(
-                f"workers die again and again at part {part}; finished parts stay: see what is special there with "
-                f"`--part {part}` on one machine"
+                f"workers die again and again at part {number}; finished parts stay: see what is special there with "
+                f"`--part {number}/PARTS` on one machine"
             ) from error
         if waiting:
-            part = waiting.pop()
-            running[submit(part)] = (submit, part)
+            number = waiting.pop()
+            running[submit(number)] = (submit, number)
         yield faces
 
 

@@ -29,6 +29,7 @@ class FaceSetJob:
     stream: SourceStream  # their faces
     fingerprint: str  # digest of all that decides which faces come out
     out: Path  # folder of the face set
+    progress: Progress  # told of every batch
     overwrite: bool = False  # replace a face set of another job that is there
 
     @property
@@ -48,25 +49,25 @@ class FaceSetJob:
         numbers = range(1, parts + 1)
         return [number for number in numbers if face_set_job(self._part(number, parts)) != self._mark(number, parts)]
 
-    def build(self, progress: Progress) -> FaceSetWriter:
+    def build(self) -> FaceSetWriter:
         """Find all faces and write the face set, which appears whole at the end."""
         writer = self.writer(self.overwrite)
         with writer:
-            if not _is_complete(writer, self.out, progress):
-                _append_all(self.stream, writer, progress)
+            if not _is_complete(writer, self.out, self.progress):
+                _append_all(self.stream, writer, self.progress)
                 require_faces(len(writer), writer.problems, self.sources)
         return writer
 
-    def build_part(self, number: int, parts: int, progress: Progress) -> FaceSetWriter:
+    def build_part(self, number: int, parts: int) -> FaceSetWriter:
         """Write one part, and let all become the face set if it was the last."""
         if self.is_made:
-            progress.say(f"{self.out} is complete already")
+            self.progress.say(f"{self.out} is complete already")
             return self.made()
         path, mark = self._part(number, parts), self._mark(number, parts)
         writer = self._writer(path, mark, overwrite=face_set_job(path) != mark)
         with writer:
-            if not _is_complete(writer, path, progress):
-                _append_all(part_of(self.stream, number, parts), writer, progress)
+            if not _is_complete(writer, path, self.progress):
+                _append_all(part_of(self.stream, number, parts), writer, self.progress)
         if not self.missing(parts):
             with suppress(BusyError):  # whose part was the last as well joins them
                 self.join(parts)
@@ -147,7 +148,7 @@ def open_job(
     refuse_foreign(Path(out))  # before anything is read
     stream = open_pictures(sources, options, device, progress, crop_size)
     fingerprint = stream.listing if in_parts else stream.read_fingerprint(progress)
-    job = FaceSetJob(sources, stream, fingerprint, Path(out), overwrite)
+    job = FaceSetJob(sources, stream, fingerprint, Path(out), progress, overwrite)
     job.writer(overwrite)  # refuses a name that is taken, before long work
     return job
 
@@ -156,7 +157,7 @@ def build_face_set(
     sources: Sequence[Path], out: Path | str, options: FaceOptions, device: str | None, progress: Progress
 ) -> FaceSetWriter:
     """Find the faces of all sources and write them as a face set: `open_job` and `FaceSetJob.build`."""
-    return open_job(sources, out, options, device, progress).build(progress)
+    return open_job(sources, out, options, device, progress).build()
 
 
 def _is_complete(writer: FaceSetWriter, path: Path, progress: Progress) -> bool:

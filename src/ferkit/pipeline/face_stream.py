@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -196,7 +197,7 @@ class SetStream:
         """Rows that are done."""
         return pictures_done
 
-    @property
+    @cached_property
     def listing(self) -> str:
         """Digest of the set's place and of its rows by content."""
         return digest([str(self.face_set.path), self.face_set.digest])

@@ -6,6 +6,7 @@ import numpy as np
 
 from ferkit.data.sources import Sources
 from ferkit.errors import InputError
+from ferkit.pipeline.face_finder import with_runtime
 from ferkit.pipeline.face_stream import SetStream
 from ferkit.pipeline.source_stream import SourceStream
 
@@ -34,7 +35,8 @@ def part_of(stream: SourceStream | SetStream, number: int, parts: int) -> Source
     start, stop = _range(np.array([1.0] * len(pictures) + [max(1, frames) for frames in stream.frames]), number, parts)
     first = start - len(pictures), stop - len(pictures)
     mine = Sources(pictures[start:stop], videos[max(0, first[0]) : max(0, first[1])])
-    return replace(stream, sources=mine)
+    options = stream.options if stream.aligned else with_runtime(stream.options, stream.total)  # as of the whole
+    return replace(stream, sources=mine, options=options)
 
 
 def _range(work: np.ndarray[tuple[int], np.dtype[np.float64]], number: int, parts: int) -> tuple[int, int]:

@@ -80,7 +80,7 @@ class SourceStream:
         """The same, of what was read before."""
         return digest([self.settings, *(repr(record.identity) for record in records)])
 
-    @property
+    @cached_property
     def listing(self) -> str:
         """Digest of every source's place, annotation, size and time, and of the settings: equal on every machine."""
         pictures, videos = self.sources.pictures, self.sources.videos

@@ -65,7 +65,7 @@ def cached_faces(stream: SourceStream, sources: Sequence[Path], progress: Progre
     if not is_face_set(kept):
         with output_errors(kept), output_lock(kept.with_name(f"{kept.name}.probe"), wait=True):
             if not is_face_set(kept):
-                FaceSetJob(sources, stream, fingerprint, kept).build(progress)
+                FaceSetJob(sources, stream, fingerprint, kept, progress).build()
     return FaceSet.open(kept)
 
 

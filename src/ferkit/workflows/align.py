@@ -78,7 +78,7 @@ def align(
     paths, chosen = source_paths(sources), FaceOptions(**options)
     in_parts = part is not None
     job = open_job(paths, out, chosen, device, progress, crop_size=crop_size, overwrite=overwrite, in_parts=in_parts)
-    faces = job.build(progress) if part is None else job.build_part(*parse_part(part), progress)
+    faces = job.build() if part is None else job.build_part(*parse_part(part))
     seconds = time.monotonic() - started
     about = faces.pictures_done, job.stream.sources.unit, *split_problems(faces.problems)
     return AlignResult(Path(out), len(faces), *about, seconds)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -14,7 +15,7 @@ from ferkit.pipeline.face_set_builder import open_job
 from ferkit.pipeline.face_stream import absolute_paths, source_paths, split_problems
 from ferkit.progress import Progress, Silent
 from ferkit.settings import part_settings
-from ferkit.workflows.align import AlignResult, align
+from ferkit.workflows.align import AlignResult
 
 
 class AlignPartsKeywords(PartKeywords, FaceKeywords, total=False):
@@ -62,12 +63,13 @@ def align_parts(
     settings, chosen = part_settings(options, PartSettings, FaceOptions)
     paths, folder, progress = absolute_paths(source_paths(sources)), Path(out).absolute(), progress or Silent()
     started = time.monotonic()
-    job = open_job(paths, folder, chosen, device, progress, crop_size=crop_size, overwrite=overwrite, in_parts=True)
+    open_here = partial(
+        open_job, paths, folder, chosen, device, crop_size=crop_size, overwrite=overwrite, in_parts=True
+    )
+    job = open_here(progress)
     with output_lock(job.folder):
         left = job.missing(settings.count)
-        arguments = {"sources": paths, "out": folder, "device": device, **vars(chosen)}
-        arguments |= {"crop_size": crop_size, "overwrite": overwrite}
-        work_off("aligning", align, arguments, left, settings, progress)
+        work_off("aligning", replace(job, progress=Silent()), open_here, left, settings, progress)
         faces = job.join(settings.count)
     about = faces.pictures_done, job.stream.sources.unit, *split_problems(faces.problems)
     seconds = time.monotonic() - started

@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Unpack
+from typing import Unpack
 
-import pyarrow.compute as pc
-import torch
-
-from ferkit.data.embedding_parts import complete_parts, part_path
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
-from ferkit.data.embedding_writer import EmbeddingSetWriter
-from ferkit.data.face_selection import unit_of
-from ferkit.data.stores import copy_path, fetch_set, put_set
+from ferkit.data.embedding_parts import part_path
+from ferkit.data.embedding_set import check_embedding_output
+from ferkit.data.stores import copy_path
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
-from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.runtimes import FLOAT32
-from ferkit.errors import EncoderMismatchError, InputError, SetError
+from ferkit.errors import InputError
 from ferkit.pipeline import FACES
-from ferkit.pipeline.decoding import prefetched
-from ferkit.pipeline.face_finder import FaceBatch
+from ferkit.pipeline.embedding_job import open_job
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
-from ferkit.pipeline.face_stream import (
-    FaceStream,
-    SetStream,
-    followed,
-    open_faces,
-    require_default_faces,
-    require_faces,
-    source_paths,
-    split_problems,
-)
-from ferkit.pipeline.parts import parse_part, part_of
-from ferkit.pipeline.reuse import Changes, Update, VectorBatch, plan_update
-from ferkit.pipeline.runtimes import Embedding, choose_runtime, open_runtime
+from ferkit.pipeline.face_stream import require_default_faces, source_paths, split_problems
+from ferkit.pipeline.parts import parse_part
+from ferkit.pipeline.reuse import Changes
 from ferkit.progress import Progress, Silent
 from ferkit.search.searcher import Searcher
-from ferkit.search.set_encoder import encoder_stamp
 
 
 @dataclass(frozen=True)
@@ -129,55 +110,19 @@ def embed(
         OutputError: ``out`` cannot be written; nothing that was there has changed.
     """
     paths, target, progress = source_paths(sources), Path(out), progress or Silent()
-    chosen = FaceOptions(**options).for_search()
-    if part is not None:
-        number, parts = parse_part(part)
-        target = part_path(target, number, parts)
-    place = target
-    with suppress(SetError):  # nothing is there yet
-        fetch_set(place)
-    target = copy_path(place)
-    check_embedding_output(target)
+    chosen, which = FaceOptions(**options).for_search(), None if part is None else parse_part(part)
+    if which is None:
+        check_embedding_output(copy_path(target))  # before anything is read
     require_default_faces(paths, "embed")
-    stream = open_faces(paths, chosen, device, progress)
-    choice = choose_runtime(runtime, precision, device, stream.total)
-    model = _encoder(encoder, device if choice.runtime == "torch" else "cpu", progress)
-    _require_template(stream, model)
-    ready = open_runtime(choice, model, stream, progress)
-    listing = None
-    if part is not None:
-        listing, stream = stream.listing, part_of(stream, number, parts)
-    stamp = encoder_stamp(model, encoder, ready.precision, ready.calibration)
+    how = partial(open_job, batch_size=batch_size, runtime=runtime, precision=precision, fresh=fresh)
+    job = how(paths, target, encoder, chosen, device, progress)
+    about = job.stamp.name, job.ready.runtime, job.ready.precision
     started = time.monotonic()
-    update = plan_update(stream, None if fresh else _set_to_update(target, stamp, progress), paths, progress)
-    if update.changes is not None:
-        progress.say(f"{target}: {update.changes}")
-    job = {"sources": update.job, "encoder": stamp.sha256, "batch": batch_size, "runtime": ready.runtime}
-    job |= {"precision": stamp.precision, "calibration": stamp.calibration, "contract": stamp.contract}
-    about = (stamp.name, ready.runtime, ready.precision)
-    if (there := update.complete) is not None and there.listing == listing:
-        progress.say("nothing is new")
-        put_set(place)
-        problems = split_problems(update.problems)
-        unit = unit_of(there.column("time_s"))
-        return EmbedResult(place, len(there), there.pictures or 0, unit, *problems, *about, 0.0, 0.0, update.changes)
-    job["listing"] = listing
-    with EmbeddingSetWriter(target, stamp, job, listing=listing, **update.origin) as staged:
-        before = len(staged)
-        if staged.complete:
-            progress.say(f"{target} is complete already")
-        else:
-            _embed_all(_VectorStream(update, ready, batch_size), staged, progress)
-            if part is None:
-                require_faces(len(staged), staged.problems, paths)
-    put_set(place)
-    if part is not None:
-        with suppress(SetError):  # parts are missing, or those of other sources are to be made anew
-            complete_parts(place.parent, parts)
-    seconds = time.monotonic() - started
-    pictures, problems = _pictures(stream, staged.pictures_done), split_problems(staged.problems)
-    rate, unit = (len(staged) - before) / seconds, unit_of(EmbeddingSet.open(target).column("time_s"))
-    return EmbedResult(place, len(staged), pictures, unit, *problems, *about, seconds, rate, update.changes)
+    made = job.build() if which is None else job.build_part(*which)
+    path = target if which is None else part_path(target, *which)
+    seconds, problems = time.monotonic() - started, split_problems(made.problems)
+    rate = made.new / seconds
+    return EmbedResult(path, made.faces, made.pictures, made.unit, *problems, *about, seconds, rate, made.changes)
 
 
 @contextmanager
@@ -211,100 +156,3 @@ def open_or_embed(
         shared = {**vars(options), "fps": options.fps or 0}
         embed(sources, path, encoder=encoder or DEFAULT_ENCODER, device=device, progress=progress, **shared)
         yield Searcher(path, encoder, device, progress=progress)
-
-
-def _encoder(name: str | Path, device: str | None, progress: Progress) -> Encoder:
-    """Load an encoder, or take the one of the last call, if that was the same."""
-    entry = locate_encoder(name, progress)[0]
-    return _loaded(str(name), device, entry.sha256, contract_digest(entry))
-
-
-@lru_cache(maxsize=1)
-def _loaded(name: str, device: str | None, sha256: str | None, contract: str) -> Encoder:
-    return load_encoder(name, device)
-
-
-def _set_to_update(target: Path, stamp: EncoderStamp, progress: Progress) -> EmbeddingSet | None:
-    """The set that is there, if its vectors can go on to be used."""
-    with staged_set(target, {}):
-        pass  # what a killed run had begun to rename is there now
-    try:
-        there = EmbeddingSet.open(target)
-        there.verify()
-    except SetError:  # nothing is there, or nothing whole
-        return None
-    if replace(there.encoder, name=stamp.name) == stamp:
-        return there
-    progress.say(f"{target} holds {len(there):,} vectors by {there.encoder.name}: they will be replaced")
-    return None
-
-
-def _require_template(stream: FaceStream, model: Encoder) -> None:
-    if isinstance(stream, SetStream) and stream.face_set.template != model.crop:
-        raise EncoderMismatchError(
-            f"the faces of {str(stream.face_set.path)!r} are aligned to {stream.face_set.template!r} and"
-            f" {model.name!r} needs {model.crop!r}; align the photos again"
-        )
-
-
-def _pictures(stream: FaceStream, done: int) -> int:
-    if isinstance(stream, SetStream):
-        return int(pc.count_distinct(stream.face_set.column("source")).as_py())
-    return done
-
-
-def _embed_all(stream: _VectorStream, staged: EmbeddingSetWriter, progress: Progress) -> None:
-    done = staged.pictures_done
-    for batch in followed("embedding", stream, done, staged.state, len(staged), progress):
-        assert isinstance(batch, VectorBatch)  # noqa: S101 (what this stream gives)
-        done += batch.pictures
-        staged.append(batch.vectors, batch.faces, pictures_done=done, problems=batch.problems, state=batch.state)
-
-
-@dataclass(frozen=True)
-class _VectorStream:
-    """A stream of faces whose vectors are computed ahead of whoever writes them, as its faces are found ahead of that.
-
-    Attributes:
-        update: the faces, and what is known of them.
-        ready: computes the vectors.
-        batch_size: faces per pass through the network.
-    """
-
-    update: Update
-    ready: Embedding
-    batch_size: int
-
-    @property
-    def crop_size(self) -> int:
-        """Side of the crops in pixels."""
-        return self.update.stream.crop_size
-
-    @property
-    def total(self) -> float:
-        """Steps of the whole job."""
-        return self.update.stream.total
-
-    @property
-    def unit(self) -> str:
-        """What `total` counts."""
-        return self.update.stream.unit
-
-    def steps(self, pictures_done: int, state: Any) -> float:  # noqa: ANN401 (any JSON value)
-        """Steps that are done at a place in the stream."""
-        return self.update.stream.steps(pictures_done, state)
-
-    def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
-        """Yield the batches from a place in the stream on, with their vectors."""
-        return prefetched(self._batches(done, state), ahead=1)
-
-    def _batches(self, done: int, state: Any) -> Generator[FaceBatch]:  # noqa: ANN401 (any JSON value)
-        torch.get_num_threads()  # settles this thread's number, before the detector lowers it for its own
-        for batch in self.update.stream.batches(done, state):
-            if isinstance(batch, VectorBatch):
-                yield batch
-                continue
-            embed = partial(self.ready.embedder.embed, batch_size=self.batch_size)
-            vectors = self.update.vectors.complete(batch.faces, batch.crops, embed)
-            given = {column.name: getattr(batch, column.name) for column in fields(FaceBatch)}
-            yield VectorBatch(**given, vectors=vectors)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -11,16 +12,16 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import unit_of
 from ferkit.data.stores import MANIFEST, copy_path, remote_url
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.encoders.encoder import locate_encoder
 from ferkit.encoders.export_module import contract_digest
+from ferkit.encoders.runtimes import FLOAT32
 from ferkit.locks import output_lock
 from ferkit.pipeline import FACES
+from ferkit.pipeline.embedding_job import open_job
 from ferkit.pipeline.engine import PartKeywords, PartSettings, work_off
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
-from ferkit.pipeline.face_stream import absolute_paths, open_faces, require_default_faces, source_paths
+from ferkit.pipeline.face_stream import absolute_paths, require_default_faces, source_paths
 from ferkit.progress import Progress, Silent
 from ferkit.settings import part_settings
-from ferkit.workflows.embed import embed
 
 
 class EmbedPartsKeywords(PartKeywords, FaceKeywords, total=False):
@@ -59,7 +60,8 @@ def embed_parts(
     encoder: str | Path = DEFAULT_ENCODER,
     batch_size: int = 64,
     device: str | None = None,
-    precision: str = "float32",
+    runtime: str | None = None,
+    precision: str = FLOAT32,
     progress: Progress | None = None,
     **options: Unpack[EmbedPartsKeywords],
 ) -> EmbedPartsResult:
@@ -74,6 +76,7 @@ def embed_parts(
         encoder: as `ferkit.embed`.
         batch_size: faces per pass through the network.
         device: of each worker; None takes the best one that it sees.
+        runtime: as `ferkit.embed`.
         precision: ``float32`` or ``int8``.
         progress: told of every part.
         options: fields of `ferkit.pipeline.engine.PartSettings`, such as ``parts=64`` and ``engine="ray"``, and of
@@ -86,26 +89,19 @@ def embed_parts(
         FerkitError: as `ferkit.embed`; finished parts stay.
     """
     settings, chosen = part_settings(options, PartSettings, FaceOptions)
-    chosen = chosen.for_search()
     paths, (folder,), progress = source_paths(sources), absolute_paths([Path(out)]), progress or Silent()
     require_default_faces(paths, "embed")
     started = time.monotonic()
+    encoder = str(Path(encoder).absolute() if Path(encoder).exists() else encoder)
+    places = absolute_paths(paths), folder, encoder
+    how = partial(open_job, batch_size=batch_size, runtime=runtime, precision=precision)
+    open_here = partial(how, *places, chosen.for_search(), device)
     with output_lock(copy_path(folder / MANIFEST)):
-        listing = open_faces(paths, chosen, device, progress).listing
-        entry = locate_encoder(encoder, progress)[0]
-        maker = (listing, entry.sha256, contract_digest(entry), precision == "int8")
+        job = open_here(progress)
+        maker = (job.stream.listing, job.entry.sha256, contract_digest(job.entry), precision == "int8")
         made = {number for number, part in made_parts(folder, settings.count).items() if _maker(part) == maker}
         left = [number for number in range(1, settings.count + 1) if number not in made]
-        arguments = {
-            "sources": absolute_paths(paths),
-            "out": folder,
-            "encoder": str(Path(encoder).absolute() if Path(encoder).exists() else encoder),
-            "batch_size": batch_size,
-            "device": device,
-            "precision": precision,
-            **vars(chosen),
-        }
-        work_off("embedding", embed, arguments, left, settings, progress)
+        work_off("embedding", replace(job, progress=Silent()), open_here, left, settings, progress)
         joined = complete_parts(folder, settings.count)
     faces, pictures = sum(part.faces for part in joined), sum(part.pictures for part in joined)
     # Of a store's set only descriptions are read here.
