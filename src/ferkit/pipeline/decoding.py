@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +32,7 @@ _CROP_SIDE = 512
 _SMALLEST_CROP, _LARGEST_CROP = 16, 256
 _GROUP_PIXELS = 24_000_000
 _MOST_THREADS = 4
+_END = object()
 
 
 def read_photo(picture: Picture, min_face: float | None) -> tuple[Pixels, int]:
@@ -187,45 +186,19 @@ def read_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
+def prefetched(items: Generator[T], ahead: int) -> Iterator[T]:
     """Yield what ``items`` yields, while a thread works on the next: at most ``ahead`` of them wait.
 
     What it raises is raised here in its turn. When this iterator is dropped, ``items`` is closed at its next item.
     """
-    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(ahead)
-    dropped = threading.Event()
-
-    def hand_over(item: T | None, error: BaseException | None) -> None:
-        while not dropped.is_set():
-            with suppress(queue.Full):
-                ready.put((item, error), timeout=0.1)
-                break
-
-    def work() -> None:
-        end: BaseException = StopIteration()
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread, closing(items):
+        waiting = deque(thread.submit(next, items, _END) for _ in range(ahead))
         try:
-            with closing(items):  # type: ignore[type-var]  # generators, all of them
-                for item in items:
-                    hand_over(item, None)
-                    if dropped.is_set():
-                        break
-        except BaseException as error:  # noqa: BLE001 (raised again by whoever takes it)
-            end = error
-        hand_over(None, end)
-
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item  # type: ignore[misc]  # no error, so it is there
-    finally:
-        dropped.set()
-        thread.join()
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(thread.submit(next, items, _END))
+                yield cast("T", item)
+        finally:
+            thread.shutdown(cancel_futures=True)
 
 
 def grouped(decoded: Iterable[Decoded], most: int, most_crops: int = 0) -> Iterator[list[Decoded]]:
