@@ -151,9 +151,7 @@ class FaceDetector:
         )
         self.min_face, self.max_side, self.device = min_face, max_side, torch.device(device)
         self.workers = workers
-        # Half precision on CUDA, which holds pixels exactly. Boxes are float32 everywhere.
-        precision = torch.float16 if self.device.type == "cuda" else torch.float32
-        self._cascade = Cascade(thresholds, factor).to(self.device, precision)
+        self._cascade = Cascade(thresholds, factor).to(self.device, _precision(self.device))
         if runtime == "openvino" and self.device.type == "cpu":
             self._cascade.use_openvino(self.threads)
 
@@ -198,14 +196,14 @@ class FaceDetector:
         counts = np.cumsum([0, *map(len, boxes)])
         return [_apart(found[start:end]) for start, end in pairwise(counts.tolist())]
 
-    def _follow_group(self, parts: Sequence[_Part]) -> list[_Followed | None]:
+    def _follow_group(self, parts: Sequence[_Part]) -> list[Detections | None]:
         found = self._near(parts, beside=False)
         lost = [number for number, face in enumerate(found) if face is None]
         for number, face in zip(lost, self._near([parts[number] for number in lost], beside=True), strict=True):
             found[number] = face
         return found
 
-    def _near(self, parts: Sequence[_Part], *, beside: bool) -> list[_Followed | None]:
+    def _near(self, parts: Sequence[_Part], *, beside: bool) -> list[Detections | None]:
         if not parts:
             return []
         expected = np.stack([part.box for part in parts])
@@ -213,16 +211,16 @@ class FaceDetector:
         values = (faces.image, faces.boxes, faces.scores, faces.landmarks)
         image, boxes, scores, points = (value.cpu().numpy() for value in values)
         overlap = box_iou(torch.from_numpy(boxes), torch.from_numpy(expected)).numpy()
-        chosen: list[_Followed | None] = []
+        chosen: list[Detections | None] = []
         for number, part in enumerate(parts):
             near = np.where(image == number, overlap[:, number], 0.0)
             if not near.size or near.max() < _SAME_FACE:
                 chosen.append(None)
                 continue
             best = int(near.argmax())
-            box = (boxes[best] + np.tile(part.origin, 2)) * part.step - 0.5
-            landmarks = (points[best] + part.origin) * part.step - 0.5
-            chosen.append(_Followed(box.astype(np.float32), float(scores[best]), landmarks.astype(np.float32)))
+            box = (boxes[[best]] + np.tile(part.origin, 2)) * part.step - 0.5
+            landmarks = (points[[best]] + part.origin) * part.step - 0.5
+            chosen.append(Detections(box.astype(np.float32), scores[[best]], landmarks.astype(np.float32)))
         return chosen
 
     def detect_turned(self, image: Pixels) -> Detections:
@@ -272,10 +270,7 @@ class FaceDetector:
         boxes = np.where(placed.turned[:, None], box_around(placed.landmarks), found.boxes)
         scores = np.where(placed.turned, placed.scores, found.scores)
         faces = Detections(boxes, scores, placed.landmarks).select(np.flatnonzero(placed.kept))
-        if not placed.turned.any():
-            return faces
-        places, sure = (torch.from_numpy(values.astype(np.float32)) for values in (faces.boxes, faces.scores))
-        return faces.select(nms_min(places, sure, torch.zeros(len(faces), dtype=torch.int64), _OVERLAP).numpy())
+        return _without_overlap(faces, _OVERLAP) if placed.turned.any() else faces
 
     @property
     def threads(self) -> int:
@@ -345,13 +340,6 @@ class _Part:
     step: float  # pixels of the picture that one of the part spans
 
 
-@dataclass(frozen=True)
-class _Followed:
-    box: NDArray[np.float32]
-    score: float
-    landmarks: NDArray[np.float32]
-
-
 def _around(image: Pixels, width: int, box: Floats) -> _Part:
     """Cut out twice the box, from where halved copies of the part have the same pixels as those of the picture."""
     step = width / image.shape[1]
@@ -364,15 +352,21 @@ def _around(image: Pixels, width: int, box: Floats) -> _Part:
     return _Part(part, (inside - np.tile(low, 2)).astype(np.float32), low.astype(np.float32), step)
 
 
-def _apart(faces: Sequence[_Followed | None]) -> Detections:
+def _apart(faces: Sequence[Detections | None]) -> Detections:
     """Those that were found, of faces that lie on one another the best."""
-    there = [face for face in faces if face is not None]
-    boxes = np.array([face.box for face in there], np.float32).reshape(-1, 4)
-    scores = np.array([face.score for face in there], np.float32)
-    landmarks = np.array([face.landmarks for face in there], np.float32).reshape(-1, 5, 2)
-    group = torch.zeros(len(there), dtype=torch.int64)
-    kept = nms_min(torch.from_numpy(boxes), torch.from_numpy(scores), group, OVERLAP).numpy()
-    return Detections(boxes[kept], scores[kept], landmarks[kept])
+    none = Detections(*(np.empty(shape, np.float32) for shape in ((0, 4), 0, (0, 5, 2))))
+    return _without_overlap(sum((face for face in faces if face is not None), none), OVERLAP)
+
+
+def _without_overlap(faces: Detections, overlap: float) -> Detections:
+    """Return faces, best first, without those that lie on a better one by more than ``overlap``."""
+    boxes, scores = (torch.from_numpy(values.astype(np.float32)) for values in (faces.boxes, faces.scores))
+    return faces.select(nms_min(boxes, scores, torch.zeros(len(faces), dtype=torch.int64), overlap).numpy())
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """That of the networks: half on CUDA, which holds pixels exactly. Boxes are float32 everywhere."""
+    return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def _batches(items: Sequence[tuple[Pixels, float]], at_most: int) -> Iterator[list[tuple[Pixels, float]]]:
