@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +23,23 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Every worker would start as many threads as there are cores, and they would fight for them.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"
+
+
+@pytest.fixture(scope="module")
+def instant_disk():
+    """Nothing waits until data has reached the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture
+def store():
+    """Files of fsspec in memory, none at first."""
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield files
+    files.store.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,10 @@
 """Inputs that tests of several rooms share: made pictures, vectors, faces, networks, encoders and videos."""
 
+import errno
 import io
+import os
+import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -15,6 +19,7 @@ from torch import nn
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
 from ferkit.data.faces import Face, crop_sha256, faces_to_table
 from ferkit.encoders.encoder import random_encoder, save_encoder
+from ferkit.errors import UnreadableImageError
 from ferkit.methods.views import Views
 
 UNKNOWN = dict.fromkeys(("clip", "identity", "time_s", "label", "box", "landmarks", "score"))
@@ -101,6 +106,32 @@ def png(picture):
     return file.getvalue()
 
 
+def pictures_of(names):
+    """What an archive holds under the names: pictures whose gray is their number."""
+    return [(name, png(value)) for value, name in enumerate(names)]
+
+
+def grays(pictures):
+    return [int(picture.read()[0, 0, 0]) for picture in pictures]
+
+
+def places(pictures):
+    """Where the pictures are in their archive."""
+    return [re.split(r"\.(?:tar|zip)#", picture.source, maxsplit=1)[-1] for picture in pictures]
+
+
+def refusals(pictures, mark="#"):
+    """The pictures' places and why they cannot be read; None for those that can."""
+    found = []
+    for picture in pictures:
+        try:
+            picture.read()
+            found.append(None)
+        except UnreadableImageError as error:
+            found.append((picture.source.rpartition(mark)[2], error.why))
+    return found
+
+
 def write_parquet(path, images, *, metadata=None, row_group=3, **columns):
     table = pa.table({"image": images, **columns}).replace_schema_metadata(metadata)
     pq.write_table(table, path, row_group_size=row_group)
@@ -124,6 +155,21 @@ def write_video(path, frames, fps=25.0, codec="MJPG"):
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()
     return path
+
+
+@contextmanager
+def full_disk(flushes=0):
+    """The disk has no room left when data is to reach it, after so many times that it did."""
+    flush, left = os.fsync, iter(range(flushes))
+
+    def fills_up(handle):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handle)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fills_up)
+        yield
 
 
 def contents(folder):

@@ -7,20 +7,11 @@ import pytest
 from ferkit import atomic
 from ferkit.atomic import atomic_path, put_in_place
 from ferkit.errors import OutputError
+from samples import full_disk
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture
-def full_disk(monkeypatch):
-    """From here on the disk has no room left when data is to reach it."""
-
-    def no_room(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", no_room)
 
 
 def test_the_target_appears_on_leaving(tmp_path):
@@ -49,10 +40,10 @@ def test_an_error_in_the_block_changes_nothing(tmp_path, error):
     assert names(tmp_path) == ["x"]
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_changes_nothing(tmp_path):
     (tmp_path / "x").write_text("old")
     with (
+        full_disk(),
         pytest.raises(OutputError, match=r"x': No space left on device"),
         atomic_path(tmp_path / "x") as temporary,
     ):

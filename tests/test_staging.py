@@ -17,10 +17,12 @@ from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EncoderStamp
 from ferkit.data.embedding_writer import EmbeddingSetWriter
 from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face, crop_sha256
 from ferkit.errors import BusyError, OutputError
 from ferkit.locks import output_lock
 from ferkit.workflows.faces_split import split_faces
+from samples import contents, face, noise
+
+pytestmark = pytest.mark.usefixtures("instant_disk")
 
 STAMP = EncoderStamp("e", "0" * 64, 3, "ferkit-128", 112)
 
@@ -29,14 +31,10 @@ class Killed(BaseException):
     """Stands for SIGKILL: from here on this process changes nothing on disk."""
 
 
-def rows(seed, count=6):
-    random = np.random.default_rng(seed)
-    crops = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    named = [
-        Face(f"/p{seed}/{n}", 1, None, f"i{n}", None, "happy", None, None, 0.5, crop_sha256(crop))
-        for n, crop in enumerate(crops)
-    ]
-    return crops, named
+def rows(seed):
+    crops = noise(6, 8, seed)
+    known = {"label": "happy", "score": 0.5}
+    return crops, [face(f"/p{seed}/{n}", crop=crop, identity=f"i{n}", **known) for n, crop in enumerate(crops)]
 
 
 def write_faces(folder, seed, overwrite=True):
@@ -71,11 +69,6 @@ def write_folder(folder, seed):
 
 
 WRITERS = [write_faces, write_vectors, write_split, write_file, write_folder]
-
-
-def contents(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 class Killer:
@@ -125,11 +118,6 @@ def killed_everywhere(tmp_path, monkeypatch, write, exchange, before):
                 return
         yield folder
         stop += 1
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 @pytest.mark.parametrize("before", [False, True])

@@ -62,20 +62,14 @@ def test_where_there_is_no_hard_negative_all_anchors_of_other_clips_are_drawn_al
 
 
 def test_at_the_authors_frame_rate_the_offsets_have_their_weights():
-    """Frames 0.24 s apart: two to six frames away with chances 5, 4, 3, 2, 1 of 15, either way alike."""
-    clip, time_s = frames(41, fps=25 / 6)
-    windows = ClipWindows(clip, time_s)
-    offsets = windows.draw(np.full(60_000, 20), generator()).positive - 20
-    assert set(np.abs(offsets).tolist()) == {2, 3, 4, 5, 6}
-    shares = np.bincount(np.abs(offsets), minlength=7)[2:] / len(offsets)
-    np.testing.assert_allclose(shares, np.array([5, 4, 3, 2, 1]) / 15, atol=0.008)
-    assert (offsets > 0).mean() == pytest.approx(0.5, abs=0.01)
-
-
-def test_at_a_clips_beginning_all_positives_follow_with_the_same_weights():
-    clip, time_s = frames(41, fps=25 / 6)
-    offsets = ClipWindows(clip, time_s).draw(np.zeros(60_000, np.int64), generator()).positive
-    np.testing.assert_allclose(np.bincount(offsets)[2:] / len(offsets), np.array([5, 4, 3, 2, 1]) / 15, atol=0.008)
+    """Frames 0.24 s apart: two to six frames away with chances 5, 4, 3, 2, 1 of 15, either way alike if both are."""
+    windows, weights = ClipWindows(*frames(41, fps=25 / 6)), np.array([5, 4, 3, 2, 1]) / 15
+    for row in (0, 20):
+        offsets = windows.draw(np.full(60_000, row), generator()).positive - row
+        assert set(np.abs(offsets).tolist()) == {2, 3, 4, 5, 6}
+        shares = np.bincount(np.abs(offsets), minlength=7)[2:] / len(offsets)
+        np.testing.assert_allclose(shares, weights, atol=0.008)
+        assert (offsets > 0).mean() == pytest.approx(0.5 if row else 1, abs=0.01)
 
 
 def test_a_sub_window_without_frames_leaves_its_chance_to_the_others():
@@ -112,6 +106,9 @@ def test_what_cannot_be_paired_is_left_out_and_counted():
     assert counts.short_clips == 1  # 2 s
     assert counts.without_hard_negative == 50
     np.testing.assert_array_equal(windows.anchors, np.arange(250))
+    none = ClipWindows(np.empty(0, np.int64), np.empty(0))
+    assert len(none.anchors) == none.counts.clips == none.counts.short_clips == 0
+    assert len(none.draw(none.anchors, generator()).positive) == 0
 
 
 def test_hard_negatives_have_positives_themselves():
@@ -127,12 +124,6 @@ def test_anchors_come_clip_by_clip_in_time_not_in_the_order_of_names():
     time_s = np.array(sorted(range(1, 31), key=str)) / 2
     windows = ClipWindows(np.zeros(30, np.int64), time_s)
     assert (np.diff(time_s[windows.anchors]) > 0).all()
-
-
-def test_no_faces_at_all():
-    windows = ClipWindows(np.empty(0, np.int64), np.empty(0))
-    assert len(windows.anchors) == windows.counts.clips == windows.counts.short_clips == 0
-    assert len(windows.draw(windows.anchors, generator()).positive) == 0
 
 
 def test_clips_are_numbered_as_they_occur_over_all_chunks():

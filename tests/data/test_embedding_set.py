@@ -1,6 +1,4 @@
-import errno
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +8,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, require_same_encoder
-from ferkit.data.faces import Face, faces_to_table
+from ferkit.data.faces import faces_to_table
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
+from samples import contents, face, full_disk, unit_rows
 
 STAMP = EncoderStamp("contrawarping-r18", "ab" * 32, 6, "ferkit-128", 112, contract="c0" * 8)
 
 
 def make(count=9, seed=0, **changes):
-    vectors = np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    faces = [Face(f"/p/{row}.jpg", 1, None, None, None, "joy", None, None, None, "0") for row in range(count)]
-    return replace(EmbeddingSet(vectors, faces_to_table(faces), STAMP, faces="/sets/faces"), **changes)
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    vectors = unit_rows(np.random.default_rng(seed).normal(size=(count, 6)))
+    faces = faces_to_table([face(f"/p/{row}.jpg", label="joy") for row in range(count)])
+    return replace(EmbeddingSet(vectors, faces, STAMP, faces="/sets/faces"), **changes)
 
 
 def test_a_set_comes_back_as_it_was_saved(tmp_path):
@@ -40,20 +34,16 @@ def test_a_set_comes_back_as_it_was_saved(tmp_path):
     assert len(opened) == 9
 
 
-def test_the_files_are_what_the_format_says(tmp_path):
-    make().save(tmp_path / "emb.npy")
-    assert sorted(contents(tmp_path)) == ["emb.json", "emb.npy", "emb.parquet"]
-    assert np.load(tmp_path / "emb.npy").shape == (9, 6)
-    told = json.loads((tmp_path / "emb.json").read_text())
+def test_the_files_are_what_the_format_says_and_equal_sets_have_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        make().save(tmp_path / name / "emb.npy")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert sorted(contents(tmp_path / "a")) == ["emb.json", "emb.npy", "emb.parquet"]
+    assert np.load(tmp_path / "a" / "emb.npy").shape == (9, 6)
+    told = json.loads((tmp_path / "a" / "emb.json").read_text())
     network = {"name": STAMP.name, "sha256": STAMP.sha256, "dim": 6, "crop": "ferkit-128", "size": 112}
     assert told["encoder"] == {**network, "precision": "float32", "calibration": None, "contract": "c0" * 8}
     assert (told["format"], told["count"], told["normalized"], told["faces"]) == (1, 9, True, "/sets/faces")
-
-
-def test_equal_sets_have_equal_bytes(tmp_path):
-    make().save(tmp_path / "a" / "emb.npy")
-    make().save(tmp_path / "b" / "emb.npy")
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_a_set_may_be_saved_over_itself(tmp_path):
@@ -126,20 +116,11 @@ def test_a_vector_that_is_no_number_is_found_and_not_saved(tmp_path, bad):
 
 
 @pytest.mark.parametrize("moment", range(3))
-def test_a_full_disk_leaves_the_old_set(tmp_path, monkeypatch, moment):
+def test_a_full_disk_leaves_the_old_set(tmp_path, moment):
     make(seed=0).save(tmp_path / "emb.npy")
     before = contents(tmp_path)
-    flush, left = os.fsync, iter(range(moment))
-
-    def fills_up(handle):
-        if next(left, None) is None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        flush(handle)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fills_up)
-        with pytest.raises(OutputError, match=r"emb.npy': No space left on device"):
-            make(seed=1).save(tmp_path / "emb.npy")
+    with full_disk(moment), pytest.raises(OutputError, match=r"emb.npy': No space left on device"):
+        make(seed=1).save(tmp_path / "emb.npy")
     assert contents(tmp_path) == before
     EmbeddingSet.open(tmp_path / "emb.npy")
 
@@ -197,11 +178,7 @@ INT8 = {"precision": "int8", "calibration": "0a" * 8}
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({}, {"sha256": "cd" * 32}),
-        ({}, {"dim": 7}),
-        ({}, {"crop": "arcface-112"}),
-        ({}, {"size": 128}),
-        ({}, INT8),
+        *(({}, change) for change in ({"sha256": "cd" * 32}, {"dim": 7}, {"crop": "arcface-112"}, {"size": 128}, INT8)),
         ({}, {"contract": "c1" * 8}),
         ({"contract": None}, {"size": 128}),
         (INT8, INT8 | {"calibration": "0b" * 8}),
@@ -213,18 +190,16 @@ def test_vectors_of_two_encoders_are_never_mixed(one, other):
     assert {"'contrawarping-r18'", "'other-r50'"} <= set(str(caught.value).replace(",", " ").split())
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
+def test_vectors_of_the_same_encoder_may_be_compared():
+    older = {"contract": None}
+    for one, other in (
         ({}, {"name": "runs/x"}),
         ({}, {"precision": "bfloat16"}),
-        ({"contract": None}, {}),  # of an older version
-        ({}, {"contract": None}),
+        (older, {}),
+        ({}, older),
         (INT8, INT8),
-    ],
-)
-def test_vectors_of_the_same_encoder_may_be_compared(one, other):
-    require_same_encoder(replace(STAMP, **one), replace(STAMP, **other))
+    ):
+        require_same_encoder(replace(STAMP, **one), replace(STAMP, **other))
 
 
 def test_a_set_of_an_older_version_is_read(tmp_path):

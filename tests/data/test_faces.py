@@ -15,6 +15,7 @@ from ferkit.data.faces import (
     table_row_to_face,
     write_table,
 )
+from samples import face
 
 FULL = Face(
     source="/photos/группа.jpg",
@@ -36,7 +37,7 @@ FULL = Face(
     roll=178.0,
     clipped=0.125,
 )
-BARE = Face("/crops/x.png", 1, None, None, None, None, None, None, None, "cd" * 32)
+BARE = face("/crops/x.png", sha256="cd" * 32)
 
 
 def test_faces_come_back_from_the_file_as_they_were(tmp_path):
@@ -46,11 +47,6 @@ def test_faces_come_back_from_the_file_as_they_were(tmp_path):
     assert [table_row_to_face(table, row) for row in range(3)] == [FULL, BARE, FULL]
 
 
-def test_no_faces_at_all(tmp_path):
-    write_table(faces_to_table([]), tmp_path / "f.parquet")
-    assert read_table(tmp_path / "f.parquet").num_rows == 0
-
-
 def test_equal_tables_give_equal_bytes(tmp_path):
     write_table(faces_to_table([FULL, BARE]), tmp_path / "a.parquet")
     halves = [faces_to_table([FULL]), faces_to_table([BARE])]
@@ -58,15 +54,17 @@ def test_equal_tables_give_equal_bytes(tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_more_columns_do_no_harm():
+def test_odd_tables_and_names(tmp_path):
+    """Further columns, none of the rows, names that are not UTF-8, folders that are named like partitions."""
     table = faces_to_table([FULL]).append_column("votes", pa.array([7]))
     assert table_row_to_face(table, 0) == FULL
-
-
-def test_file_names_that_are_not_utf8():
     name = b"/photos/caf\xe9.jpg".decode("utf-8", "surrogateescape")
-    table = faces_to_table([Face(name, 1, None, None, None, None, None, None, None, "0")])
-    assert table["source"][0].as_py() == r"/photos/caf\udce9.jpg"
+    assert faces_to_table([face(name)])["source"][0].as_py() == r"/photos/caf\udce9.jpg"
+    folder = tmp_path / "split=train"
+    folder.mkdir()
+    write_table(faces_to_table([]), folder / "f.parquet")
+    assert read_table(folder / "f.parquet").num_rows == 0
+    assert read_table(folder / "f.parquet").column_names == FACE_SCHEMA.names
 
 
 @pytest.mark.parametrize(
@@ -92,13 +90,6 @@ def test_tables_from_before_a_column_was_known_have_it_empty(tmp_path):
     assert [table_row_to_face(table, row) for row in range(2)] == expected
     # A row of an unfinished set's journal, from before as well.
     assert face_from_row(old.to_pylist()[0]) == expected[0]
-
-
-def test_folders_named_like_partitions_add_no_columns(tmp_path):
-    folder = tmp_path / "split=train"
-    folder.mkdir()
-    write_table(faces_to_table([BARE]), folder / "f.parquet")
-    assert read_table(folder / "f.parquet").column_names == FACE_SCHEMA.names
 
 
 def test_crop_sha256_is_that_of_the_pixels_in_row_major_order():

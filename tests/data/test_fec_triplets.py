@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.data.faces import Face
 from ferkit.data.fec_triplets import FecFace, read_fec
 from ferkit.errors import InputError, MissingPathError
+from samples import face
 
 WHOLE = (0.0, 1.0, 0.0, 1.0)  # left, right, top, bottom
 
@@ -113,7 +113,7 @@ def test_faces_are_pictures_with_boxes_in_pixels(published):
 
 
 def known(name, box):
-    return Face(f"/elsewhere/{name}.jpg", 1, None, None, None, None, box, None, None, "")
+    return face(f"/elsewhere/{name}.jpg", box=box)
 
 
 def test_faces_are_found_among_the_rows_of_a_set(published):

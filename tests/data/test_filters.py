@@ -3,11 +3,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from ferkit.data.faces import Face, faces_to_table
+from ferkit.data.faces import faces_to_table
 from ferkit.data.filters import FaceFilter
 from ferkit.errors import InputError
+from samples import face
 
-BARE = Face("/p.jpg", 1, None, None, None, None, None, None, None, "0")
+BARE = face()
 FACES = [
     replace(BARE, size=40.0, yaw=-30.0, sharpness=0.5),
     replace(BARE, size=39.9, yaw=30.1, sharpness=0.49),
@@ -41,16 +42,12 @@ def test_rows_in_chunks_and_without_a_single_value():
     assert wanted.keep([]).tolist() == wanted.keep_rows(faces_to_table([])).tolist() == []
 
 
-def test_a_filter_is_off_until_a_limit_is_set():
+def test_a_filter_is_off_until_a_limit_is_set_and_reads_as_on_the_command_line():
     assert not FaceFilter()
     assert FaceFilter(min_sharpness=0.0)  # it leaves out what was never measured
-    assert FaceFilter().describe() == ""
-
-
-def test_limits_read_as_on_the_command_line():
+    assert (FaceFilter().describe(), FaceFilter(max_yaw=30).describe()) == ("", "--max-yaw 30")
     wanted = FaceFilter(min_size=40, max_yaw=22.5, min_sharpness=0.5)
     assert wanted.describe() == "--min-size 40 --max-yaw 22.5 --min-sharpness 0.5"
-    assert FaceFilter(max_yaw=30).describe() == "--max-yaw 30"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 import sys
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 
@@ -17,14 +16,6 @@ from ferkit.errors import InputError, OutputError, SetError
 def settings(run_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))
     return {"encoder": run_folder, "device": "cpu", "aligned": True}
-
-
-@pytest.fixture
-def store():
-    files = fsspec.filesystem("memory")
-    files.store.clear()
-    yield files
-    files.store.clear()
 
 
 @pytest.fixture

@@ -1,6 +1,3 @@
-import errno
-import os
-
 import pytest
 import safetensors.torch
 import torch
@@ -10,6 +7,7 @@ from hypothesis import strategies as st
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.weights import load_weights, misfits, save_weights, serialize
 from ferkit.errors import OutputError, WeightsError
+from samples import full_disk
 
 STATE = {
     "kernel": torch.arange(12, dtype=torch.float32).view(3, 4) / 3,
@@ -102,14 +100,9 @@ def test_damaged_files_are_one_sentence(tmp_path_factory, data):
         load_weights(path)
 
 
-def test_a_full_disk_leaves_what_was_there(saved, monkeypatch):
+def test_a_full_disk_leaves_what_was_there(saved):
     path, digest = saved
-
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with full_disk(), pytest.raises(OutputError, match="No space left"):
         save_weights({"kernel": torch.zeros(2, 2)}, path)
     assert sha256_of(path) == digest
     assert list(path.parent.iterdir()) == [path]

@@ -25,7 +25,6 @@ from PIL import Image
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
 from ferkit.data.embedding_writer import EmbeddingSetWriter
 from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face, crop_sha256
 from ferkit.data.sources import SourceRules, open_sources
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.encoders.hub_repo import config_of, pull_encoder
@@ -34,15 +33,14 @@ from ferkit.errors import FerkitError
 from ferkit.pretraining.recipe import RecipeFile, resolve_recipe
 from ferkit.training import checkpoint
 from ferkit.training.metrics import MetricsFile
+from samples import face, write_parquet, write_set, write_video
 
 MUTATIONS = int(os.environ.get("FERKIT_FUZZ", "4"))
 STAMP = EncoderStamp("e", "0" * 64, 4, "ferkit-128", 112)
 RANDOM = np.random.default_rng(0)
 CROPS = RANDOM.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
-FACES = [
-    Face(f"/p/{row}.jpg", 1, None, f"i{row}", None, "happy", (0, 1, 2, 3), None, 0.5, crop_sha256(crop))
-    for row, crop in enumerate(CROPS)
-]
+KNOWN = {"label": "happy", "box": (0, 1, 2, 3), "score": 0.5}
+FACES = [face(f"/p/{row}.jpg", crop=crop, identity=f"i{row}", **KNOWN) for row, crop in enumerate(CROPS)]
 VECTORS = RANDOM.normal(size=(9, 4)).astype(np.float32)
 
 HOSTILE = [
@@ -96,23 +94,13 @@ def mutated(data, random):
 
 
 def make_set(folder):
-    EmbeddingSet(VECTORS, _table(), STAMP).save(folder / "emb.npy")
-
-
-def _table():
-    from ferkit.data.faces import faces_to_table
-
-    return faces_to_table(FACES)
+    write_set(folder / "emb.npy", VECTORS, FACES, STAMP)
 
 
 def use_set(folder):
     opened = EmbeddingSet.open(folder / "emb.npy")
     opened.verify()
-    return (
-        opened.vectors.tobytes(),
-        opened.table.column("source").to_pylist(),
-        opened.table.column("sha256").to_pylist(),
-    )
+    return opened.vectors.tobytes(), *(opened.table.column(name).to_pylist() for name in ("source", "sha256"))
 
 
 def write_faces(folder, stop=9):
@@ -121,10 +109,6 @@ def write_faces(folder, stop=9):
             writer.append(CROPS[row : row + 1], FACES[row : row + 1], pictures_done=row + 1)
         if stop < 9:
             raise KeyboardInterrupt
-
-
-def make_faces(folder):
-    write_faces(folder)
 
 
 def use_faces(folder):
@@ -246,12 +230,9 @@ def make_tar(folder):
 
 
 def make_parquet(folder):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     info = json.dumps({"info": {"features": {"label": {"names": ["happy", "sad"]}}}})
-    table = pa.table({"image": [{"bytes": _picture(), "path": "0.jpg"}] * 3, "label": [0, 1, 0]})
-    pq.write_table(table.replace_schema_metadata({"huggingface": info}), folder / "x.parquet")
+    images = [{"bytes": _picture(), "path": "0.jpg"}] * 3
+    write_parquet(folder / "x.parquet", images, label=[0, 1, 0], metadata={"huggingface": info})
 
 
 def make_pictures(folder):
@@ -260,12 +241,7 @@ def make_pictures(folder):
 
 
 def make_video(folder):
-    import cv2
-
-    writer = cv2.VideoWriter(str(folder / "x.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (48, 32))
-    for _ in range(6):
-        writer.write(RANDOM.integers(0, 256, (32, 48, 3), dtype=np.uint8))
-    writer.release()
+    write_video(folder / "x.avi", RANDOM.integers(0, 256, (6, 32, 48, 3), dtype=np.uint8), 10)
 
 
 def use_video(folder):
@@ -287,7 +263,7 @@ def use_source(folder):
 
 KINDS = {
     "embedding set": (make_set, use_set),
-    "face set": (make_faces, use_faces),
+    "face set": (write_faces, use_faces),
     "unfinished face set": (make_half_faces, finish_faces),
     "unfinished embedding set": (make_half_vectors, finish_vectors),
     "recipe": (make_recipe, use_recipe),
@@ -304,9 +280,9 @@ KINDS = {
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("instant_disk")
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files_are_right_or_one_sentence(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
+def test_damaged_files_are_right_or_one_sentence(tmp_path, kind):
     make, use = KINDS[kind]
     (tmp_path / "good").mkdir()
     make(tmp_path / "good")

@@ -14,6 +14,7 @@ from ferkit.data.sources import video
 from ferkit.pipeline.recrop import Lost, row_crops
 from ferkit.workflows.align import align
 from ferkit.workflows.embed import embed
+from samples import write_video
 
 
 def embedded(source, tmp_path, run_folder, **settings):
@@ -84,12 +85,7 @@ def test_a_picture_that_was_replaced_is_not_shown_under_the_old_vector(crop_fold
 @pytest.fixture
 def crop_video(tmp_path, noise_crops):
     """Eight frames of 128 px."""
-    path = tmp_path / "a.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (128, 128))
-    for crop in noise_crops(8):
-        writer.write(cv2.blur(crop, (9, 9)))
-    writer.release()
-    return path
+    return write_video(tmp_path / "a.avi", [cv2.blur(crop, (9, 9)) for crop in noise_crops(8)])
 
 
 def test_all_frames_of_a_video_are_read_in_one_pass(crop_video, tmp_path, run_folder, monkeypatch):

@@ -1,8 +1,8 @@
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+import samples
 from ferkit.errors import NoFaceError
 from ferkit.pipeline import source_stream
 from ferkit.pipeline.face_options import FaceOptions
@@ -20,16 +20,7 @@ def stream_of(*paths, **options):
 @pytest.fixture
 def write_video(tmp_path):
     """Write (H, W, 3) RGB frames as a 10 fps video of still pictures."""
-
-    def write(frames, name="clip.avi"):
-        height, width = frames[0].shape[:2]
-        writer = cv2.VideoWriter(str(tmp_path / name), cv2.VideoWriter.fourcc(*"MJPG"), 10, (width, height))
-        for frame in frames:
-            writer.write(np.ascontiguousarray(frame[..., ::-1]))
-        writer.release()
-        return tmp_path / name
-
-    return write
+    return lambda frames, name="clip.avi": samples.write_video(tmp_path / name, frames, 10)
 
 
 @pytest.fixture

@@ -10,14 +10,12 @@ from ferkit.evaluation.retrieval import retrieval_score
 from ferkit.evaluation.sgd import SgdSchedule
 from ferkit.evaluation.triplets import triplet_score
 from ferkit.probing.folds import ProbeRows, cross_validation_split, given_split
-from ferkit.probing.protocols.affect import affect_section
 from ferkit.probing.protocols.base import FoldResult, classifier_section
 from ferkit.probing.protocols.few_labels import few_label_section
-from ferkit.probing.protocols.knn import knn_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
 from ferkit.probing.protocols.linear import linear_section, random_crops
 from ferkit.probing.protocols.retrieval import retrieval_section
-from ferkit.probing.protocols.triplets import comparison_section, triplet_section
+from ferkit.probing.protocols.triplets import triplet_section
 
 PURE = {"expression": {"expression": 1, "noise": 0.05}, "noise": {"noise": 1}}
 
@@ -90,15 +88,6 @@ def test_figures_are_scikit_learns_with_two_seeds_pooled():
     assert accuracy.interval[0] < accuracy.value < accuracy.interval[1]
 
 
-def test_faceless_faces_are_wrong_and_lower_the_coverage(planted_rows):
-    rows = planted_rows()
-    rows.features[:9] = np.nan
-    for section in (linear_section, knn_section):
-        found = section(rows, rows, folds_of(rows))
-        assert value_of(found, "accuracy") == pytest.approx(1 - 9 / len(rows))
-        assert found.result.coverage == pytest.approx(1 - 9 / len(rows))
-
-
 def test_a_few_labels(planted_rows):
     rows = planted_rows(people=20)
     section = few_label_section(rows, rows, folds_of(rows), shares=[0.1, 1.0], draws=2)
@@ -108,49 +97,21 @@ def test_a_few_labels(planted_rows):
         assert figure.by_seed == tuple(result.accuracy for result in point.results)
 
 
-def test_planted_affect_is_read(planted):
-    vectors, labels, who = planted(20, noise=1)
-    affect = np.tanh(vectors[:, :2] + vectors[:, 2:4])
-    rows = rows_of(vectors, labels, who, affect)
-    section = affect_section(rows, rows, folds_of(rows))
-    assert [figure.name for figure in section.figures] == [
-        f"{what}.{figure}" for what in ("valence", "arousal") for figure in ("ccc", "pcc", "sagr", "rmse")
-    ]
-    assert value_of(section, "valence.ccc") > 0.7
-    expected = np.sqrt(np.mean((section.predicted[:, 1] - affect[:, 1]) ** 2))
-    assert value_of(section, "arousal.rmse") == pytest.approx(expected)
-
-
-def test_retrieval_is_that_of_the_score(planted_rows):
+def test_retrieval_and_triplets_are_those_of_the_scores(planted_rows):
     rows = planted_rows("noise", people=8)
-    score = retrieval_score(rows.vectors, rows.true_labels, rows.people, k=3)
-    section = retrieval_section(rows, k=3)
+    score, section = retrieval_score(rows.vectors, rows.true_labels, rows.people, k=3), retrieval_section(rows, k=3)
     assert value_of(section, "precision") == pytest.approx(score.precision)
     assert value_of(section, "mean_average_precision") == pytest.approx(score.mean_average_precision)
     assert section.figures[0].chance == pytest.approx(1 / 3)
-
-
-def test_triplets_are_those_of_the_score(planted_rows):
-    rows = planted_rows("noise", people=8)
     score, section = triplet_score(rows.vectors, rows.labels, rows.people), triplet_section(rows)
-    for figure, value, ends in zip(
-        section.figures, (score.accuracy, score.by_person), (score.interval, score.by_person_interval), strict=True
-    ):
-        assert figure.value == value
-        assert figure.interval == ends
-        assert figure.statistic(np.arange(len(figure.people))) == pytest.approx(value)
+    expected = [(score.accuracy, score.interval), (score.by_person, score.by_person_interval)]
+    assert [(figure.value, figure.interval) for figure in section.figures] == expected
+    for figure in section.figures:
+        assert figure.statistic(np.arange(len(figure.people))) == pytest.approx(figure.value)
     some = triplet_section(rows, pair=("anger", "neutral"))
     assert some.triplets < section.triplets
     with pytest.raises(InputError, match="both 'anger' and 'fear'"):
         triplet_section(rows, pair=("anger", "fear"))
-
-
-def test_the_odd_one_of_three():
-    vectors = np.array([[1, 0], [1, 0.1], [0, 1]], float)
-    triplets = np.array([[0, 1, 2]] * 4)
-    section = comparison_section(vectors, triplets, np.array([2, 2, 2, 0]), ["one", "one", "two", "two"])
-    values = {figure.name: (figure.value, figure.groups) for figure in section.figures}
-    assert values == {"fec.accuracy": (0.75, 4), "fec.one": (1, 2), "fec.two": (0.5, 2)}
 
 
 def test_leakage_beside_its_baselines(planted):

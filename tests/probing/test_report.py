@@ -9,23 +9,9 @@ from ferkit.probing.report import Comparison, LeakageSection, MetricValue, as_js
 
 def test_json_holds_what_can_be_read_and_nothing_of_memory():
     figure = MetricValue("accuracy", 0.5, (0.25, math.nan), 3, statistic=len, people=("x",))
-    section = LeakageSection("words", (figure,), {"pixels": ()})
-    told = as_json(section)
-    assert told == {
-        "protocol": "words",
-        "figures": [
-            {
-                "name": "accuracy",
-                "value": 0.5,
-                "interval": [0.25, None],
-                "groups": 3,
-                "chance": None,
-                "by_seed": [],
-            }
-        ],
-        "baselines": {"pixels": []},
-        "left_out": {},
-    }
+    told = as_json(LeakageSection("words", (figure,), {"pixels": ()}))
+    plain = {"name": "accuracy", "value": 0.5, "interval": [0.25, None], "groups": 3, "chance": None, "by_seed": []}
+    assert told == {"protocol": "words", "figures": [plain], "baselines": {"pixels": []}, "left_out": {}}
     assert json.loads(json.dumps(told)) == told
 
 

@@ -10,12 +10,7 @@ from starlette.testclient import TestClient
 from ferkit.web.app import MOST_BYTES, make_app
 from ferkit.web.guard import Door
 from ferkit.web.turns import Turns
-
-
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+from samples import png
 
 
 def test_the_page_names_its_set_and_holds_no_inline_script(page):

@@ -1,7 +1,6 @@
 """The page in a real browser: from dropping a photo to opening a hit, by mouse and by keyboard."""
 
 import base64
-import io
 import re
 import shutil
 import socket
@@ -12,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 import uvicorn
-from PIL import Image
 
 from ferkit.web.app import make_app
 from ferkit.web.guard import Door
+from samples import png
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="no Playwright here: make browser")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -77,12 +76,6 @@ def page(browser, address):
     context.close()
     missing_picture = re.compile(r"Failed to load resource.* 40[04]")  # that of the last row, which is gone
     assert [each for each in problems if not missing_picture.search(each)] == []
-
-
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def tiles(page):

@@ -1,5 +1,4 @@
 import json
-import os
 from itertools import chain
 
 import numpy as np
@@ -7,10 +6,13 @@ import pytest
 from PIL import Image
 
 from ferkit.data.face_set import FaceSet, FaceSetWriter
-from ferkit.data.faces import Face, crop_sha256
+from ferkit.data.faces import crop_sha256
 from ferkit.errors import FerkitError, InputError, OutputError
 from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
 from ferkit.workflows.faces_split import split_faces
+from samples import contents, face
+
+pytestmark = pytest.mark.usefixtures("instant_disk")
 
 SIZE = 8
 LABELS = ["joy", "joy", "fear", None]
@@ -20,18 +22,9 @@ def pixels(value):
     return np.full((SIZE, SIZE, 3), value, np.uint8)
 
 
-def a_face(number, **known):
-    """The face of row ``number``; its crop is flat, of the value ``crop`` or else the number."""
-    plain = {"source": f"/p/{number}.jpg", "face": 1, "clip": None, "identity": None, "time_s": None, "label": None}
-    measured = {"box": None, "landmarks": None, "score": None, "sha256": crop_sha256(pixels(known.pop("crop", number)))}
-    return Face(**{**plain, **measured, **known})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_waiting_for_the_disk():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
-        yield
+def a_face(row, crop=None, **known):
+    """The face of a row; its crop is flat, of the value ``crop`` or else the row's number."""
+    return face(crop=pixels(row if crop is None else crop), **{"source": f"/p/{row}.jpg", **known})
 
 
 @pytest.fixture
@@ -52,10 +45,6 @@ def sources(path):
     return [face.rpartition("/")[2].split(".")[0] for face in FaceSet.open(path).column("source").to_pylist()]
 
 
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 # Info
 
 
@@ -70,7 +59,7 @@ def party(write):
             a_face(2, identity="ana", label="fear", crop=1),
             a_face(3, source="/v/a.MP4#0", clip="/v/a.MP4#0/1", identity="bob"),
             a_face(4, source="/v/a.MP4#5", clip="/v/a.MP4#0/1", identity="bob"),
-            a_face(5, source="/v/a.MP4#5", face=2, clip="/v/a.MP4#5/2"),
+            a_face(5, source="/v/a.MP4#5", number=2, clip="/v/a.MP4#5/2"),
             a_face(6, source="/t/x.parquet#5"),
         ],
     )
@@ -97,7 +86,7 @@ def test_info_tells_quality_of_the_faces_that_have_it(party):
     }
 
 
-def test_a_contact_sheet_shows_each_face_once(party, tmp_path):
+def test_a_contact_sheet_shows_each_face_once_and_replaces_no_photo(party, tmp_path):
     assert faces_info(party, sheet=tmp_path / "a.png", sheet_faces=100).sheet == tmp_path / "a.png"
     with Image.open(tmp_path / "a.png") as sheet:
         assert sheet.size == (7 * (SIZE + 4) + 4, SIZE + 8)
@@ -106,9 +95,6 @@ def test_a_contact_sheet_shows_each_face_once(party, tmp_path):
     faces_info(party, sheet=tmp_path / "b.png", sheet_faces=3, seed=1)
     with Image.open(tmp_path / "b.png") as sheet:
         assert sheet.width == 3 * (SIZE + 4) + 4
-
-
-def test_a_contact_sheet_replaces_no_photo(party, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
     before = (tmp_path / "photo.jpg").read_bytes()
     with pytest.raises(OutputError, match=r"photo\.jpg"):
@@ -170,10 +156,7 @@ def crowd(write):
     people = ["ana", "bob", "ana", None, "Anabel", "bob", "ana", "ana", "ana", None]
     rows = [{**good, **flaw} for flaw in [*flaws, {}, {}, {}, {"crop": 8}]]
     labels = [LABELS[number % 4] for number in range(10)]
-    return write(
-        "crowd",
-        [a_face(i, identity=people[i], label=labels[i], **row) for i, row in enumerate(rows)],
-    )
+    return write("crowd", [a_face(i, identity=people[i], label=labels[i], **row) for i, row in enumerate(rows)])
 
 
 @pytest.mark.parametrize(
@@ -237,10 +220,7 @@ def people(write):
     """200 faces of 50 people with 1 to 7 faces each; labels 2 : 1 : 1 of joy, fear and none."""
     random = np.random.default_rng(0)
     who = random.choice(50, 200, p=np.arange(1, 51) / 1275)
-    return write(
-        "people",
-        [a_face(i, identity=f"p{who[i]}", label=LABELS[i % 4]) for i in range(200)],
-    )
+    return write("people", [a_face(i, identity=f"p{who[i]}", label=LABELS[i % 4]) for i in range(200)])
 
 
 def columns(path, name):
@@ -308,17 +288,16 @@ def test_a_split_is_replaced_only_on_demand_and_nothing_else_ever(people, tmp_pa
     split_faces(people, tmp_path / "split", {"a": 0.5, "b": 0.5}, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "split").iterdir()) == ["a", "b", "split.json"]
     (tmp_path / "split" / "a" / "thesis.txt").write_text("mine")
+    (tmp_path / "sets").mkdir()
+    merge_faces([people], tmp_path / "sets" / "copy")
+    (tmp_path / "file").write_text("mine")
     for out, why in (
         (tmp_path / "split", "holds 'thesis.txt'"),
         (tmp_path, "holds the face set that is to be split"),
         (people, "holds the face set that is to be split"),
+        (tmp_path / "sets", "holds 'copy', which is no part"),
+        (tmp_path / "file", "is a file"),
     ):
-        with pytest.raises(OutputError, match=why):
-            split_faces(people, out, PARTS, overwrite=True)
-    (tmp_path / "sets").mkdir()
-    merge_faces([people], tmp_path / "sets" / "copy")
-    (tmp_path / "file").write_text("mine")
-    for out, why in ((tmp_path / "sets", "holds 'copy', which is no part"), (tmp_path / "file", "is a file")):
         with pytest.raises(OutputError, match=why):
             split_faces(people, out, PARTS, overwrite=True)
     assert len(FaceSet.open(tmp_path / "sets" / "copy")) == 200

@@ -2,22 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from ferkit.data.sources import SourceRules, open_sources
 from ferkit.errors import InputError, MissingPathError, NoImagesError, UnreadableImageError
-
-
-def save(path, size=(8, 8), colour=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", size, colour).save(path)
-    return path
-
-
-def touch(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    return path
+from samples import save_gray as save
 
 
 def below(root, pictures):
@@ -84,7 +72,7 @@ def test_links_may_run_in_circles(tmp_path):
 
 
 def test_links_to_pictures_keep_their_own_name(tmp_path):
-    save(tmp_path / "elsewhere" / "x.png", colour=9)
+    save(tmp_path / "elsewhere" / "x.png", gray=9)
     (tmp_path / "album").mkdir()
     (tmp_path / "album" / "best.png").symlink_to(tmp_path / "elsewhere" / "x.png")
     (tmp_path / "album" / "gone.png").symlink_to(tmp_path / "elsewhere" / "gone.png")
@@ -93,12 +81,6 @@ def test_links_to_pictures_keep_their_own_name(tmp_path):
     assert pictures[0].read()[0, 0, 0] == 9
     with pytest.raises(UnreadableImageError, match="No such file"):
         pictures[1].read()
-
-
-def labels_below(root, *names):
-    for name in names:
-        save(root / name)
-    return [picture.label for picture in open_sources([root]).pictures]
 
 
 @pytest.mark.parametrize(
@@ -117,9 +99,11 @@ def labels_below(root, *names):
 )
 def test_folders_of_classes_label_their_pictures(tmp_path, names, labels):
     (tmp_path / "empty").mkdir()
-    assert labels_below(tmp_path, *names) == labels
-    if not any(labels):
-        assert open_sources([tmp_path]).labels_from == ""
+    for name in names:
+        save(tmp_path / name)
+    found = open_sources([tmp_path])
+    assert [picture.label for picture in found.pictures] == labels
+    assert any(labels) or found.labels_from == ""
 
 
 @pytest.mark.parametrize(
@@ -184,17 +168,13 @@ def test_a_table_beside_unsorted_pictures_labels_them(tmp_path, name, text):
     assert found.labels_from == f"column 'emotion' of {name}"
 
 
-def test_class_folders_come_before_tables(tmp_path):
+def test_class_folders_come_before_tables_and_a_file_that_is_named_twice_comes_once(tmp_path):
     for name in ("joy/1.png", "fear/1.png"):
         save(tmp_path / name)
     (tmp_path / "labels.csv").write_text("path,label\njoy/1.png,x\nfear/1.png,y\n")
     assert [picture.label for picture in open_sources([tmp_path]).pictures] == ["fear", "joy"]
-
-
-def test_a_file_that_is_named_twice_comes_once(tmp_path):
-    save(tmp_path / "a" / "1.png")
-    (tmp_path / "link").symlink_to(tmp_path / "a")
-    found = open_sources([tmp_path / "a", tmp_path / "a" / "1.png", tmp_path / "link"])
+    (tmp_path / "link").symlink_to(tmp_path / "joy")
+    found = open_sources([tmp_path / "joy", tmp_path / "joy" / "1.png", tmp_path / "link"])
     assert (len(found.pictures), found.repeated) == (1, 2)
 
 
@@ -228,16 +208,15 @@ def test_a_folder_of_containers_says_how_to_name_them(tmp_path, names, kinds):
 
 
 def test_videos_come_beside_the_pictures(tmp_path):
-    for name in ("joy/10.MP4", "joy/2.webm", "joy/.hidden.mov", "joy/1.png", "fear/1.avi"):
-        save(tmp_path / name) if name.endswith("png") else touch(tmp_path / name)
+    save(tmp_path / "joy" / "1.png")
+    (tmp_path / "fear").mkdir()
+    for name in ("joy/10.MP4", "joy/2.webm", "joy/.hidden.mov", "fear/1.avi"):
+        (tmp_path / name).touch()
     found = open_sources([tmp_path], SourceRules(fps=2.5))
     assert below(tmp_path, found.pictures) == ["joy/1.png"]
     assert below(tmp_path, found.videos) == ["fear/1.avi", "joy/2.webm", "joy/10.MP4"]
-    assert [(video.label, video.identity, video.fps) for video in found.videos] == [
-        ("fear", None, 2.5),
-        ("joy", None, 2.5),
-        ("joy", None, 2.5),
-    ]
+    assert [video.label for video in found.videos] == ["fear", "joy", "joy"]
+    assert {(video.identity, video.fps) for video in found.videos} == {(None, 2.5)}
     assert found.pictures[0].label == "joy"  # fear has no image, but it has a video
 
 

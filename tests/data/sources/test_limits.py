@@ -8,11 +8,11 @@ import zipfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from ferkit.data.sources import SourceRules, open_sources
 from ferkit.data.sources.rules import _found
 from ferkit.errors import InputError, UnreadableImageError
+from samples import noise, png
 
 
 def test_a_parquet_file_of_nothing_but_nulls(tmp_path):
@@ -31,18 +31,17 @@ def test_an_expression_is_searched_in_the_end_of_a_giant_name():
 
 
 def test_a_member_that_claims_terabytes_and_a_number_of_5000_digits(tmp_path):
-    picture = io.BytesIO()
-    Image.new("RGB", (40, 40)).save(picture, "PNG")
+    picture = png(noise(1, 40)[0])
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         header = tarfile.TarInfo("a.png")
-        header.size = len(picture.getvalue())
-        archive.addfile(header, io.BytesIO(picture.getvalue()))
+        header.size = len(picture)
+        archive.addfile(header, io.BytesIO(picture))
         header = tarfile.TarInfo("b.png")
         header.size = 4 << 40
         archive.fileobj.write(header.tobuf(tarfile.GNU_FORMAT))
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for name in ("9" * 5000, "10", "2"):
-            archive.writestr(f"happy/{name}.png", picture.getvalue())
+            archive.writestr(f"happy/{name}.png", picture)
     with pytest.raises(UnreadableImageError, match="cut short"):
         open_sources([tmp_path / "x.tar"], SourceRules()).pictures[1].read()
     pictures = open_sources([tmp_path / "x.zip"], SourceRules()).pictures

@@ -1,4 +1,3 @@
-import io
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,27 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from ferkit.data.sources import Picture, SourceRules, open_sources
 from ferkit.errors import InputError, UnreadableImageError
+from samples import png, write_parquet
 
-
-def png(colour):
-    buffer = io.BytesIO()
-    Image.new("L", (4, 4), colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_parquet(path, images, *, metadata=None, row_group=3, **columns):
-    table = pa.table({"image": images, **columns}).replace_schema_metadata(metadata)
-    pq.write_table(table, path, row_group_size=row_group)
-    return path
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def structs(values):
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    return pa.array([{"bytes": value, "path": None} for value in values], kind)
+    return pa.array([{"bytes": value, "path": None} for value in values], STRUCT)
 
 
 @pytest.mark.parametrize("make", [structs, pa.array, lambda v: pa.array(v, pa.large_binary())])
@@ -47,19 +35,16 @@ def test_parquet_rows(tmp_path, make):
     assert pictures[5].identity == "5"
 
 
-def test_class_numbers_get_the_hubs_names(tmp_path):
+def test_class_numbers_get_the_hubs_names_or_stay_and_nested_labels_are_none(tmp_path):
     features = {"label": {"names": ["fear", "joy"], "_type": "ClassLabel"}}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    labels = pa.array([1, 0, None])
-    path = write_parquet(tmp_path / "x.parquet", pa.array([png(0)] * 3), label=labels, metadata=metadata)
-    assert [picture.label for picture in open_sources([path]).pictures] == ["joy", "fear", None]
-
-
-def test_numbers_without_names_and_nested_labels(tmp_path):
-    images = pa.array([png(0)])
-    plain = write_parquet(tmp_path / "a.parquet", images, label=[3])
-    nested = write_parquet(tmp_path / "b.parquet", images, label=[[1, 2]])
-    assert [picture.label for picture in open_sources([plain, nested]).pictures] == ["3", None]
+    named = write_parquet(
+        tmp_path / "x.parquet", pa.array([png(0)] * 3), label=pa.array([1, 0, None]), metadata=metadata
+    )
+    plain = write_parquet(tmp_path / "a.parquet", pa.array([png(0)]), label=[3])
+    nested = write_parquet(tmp_path / "b.parquet", pa.array([png(0)]), label=[[1, 2]])
+    labels = [picture.label for picture in open_sources([named, plain, nested]).pictures]
+    assert labels == ["joy", "fear", None, "3", None]
 
 
 def test_parquet_is_read_a_row_group_at_a_time(tmp_path, monkeypatch):
@@ -94,11 +79,9 @@ def test_one_thread_reads_the_parquet_file_at_a_time(tmp_path, monkeypatch):
         return result
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", watched)
-    pictures = open_sources(
-        [write_parquet(tmp_path / "x.parquet", structs([png(value) for value in range(24)]))]
-    ).pictures
+    path = write_parquet(tmp_path / "x.parquet", structs([png(value) for value in range(24)]))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(Picture.read, pictures))
+        list(pool.map(Picture.read, open_sources([path]).pictures))
     assert max(most) == 1
 
 
@@ -164,14 +147,9 @@ def test_paths_in_place_of_bytes_start_from_the_files_folder(tmp_path, in_struct
 
 def test_a_row_may_hold_its_path_where_others_hold_bytes(tmp_path):
     (tmp_path / "1.png").write_bytes(png(1))
-    values = [
-        {"bytes": png(0), "path": "gone.png"},
-        {"bytes": None, "path": "1.png"},
-        {"bytes": None, "path": "gone.png"},
-        {"bytes": None, "path": "../x.png"},
-    ]
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    pictures = open_sources([write_parquet(tmp_path / "x.parquet", pa.array(values, kind))]).pictures
+    rows = [(png(0), "gone.png"), (None, "1.png"), (None, "gone.png"), (None, "../x.png")]
+    values = pa.array([{"bytes": content, "path": path} for content, path in rows], STRUCT)
+    pictures = open_sources([write_parquet(tmp_path / "x.parquet", values)]).pictures
     assert [picture.read()[0, 0, 0] for picture in pictures[:2]] == [0, 1]
     for picture, why in zip(pictures[2:], ["'gone.png': No such file", "leads out of"], strict=True):
         with pytest.raises(UnreadableImageError, match=why):
@@ -197,8 +175,7 @@ def test_other_columns(tmp_path):
 
 
 def test_rules_see_the_path_in_the_struct_or_that_of_the_file(tmp_path):
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    images = pa.array([{"bytes": png(0), "path": "S1_joy.png"}, {"bytes": png(0), "path": None}], kind)
+    images = pa.array([{"bytes": png(0), "path": "S1_joy.png"}, {"bytes": png(0), "path": None}], STRUCT)
     path = write_parquet(tmp_path / "S2_fear.parquet", images, label=["own", "own"])
     rules = SourceRules(label_from=r"_([a-z]+)\.", identity_from=r"S\d")
     found = [(picture.label, picture.identity) for picture in open_sources([path], rules).pictures]
@@ -223,9 +200,8 @@ def test_labels_go_by_several_names_and_types(tmp_path, name, labels, expected):
 
 
 def test_a_label_within_a_struct_is_reached_by_its_path(tmp_path):
-    path = write_parquet(
-        tmp_path / "x.parquet", pa.array([png(1)]), annotation=pa.array([{"emotion": "joy", "age": 3}])
-    )
+    annotation = pa.array([{"emotion": "joy", "age": 3}])
+    path = write_parquet(tmp_path / "x.parquet", pa.array([png(1)]), annotation=annotation)
     rules = SourceRules(columns={"label": "annotation.emotion"})
     assert open_sources([path], rules).pictures[0].label == "joy"
 

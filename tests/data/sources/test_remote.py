@@ -1,33 +1,26 @@
-import io
 import sys
 
-import fsspec
 import numpy as np
 import pytest
-from PIL import Image
 
+import samples
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.sources import find_picture, open_sources
 from ferkit.errors import InputError, MissingPathError, UnreadableImageError
 from ferkit.workflows.embed import embed
 from ferkit.workflows.embed_parts import embed_parts
+from samples import noise
 
 
 def png(seed):
-    content = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (128, 128, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(content, "PNG", compress_level=1)
-    return content.getvalue()
+    return samples.png(noise(1, seed=seed)[0])
 
 
 @pytest.fixture
-def store():
-    files = fsspec.filesystem("memory")
-    files.store.clear()
+def store(store):
     for seed, name in enumerate(["joy/2.png", "joy/10.png", "fear/a#b.png", "fear/notes.txt", "joy/.hidden.png"]):
-        files.pipe(f"/photos/{name}", png(seed))
-    yield files
-    files.store.clear()
+        store.pipe(f"/photos/{name}", png(seed))
+    return store
 
 
 def test_images_below_an_address_are_listed_with_their_classes(store):

@@ -3,16 +3,10 @@ import json
 import tarfile
 
 import pytest
-from PIL import Image
 
 from ferkit.data.sources import SourceRules, find_picture, open_sources
 from ferkit.errors import InputError, UnreadableImageError
-
-
-def png(colour):
-    buffer = io.BytesIO()
-    Image.new("L", (4, 4), colour).save(buffer, "PNG")
-    return buffer.getvalue()
+from samples import flip, grays, pictures_of, places, png, refusals
 
 
 def write_tar(path, members, form=tarfile.PAX_FORMAT):
@@ -24,42 +18,16 @@ def write_tar(path, members, form=tarfile.PAX_FORMAT):
     return path
 
 
-def pictures_of(names):
-    return [(name, png(value)) for value, name in enumerate(names)]
-
-
 def open_tar(path, **rules):
     return open_sources([path], SourceRules(**rules)).pictures
-
-
-def places(pictures):
-    return [picture.source.partition(".tar#")[2] for picture in pictures]
-
-
-def values(pictures):
-    return [int(picture.read()[0, 0, 0]) for picture in pictures]
-
-
-def refusals(pictures):
-    """The pictures' places and why they cannot be read; None for those that can."""
-    found = []
-    for picture in pictures:
-        try:
-            picture.read()
-            found.append(None)
-        except UnreadableImageError as error:
-            found.append((picture.source.partition("#")[2], error.why))
-    return found
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_samples_in_the_files_order(tmp_path, form):
     long = "d" * 90 + "/" + "n" * 95 if form != tarfile.USTAR_FORMAT else "n" * 90
+    known = {"label": "joy", "identity": 7, "clip": "c", "time_s": 0.5, "box": [1, 2, 3, 4]}
     members = [
-        (
-            "b.json",
-            json.dumps({"label": "joy", "identity": 7, "clip": "c", "time_s": 0.5, "box": [1, 2, 3, 4]}).encode(),
-        ),
+        ("b.json", json.dumps(known).encode()),
         ("b.png", png(1)),
         ("a.left.jpg", png(2)),
         ("a.cls", b"3\n"),
@@ -71,7 +39,7 @@ def test_samples_in_the_files_order(tmp_path, form):
     ]
     pictures = open_tar(write_tar(tmp_path / "x.tar", members, form))
     assert places(pictures) == ["b.png", "a.left.jpg", "a.right.jpg", "ü ö.webp", f"{long}.png"]
-    assert values(pictures) == [1, 2, 3, 4, 5]
+    assert grays(pictures) == [1, 2, 3, 4, 5]
     assert [picture.label for picture in pictures] == ["joy", "3", "3", None, "very happy"]
     first = pictures[0]
     assert (first.identity, first.clip, first.time_s, first.box) == ("7", "c", 0.5, (1, 2, 3, 4))
@@ -110,7 +78,7 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     pictures = open_tar(write_tar(folder / "x.tar", pictures_of(names)))
-    assert values(pictures) == list(range(5))
+    assert grays(pictures) == list(range(5))
     assert {picture.file for picture in pictures} == {folder / "x.tar"}
     assert [find_picture(picture.source).read()[0, 0, 0] for picture in pictures] == list(range(5))
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.tar"]
@@ -118,7 +86,7 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path):
 
 def test_of_members_of_one_name_the_last_counts(tmp_path):
     path = write_tar(tmp_path / "x.tar", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
-    assert values(open_tar(path)) == [3, 2]
+    assert grays(open_tar(path)) == [3, 2]
 
 
 def test_damaged_samples_are_problems_of_their_own(tmp_path):
@@ -164,9 +132,7 @@ def test_a_tar_file_that_is_cut_short(tmp_path, keep, found):
 
 def test_a_damaged_header_ends_what_can_be_read(tmp_path):
     path = write_tar(tmp_path / "x.tar", pictures_of(["1.png", "2.png", "3.png"]))
-    data = bytearray(path.read_bytes())
-    data[1024 + 3] ^= 1
-    path.write_bytes(data)
+    flip(path, 1024 + 3)
     assert refusals(open_tar(path)) == [None, END]
 
 

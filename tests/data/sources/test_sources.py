@@ -4,34 +4,15 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from ferkit.data.sources import Picture, SourceRules, find_picture, first_sizes, open_sources
 from ferkit.errors import InputError, MissingPathError
-
-
-def save(path, size=(8, 8), colour=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", size, colour).save(path)
-    return path
-
-
-def png(colour):
-    buffer = io.BytesIO()
-    Image.new("L", (4, 4), colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_parquet(path, images, *, metadata=None, row_group=3, **columns):
-    table = pa.table({"image": images, **columns}).replace_schema_metadata(metadata)
-    pq.write_table(table, path, row_group_size=row_group)
-    return path
-
+from samples import png, write_parquet, write_video
+from samples import save_gray as save
 
 # The sequence
 
@@ -156,10 +137,7 @@ def test_a_picture_under_another_column_is_found_by_the_rules(tmp_path):
 
 
 def test_a_frame_of_a_video_is_found_again(tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "x.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48))
-    for value in (0, 100, 200):
-        writer.write(np.full((48, 64, 3), value, np.uint8))
-    writer.release()
+    write_video(tmp_path / "x.avi", [np.full((48, 64, 3), value, np.uint8) for value in (0, 100, 200)])
     picture = find_picture(f"{tmp_path / 'x.avi'}#1")
     assert picture.source == f"{tmp_path / 'x.avi'}#1"
     assert abs(picture.read().mean() - 100) < 5
@@ -181,7 +159,7 @@ def test_a_container_is_opened_once_until_it_changes(tmp_path, monkeypatch):
 def test_a_file_with_a_hash_in_its_name_is_a_file(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("1.png", png(1))
-    save(tmp_path / name, colour=9)
+    save(tmp_path / name, gray=9)
     assert find_picture(str(tmp_path / name)).read()[0, 0, 0] == 9
 
 

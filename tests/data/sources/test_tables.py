@@ -4,6 +4,7 @@ from PIL import Image
 from ferkit.data.sources import Picture, SourceRules, open_sources
 from ferkit.data.sources.listing import ListedPictures
 from ferkit.errors import InputError, UnreadableImageError
+from samples import refusals
 
 
 @pytest.fixture
@@ -24,18 +25,6 @@ def write(path, text, encoding="utf-8"):
 
 def value(picture):
     return int(picture.read()[0, 0, 0])
-
-
-def refusals(pictures):
-    """The pictures' places and why they cannot be read; None for those that can."""
-    found = []
-    for picture in pictures:
-        try:
-            picture.read()
-            found.append(None)
-        except UnreadableImageError as error:
-            found.append((picture.source.rpartition("/")[2], error.why))
-    return found
 
 
 # Lists
@@ -81,7 +70,7 @@ def test_a_line_of_a_list(folder, line, number, label):
     picture = open_sources([list_]).pictures[0]
     assert picture.label == label
     if number is None:
-        assert refusals([picture])[0][1] == "No such file or directory"
+        assert refusals([picture], "/")[0][1] == "No such file or directory"
     else:
         assert value(picture) == number
 
@@ -95,7 +84,11 @@ def test_line_ends_and_byte_order_marks_are_no_part_of_a_list(folder, encoding, 
 
 def test_a_missing_file_of_a_list_is_a_problem_of_its_own(folder):
     pictures = open_sources([write(folder / "x.txt", "gone.png\n1.png\nnul\0.png")]).pictures
-    assert refusals(pictures) == [("gone.png", "No such file or directory"), None, ("nul\0.png", "embedded null byte")]
+    assert refusals(pictures, "/") == [
+        ("gone.png", "No such file or directory"),
+        None,
+        ("nul\0.png", "embedded null byte"),
+    ]
 
 
 def test_videos_in_a_list(folder):
@@ -164,7 +157,7 @@ def test_damaged_rows_are_problems_of_their_own(folder):
     ]
     pictures = open_sources([write(folder / "x.csv", "\n".join(rows))]).pictures
     no_picture = "the row names no picture"
-    assert refusals(pictures) == [
+    assert refusals(pictures, "/") == [
         None,
         ("x.csv#1", no_picture),
         ("x.csv#2", no_picture),
@@ -182,7 +175,7 @@ def test_videos_in_a_table(folder):
         (str(folder / "a.mp4"), "joy", "S1"),
         (str(folder / "c.AVI"), None, None),
     ]
-    assert refusals(found.pictures) == [None, ("x.csv#2", "its time_s 'late' is no number")]
+    assert refusals(found.pictures, "/") == [None, ("x.csv#2", "its time_s 'late' is no number")]
 
 
 def test_a_table_of_fer2013_holds_its_pictures(tmp_path):

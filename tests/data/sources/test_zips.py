@@ -1,20 +1,13 @@
-import io
 import struct
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ferkit.data.sources import SourceRules, archives, find_picture, open_sources
 from ferkit.errors import InputError, UnreadableImageError
-
-
-def png(colour):
-    buffer = io.BytesIO()
-    Image.new("L", (4, 4), colour).save(buffer, "PNG")
-    return buffer.getvalue()
+from samples import flip, grays, pictures_of, places, png
 
 
 def write_zip(path, members, compression=zipfile.ZIP_STORED):
@@ -24,20 +17,8 @@ def write_zip(path, members, compression=zipfile.ZIP_STORED):
     return path
 
 
-def pictures_of(names):
-    return [(name, png(value)) for value, name in enumerate(names)]
-
-
 def open_zip(path, **rules):
     return open_sources([path], SourceRules(**rules)).pictures
-
-
-def places(pictures):
-    return [picture.source.partition(".zip#")[2] for picture in pictures]
-
-
-def values(pictures):
-    return [int(picture.read()[0, 0, 0]) for picture in pictures]
 
 
 def mark_encrypted(path, *names):
@@ -56,7 +37,7 @@ def test_members_in_natural_order(tmp_path, compression):
     passed_over = ["__MACOSX/._1.png", ".hidden.png", ".cache/1.png", "2.png/"]
     pictures = open_zip(write_zip(tmp_path / "x.zip", pictures_of(names + passed_over), compression))
     assert places(pictures) == ["2.PNG", "10.png", "a/x.png", "B/1.png", "b/9.webp", "b/10 ü.jpg"]
-    assert values(pictures) == [1, 0, 5, 6, 3, 2]
+    assert grays(pictures) == [1, 0, 5, 6, 3, 2]
     assert [picture.size() for picture in pictures] == [(4, 4)] * 6
     assert pictures[0].file == tmp_path / "x.zip"
 
@@ -74,7 +55,7 @@ def test_members_in_natural_order(tmp_path, compression):
 def test_folders_of_classes_label_their_pictures(tmp_path, names, labels):
     pictures = open_zip(write_zip(tmp_path / "x.zip", pictures_of(names)))
     assert [picture.label for picture in pictures] == labels
-    assert values(pictures) == list(range(len(names)))
+    assert grays(pictures) == list(range(len(names)))
 
 
 def test_names_that_lead_elsewhere_are_only_names(tmp_path):
@@ -82,35 +63,33 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     pictures = open_zip(write_zip(folder / "x.zip", pictures_of(names)))
-    assert sorted(values(pictures)) == list(range(6))
+    assert sorted(grays(pictures)) == list(range(6))
     assert {picture.file for picture in pictures} == {folder / "x.zip"}
-    assert [find_picture(picture.source).read()[0, 0, 0] for picture in pictures] == values(pictures)
+    assert [find_picture(picture.source).read()[0, 0, 0] for picture in pictures] == grays(pictures)
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.zip"]
 
 
 def test_of_members_of_one_name_the_last_counts(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = write_zip(tmp_path / "x.zip", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
-    assert values(open_zip(path)) == [3, 2]
+    assert grays(open_zip(path)) == [3, 2]
 
 
 def test_a_damaged_member_is_a_problem_of_its_own(tmp_path):
     path = write_zip(tmp_path / "x.zip", [*pictures_of(["1.png", "2.png"]), ("3.png", b""), ("4.png", b"no image")])
-    data = bytearray(path.read_bytes())
-    data[data.index(png(0)) + 20] ^= 1
-    path.write_bytes(data)
+    flip(path, path.read_bytes().index(png(0)) + 20)
     pictures = open_zip(path)
     for number, why in ((0, "damaged here: Bad CRC-32"), (2, "it is empty"), (3, "its content is no image")):
         with pytest.raises(UnreadableImageError, match=rf"x\.zip#{number + 1}\.png.*{why}"):
             pictures[number].read()
-    assert values(pictures[1:2]) == [1]
+    assert grays(pictures[1:2]) == [1]
 
 
 def test_an_encrypted_member_is_a_problem_of_its_own(tmp_path):
     path = write_zip(tmp_path / "x.zip", pictures_of(["1.png", "2.png"]))
     mark_encrypted(path, "1.png")
     pictures = open_zip(path)
-    assert values(pictures[1:]) == [1]
+    assert grays(pictures[1:]) == [1]
     with pytest.raises(UnreadableImageError, match=r"x\.zip#1\.png.*it is encrypted"):
         pictures[0].read()
     mark_encrypted(path, "2.png")
@@ -134,24 +113,18 @@ def test_a_member_that_would_fill_the_memory(tmp_path, monkeypatch):
     pictures = open_zip(path)
     with pytest.raises(UnreadableImageError, match="1,001 bytes"):
         pictures[0].read()
-    assert values(pictures[1:]) == [2]
+    assert grays(pictures[1:]) == [2]
 
 
 def test_what_cannot_be_read_in_an_archive_is_listed_with_its_remedy(tmp_path):
     video = b"\0\0\0\x18ftypisom" + bytes(500)
     raw = b"II*\0" + bytes(100)
     members = [("clip.mp4", video), ("inner.zip", b"PK"), ("photo.CR2", raw), ("subject01.happy", png(1))]
-    pictures = {
-        place: picture
-        for picture in open_zip(write_zip(tmp_path / "x.zip", members))
-        for place in [picture.source.rpartition("#")[2]]
-    }
+    opened = open_zip(write_zip(tmp_path / "x.zip", members))
+    pictures = {picture.source.rpartition("#")[2]: picture for picture in opened}
     assert pictures["subject01.happy"].size() == (4, 4)
-    for name, remedy in (
-        ("clip.mp4", "a video: unpack"),
-        ("inner.zip", "an archive"),
-        ("photo.CR2", "export it as JPEG"),
-    ):
+    remedies = {"clip.mp4": "a video: unpack", "inner.zip": "an archive", "photo.CR2": "export it as JPEG"}
+    for name, remedy in remedies.items():
         with pytest.raises(UnreadableImageError, match=remedy):
             pictures[name].read()
 
