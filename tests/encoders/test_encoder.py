@@ -13,6 +13,7 @@ from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.probing.encoders import NetworkEncoder
+from samples import noise
 
 ARCH = "test_resnet"  # timm's own toy
 
@@ -35,10 +36,6 @@ def crops(*colours, border=255, side=128):
     faces = np.full((len(colours), side, side, 3), border, dtype=np.uint8)
     faces[:, 8:120, 8:120] = np.array(colours, dtype=np.uint8)[:, None, None]
     return faces
-
-
-def noise(count, side=128):
-    return np.random.default_rng(1).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +109,7 @@ def test_vectors_have_length_one():
     vectors = mean_colour().embed(crops((30, 0, 40), (7, 7, 7)))
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, [[0.6, 0.0, 0.8], [3**-0.5] * 3], atol=1e-6)
+    np.testing.assert_array_equal(mean_colour().embed(crops((0, 0, 0))), np.zeros((1, 3)))  # where there is a length
 
 
 def test_the_centre_is_taken_off_before_normalising():
@@ -121,18 +119,11 @@ def test_the_centre_is_taken_off_before_normalising():
     np.testing.assert_allclose(encoder.features(faces)[0], [0.2, 0.2, 0.4], atol=1e-6)
 
 
-def test_a_feature_without_length_gives_zeros():
-    np.testing.assert_array_equal(mean_colour().embed(crops((0, 0, 0))), np.zeros((1, 3)))
-
-
-def test_no_crops_give_no_rows(toy):
-    assert toy.embed(np.empty((0, 128, 128, 3), np.uint8)).shape == (0, toy.dim)
-
-
 def test_batches_do_not_change_the_result(toy):
     faces = noise(5)
     np.testing.assert_allclose(toy.embed(faces, batch_size=2), toy.embed(faces, batch_size=5), atol=1e-6)
     np.testing.assert_allclose(toy.embed(faces[3:4])[0], toy.embed(faces)[3], atol=1e-6)
+    assert toy.embed(faces[:0]).shape == (0, toy.dim)
 
 
 def test_embedding_is_that_of_the_bare_network(toy):
@@ -277,7 +268,7 @@ def test_vectors_are_projected_features(tmp_path, flip, length):
     center = torch.full((card.dim,), 0.01)
     save_encoder(tmp_path, untrained.backbone.state_dict(), card, center=center, projection=projection)
     encoder = load_encoder(tmp_path, device="cpu")
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
+    pictures = noise(3, 48)
     projected = (encoder.features(pictures).astype(np.float64) - 0.01) @ projection.double().numpy()
     wanted = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     assert (encoder.width, encoder.dim) == (96, length)
@@ -287,8 +278,7 @@ def test_vectors_are_projected_features(tmp_path, flip, length):
 
 
 def test_mirror_images_have_the_same_vector_where_both_are_averaged():
-    faces = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
-    untrained = random_encoder(ARCH, 32)
+    faces, untrained = noise(2), random_encoder(ARCH, 32)
     both = Encoder(untrained.entry.model_copy(update={"flip": True}), untrained.backbone)
     np.testing.assert_allclose(both.embed(faces), both.embed(faces[:, :, ::-1].copy()), atol=1e-5)
     single = (untrained.features(faces) + untrained.features(faces[:, :, ::-1].copy())) / 2

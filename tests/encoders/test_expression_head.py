@@ -24,17 +24,11 @@ HEAD = ExpressionHead(
 )
 
 
-def test_probabilities_are_a_softmax():
+def test_probabilities_are_a_softmax_that_does_not_overflow_and_the_curve_is_logistic():
     found = HEAD.probabilities(np.array([[0, 1, 0], [1, 0, 0]], np.float32))
     assert found == pytest.approx(np.array([[1 / 3, 2 / 3], [1 / 7, 6 / 7]]), abs=1e-6)
-
-
-def test_large_logits_do_not_overflow():
     sure = ExpressionHead(ENCODER, HEAD.classes, HEAD.prototypes, 1e4 * HEAD.weight, HEAD.bias)
     assert sure.probabilities(np.eye(3, dtype=np.float32)[:1]).tolist() == [[0, 1]]
-
-
-def test_the_curve_is_logistic():
     assert HEAD.same_probability(np.array([0.5, 1])) == pytest.approx([0.5, 1 / (1 + np.exp(-1))])
 
 

@@ -14,22 +14,6 @@ FILE = "model.safetensors"
 GET_STORED = f"GET {SHA256}/{FILE}"  # after the redirect to the store
 
 
-class Heard:
-    """Keeps what a listener is told."""
-
-    def __init__(self):
-        self.started, self.moved, self.said = [], [], []
-
-    def start(self, task, total, done=0, unit=""):
-        self.started.append((task, total, done, unit))
-
-    def advance(self, steps=1, note=""):
-        self.moved.append(steps)
-
-    def say(self, message):
-        self.said.append(message)
-
-
 @pytest.fixture
 def commit(hub, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 500)  # what is lost where a connection breaks
@@ -39,11 +23,6 @@ def commit(hub, monkeypatch):
 def blobs():
     folder = Path(constants.HF_HUB_CACHE) / "models--ann--faces" / "blobs"
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def gone(monkeypatch):
-    """Let the hub be at a port where nobody listens."""
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}")
 
 
 # names
@@ -79,15 +58,11 @@ def test_a_file_comes_whole_into_the_client_s_own_cache(hub, commit):
     assert hf_hub_download("ann/faces", FILE, local_files_only=True) == str(file.path)
 
 
-def test_a_second_fetch_moves_no_byte(hub, commit):
+def test_a_second_fetch_moves_no_byte_and_a_commit_in_the_cache_needs_no_hub(hub, commit):
     fetch(REPO, FILE)
     hub.asked.clear()
     assert fetch(REPO, FILE).fetched is False
     assert hub.requests("GET", FILE) == []
-
-
-def test_a_commit_in_the_cache_needs_no_hub(hub, commit, monkeypatch):
-    fetch(REPO, FILE)
     hub.asked.clear()
     assert fetch(HubRepo("ann/faces", commit), FILE).path.read_bytes() == DATA
     assert hub.asked == []
@@ -101,21 +76,22 @@ def test_a_branch_is_looked_up_each_time(hub, commit):
     assert fetch(HubRepo("ann/faces", commit), FILE).path.read_bytes() == DATA
 
 
-def test_a_repository_that_moved_is_followed(hub, commit):
+def test_a_repository_that_moved_is_followed_and_a_busy_hub_asked_again(hub, commit):
     hub.moved["old/name"] = "ann/faces"
+    hub.faults[f"HEAD {FILE}"] = [("status", 503), ("status", 500), ("status", 429)]
     assert fetch(HubRepo("old/name"), FILE).path.read_bytes() == DATA
 
 
 # what breaks off
 
 
-def test_a_connection_that_breaks_is_taken_up_where_it_was(hub, commit):
+def test_a_connection_that_breaks_is_taken_up_where_it_was(hub, commit, listener):
     hub.faults[GET_STORED] = [("cut", 1000), ("cut", 500)]
-    heard = Heard()
+    heard = listener()
     assert fetch(REPO, FILE, progress=heard).path.read_bytes() == DATA
     ranges = [headers.get("range") for headers in hub.requests("GET", FILE) if headers["host"] in hub.cdn]
     assert ranges == [None, "bytes=1000-", "bytes=1500-"]
-    assert sum(heard.moved) == pytest.approx(len(DATA) / 1e6)
+    assert heard.steps == pytest.approx(len(DATA) / 1e6)
 
 
 def test_a_fetch_that_failed_leaves_nothing_and_may_be_tried_again(hub, commit):
@@ -134,20 +110,15 @@ def test_a_server_that_knows_no_ranges_sends_all_of_it(hub, commit):
     assert fetch(REPO, FILE).path.read_bytes() == DATA
 
 
-def test_what_is_not_as_announced_does_not_stay_in_the_cache(hub, commit):
-    hub.faults[GET_STORED] = [("flip",)]
+@pytest.mark.parametrize(
+    ("file", "fault", "data"), [(FILE, GET_STORED, DATA), ("config.json", "GET config.json", b"{}")]
+)
+def test_what_is_not_as_announced_by_sha256_or_git_s_hash_does_not_stay_in_the_cache(hub, commit, file, fault, data):
+    hub.faults[fault] = [("flip",)]
     with pytest.raises(WeightsError, match=r"another hash.*pull it again"):
-        fetch(REPO, FILE)
+        fetch(REPO, file)
     assert blobs() == {}
-    assert fetch(REPO, FILE).path.read_bytes() == DATA
-
-
-def test_a_small_file_is_held_to_git_s_hash(hub, commit):
-    hub.faults["GET config.json"] = [("flip",)]
-    with pytest.raises(WeightsError, match=r"another hash.*pull it again"):
-        fetch(REPO, "config.json")
-    assert blobs() == {}
-    assert fetch(REPO, "config.json").path.read_bytes() == b"{}"
+    assert fetch(REPO, file).path.read_bytes() == data
 
 
 def test_a_branch_that_moves_meanwhile_brings_no_other_file(hub, commit):
@@ -217,11 +188,6 @@ def test_what_is_not_there_is_named(hub, commit, monkeypatch, repo, file, said):
 # a hub that is not well
 
 
-def test_a_busy_hub_is_asked_again(hub, commit):
-    hub.faults[f"HEAD {FILE}"] = [("status", 503), ("status", 500), ("status", 429)]
-    assert fetch(REPO, FILE).path.read_bytes() == DATA
-
-
 def test_a_password_in_the_endpoint_is_never_shown(hub, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", hub.url.replace("//", "//ann:pa55@"))
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("//", "//ann:pa55@", 1)
@@ -237,10 +203,10 @@ def test_a_password_in_the_endpoint_is_never_shown(hub, monkeypatch):
     assert hub.url in str(refused.value)
 
 
-def test_a_hub_out_of_reach_leaves_the_cache(hub, commit, monkeypatch):
+def test_a_hub_out_of_reach_leaves_the_cache(hub, commit, monkeypatch, listener):
     fetch(REPO, FILE)
-    gone(monkeypatch)
-    heard = Heard()
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}")
+    heard = listener()  # nobody listens at that port
     assert fetch(REPO, FILE, progress=heard).path.read_bytes() == DATA
     assert heard.said == [f"the hub cannot be reached: taking {FILE} of ann/faces from the cache ({commit[:12]})"]
     with pytest.raises(HubError, match="cannot reach"):

@@ -15,7 +15,7 @@ from ferkit.encoders.hub_repo import config_of, fetch_encoder, fetch_entry, reco
 from ferkit.encoders.registry import EncoderEntry, Licences, WeightsFile
 from ferkit.encoders.weights import serialize
 from ferkit.errors import InputError, WeightsError
-from ferkit.progress import Silent
+from samples import noise
 
 ARCH = "test_resnet"  # timm's own toy
 WEIGHTS = "model.safetensors"
@@ -57,10 +57,6 @@ def timm_files(arch, classes=7, **pretrained):
     return {WEIGHTS: save(network.state_dict()), "config.json": json.dumps(config).encode()}, network
 
 
-def crops(count=3):
-    return np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), np.uint8)
-
-
 # ferkit's own repositories
 
 
@@ -80,7 +76,7 @@ def test_load_encoder_takes_a_repository_and_a_commit_of_it(hub, own, toy):
         torch.testing.assert_close(encoder.backbone.state_dict()[name].float(), tensor.float(), atol=2e-3, rtol=2e-3)
     hub.repos["ann/faces"].commit({WEIGHTS: None, "config.json": b"gone"})
     again = load_encoder(f"hf-hub:ann/faces@{commit}", device="cpu")
-    np.testing.assert_array_equal(again.embed(crops()), encoder.embed(crops()))
+    np.testing.assert_array_equal(again.embed(noise(3)), encoder.embed(noise(3)))
 
 
 def test_weights_that_are_not_those_of_config_json_are_refused(hub, own):
@@ -100,7 +96,7 @@ def test_a_network_in_timm_s_form_gives_timm_s_features(hub):
     assert (card.name, card.arch, card.input_size, card.supervision) == ("toy.a1", ARCH, 160, "unknown")
     assert (card.mean, card.std, card.licences.weights) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.2), "apache-2.0")
     assert card.sha256 == hashlib.sha256(files[WEIGHTS]).hexdigest()
-    faces = crops()
+    faces = noise(3)
     with torch.no_grad():
         expected = network.eval().forward_head(network.forward_features(encoder.prepare(faces)), pre_logits=True)
     np.testing.assert_allclose(encoder.features(faces), expected.numpy(), atol=1e-5)
@@ -158,15 +154,10 @@ def test_pickles_are_refused_in_one_sentence(hub, own):
 @pytest.mark.parametrize(
     "config",
     [
-        b"{",
-        b"[1]",
-        b'{"model_type": "bert"}',
-        b'{"library_name": "ferkit", "name": "x"}',
-        b"[" * 200_000,
+        *(b"{", b"[1]", b'{"model_type": "bert"}', b'{"library_name": "ferkit", "name": "x"}', b"[" * 200_000),
         b'{"architecture": "test_resnet", "pretrained_cfg": {"mean": 1}}',
         b'{"architecture": ["test_resnet"], "pretrained_cfg": {}}',
-        {"sha256": None},
-        {"sha256": "AB" * 32},
+        *({"sha256": digest} for digest in (None, "AB" * 32)),
     ],
 )
 def test_a_config_that_ferkit_cannot_build_is_refused(hub, own, config):
@@ -227,34 +218,24 @@ def test_entries_of_one_repository_have_a_record_each(hub):
     assert pinned[0].weights.revision == first
 
 
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self):
-        self.said = []
-
-    def say(self, message):
-        self.said.append(message)
-
-
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"revision": "v1", "sha256": "x", "bytes": 1}'])
-def test_a_damaged_record_is_said_and_taken_as_none(hub, content):
+def test_a_damaged_record_is_said_and_taken_as_none(hub, content, listener):
     hub.add("ann/faces", {WEIGHTS: b"first"})
     settled, _ = fetch_entry(unknown())
     (record,) = Path(constants.HF_ASSETS_CACHE).rglob("*.json")
     record.write_text(content)
-    heard = Heard()
+    heard = listener()
     assert recorded(unknown(), heard) == unknown()
     assert "taken as none" in heard.said[0]
     assert fetch_entry(unknown())[0] == settled == recorded(unknown())
 
 
-def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub):
+def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub, listener):
     commit = hub.add("ann/faces", {WEIGHTS: b"first"})
     assets = Path(constants.HF_ASSETS_CACHE)
     assets.parent.mkdir(parents=True, exist_ok=True)
     assets.write_bytes(b"")
-    heard = Heard()
+    heard = listener()
     assert fetch_entry(unknown(), heard)[0].weights.revision == commit
     assert "cannot be written" in heard.said[-1]
     assert recorded(unknown()) == unknown()

@@ -49,19 +49,16 @@ def test_own_encoders_come_after_ours_and_load_by_name(own, fields):
     assert load_encoder("other", device="cpu").sha256 == fields["sha256"]
 
 
-def test_our_names_are_not_given_again(own, fields):
-    path = own("a", at(fields, "mine.safetensors", "votes-r18"))
-    with pytest.raises(InputError, match="'votes-r18'") as caught:
-        load_registry()
-    assert str(path) in str(caught.value)
+def test_no_name_is_given_again(own, fields, monkeypatch):
+    def refused(path, words):
+        with pytest.raises(InputError, match=words) as caught:
+            load_registry()
+        assert str(path) in str(caught.value)
 
-
-def test_two_files_do_not_share_a_name(own, fields):
-    own("a", at(fields, "mine.safetensors"))
-    second = own("b", at(fields, "mine.safetensors"))
-    with pytest.raises(InputError, match="'mine', which there is already") as caught:
-        load_registry()
-    assert str(second) in str(caught.value)
+    refused(own("a", at(fields, "mine.safetensors", "votes-r18")), "'votes-r18'")
+    monkeypatch.delenv("FERKIT_MODELS")
+    own("b", at(fields, "mine.safetensors"))
+    refused(own("c", at(fields, "mine.safetensors")), "'mine', which there is already")
 
 
 @pytest.mark.parametrize("file", ["../x.safetensors", "/x.safetensors", "sub/../../x.safetensors", ".h/x.safetensors"])

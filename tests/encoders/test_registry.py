@@ -70,28 +70,11 @@ def test_a_wrong_entry_is_one_sentence_that_says_where(tmp_path, change, where):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        "../evil.safetensors",
-        "/etc/evil.safetensors",
-        "sub/evil.safetensors",
-        "..\\evil.safetensors",
-        "C:evil.safetensors",
-        ".safetensors",
-        "evil.pt",
-        "evil.safetensors\n",
-        "",
-    ],
-)
-def test_weights_never_lie_outside_their_folder(file):
-    with pytest.raises(ValidationError):
-        EncoderEntry.model_validate({**FIELDS, "weights": {"kind": "bundled", "file": file}})
-
-
-def test_a_name_that_stands_twice_is_refused(tmp_path):
-    with pytest.raises(InputError, match="twice"):
-        load_registry(write(tmp_path / "m.yaml", FIELDS, FIELDS))
+@pytest.mark.parametrize("place", ["../", "/etc/", "sub/", "..\\", "C:"])
+def test_weights_never_lie_outside_their_folder(place):
+    for file in (f"{place}evil.safetensors", ".safetensors", "evil.pt", "evil.safetensors\n", ""):
+        with pytest.raises(ValidationError):
+            EncoderEntry.model_validate({**FIELDS, "weights": {"kind": "bundled", "file": file}})
 
 
 @pytest.mark.parametrize(
@@ -114,6 +97,8 @@ def test_weights_on_the_hub_may_lack_their_hash_and_others_not(tmp_path):
     assert (entry.sha256, entry.bytes, entry.weights.repo) == (None, None, "ann/faces")
     with pytest.raises(InputError, match="need their sha256"):
         load_registry(write(tmp_path / "m.yaml", known))
+    with pytest.raises(InputError, match="twice"):
+        load_registry(write(tmp_path / "m.yaml", FIELDS, FIELDS))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
-from ferkit.data.faces import Face, faces_to_table
+from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import InputError, OutputError
 from ferkit.search import build_index
 from ferkit.search.approximate import StaleIndexError, index_path, read_index
@@ -13,25 +12,24 @@ from ferkit.search.build_index import choose_plan, size_of
 from ferkit.search.index import FlatIndex
 from ferkit.search.searcher import Searcher
 from ferkit.workflows.index import index
+from samples import unit_rows, write_set
 
 GB = 10**9
 
 
-def write_set(path, count, seed=0, dim=16):
+def write_clusters(path, count, seed=0, dim=16):
     """Vectors in 40 clusters, as faces of few expressions are."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(40, dim))
-    vectors = centres[random.integers(40, size=count)] + 0.4 * random.normal(size=(count, dim))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    faces = faces_to_table([Face("/p.jpg", 1, None, None, None, None, None, None, None, "0")] * count)
-    EmbeddingSet(vectors, faces, EncoderStamp("made", "ab" * 32, dim, "ferkit-128", 112)).save(path)
+    vectors = unit_rows(centres[random.integers(40, size=count)] + 0.4 * random.normal(size=(count, dim)))
+    write_set(path, vectors)
     return vectors
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     path = tmp_path_factory.mktemp("sets") / "emb.npy"
-    return path, write_set(path, 4000)
+    return path, write_clusters(path, 4000)
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def indexed(large, tmp_path):
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf", "ivfpq", "disk"])
 def test_an_index_reaches_its_recall_and_says_so(tmp_path, kind):
-    vectors = write_set(tmp_path / "emb.npy", 10_000 if kind in ("ivfpq", "disk") else 2000)
+    vectors = write_clusters(tmp_path / "emb.npy", 10_000 if kind in ("ivfpq", "disk") else 2000)
     result = index(tmp_path / "emb.npy", kind=kind, recall=0.9)
     files = [tmp_path / "emb.index", *tmp_path.glob("emb.*.lists")]
     assert (result.kind, result.path, len(files)) == (kind, files[0], 1 + (kind == "disk"))
@@ -76,7 +74,7 @@ def test_a_selective_filter_is_exact_and_a_broad_one_keeps_to_it(indexed):
 
 
 def test_lists_on_the_disk_are_built_part_by_part(tmp_path, monkeypatch, capfd):
-    vectors = write_set(tmp_path / "emb.npy", 10_000)
+    vectors = write_clusters(tmp_path / "emb.npy", 10_000)
     monkeypatch.setattr(build_index, "_BLOCK", 1500)
     index(tmp_path / "emb.npy", kind="disk", memory=50_000)
     index(tmp_path / "emb.npy", kind="disk", memory=50_000)  # in the place of the first, whose lists go
@@ -93,7 +91,7 @@ def test_lists_on_the_disk_are_built_part_by_part(tmp_path, monkeypatch, capfd):
 
 
 def test_a_disk_that_is_too_small_for_the_lists_is_told(tmp_path, monkeypatch):
-    write_set(tmp_path / "emb.npy", 10_000)
+    write_clusters(tmp_path / "emb.npy", 10_000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(OutputError, match=r"takes 0\.2 MB of disk, and 0\.001 MB are free"):
         index(tmp_path / "emb.npy", kind="disk")
@@ -101,7 +99,7 @@ def test_a_disk_that_is_too_small_for_the_lists_is_told(tmp_path, monkeypatch):
 
 
 def test_vectors_of_16_bits_are_searched_as_those_of_32(tmp_path):
-    vectors = write_set(tmp_path / "emb.npy", 3000)
+    vectors = write_clusters(tmp_path / "emb.npy", 3000)
     one = EmbeddingSet.open(tmp_path / "emb.npy")
     replace(one, vectors=vectors.astype(np.float16)).save(tmp_path / "half.npy")
     half = EmbeddingSet.open(tmp_path / "half.npy")
@@ -138,8 +136,11 @@ def endless(file):
         (endless, "it is damaged"),
         (lambda file: file.write_bytes(b""), "cut short"),
         (lambda file: file.write_bytes(file.read_bytes().replace(b'"effort"', b'"effart"')), "it is damaged"),
-        (lambda file: write_set(file.with_name("emb.npy"), 4000, seed=1), "of other vectors than the set now holds"),
-        (lambda file: write_set(file.with_name("emb.npy"), 3000), "of other vectors than the set now holds"),
+        (
+            lambda file: write_clusters(file.with_name("emb.npy"), 4000, seed=1),
+            "of other vectors than the set",
+        ),
+        (lambda file: write_clusters(file.with_name("emb.npy"), 3000), "of other vectors than the set"),
     ],
 )
 def test_an_index_that_does_not_fit_is_said_and_not_used(indexed, listener, damage, why):

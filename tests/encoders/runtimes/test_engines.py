@@ -22,13 +22,6 @@ def engine(request, onnx_model, tmp_path):
     return use
 
 
-def test_vectors_are_the_encoders_for_batches_of_any_size(engine, encoder, onnx_model, crops):
-    compute = engine(onnx_model)
-    wanted = encoder.embed(crops)
-    for count in (1, 5, 24):
-        np.testing.assert_allclose(compute(crops[:count]), wanted[:count], atol=1e-5)
-
-
 def test_int8_is_near_and_not_the_same(engine, encoder, onnx_model, crops):
     vectors = engine(quantize_onnx(onnx_model, crops, first_layer=engine.name == "onnx"))(crops)
     wanted = encoder.embed(crops)
