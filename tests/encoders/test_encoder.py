@@ -10,7 +10,7 @@ from ferkit.encoders.backbones import UnknownBackboneError
 from ferkit.encoders.encoder import Encoder, load_encoder, random_encoder, save_encoder
 from ferkit.encoders.export_module import CropGraph, contract_digest
 from ferkit.encoders.hashes import sha256_of
-from ferkit.encoders.registry import EncoderCard, bundled_weights, load_registry, read_entry
+from ferkit.encoders.registry import EncoderCard, load_registry, read_entry, registered_weights
 from ferkit.errors import InputError, MissingPathError, UnknownEncoderError, WeightsError
 from ferkit.probing.encoders import NetworkEncoder
 from samples import noise
@@ -251,7 +251,7 @@ def test_a_registered_name_wins_over_a_folder(zoo, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [name for name, entry in load_registry().items() if entry.weights.kind == "bundled"])
 def test_every_bundled_encoder_keeps_its_promises(name):
     entry = load_registry()[name]
-    assert bundled_weights(entry).stat().st_size == entry.bytes
+    assert registered_weights(entry).stat().st_size == entry.bytes
     encoder = load_encoder(name, "cpu")
     vectors = encoder.embed(noise(2))
     assert vectors.shape == (2, entry.dim)

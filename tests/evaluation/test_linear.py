@@ -3,9 +3,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info
 
 from ferkit.errors import InputError
-from ferkit.evaluation.linear import linear_answers, standardise
+from ferkit.evaluation.linear import linear_answers, one_thread, standardise
 from samples import clouds
 
 
@@ -125,3 +126,14 @@ def test_single_precision_is_kept_and_does_not_blur_the_mean_of_many_rows():
     assert train.dtype == test.dtype == np.float32
     train = np.tile(np.float32([[1000, 3000], [1001, 3002]]), (50_000, 1))
     assert np.abs(standardise(train, train[:1])[0].mean(axis=0, dtype=np.float64)).max() < 1e-3
+
+
+def threads():
+    return [pool["num_threads"] for pool in threadpool_info()]
+
+
+def test_one_thread_inside_and_as_before_outside():
+    before = threads()
+    with one_thread():
+        assert set(threads()) == {1}
+    assert threads() == before

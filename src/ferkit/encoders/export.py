@@ -110,19 +110,9 @@ def export_encoder(
     path = Path(usual if out is None else out)
     _check_output(path, suffix, format, usual)
     parity = write_export(model, path, format, side)
-    contract = described(model, side)
     size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
-    return ExportResult(
-        path,
-        format,
-        model.name,
-        size,
-        contract["input"],
-        contract["output"],
-        parity.crops,
-        parity.difference,
-        parity.cosine,
-    )
+    takes, gives = (described(model, side)[name] for name in ("input", "output"))
+    return ExportResult(path, format, model.name, size, takes, gives, parity.crops, parity.difference, parity.cosine)
 
 
 def write_export(encoder: Encoder, path: Path, format: str, side: int) -> Parity:

@@ -84,7 +84,8 @@ def push_encoder(
 
     if parse_repo(repo).id != repo:
         raise InputError(f"{repo!r} is not USER/NAME; give --repo without {PREFIX} and without a revision")
-    if _is_on_hub(str(run)):
+    listed = load_registry().get(str(run))
+    if str(run).startswith(PREFIX) if listed is None else listed.weights.kind == "hub":
         raise InputError(f"{str(run)!r} is on the hub already; give a run folder")
     entry, path = locate_encoder(run, progress)
     load_weights(path, entry.sha256)  # damaged ones are not passed on
@@ -93,8 +94,9 @@ def push_encoder(
     _require_token(repo)
     api = HfApi(library_name=LIBRARY, library_version=__version__)
     with _push_errors(repo):
-        there = _look(api, repo)
-        if there is None:
+        try:
+            there = api.model_info(repo)
+        except RepositoryNotFoundError:
             api.create_repo(repo, private=private is not False)
             there = api.model_info(repo)
         else:
@@ -134,13 +136,6 @@ def _commit(api: HfApi, there: ModelInfo, repo: str, entry: EncoderEntry, weight
         operations.append(CommitOperationAdd(entry.head.file, weights.with_name(entry.head.file)))
     operations += [CommitOperationAdd(name, text.encode()) for name, text in texts.items()]
     return api.create_commit(repo, operations, commit_message=message, parent_commit=there.sha)
-
-
-def _look(api: HfApi, repo: str) -> ModelInfo | None:
-    try:
-        return api.model_info(repo)
-    except RepositoryNotFoundError:
-        return None
 
 
 def _require_same(there: ModelInfo, repo: str, entry: EncoderEntry, private: bool | None, overwrite: bool) -> None:
@@ -190,11 +185,6 @@ def _push_errors(repo: str) -> Iterator[None]:
         except (RuntimeError, ValueError) as error:  # so the client calls a failed upload and a card that is refused
             why = words(error) if error.__cause__ is None else f"{words(error)} {words(error.__cause__)}"
             raise HubError(f"the hub did not take the push to {repo!r} ({why}); push again") from error
-
-
-def _is_on_hub(name: str) -> bool:
-    entry = load_registry().get(name)
-    return name.startswith(PREFIX) if entry is None else entry.weights.kind == "hub"
 
 
 def _stated(entry: EncoderEntry, licence: str | None, data: str | None) -> EncoderEntry:

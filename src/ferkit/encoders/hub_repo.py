@@ -285,17 +285,14 @@ def _fetch_weights(repo: HubRepo, sha256: str | None, progress: Progress | None)
         if not isinstance(error.__cause__, RemoteEntryNotFoundError):
             raise
         with hub_errors(repo.id, repo.revision):
-            pickles = _pickles(HfApi().list_repo_files(repo.id, revision=repo.revision))
+            files = HfApi().list_repo_files(repo.id, revision=repo.revision)
+        pickles = [file for file in files if Path(file).suffix in PICKLED]
         if not pickles:
             raise
         raise WeightsError(
             f"{repo.id!r} holds its weights only as {pickles[0]!r}, a pickle, which can run code when it is opened, so "
             f"ferkit does not fetch it; ask its makers for {WEIGHTS}, or give a copy to `ferkit models import`"
         ) from error
-
-
-def _pickles(files: list[str]) -> list[str]:
-    return [file for file in files if Path(file).suffix in PICKLED]
 
 
 def _is_settled(entry: EncoderEntry) -> bool:

@@ -206,10 +206,6 @@ class EncoderEntry(EncoderCard):
 
 
 class _Zoo(_Strict):
-    encoders: list[EncoderEntry] = Field(min_length=1)
-
-
-class _OwnZoo(_Strict):
     encoders: list[EncoderEntry] | None = None
 
 
@@ -264,11 +260,13 @@ def own_files() -> list[Path]:
 def registered_weights(entry: EncoderEntry) -> Path:
     """Return where the weights of an entry of `load_registry` lie that are not on the hub.
 
+    Those of models.yaml always lie inside the package's weights folder.
+
     Raises:
         InputError: a link leads out of the folder of the file that holds the entry.
     """
     if entry.weights.kind == "bundled":
-        return bundled_weights(entry)
+        return _PACKAGE / "weights" / entry.weights.file
     folder = next(own.parent for own in own_files() if entry.name in _own(own))
     path = folder / entry.weights.file
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -291,11 +289,6 @@ def entry_to_yaml(entry: EncoderEntry) -> str:
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=110)
 
 
-def bundled_weights(entry: EncoderEntry) -> Path:
-    """Return where the weights of an entry of models.yaml lie: always inside the package's weights folder."""
-    return _PACKAGE / "weights" / entry.weights.file
-
-
 def first_problem(error: ValidationError) -> str:
     """Return where an entry is wrong and how, without a full stop."""
     first, *others = error.errors()
@@ -311,7 +304,9 @@ def _models_yaml() -> Path:
 
 
 def _shipped(path: Path) -> dict[str, EncoderEntry]:
-    registry = _by_name(path, _read(path, _Zoo).encoders)
+    registry = _entries(path)
+    if not registry:
+        raise InputError(f"{str(path)!r} names no encoder; it needs a list of 'encoders'")
     for entry in registry.values():
         if entry.weights.kind == "file" or entry.licences is None:
             raise InputError(
@@ -324,14 +319,15 @@ _bundled = cache(_shipped)  # ferkit's own does not change while it runs
 
 
 def _own(path: Path) -> dict[str, EncoderEntry]:
-    registry = _by_name(path, _read(path, _OwnZoo).encoders or [])
+    registry = _entries(path)
     for entry in registry.values():
         if entry.weights.kind == "bundled":
             raise InputError(f"{str(path)!r}: the weights of {entry.name!r} are of the kind 'bundled'; make it 'file'")
     return registry
 
 
-def _by_name(path: Path, entries: Sequence[EncoderEntry]) -> dict[str, EncoderEntry]:
+def _entries(path: Path) -> dict[str, EncoderEntry]:
+    entries = _read(path, _Zoo).encoders or []
     registry = {entry.name: entry for entry in entries}
     if len(registry) < len(entries):
         raise InputError(f"{str(path)!r} names an encoder twice; give every entry its own name")

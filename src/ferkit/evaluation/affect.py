@@ -104,6 +104,9 @@ def affect_answers(
         InputError: lengths or widths differ, a value is missing or never changes, or there are fewer than two
             people.
     """
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV
+
     check_parts(train, train_values, test, None, train_identities)
     usable, answerable = has_embedding(train), has_embedding(test)
     values = np.asarray(train_values, np.float64)[usable]
@@ -112,30 +115,18 @@ def affect_answers(
     train_features, test_features = standardise(train[usable], test[answerable])
     there = [people[row] for row in np.flatnonzero(usable).tolist()]
     parts = max(2, min(_HELD_OUT, len(np.unique(numbered_groups(there)))))
-    tried = _try(train_features, values, identity_split([""] * len(there), there, held_out=parts, seed=seed), alphas)
-    best = min(tried, key=lambda alpha: tried[alpha])
+    held_out = identity_split([""] * len(there), there, held_out=parts, seed=seed)
+    grid = GridSearchCV(
+        Ridge(),
+        {"alpha": list(alphas)},
+        scoring="neg_mean_squared_error",
+        cv=[(np.flatnonzero(~held_out), np.flatnonzero(held_out))],
+    ).fit(train_features, values)
+    tried = dict(zip(alphas, (-grid.cv_results_["mean_test_score"]).tolist(), strict=True))
     predicted = np.tile(values.mean(axis=0), (len(test), 1))
     if answerable.any():
-        predicted[answerable] = _fit(train_features, values, best).predict(test_features).reshape(-1, values.shape[1])
-    return AffectAnswers(predicted, best, tried)
-
-
-def _try(
-    features: Rows, values: NDArray[np.float64], held_out: NDArray[np.bool_], alphas: Sequence[float]
-) -> dict[float, float]:
-    """Return the squared error on the held-out rows with each penalty."""
-
-    def judge(alpha: float) -> float:
-        fitted = _fit(features[~held_out], values[~held_out], alpha)
-        return float(np.mean((fitted.predict(features[held_out]).reshape(-1, values.shape[1]) - values[held_out]) ** 2))
-
-    return {alpha: judge(alpha) for alpha in alphas}
-
-
-def _fit(features: Rows, values: NDArray[np.float64], alpha: float) -> Any:  # noqa: ANN401 (scikit-learn has no types)
-    from sklearn.linear_model import Ridge
-
-    return Ridge(alpha=alpha).fit(features, values)
+        predicted[answerable] = grid.predict(test_features).reshape(-1, values.shape[1])
+    return AffectAnswers(predicted, grid.best_params_["alpha"], tried)
 
 
 def _check_values(values: Values) -> None:

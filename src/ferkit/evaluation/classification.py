@@ -56,7 +56,8 @@ def classification_of(
     Raises:
         InputError: lengths differ, there is nothing to compare, or a true label is missing.
     """
-    table, classes = _table(true, predicted)
+    cells, classes = _cells(true, predicted)
+    table = _counted(cells, len(classes))
     faces = table.sum(axis=1)
     shown = np.flatnonzero(faces)
     unseen = Counter(label for label in true if known is not None and label not in known)
@@ -85,11 +86,6 @@ def classification_figure(
     cells, classes = _cells(true, predicted)
     figure = FIGURES[name]
     return lambda rows: figure(_counted(cells[rows], len(classes)))
-
-
-def _table(true: Sequence[str], predicted: Sequence[str | None] | NDArray[Any]) -> tuple[Table, tuple[str, ...]]:
-    cells, classes = _cells(true, predicted)
-    return _counted(cells, len(classes)), classes
 
 
 def _cells(

@@ -2,8 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -141,7 +140,7 @@ def finetune_values(
 ) -> FineTuneResult:
     """Train all weights on values such as valence and arousal by the CCC loss, and let the network judge the test part.
 
-    As `finetune_answers`, with `ferkit.ops.losses.concordance_loss` over each batch.
+    As `finetune_answers`, by `ferkit.ops.losses.concordance_loss` over each batch.
 
     Args:
         encoder: a loaded encoder.
@@ -194,29 +193,27 @@ def _check(train: Crops, labels: Sequence[object], test: Crops) -> None:
         raise InputError("there is no test face to classify")
 
 
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed what draws from the global generators, such as dropout, and leave them as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
 def _tuned(
     encoder: Encoder,
     train: Crops,
     test: Crops,
-    outputs: int,
-    loss: _Loss,
+    width: int,
+    loss_of: _Loss,
     settings: FineTuneSettings,
     seed: int,
     progress: Progress | None,
 ) -> tuple[NDArray[np.float32], tuple[float, ...]]:
-    """Train, and return the (M, outputs) of the test part and the mean loss of each epoch."""
-    with _seeded(seed, encoder.center.device):
-        network = _with_head(encoder, outputs, settings)
-        losses = _train(network, encoder, train, loss, settings, seed, progress or Silent())
-        return _judge(network, encoder, test, settings), losses
+    """Train, and return the (M, width) outputs of the test part and the mean loss of each epoch."""
+    device = encoder.center.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # the head's weights, and what layers draw themselves, such as dropout
+        network = _with_head(encoder, width, settings)
+        losses = _train(network, encoder, train, loss_of, settings, seed, progress or Silent())
+    network.eval()
+    with torch.inference_mode():
+        parts = torch.arange(len(test)).split(settings.batch_size)
+        outputs = [_outputs(network, encoder.prepare(_read(test, rows)), settings).cpu() for rows in parts]
+    return np.asarray(torch.cat(outputs).numpy()), losses
 
 
 def _with_head(encoder: Encoder, outputs: int, settings: FineTuneSettings) -> nn.Module:
@@ -272,16 +269,6 @@ def _train(
         if not math.isfinite(losses[-1]):
             raise InputError(f"the loss is no number any more in epoch {epoch + 1}; choose a smaller lr")
     return tuple(losses)
-
-
-@torch.inference_mode()
-def _judge(network: nn.Module, encoder: Encoder, faces: Crops, settings: FineTuneSettings) -> NDArray[np.float32]:
-    network.eval()
-    parts = [
-        torch.arange(len(faces))[start:][: settings.batch_size] for start in range(0, len(faces), settings.batch_size)
-    ]
-    outputs = [_outputs(network, encoder.prepare(_read(faces, rows)), settings).cpu() for rows in parts]
-    return np.asarray(torch.cat(outputs).numpy())
 
 
 def _outputs(network: nn.Module, images: Tensor, settings: FineTuneSettings) -> Tensor:

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding, unit_rows
-
-_BLOCK = 1024
+from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding, row_blocks, unit_rows
 
 
 def knn_answers(
@@ -38,8 +36,8 @@ def knn_answers(
     classes, numbers = np.unique(np.asarray(train_labels)[usable], return_inverse=True)
     one_hot, units = np.eye(len(classes))[numbers], unit_rows(train[usable])
     answers = np.full(len(test), None, object)
-    votes = [_vote(block @ units.T, one_hot, k, temperature) for block in _blocks(unit_rows(test[answerable]))]
-    answers[answerable] = classes[np.concatenate([*votes, np.empty(0, np.intp)])]
+    for rows in row_blocks(np.flatnonzero(answerable)):
+        answers[rows] = classes[_vote(unit_rows(test[rows]) @ units.T, one_hot, k, temperature)]
     return answers
 
 
@@ -54,7 +52,3 @@ def _vote(cosines: Rows, one_hot: NDArray[np.float64], k: int, temperature: floa
         weights = np.exp((near - near.max(axis=1, keepdims=True)) / temperature)
     votes = np.einsum("bk,bkc->bc", weights, one_hot[nearest])
     return np.asarray(votes.argmax(axis=1))
-
-
-def _blocks(rows: Rows) -> list[Rows]:
-    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from ferkit.errors import InputError
 from ferkit.evaluation.intervals import bootstrap_interval
 from ferkit.evaluation.linear import STRENGTHS, linear_answers
-from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups, unit_rows
+from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups, row_blocks, unit_rows
 from ferkit.evaluation.splits import identity_split
-
-_BLOCK = 1024
 
 _TIE = 1e-6
 """Cosines of float32 vectors that differ by less are equal."""
@@ -69,7 +67,7 @@ def neighbour_leak(
     """
     faces = _usable(vectors, values, identities, groups)
     units, hits, chances = unit_rows(faces.vectors), np.empty(len(faces.vectors)), np.empty(len(faces.vectors))
-    for block in np.split(np.arange(len(units)), range(_BLOCK, len(units), _BLOCK)):
+    for block in row_blocks(np.arange(len(units))):
         others = faces.groups[block][:, None] != faces.groups
         same = (faces.values[block][:, None] == faces.values) & others
         cosines = np.where(others, units[block] @ units.T, -np.inf)

@@ -5,17 +5,17 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding, numbered_groups
 from ferkit.evaluation.splits import identity_split
-from ferkit.evaluation.threads import one_thread
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse regularisations that are tried (scikit-learn's C); a ferkit default."""
@@ -152,6 +152,16 @@ def _try(features: Rows, labels: Labels, held_out: NDArray[np.bool_], strengths:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(strengths, pool.map(judge, strengths), strict=True))
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Return a context in which BLAS and OpenMP compute on one thread.
+
+    A fit of thousands of products of milliseconds gains little from a second core, and where another process holds that
+    core, each product waits for it: 30,000 x 512 on two busy cores takes 5 s so, and 80 s with two threads.
+    """
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
 
 
 @contextmanager

@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.errors import InputError
-from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups, unit_rows
-
-_BLOCK = 1024
+from ferkit.evaluation.rows import Rows, check_rows, has_embedding, numbered_groups, row_blocks, unit_rows
 
 Doubles = NDArray[np.float64]
 
@@ -118,7 +116,7 @@ def _asked(
     """Return (2, queries) precision at k and average precision of the usable rows in one gallery."""
     units, queries = unit_rows(vectors[gallery]), np.flatnonzero(usable)
     parts = []
-    for rows in np.split(queries, range(_BLOCK, len(queries), _BLOCK)):
+    for rows in row_blocks(queries):
         own = people[rows][:, None] == people[gallery]
         if (~own).sum(axis=1).min() < k:
             raise InputError(

@@ -26,6 +26,11 @@ def unit_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=vectors.dtype)
 
 
+def row_blocks(rows: NDArray[np.intp], size: int = 1024) -> list[NDArray[np.intp]]:
+    """Part row numbers, so that products of a block with all other rows fit into memory."""
+    return np.split(rows, range(size, len(rows), size))
+
+
 def coverage(vectors: Rows) -> float:
     """Return the share of rows that hold an embedding, in [0, 1]."""
     return float(has_embedding(vectors).mean())

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferkit.errors import InputError
+from ferkit.evaluation.linear import one_thread
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
-from ferkit.evaluation.threads import one_thread
 
 Redraw = Callable[[int], Rows]
 """Gives the (N, D) features of the training faces as an epoch, numbered from 0, sees them."""

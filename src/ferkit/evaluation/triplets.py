@@ -65,9 +65,8 @@ class TripletTally:
         some = times.any(axis=1)
         right, seen, times = right[some], seen[some], times[some]
         shares = right / np.where(seen > 0, seen, 1)
-        return (times * right).sum(axis=1) / (times * seen).sum(axis=1), (times * shares).sum(axis=1) / times.sum(
-            axis=1
-        )
+        over_all = (times * right).sum(axis=1) / (times * seen).sum(axis=1)
+        return over_all, (times * shares).sum(axis=1) / times.sum(axis=1)
 
     def statistic(self, *, by_person: bool) -> Callable[[NDArray[np.int64]], float]:
         """Return one of both as a function of people, given by their numbers with repeats; NaN without a triplet."""
@@ -84,12 +83,12 @@ class TripletTally:
         # How often each person is drawn in each resample: (resamples, people).
         drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
         over_all, by_person = self.accuracies(np.ones((1, count)))
-        low_high, by_person_low_high = (_middle_95(values) for values in self.accuracies(drawn))
+        interval, by_person_interval = map(tuple, np.percentile(self.accuracies(drawn), (2.5, 97.5), axis=1).T.tolist())
         return TripletScore(
             accuracy=float(over_all[0]),
-            interval=low_high,
+            interval=interval,
             by_person=float(by_person[0]),
-            by_person_interval=by_person_low_high,
+            by_person_interval=by_person_interval,
             triplets=int(self.counts.sum()),
             people=len(self.anchors),
         )
@@ -164,8 +163,3 @@ def _right(anchors: Floats, positives: Floats, negatives: Floats) -> Floats:
     for near, far in zip(to_positives, to_negatives, strict=True):
         right += (np.searchsorted(far, near, "left") + np.searchsorted(far, near, "right")) / 2
     return right
-
-
-def _middle_95(values: Floats) -> tuple[float, float]:
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)

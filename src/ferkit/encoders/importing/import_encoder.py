@@ -14,7 +14,7 @@ from ferkit.documents import parse_yaml
 from ferkit.encoders.encoder import WEIGHTS_NAME, save_encoder
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.checkpoint import read_checkpoint
-from ferkit.encoders.importing.mapping import FittedNetwork, fit_network, networks_to_try, take_encoder
+from ferkit.encoders.importing.mapping import fit_network, networks_to_try, take_encoder
 from ferkit.encoders.importing.origins import Supervision, pick_origin
 from ferkit.encoders.registry import (
     ENTRY_NAME,
@@ -88,14 +88,26 @@ def import_encoder(
     checkpoint = read_checkpoint(path, source.holders)
     state, dropped = take_encoder(checkpoint.tensors, source)
     fitted = fit_network(state, source, networks_to_try(state, source, arch, checkpoint.arch), input_size)
-    name = _checked_name(name or f"{origin}-{fitted.arch}")
-    provenance = f"not stated; imported from {path.name} (SHA-256 {checkpoint.sha256})"
+    name = name or f"{origin}-{fitted.arch}"
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} cannot be an encoder's name; take letters, digits, '.', '_' and '-'")
+    data = f"not stated; imported from {path.name} (SHA-256 {checkpoint.sha256})"
     try:
-        card = _card(name, origin, fitted, provenance, supervision)
+        card = EncoderCard(
+            name=name,
+            arch=fitted.arch,
+            dim=fitted.dim,
+            input_size=fitted.input_size,
+            supervision=supervision or source.supervision,
+            trained_on=TrainedOn(method=origin, data=data),
+            paper=source.paper,
+        )
     except ValidationError as error:
         raise InputError(f"{str(path)!r} cannot be an encoder: {first_problem(error)}") from error
     own = _own_file(card) if register else None
-    folder = _folder(out, name, own)
+    folder = Path(out) if out is not None else (own.parent if own else Path("encoders")) / name
+    if own is not None:
+        _weights_below(folder, own)  # refuses a folder that the models file cannot name
     with output_errors(folder), output_lock(folder):
         entry = _earlier_import(folder, card)
         if entry is None:
@@ -106,12 +118,6 @@ def import_encoder(
             with output_lock(own, wait=True):
                 _register(entry, folder, own)
     return ImportResult(folder, entry, dict(Counter(dropped) + Counter(fitted.dropped)), own)
-
-
-def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} cannot be an encoder's name; take letters, digits, '.', '_' and '-'")
-    return name
 
 
 def _own_file(card: EncoderCard) -> Path:
@@ -140,13 +146,6 @@ def _earlier_import(folder: Path, card: EncoderCard) -> EncoderEntry | None:
     raise InputError(f"{str(folder)!r} exists already; choose another --out or remove it")
 
 
-def _folder(out: str | Path | None, name: str, own: Path | None) -> Path:
-    folder = Path(out) if out is not None else (Path("encoders") if own is None else own.parent) / name
-    if own is not None:
-        _weights_below(folder, own)
-    return folder
-
-
 def _weights_below(folder: Path, own: Path) -> WeightsFile:
     """The folder's weights as an entry of the models file names them: by a path below its own folder."""
     try:
@@ -157,21 +156,6 @@ def _weights_below(folder: Path, own: Path) -> WeightsFile:
             f"{str(folder)!r} is not below {str(own.parent)!r}, the folder of your models file, in folders whose names "
             "are of letters, digits, '.', '_' and '-'; choose another --out"
         ) from error
-
-
-def _card(
-    name: str, origin: str, fitted: FittedNetwork, provenance: str, supervision: Supervision | None
-) -> EncoderCard:
-    source = pick_origin(origin)
-    return EncoderCard(
-        name=name,
-        arch=fitted.arch,
-        dim=fitted.dim,
-        input_size=fitted.input_size,
-        supervision=supervision or source.supervision,
-        trained_on=TrainedOn(method=origin, data=provenance),
-        paper=source.paper,
-    )
 
 
 def _register(entry: EncoderEntry, folder: Path, own: Path) -> None:

@@ -58,7 +58,7 @@ def take_encoder(tensors: Mapping[str, Tensor], origin: Origin) -> tuple[dict[st
     Raises:
         WeightsError: no name begins as the origin's do; says how they begin.
     """
-    plain = {_unwrapped(name): tensor for name, tensor in tensors.items()}
+    plain = {".".join(part for part in name.split(".") if part not in _WRAPPERS): tensors[name] for name in tensors}
     prefix = next((start for start in origin.prefixes if any(name.startswith(start) for name in plain)), None)
     if prefix is None:
         starts = ", ".join(repr(start) for start in sorted({name.split(".")[0] for name in plain})[:6])
@@ -119,17 +119,14 @@ def fit_network(
         with torch.device("meta"):  # shapes without memory
             network = build_backbone(arch, size)
         kept, dropped = _without_heads(state, network, origin.spare)
-        kept = _with_counters(kept, network)
+        # Files of before 2018 lack the batch counters, on which no output depends.
+        kept = {name: torch.tensor(0) for name in network.state_dict() if name.endswith(".num_batches_tracked")} | kept
         if not (wrong := misfits(network, kept)):
             _refuse_other_heads(arch, kept)
             return FittedNetwork(arch, size, feature_dim(network), kept, dropped)
         tried[arch] = wrong
     nearest = min(tried, key=lambda arch: len(tried[arch]))
     raise WeightsError(_no_fit(nearest, tried[nearest], choice=len(tried)))
-
-
-def _unwrapped(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
 def _renamed(name: str, renames: Sequence[tuple[str, str]]) -> str:
@@ -159,12 +156,6 @@ def _without_heads(
     extra = {name for name in state if name not in wanted and name.startswith(heads)}
     kept = {name: tensor for name, tensor in state.items() if name not in extra}
     return kept, dict(Counter(name.split(".")[0] for name in extra))
-
-
-def _with_counters(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Add zeros for the batch counters that files of before 2018 lack; no output depends on them."""
-    counters = (name for name in network.state_dict() if name.endswith(".num_batches_tracked"))
-    return state | {name: torch.tensor(0) for name in counters if name not in state}
 
 
 def _refuse_other_heads(arch: str, state: Mapping[str, Tensor]) -> None:
