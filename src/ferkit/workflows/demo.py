@@ -10,6 +10,7 @@ In a film made of one portrait, another person's photo and the names of expressi
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,11 +152,6 @@ class DemoResult:
     scenes: tuple[Scene, ...]
 
 
-class _Portrait(NamedTuple):
-    crop: Pixels
-    to_crop: NDArray[np.float64]
-
-
 class _Variant(NamedTuple):
     person: str
     expression: str
@@ -195,31 +191,30 @@ def _demo(out: Path, encoder: str, has_classes: bool, device: str | None, progre
     pictures = _portraits()
     with atomic_path(out / _MARKER) as partial:
         partial.write_text("ferkit demo may replace what lies beside this file\n", encoding="utf-8")
-    portraits = _save_portraits(pictures, out / "portraits")
-    found = _aligned(portraits, device, progress)
-    variants = list(_variants({person: each.crop for person, each in found.items()}, out / "queries"))
-    faces = _save_face_set(variants, out / "faces")
-    embeddings = out / "emb.npy"
+    variants, to_crops, paths = [], {}, {}
+    for person, picture in pictures.items():
+        paths[person] = out / "portraits" / f"{_slug(person)}.png"
+        save_picture(Image.fromarray(picture), paths[person])
+        crop, to_crops[person] = _align(paths[person], device, progress)
+        variants += _variants(person, crop, out / "queries")
+    faces, embeddings = _save_face_set(variants, out / "faces"), out / "emb.npy"
     embed([faces.path], embeddings, encoder=encoder, device=device, progress=progress)
     opened = EmbeddingSet.open(embeddings)
-    rounds = tuple(Round(title, rank_others(opened, names)) for title, names in _ROUNDS.items())
-    preview = out / "warp_preview.png"
-    warp_preview(portraits["Grace Hopper"], preview, aligned=False, progress=progress)
-    film = _save_film(pictures[_FILMED], found[_FILMED].to_crop, out / "film.mp4")
+    warp_preview(paths["Grace Hopper"], out / "warp_preview.png", aligned=False, progress=progress)
+    film = _save_film(pictures[_FILMED], to_crops[_FILMED], out / "film.mp4")
     asked = {name: how for name, how in _SCENES.items() if has_classes or how.endswith(".png")}
-    scenes = tuple(_scenes(film, asked, out, encoder, device, progress))
     result = DemoResult(
-        out,
-        encoder,
-        out / "faces",
-        out / "queries",
-        embeddings,
-        out / "gallery.png",
-        preview,
-        film,
-        out / "demo.html",
-        rounds,
-        scenes,
+        out=out,
+        encoder=encoder,
+        faces=faces.path,
+        queries=out / "queries",
+        embeddings=embeddings,
+        gallery=out / "gallery.png",
+        preview=out / "warp_preview.png",
+        film=film,
+        page=out / "demo.html",
+        rounds=tuple(Round(title, rank_others(opened, names)) for title, names in _ROUNDS.items()),
+        scenes=tuple(_scenes(film, asked, out, encoder, device, progress)),
     )
     _save_gallery(result, variants)
     _save_page(result)
@@ -234,75 +229,46 @@ def _refuse_foreign(out: Path) -> None:
 def _portraits() -> dict[str, Pixels]:
     from matplotlib.cbook import get_sample_data
 
-    hopper = read_image(Path(get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    own = {person: read_image(_PORTRAITS / f"{_slug(person)}.png") for person in ("Barack Obama", "Joe Biden")}
-    return {"Grace Hopper": hopper, "Eileen Collins": _astronaut(), **own}
-
-
-def _save_portraits(pictures: Mapping[str, Pixels], folder: Path) -> dict[str, Path]:
-    """Write the portraits as PNG and return their paths by person."""
-    paths = {person: folder / f"{_slug(person)}.png" for person in pictures}
-    for person, picture in pictures.items():
-        save_picture(Image.fromarray(picture), paths[person])
-    return paths
-
-
-def _astronaut() -> Pixels:
     try:
         from skimage import data
     except ImportError as error:
         raise InputError(
             "one of the demo's portraits comes with scikit-image, which is not installed; pip install 'ferkit[demo]'"
         ) from error
-    picture: Pixels = data.astronaut()
-    return picture
+    hopper = read_image(Path(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    own = {person: read_image(_PORTRAITS / f"{_slug(person)}.png") for person in ("Barack Obama", "Joe Biden")}
+    return {"Grace Hopper": hopper, "Eileen Collins": data.astronaut(), **own}
 
 
-def _aligned(portraits: Mapping[str, Path], device: str | None, progress: Progress) -> dict[str, _Portrait]:
-    """Return the most certain face of each portrait, (128, 128, 3), and the matrix onto it, by person."""
-    best = {}
-    for person, path in portraits.items():
-        stream = open_pictures([path], FaceOptions(aligned=False), device, progress)
-        batch = next(stream.batches())
-        row = int(np.argmax([face.score or 0.0 for face in batch.faces]))
-        landmarks = np.reshape(np.asarray(batch.faces[row].landmarks, np.float64), (1, 5, 2))
-        best[person] = _Portrait(batch.crops[row], similarity_from_points(landmarks, TEMPLATE)[0])
-    return best
+def _align(portrait: Path, device: str | None, progress: Progress) -> tuple[Pixels, NDArray[np.float64]]:
+    """Return the most certain face of a portrait, (128, 128, 3), and the (2, 3) matrix onto it."""
+    batch = next(open_pictures([portrait], FaceOptions(aligned=False), device, progress).batches())
+    row = int(np.argmax([face.score or 0.0 for face in batch.faces]))
+    landmarks = np.reshape(np.asarray(batch.faces[row].landmarks, np.float64), (1, 5, 2))
+    return batch.crops[row], similarity_from_points(landmarks, TEMPLATE)[0]
 
 
-def _variants(crops: Mapping[str, Pixels], folder: Path) -> Iterator[_Variant]:
-    """Each face as it is and bent into every expression; all are files that `ferkit retrieve` takes as queries."""
-    for person, crop in crops.items():
-        bent = {name: with_expression(crop, name) for name in EXPRESSIONS}
-        for expression, shown in {f"photo: {_PHOTOGRAPHED[person]}": crop, **bent}.items():
-            query = folder / f"{_slug(person)}-{_slug(expression.partition(':')[0])}.png"
-            save_picture(Image.fromarray(shown), query)
-            yield _Variant(person, expression, shown, query)
+def _variants(person: str, crop: Pixels, folder: Path) -> Iterator[_Variant]:
+    """A face as it is and bent into every expression; all are files that `ferkit retrieve` takes as queries."""
+    bent = {name: with_expression(crop, name) for name in EXPRESSIONS}
+    for expression, shown in {f"photo: {_PHOTOGRAPHED[person]}": crop, **bent}.items():
+        query = folder / f"{_slug(person)}-{_slug(expression.partition(':')[0])}.png"
+        save_picture(Image.fromarray(shown), query)
+        yield _Variant(person, expression, shown, query)
 
 
 def _save_face_set(variants: list[_Variant], path: Path) -> FaceSet:
+    unknown = dict.fromkeys(("clip", "time_s", "box", "landmarks", "score"))
+    faces = [
+        Face(str(query.resolve()), face=1, identity=person, label=expression, sha256=crop_sha256(crop), **unknown)
+        for person, expression, crop, query in variants
+    ]
     crops = np.stack([variant.crop for variant in variants])
-    faces = [_face(variant) for variant in variants]
     fingerprint = hashlib.sha256(crops.tobytes()).hexdigest()
     with FaceSetWriter(path, TEMPLATE_NAME, CROP_SIZE, fingerprint=fingerprint, overwrite=True) as writer:
         if not writer.pictures_done:  # else an earlier demo was stopped right after this step
             writer.append(crops, faces, pictures_done=len(faces))
     return FaceSet.open(path)
-
-
-def _face(variant: _Variant) -> Face:
-    return Face(
-        source=str(variant.query.resolve()),
-        face=1,
-        clip=None,
-        identity=variant.person,
-        time_s=None,
-        label=variant.expression,
-        box=None,
-        landmarks=None,
-        score=None,
-        sha256=crop_sha256(variant.crop),
-    )
 
 
 def rank_others(embeddings: EmbeddingSet, expressions: Collection[str]) -> tuple[Ranking, ...]:
@@ -328,21 +294,15 @@ def rank_others(embeddings: EmbeddingSet, expressions: Collection[str]) -> tuple
     return tuple(rankings)
 
 
-def _strengths() -> Iterator[tuple[str, float]]:
-    """Each frame's expression and how far it is shown, from 0 to 1."""
-    for name in _SCENES:
-        times = np.arange(0, _PAUSE + 2 * _SHOW + _HOLD, 1 / _FPS) - _PAUSE
-        shown = np.clip(np.minimum(times, 2 * _SHOW + _HOLD - times) / _SHOW, 0, 1)
-        yield from ((name, float(strength)) for strength in shown)
-
-
 def _save_film(picture: Pixels, to_crop: NDArray[np.float64], path: Path) -> Path:
     """Write a portrait that takes on one expression after the other."""
     height, width = (side // 2 * 2 for side in picture.shape[:2])
+    times = np.arange(0, _PAUSE + 2 * _SHOW + _HOLD, 1 / _FPS) - _PAUSE
+    strengths = _STRENGTH * np.clip(np.minimum(times, 2 * _SHOW + _HOLD - times) / _SHOW, 0, 1)
     with atomic_path(path) as partial:
         writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), _FPS, (width, height))
-        for name, shown in _strengths():
-            frame = with_expression(picture, name, strength=_STRENGTH * shown, to_crop=to_crop)
+        for name, strength in product(_SCENES, strengths.tolist()):
+            frame = with_expression(picture, name, strength=strength, to_crop=to_crop)
             writer.write(np.ascontiguousarray(frame[:height, :width, ::-1]))
         writer.release()
     return path
@@ -403,19 +363,14 @@ def _heading(asked: Round) -> str:
 
 
 def _row(ranking: Ranking, crops: Mapping[tuple[str, str], Pixels]) -> GalleryRow:
+    def face(person: str, expression: str, score: str = "", **match: bool) -> GalleryFace:
+        return GalleryFace(crops[person, expression], expression.removeprefix("photo: ") + score, **match)
+
     found = [
-        GalleryFace(
-            crops[answer.person, answer.expression],
-            f"{_plain(answer.expression)}  {answer.score:.2f}",
-            match=answer.expression == ranking.expression,
-        )
+        face(answer.person, answer.expression, f"  {answer.score:.2f}", match=answer.expression == ranking.expression)
         for answer in ranking.found[:_SHOWN]
     ]
-    return GalleryRow(GalleryFace(crops[ranking.person, ranking.expression], _plain(ranking.expression)), found)
-
-
-def _plain(expression: str) -> str:
-    return expression.removeprefix("photo: ")
+    return GalleryRow(face(ranking.person, ranking.expression), found)
 
 
 def _slug(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ from ferkit.training.settings import MonitorSettings
 
 CENTER_FACES = 4096
 _SMALL_SIDE = 64  # px that expressions are still told at
-_GRAY_LEVELS = 2  # by which decoded gray pictures may differ between their channels
+_GRAY_LEVELS = 2  # by which the channels of decoded gray pictures may differ; a network of such never sees colour
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,8 @@ def pretrain(
         processes.on_rank_zero(lambda: _claim(run, resume, held))
         reading = _options(file, options)
         faces = _face_set(source_paths(sources), run, reading, processes, progress)
-        faces = usable_faces(
-            faces, find_method(method).batch_fields_with(asked.settings), _windows(asked.settings), progress
-        )
+        kind = find_method(method)
+        faces = usable_faces(faces, kind.batch_fields_with(asked.settings), _windows(asked.settings), progress)
 
         if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
             given["batch_size"] = _fitting_batch(asked.training.batch_size, len(faces), progress)
@@ -150,13 +149,13 @@ def pretrain(
             settings,
             given,
             file,
-            labels=faces.column("label").to_pylist() if "label" in find_method(method).batch_fields else None,
+            labels=faces.column("label").to_pylist() if "label" in kind.batch_fields else None,
             preset=chosen.settings,
             backbone=backbone,
             init=file.choice("init", init),
             options={name: value for name, value in reading.items() if name != "workers"},
             faces=len(faces),
-            faces_sha256=_digest(faces),
+            faces_sha256=hashlib.sha256("".join(faces.column("sha256").to_pylist()).encode()).hexdigest(),
         )
         if file.content.get("faces_sha256", resolved.faces_sha256) != resolved.faces_sha256:
             progress.say("these are not the faces that the recipe was made with: the weights will be others")
@@ -182,11 +181,13 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     reading = TrainingFaces(faces, needs, classes, _windows(recipe.settings))
     reading.weigh(learner.face_weights)
     card = _card(recipe, faces, learner, run.name)
-    watch = _watch(recipe, reading, learner, card, run, progress)
+    looks = recipe.training.monitor
+    labelled = _labelled(looks, faces, learner) if looks.data and looks.every else None
+    monitor = RunMonitor(learner, reading, labelled, card, looks, run / "sheets", progress)
     processes.on_rank_zero(lambda: _keep_recipe(recipe, run))
     shorter = _shorter(recipe, processes.device)
     try:
-        trained = train(learner, reading, recipe.training, run, progress, processes, watch, shorter)
+        trained = train(learner, reading, recipe.training, run, progress, processes, monitor, shorter)
     finally:
         if processes.first:
             _draw_curve(run)
@@ -266,20 +267,19 @@ def _face_set(
         return filtered_set(FaceSet.open(paths[0]), FaceOptions(**options), progress)
     own = run / "faces"
 
-    def make() -> None:
+    def align() -> None:
         from ferkit.pipeline.face_set_builder import build_face_set  # the detector loads only when photos are searched
 
         if not is_face_set(own):
             build_face_set(paths, own, FaceOptions(**options), str(processes.device), progress)
 
-    processes.on_rank_zero(make)
+    processes.on_rank_zero(align)
     return FaceSet.open(own)
 
 
 def _windows(settings: MethodSettings) -> Windows:
     """How far apart the frames of a pair are, of methods that have such a setting."""
-    windows: Windows = getattr(settings, "windows", Windows())
-    return windows
+    return cast(Windows, getattr(settings, "windows", Windows()))
 
 
 def _fitting_batch(usual: int, faces: int, progress: Progress) -> int:
@@ -289,14 +289,6 @@ def _fitting_batch(usual: int, faces: int, progress: Progress) -> int:
     fitting = 1 << (faces.bit_length() - 1)
     progress.say(f"{faces} faces do not fill a batch of {usual}: taking batches of {fitting} (--batch-size sets it)")
     return fitting
-
-
-def _digest(faces: FaceSet) -> str:
-    """Digest of all faces' content hashes, in order."""
-    digest = hashlib.sha256()
-    for value in faces.column("sha256").to_pylist():
-        digest.update(value.encode())
-    return digest.hexdigest()
 
 
 def _keep_recipe(recipe: Recipe, run: Path) -> None:
@@ -329,8 +321,7 @@ def _initial_weights(init: str, arch: str, network: nn.Module) -> dict[str, torc
             f"the encoder {init!r} is a {encoder.entry.arch}; add --backbone {encoder.entry.arch} to start from it"
         )
     weights: dict[str, torch.Tensor] = encoder.backbone.state_dict()
-    fits = all(weights[name].shape == tensor.shape for name, tensor in network.state_dict().items())
-    if not fits:
+    if any(weights[name].shape != tensor.shape for name, tensor in network.state_dict().items()):
         raise TrainingError(
             f"the encoder {init!r} takes images of {encoder.size} px and its weights fit no other; "
             f"set views.size={encoder.size} to start from it"
@@ -339,13 +330,13 @@ def _initial_weights(init: str, arch: str, network: nn.Module) -> dict[str, torc
 
 
 def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> EncoderCard:
-    views = recipe.settings.views
+    views, some = recipe.settings.views, faces.crops(_some_rows(faces))
     return EncoderCard(
         name=name,
         arch=recipe.backbone,
         dim=feature_dim(learner.backbone),
         input_size=views.size,
-        gray=views.gray == 1 or _are_gray(faces),
+        gray=views.gray == 1 or bool(np.ptp(some, axis=3).max() <= _GRAY_LEVELS),
         mean=views.mean,
         std=views.std,
         crop=faces.template,
@@ -360,23 +351,9 @@ def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> En
     )
 
 
-def _are_gray(faces: FaceSet) -> bool:
-    """Whether none of these faces has colour."""
-    some = faces.crops(_some_rows(faces))
-    return bool((some.max(axis=3) - some.min(axis=3)).max() <= _GRAY_LEVELS)
-
-
 def _some_rows(faces: FaceSet) -> NDArray[np.int64]:
     """Rows of up to 4096 faces, always the same, rising."""
     return np.sort(np.random.default_rng(0).permutation(len(faces))[:CENTER_FACES])
-
-
-def _watch(
-    recipe: Recipe, faces: TrainingFaces, learner: Method[Any], card: EncoderCard, run: Path, progress: Progress
-) -> RunMonitor:
-    settings = recipe.training.monitor
-    labelled = _labelled(settings, faces.faces, learner) if settings.data and settings.every else None
-    return RunMonitor(learner, faces, labelled, card, settings, run / "sheets", progress)
 
 
 def _labelled(settings: MonitorSettings, training: FaceSet, learner: Method[Any]) -> LabelledFaces:

@@ -87,7 +87,11 @@ def warp_preview(
     paths, found, progress = source_paths(images), FaceOptions(aligned, **options), progress or Silent()
     require_replaceable(path, paths)
     if face_swap:
-        return _swap_preview(paths, path, columns, seed, found, progress)
+        if path.suffix.lower() != ".png":
+            raise InputError(f"face swaps are shown on a .png sheet, not in {path.name!r}; choose one with -o")
+        people = different_people(paths, columns, seed, found, progress)
+        save_picture(swap_sheet(people), path)
+        return WarpPreview(path, 0, 0, len(people), swaps=len(people) * (len(people) - 1))
     if len(paths) != 1:
         raise InputError(f"warps are shown of one picture, not of {len(paths)}; name one, or add --face-swap")
     face = _open_face(paths[0], found, progress)
@@ -100,16 +104,6 @@ def warp_preview(
     rows = _rows(face, columns, views, warps, generator)
     save_picture(draw_sheet(rows), path)
     return WarpPreview(path, columns - 1, columns * (len(rows) - 2), face.count)
-
-
-def _swap_preview(
-    paths: Sequence[Path], out: Path, columns: int, seed: int, options: FaceOptions, progress: Progress
-) -> WarpPreview:
-    if out.suffix.lower() != ".png":
-        raise InputError(f"face swaps are shown on a .png sheet, not in {out.name!r}; choose one with -o")
-    people = different_people(paths, columns, seed, options, progress)
-    save_picture(swap_sheet(people), out)
-    return WarpPreview(out, 0, 0, len(people), swaps=len(people) * (len(people) - 1))
 
 
 @dataclass(frozen=True)
@@ -126,20 +120,17 @@ class _Face:
 
 
 def _open_face(image: Path, options: FaceOptions, progress: Progress) -> _Face:
+    from ferkit.faces.align import landmarks_in_crops
+
     batch = next(open_pictures([image], options, "cpu", progress).batches())
     if batch.problems:
         raise InputError(
             f"cannot preview {str(image)!r}: {batch.problems[0].what}; give a picture of a face, or --aligned"
         )
-    return _Face(batch.crops[0], _crop_landmarks(batch.faces[0].landmarks), len(batch.crops))
-
-
-def _crop_landmarks(landmarks: tuple[float, ...] | None) -> Tensor | None:
-    from ferkit.faces.align import landmarks_in_crops
-
-    if landmarks is None:
-        return None
-    return torch.from_numpy(landmarks_in_crops(np.array(landmarks).reshape(1, 5, 2))[0]).float()
+    landmarks = None
+    if (points := batch.faces[0].landmarks) is not None:
+        landmarks = torch.from_numpy(landmarks_in_crops(np.array(points).reshape(1, 5, 2))[0]).float()
+    return _Face(batch.crops[0], landmarks, len(batch.crops))
 
 
 def _draw(
@@ -162,23 +153,20 @@ def _rows(
     make_view = ViewMaker(views)
     positives = as_pictures(make_view(face.times(columns - 1), generator), views)
     rows = [PictureRow("the face, and positives: global transforms keep the expression", [face.crop, *positives])]
-    for kind, placement, title in _kinds(face):
-        warp = _draw(face, columns, warps, generator, kind, placement)
-        rows.append(PictureRow(title, list(_bent(face, warp)), warp))
-    warp = _draw(face, columns, warps, generator)
-    title = f"negatives: warps ({', '.join(warps.kind)}) behind global transforms of their own, as training sees them"
-    return [*rows, PictureRow(title, list(as_pictures(make_view(face.times(columns), generator, warp), views)))]
-
-
-def _kinds(face: _Face) -> list[tuple[Kind, Placement, str]]:
     anchors = "the template's landmarks" if face.landmarks is None else "the face's landmarks"
-    return [
+    kinds: list[tuple[Kind, Placement, str]] = [
         ("bumps", "landmarks", f"bumps on {anchors}"),
         ("bumps", "uniform", "bumps anywhere"),
         ("tps", "landmarks", f"thin-plate splines on {anchors}"),
         ("tps", "uniform", "thin-plate splines anywhere"),
         ("field", "uniform", "smooth random fields"),
     ]
+    for kind, placement, title in kinds:
+        warp = _draw(face, columns, warps, generator, kind, placement)
+        rows.append(PictureRow(title, list(_bent(face, warp)), warp))
+    warp = _draw(face, columns, warps, generator)
+    title = f"negatives: warps ({', '.join(warps.kind)}) behind global transforms of their own, as training sees them"
+    return [*rows, PictureRow(title, list(as_pictures(make_view(face.times(columns), generator, warp), views)))]
 
 
 def _bent(face: _Face, warp: Warp) -> NDArray[np.uint8]:
@@ -191,13 +179,12 @@ def _bent(face: _Face, warp: Warp) -> NDArray[np.uint8]:
 
 def _write_gif(path: Path, face: _Face, drawn: list[Warp]) -> None:
     """Write one row of tiles for each of the warps, at strengths that rise and fall like a cosine."""
-    frames = [_tiles(face, drawn, (1 - math.cos(2 * math.pi * n / _FRAMES)) / 2) for n in range(_FRAMES)]
+    frames = []
+    for number in range(_FRAMES):
+        strength = (1 - math.cos(2 * math.pi * number / _FRAMES)) / 2
+        rows = [np.hstack(list(_bent(face, warp.scaled(strength)))) for warp in drawn]
+        frames.append(Image.fromarray(np.vstack(rows)))
     # One palette for all frames, of the fullest one: with palettes of their own the colours would flicker.
     palette = frames[_FRAMES // 2].quantize(256)
     still, *moving = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     save_picture(still, path, save_all=True, append_images=moving, duration=_FRAME_MS, loop=0)
-
-
-def _tiles(face: _Face, drawn: list[Warp], strength: float) -> Image.Image:
-    rows = [np.hstack(list(_bent(face, warp.scaled(strength)))) for warp in drawn]
-    return Image.fromarray(np.vstack(rows))
