@@ -11,13 +11,7 @@ from torch.nn import functional as F
 
 from ferkit.atomic import atomic_path
 from ferkit.encoders import DEFAULT_ENCODER
-from ferkit.encoders.backbones import (
-    build_backbone,
-    empty_backbone,
-    feature_dim,
-    require_room_for_weights,
-    timm_state,
-)
+from ferkit.encoders.backbones import build_backbone, empty_backbone, feature_dim, require_room_for_weights, timm_state
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.registry import (

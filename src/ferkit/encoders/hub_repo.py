@@ -151,9 +151,7 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
     if _is_settled(known):
         return known, file
     record = _Record(
-        revision=file.commit,
-        sha256=known.sha256 or intact_sha256(file),
-        bytes=known.bytes or file.path.stat().st_size,
+        revision=file.commit, sha256=known.sha256 or intact_sha256(file), bytes=known.bytes or file.path.stat().st_size
     )
     if not is_offline_mode():
         _write_record(entry, record, progress)

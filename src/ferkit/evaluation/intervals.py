@@ -66,12 +66,7 @@ def bootstrap_interval(
 
 
 def paired_interval(
-    first: Statistic,
-    second: Statistic,
-    identities: Sequence[str | None],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    first: Statistic, second: Statistic, identities: Sequence[str | None], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Return the difference ``first - second`` of two figures of the same rows, by the same draws of people.
 

@@ -138,10 +138,7 @@ class _Faces:
 
 
 def _usable(
-    vectors: Rows,
-    values: Sequence[str | None],
-    identities: Sequence[str | None],
-    groups: Sequence[str | None] | None,
+    vectors: Rows, values: Sequence[str | None], identities: Sequence[str | None], groups: Sequence[str | None] | None
 ) -> _Faces:
     alone = [None] * len(vectors) if groups is None else groups
     check_rows(vectors, values=values, identities=identities, groups=alone)

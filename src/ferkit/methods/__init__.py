@@ -19,17 +19,7 @@ from ferkit.methods.unwarp import Unwarp
 from ferkit.methods.vcl import Vcl
 from ferkit.methods.votes import Votes
 
-__all__ = [
-    "METHODS",
-    "PRESETS",
-    "SCALES",
-    "Method",
-    "MethodSettings",
-    "Preset",
-    "find_method",
-    "find_preset",
-    "scaled",
-]
+__all__ = ["METHODS", "PRESETS", "SCALES", "Method", "MethodSettings", "Preset", "find_method", "find_preset", "scaled"]
 
 METHODS: dict[str, type[Method[Any]]] = {
     "byol": Byol,

@@ -29,10 +29,7 @@ class Push(NamedTuple):
 
 
 EXPRESSIONS: dict[str, tuple[Push, ...]] = {
-    "smile": (
-        Push("left mouth corner", (-4, -6), 20),
-        Push("right mouth corner", (4, -6), 20),
-    ),
+    "smile": (Push("left mouth corner", (-4, -6), 20), Push("right mouth corner", (4, -6), 20)),
     "sadness": (
         Push("left mouth corner", (0, 6), 18),
         Push("right mouth corner", (0, 6), 18),
@@ -51,14 +48,8 @@ EXPRESSIONS: dict[str, tuple[Push, ...]] = {
         Push("right inner brow", (-4, 5), 16),
         Push("lower lip", (0, -3), 16),
     ),
-    "open mouth": (
-        Push("upper lip", (0, -2), 12),
-        Push("lower lip", (0, 8), 22),
-    ),
-    "pursed lips": (
-        Push("left mouth corner", (6, 0), 18),
-        Push("right mouth corner", (-6, 0), 18),
-    ),
+    "open mouth": (Push("upper lip", (0, -2), 12), Push("lower lip", (0, 8), 22)),
+    "pursed lips": (Push("left mouth corner", (6, 0), 18), Push("right mouth corner", (-6, 0), 18)),
 }
 """Expressions by name; every one is symmetric and folds nothing."""
 

@@ -33,11 +33,7 @@ class TrainingFaces:
     """
 
     def __init__(
-        self,
-        faces: FaceSet,
-        needs: Collection[str] = (),
-        classes: Sequence[str] = (),
-        windows: Windows = WINDOWS,
+        self, faces: FaceSet, needs: Collection[str] = (), classes: Sequence[str] = (), windows: Windows = WINDOWS
     ) -> None:
         self.faces = faces
         self.weights: NDArray[np.float64] | None = None

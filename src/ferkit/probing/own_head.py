@@ -59,10 +59,7 @@ def save_own_head(subject: ProbedEncoder, data: ProbeData, path: Path) -> None:
     trial = fit_head(sha256, others.vectors, others.true_labels, people_to_keep_together(others.people))
     head = at_temperature(head, temperature_of(trial, held_out_rows.vectors, held_out_rows.true_labels))
     with suppress(InputError):  # no class has two people
-        head = replace(
-            head,
-            same=fit_curve(sample_pairs(faces.vectors, faces.true_labels, faces.identities)),
-        )
+        head = replace(head, same=fit_curve(sample_pairs(faces.vectors, faces.true_labels, faces.identities)))
     valued = rows.at(data.valued[there[data.valued]])
     if len(valued):
         head = with_affect(head, valued.vectors, valued.affect, people_to_keep_together(valued.people))

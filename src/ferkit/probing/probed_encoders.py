@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 from ferkit.errors import EncoderMismatchError, InputError
 from ferkit.evaluation.rows import unit_rows
 from ferkit.probing.data import ProbeData
-from ferkit.probing.encoders import (
-    FaceEncoder,
-    NetworkEncoder,
-    PixelEncoder,
-    find_encoder,
-    random_like,
-)
+from ferkit.probing.encoders import FaceEncoder, NetworkEncoder, PixelEncoder, find_encoder, random_like
 from ferkit.probing.feature_cache import cached_features
 from ferkit.probing.folds import ProbeRows
 from ferkit.probing.given_vectors import VectorFile, is_vector_file

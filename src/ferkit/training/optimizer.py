@@ -51,12 +51,7 @@ def _create(groups: list[dict[str, object]], settings: TrainSettings) -> torch.o
     name = "momentum" if settings.optimizer == "sgd" and settings.momentum == 0 else settings.optimizer
     more = {"betas": settings.betas} if settings.betas and timm.optim.get_optimizer_info(name).has_betas else {}
     made: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
-        groups,
-        opt=name,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        momentum=settings.momentum,
-        **more,
+        groups, opt=name, lr=settings.lr, weight_decay=settings.weight_decay, momentum=settings.momentum, **more
     )
     return made
 

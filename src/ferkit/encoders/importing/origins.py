@@ -44,10 +44,7 @@ class Origin:
 
 
 SSL_FER = Origin(
-    holders=("state_dict_img", "state_dict"),
-    prefixes=("backbone.",),
-    input_size=112,
-    paper="arXiv:2210.03853",
+    holders=("state_dict_img", "state_dict"), prefixes=("backbone.",), input_size=112, paper="arXiv:2210.03853"
 )
 """``ResNetSimCLR``: torchvision's ResNet as ``backbone``, its ``fc`` replaced by the projection head (C).
 
@@ -166,10 +163,7 @@ Vectors are the class token's, as MAE-Face's authors say for features that are n
 the file holds it, is left out.
 """
 
-TIMM = Origin(
-    holders=("state_dict_ema", "model_ema", "state_dict", "model"),
-    supervision="unknown",
-)
+TIMM = Origin(holders=("state_dict_ema", "model_ema", "state_dict", "model"), supervision="unknown")
 """timm and torchvision's ResNets: names as they are; of a training checkpoint the moving average first (C).
 
 What the weights learnt from is not in the file (U).

@@ -59,12 +59,7 @@ def linear_section(
 
 
 def _descended(
-    fold: Fold,
-    train: ProbeRows,
-    test: ProbeRows,
-    schedule: SgdSchedule,
-    seed: int,
-    augmented: Augmented | None,
+    fold: Fold, train: ProbeRows, test: ProbeRows, schedule: SgdSchedule, seed: int, augmented: Augmented | None
 ) -> FoldResult:
     def redraw(epoch: int) -> Rows:
         seeds = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)

@@ -16,10 +16,7 @@ def retrieval_section(test_rows: ProbeRows, *, k: int = 10, seed: int = 0) -> Re
     labels = np.array(test_rows.true_labels)
     figures = tuple(
         metric(name, _mean_over_classes(values, labels), test_rows.people, seed, chance=1 / len(found.by_class))
-        for name, values in (
-            ("precision", found.precisions),
-            ("mean_average_precision", found.average_precisions),
-        )
+        for name, values in (("precision", found.precisions), ("mean_average_precision", found.average_precisions))
     )
     protocol = (
         f"retrieval (cosine, own person excluded): precision at {found.k} and mAP, mean over classes;"
