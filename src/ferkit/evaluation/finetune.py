@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ferkit.data.face_set import FaceSet
 from ferkit.encoders.encoder import Encoder
 from ferkit.errors import InputError
-from ferkit.evaluation.rows import Answers
+from ferkit.evaluation.rows import Answers, row_blocks
 from ferkit.ops.grids import affine_matrices, sample, sampling_grid
 from ferkit.ops.losses import class_loss, concordance_loss
 from ferkit.ops.schedules import warmup_cosine
@@ -211,8 +211,8 @@ def _tuned(
         losses = _train(network, encoder, train, loss_of, settings, seed, progress or Silent())
     network.eval()
     with torch.inference_mode():
-        parts = torch.arange(len(test)).split(settings.batch_size)
-        outputs = [_outputs(network, encoder.prepare(_read(test, rows)), settings).cpu() for rows in parts]
+        blocks = row_blocks(np.arange(len(test)), settings.batch_size)
+        outputs = [_outputs(network, encoder.prepare(_read(test, rows)), settings).cpu() for rows in blocks]
     return np.asarray(torch.cat(outputs).numpy()), losses
 
 
@@ -257,7 +257,7 @@ def _train(
         for drawn in order.view(per_epoch, batch):
             # In the order of the files, which reads faster; a batch has no order of its own.
             rows = drawn.sort().values
-            views = _views(encoder.prepare(_read(faces, rows)), settings, generator)
+            views = _views(encoder.prepare(_read(faces, rows.numpy())), settings, generator)
             loss = loss_of(_outputs(network, views, settings), rows.to(device))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -277,8 +277,8 @@ def _outputs(network: nn.Module, images: Tensor, settings: FineTuneSettings) -> 
     return outputs.float()
 
 
-def _read(faces: Crops, rows: Tensor) -> NDArray[np.uint8]:
-    return faces.crops(rows.numpy()) if isinstance(faces, FaceSet) else faces[rows.numpy()]
+def _read(faces: Crops, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    return faces.crops(rows) if isinstance(faces, FaceSet) else faces[rows]
 
 
 def _views(images: Tensor, settings: FineTuneSettings, generator: torch.Generator) -> Tensor:

@@ -50,7 +50,8 @@ class LabelledFaces:
         usable = [row for row, label in enumerate(labels) if label is not None and hashes[row] not in without]
         chosen = np.sort(np.random.default_rng(_SEED).permutation(usable)[:most].astype(np.int64))
         person = [columns["identity"][row] or columns["clip"][row] or hashes[row] for row in chosen]
-        held_out = np.array([_held_out(name) for name in person], bool)
+        # A fifth of all people, by name: the same ones whatever else the face set holds.
+        held_out = np.array([hashlib.sha256(name.encode()).digest()[0] % _HELD_OUT == 0 for name in person], bool)
         self.train_rows, self.test_rows = chosen[~held_out], chosen[held_out]
         self.labels = {row: labels[row] for row in chosen.tolist()}
         different = len(set(self.labels.values()))
@@ -64,9 +65,8 @@ class LabelledFaces:
         """Share of the held-out faces whose label their neighbours tell, by the cosine of centred features."""
         train, test = (features_of(encoder, self.faces, rows) for rows in (self.train_rows, self.test_rows))
         center = train.mean(0)
-        train_labels, true_labels = (
-            [self.labels[row] for row in rows.tolist()] for rows in (self.train_rows, self.test_rows)
-        )
+        parts = (self.train_rows, self.test_rows)
+        train_labels, true_labels = ([self.labels[row] for row in rows.tolist()] for rows in parts)
         answers = knn_answers(train - center, train_labels, test - center, k=min(neighbours, len(train)))
         return float(np.mean(answers == np.array(true_labels)))
 
@@ -148,8 +148,3 @@ def features_of(encoder: Encoder, faces: FaceSet, rows: NDArray[np.int64]) -> ND
     """Return the (n, D) raw features of some faces, reading a few at a time."""
     parts = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
     return np.concatenate([encoder.features(faces.crops(part)) for part in parts])
-
-
-def _held_out(person: str) -> bool:
-    """A fifth of all people, by name: the same ones whatever else the face set holds."""
-    return hashlib.sha256(person.encode()).digest()[0] % _HELD_OUT == 0

@@ -1,7 +1,7 @@
 """A face set as training reads it: batches of crops, with what a method asks for beside them."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ _WITHOUT_CLIPS = ("face-swap,mask-fn", "face-swap,cutmix")
 
 _WINDOWED = ("positive", "hard_negative", "hard_positive")
 _DRAWN = (*_WINDOWED, "partner", "stranger")
-_KNOWN = ("label", "votes", "landmarks", "clip", "moment", "person", "row")
 
 
 class TrainingFaces:
@@ -38,24 +37,18 @@ class TrainingFaces:
         self.faces = faces
         self.weights: NDArray[np.float64] | None = None
         self._drawn = [name for name in _DRAWN if name in needs]
-        self._asked = [(of, what) for of in ("", *self._drawn) for what in _KNOWN if _name(of, what) in needs]
-        asked = {what for _, what in self._asked}
-        self._known: dict[str, NDArray[Any]] = {}
-        if "label" in asked:
-            self._known["label"] = _class_numbers(faces, classes)
-        if "votes" in asked:
-            self._known["votes"] = _votes(faces, classes)
-        if "person" in asked:
-            self._known["person"] = _person_numbers(faces)
-        if "row" in asked:
-            self._known["row"] = np.arange(len(faces))
-        if "landmarks" in asked:
-            self._known["landmarks"] = _crop_landmarks(faces)
-        if "clip" in asked:
-            self._known["clip"] = clip_numbers(faces.column("clip"))
         self._windows = _clip_windows(faces, windows) if _are_windowed(needs) else None
-        if "moment" in asked and self._windows is not None:
-            self._known["moment"] = self._windows.moments
+        columns: dict[str, Callable[[], NDArray[Any]]] = {
+            "label": lambda: _class_numbers(faces, classes),
+            "votes": lambda: _votes(faces, classes),
+            "landmarks": lambda: _crop_landmarks(faces),
+            "clip": lambda: clip_numbers(faces.column("clip")),
+            "moment": lambda: cast(ClipWindows, self._windows).moments,
+            "person": lambda: _person_numbers(faces),
+            "row": lambda: np.arange(len(faces)),
+        }
+        self._fields = [(of, what) for of in ("", *self._drawn) for what in columns if _name(of, what) in needs]
+        self._columns = {what: columns[what]() for what in dict.fromkeys(what for _, what in self._fields)}
         self._mates = ClipMates(clip_numbers(faces.column("clip"))) if "partner" in needs else None
         self._strangers = Strangers(_person_numbers(faces)) if "stranger" in needs else None
 
@@ -64,20 +57,20 @@ class TrainingFaces:
 
     def weigh(self, face_weights: Callable[[Tensor], Tensor | None]) -> None:
         """Let a method that needs labels say how often each face is drawn: its `Method.face_weights`."""
-        if "label" in self._known:
-            weights = face_weights(torch.from_numpy(self._known["label"]))
+        if "label" in self._columns:
+            weights = face_weights(torch.from_numpy(self._columns["label"]))
             self.weights = None if weights is None else weights.numpy()
 
     def batch(self, indices: NDArray[np.int64], generator: np.random.Generator) -> dict[str, NDArray[Any]]:
         """Return "crops", (n, H, W, 3) uint8, and what is needed, see `ferkit.methods.base.Method.batch_fields`."""
         rows = {"crops": indices, **self._draw(indices, generator)}
         read = np.split(self.faces.crops(np.concatenate(list(rows.values()))), len(rows))
-        known = {_name(of, what): self._known[what][rows[of or "crops"]] for of, what in self._asked}
-        return {**dict(zip(rows, read, strict=True)), **known}
+        fields = {_name(of, what): self._columns[what][rows[of or "crops"]] for of, what in self._fields}
+        return {**dict(zip(rows, read, strict=True)), **fields}
 
     def known(self, indices: NDArray[np.int64]) -> dict[str, Tensor]:
         """Return what `batch` holds of (n,) faces themselves beside their crops."""
-        return {name: torch.from_numpy(values[indices]) for name, values in self._known.items()}
+        return {name: torch.from_numpy(values[indices]) for name, values in self._columns.items()}
 
     def _draw(self, indices: NDArray[np.int64], generator: np.random.Generator) -> dict[str, NDArray[np.int64]]:
         """(n,) rows of the other faces that are needed."""

@@ -21,12 +21,8 @@ from ferkit.errors import TrainingError
 
 BEST = "best"
 _BACKBONE = "backbone."
-_METHOD, _AVERAGE, _OPTIMIZER, _STATE = (
-    "method.safetensors",
-    "average.safetensors",
-    "optimizer.safetensors",
-    "state.json",
-)
+_METHOD, _AVERAGE, _OPTIMIZER = "method.safetensors", "average.safetensors", "optimizer.safetensors"
+_STATE = "state.json"
 
 
 @dataclass
@@ -57,7 +53,7 @@ def save_checkpoint(folder: Path, learner: Learner, keep: int = 2) -> Path:
     """
     final = folder / f"step-{learner.step:08d}"
     _write(final, learner, {})
-    for old in _all(folder)[:-keep]:
+    for old in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(old)
     return final
 
@@ -85,7 +81,18 @@ def load_checkpoint(path: Path, learner: Learner) -> None:
     Raises:
         TrainingError: the checkpoint is damaged, or of another method, backbone or optimiser.
     """
-    _load_weights(path, learner)
+    with _damage_explained(path):
+        weights = [(learner.method, _read_tensors(path, _METHOD))]
+        if learner.average is not None:
+            weights.append((learner.average, _read_tensors(path, _AVERAGE)))
+    for module, tensors in weights:
+        if wrong := misfits(module, tensors):
+            name, here, there = wrong[0]
+            raise TrainingError(
+                f"cannot go on from {path}, which is of another method or backbone: {name!r} is {there} there and "
+                f"{here} here; choose another -o"
+            )
+        module.load_state_dict(tensors)
     with _damage_explained(path):
         state = _read_state(path)
         learner.optimizer.load_state_dict(_join(_read_tensors(path, _OPTIMIZER), state["optimizer"]))
@@ -124,22 +131,7 @@ def method_weights(run: Path) -> dict[str, Tensor]:
 
 def latest(folder: Path) -> Path | None:
     """The newest complete checkpoint, if any."""
-    found = _all(folder)
-    return found[-1] if found else None
-
-
-def _all(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"))
-
-
-def _load_weights(path: Path, learner: Learner) -> None:
-    with _damage_explained(path):
-        states = [(learner.method, _read_tensors(path, _METHOD))]
-        if learner.average is not None:
-            states.append((learner.average, _read_tensors(path, _AVERAGE)))
-    for module, state in states:
-        _require_same_shape(path, module, state)
-        module.load_state_dict(state)
+    return max(folder.glob("step-*"), default=None)
 
 
 def _write(final: Path, learner: Learner, more: Mapping[str, object]) -> None:
@@ -189,15 +181,6 @@ def _require_finite(state: Mapping[str, Tensor], step: int) -> None:
         raise TrainingError(
             f"the weights {broken[0]!r} are not finite at step {step}; lower lr, or set clip=1, and start anew, "
             "or --resume from the last good checkpoint"
-        )
-
-
-def _require_same_shape(path: Path, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    if wrong := misfits(module, state):
-        name, here, there = wrong[0]
-        raise TrainingError(
-            f"cannot go on from {path}, which is of another method or backbone: {name!r} is {there} there and {here} "
-            "here; choose another -o"
         )
 
 

@@ -220,7 +220,7 @@ class _Run:
             clock.count(self.settings.batch_size)
             looking, stopping = self._looks(), self._agreed(stop.signal is not None)
             late = self._agreed(time.monotonic() - saved > 60 * self.settings.checkpoint_minutes)
-            saving = stopping or late or self._saves()
+            saving = stopping or late or self.step % self.settings.checkpoint_steps == 0 or self.step == self.steps
             if saving or looking or self.step % self.settings.log_steps == 0:
                 note = last = self._log(figures, clock.rate())
                 clock.restart()
@@ -292,23 +292,21 @@ class _Run:
         generator = step_generator(self.settings.seed, self.step, rank)
         # What networks draw themselves, such as dropout, so that it follows from the step as well.
         torch.manual_seed(step_seed(self.settings.seed, self.step, rank, use=2))
-        found: list[dict[str, Tensor]] = []
-        for number, part in enumerate(_parts(batch, passes)):
-            views = self.trainable.views(part, generator)
+        passed: list[dict[str, Tensor]] = []
+        parts = {name: tensor.chunk(passes) for name, tensor in batch.items()}
+        for number in range(passes):
+            views = self.trainable.views({name: chunks[number] for name, chunks in parts.items()}, generator)
             with nullcontext() if number == passes - 1 else self.accelerator.no_sync(self.model):
                 figures: dict[str, Tensor] = self.model(views)  # under accelerate's autocast
                 self.accelerator.backward(figures["loss"] / passes)
-            found.append({name: value.detach() for name, value in figures.items()})
-        return {name: torch.stack([figures[name] for figures in found]).mean(0) for name in found[0]}
+            passed.append({name: value.detach() for name, value in figures.items()})
+        return {name: torch.stack([figures[name] for figures in passed]).mean(0) for name in passed[0]}
 
     def _agreed(self, asked: bool) -> bool:
         """Whether any process asks, at steps at which several can agree without slowing down."""
         if self.processes.world == 1:
             return asked
         return self.step % self.settings.log_steps == 0 and self.processes.any(asked)
-
-    def _saves(self) -> bool:
-        return self.step % self.settings.checkpoint_steps == 0 or self.step == self.steps
 
     def _looks(self) -> bool:
         every = self.settings.monitor.every
@@ -358,20 +356,15 @@ class _Run:
         save_checkpoint(self.run / "checkpoints", self.learner, self.settings.checkpoints)
 
 
-def _parts(batch: Mapping[str, Tensor], count: int) -> Iterator[dict[str, Tensor]]:
-    """Split a batch into ``count`` equal ones."""
-    split = {name: tensor.chunk(count) for name, tensor in batch.items()}
-    for number in range(count):
-        yield {name: tensors[number] for name, tensors in split.items()}
-
-
 @contextmanager
 def _explained(settings: TrainSettings) -> Iterator[None]:
     """Turn what torch says of too little memory, or of a failed compilation, into what to do about it."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if _is_out_of_memory(error):
+        text = str(error).lower()
+        short = any(words in text for words in ("out of memory", "can't allocate memory", "not enough memory"))
+        if short or isinstance(error, torch.OutOfMemoryError | MemoryError):
             raise TrainingError(
                 f"out of memory with batches of {settings.batch_size} faces in {settings.accumulate} passes; "
                 f"raise accumulate to {2 * settings.accumulate}, or lower batch_size or views.size"
@@ -381,12 +374,6 @@ def _explained(settings: TrainSettings) -> Iterator[None]:
                 f"torch.compile fails here ({' '.join(str(error).split())[:200]}); set compile=false"
             ) from error
         raise
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    told = "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 class _Clock:

@@ -1,7 +1,5 @@
 """The optimiser: any of timm's, without weight decay where it does harm."""
 
-from collections.abc import Iterator
-
 import timm.optim
 import torch
 from torch import nn
@@ -41,8 +39,12 @@ def make_optimizer(method: nn.Module, settings: TrainSettings) -> torch.optim.Op
     Biases, norms and what a network itself names in ``no_weight_decay()``, such as a transformer's position embedding,
     do not decay. LARS (arXiv:1708.03888) adapts its rate on the decaying ones alone.
     """
-    spared = frozenset(_spared(method))
-    groups = timm.optim.param_groups_weight_decay(method, settings.weight_decay, no_weight_decay_list=spared)
+    spared = {
+        f"{place}.{name}" if place else name
+        for place, module in method.named_modules()
+        for name in getattr(module, "no_weight_decay", tuple)()
+    }
+    groups = timm.optim.param_groups_weight_decay(method, settings.weight_decay, no_weight_decay_list=frozenset(spared))
     return _create([group for group in groups if group["params"]], settings)
 
 
@@ -54,9 +56,3 @@ def _create(groups: list[dict[str, object]], settings: TrainSettings) -> torch.o
         groups, opt=name, lr=settings.lr, weight_decay=settings.weight_decay, momentum=settings.momentum, **more
     )
     return made
-
-
-def _spared(method: nn.Module) -> Iterator[str]:
-    for place, module in method.named_modules():
-        if names := getattr(module, "no_weight_decay", None):
-            yield from (f"{place}.{name}" if place else name for name in names())

@@ -191,7 +191,8 @@ def _demo(out: Path, encoder: str, has_classes: bool, device: str | None, progre
     pictures = _portraits()
     with atomic_path(out / _MARKER) as partial:
         partial.write_text("ferkit demo may replace what lies beside this file\n", encoding="utf-8")
-    variants, to_crops, paths = [], {}, {}
+    variants: list[_Variant] = []
+    to_crops, paths = {}, {}
     for person, picture in pictures.items():
         paths[person] = out / "portraits" / f"{_slug(person)}.png"
         save_picture(Image.fromarray(picture), paths[person])
