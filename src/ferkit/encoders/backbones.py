@@ -53,9 +53,9 @@ def build_backbone(arch: str, input_size: int | None = None) -> nn.Module:
         return _OWN[arch](input_size or _OWN_SIZE)
     import timm  # with torchvision, which it brings, it takes longer than torch
 
-    known = timm.list_models()
-    if arch not in known:
-        raise UnknownBackboneError(arch, [*known, *_OWN])
+    names = timm.list_models()
+    if arch not in names:
+        raise UnknownBackboneError(arch, [*names, *_OWN])
     sized = {} if input_size is None else {"img_size": input_size}
     try:
         network = timm.create_model(arch, pretrained=False, num_classes=0, **sized)

@@ -33,8 +33,8 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         where = self.where(x).flatten(2).softmax(2)
-        found = self.what(x).flatten(2) @ where.mT  # (B, C, C): a description for each channel's place to look at
-        mixed = found @ self.which(x).flatten(2).softmax(1)
+        descriptions = self.what(x).flatten(2) @ where.mT  # (B, C, C): of what lies where each channel looks
+        mixed = descriptions @ self.which(x).flatten(2).softmax(1)
         return F.leaky_relu(x + mixed.view(x.shape), SLOPE)
 
 

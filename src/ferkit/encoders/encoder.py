@@ -420,9 +420,9 @@ def require_head(head: ExpressionHead | None, name: str) -> ExpressionHead:
 def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:
     """Load the weights, all of them or none."""
     if wrong := misfits(encoder, state):
-        name, wanted, given = wrong[0]
+        name, expected, actual = wrong[0]
         raise WeightsError(
-            f"{str(path)!r} does not fit {encoder.entry.arch!r}: {name!r} should be {wanted} and is {given} "
+            f"{str(path)!r} does not fit {encoder.entry.arch!r}: {name!r} should be {expected} and is {actual} "
             f"({len(wrong)} such); correct the entry beside it"
         )
     encoder.load_state_dict(state)

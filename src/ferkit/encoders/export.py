@@ -135,11 +135,11 @@ def write_export(encoder: Encoder, path: Path, format: str, side: int) -> Parity
     """
     if format not in FORMATS:
         raise UnknownNameError(format, FORMATS, "format")
-    chosen = FORMATS[format]
-    require_installed(chosen.runtime)
+    kind = FORMATS[format]
+    require_installed(kind.runtime)
     with atomic_path(path) as partial:
-        chosen.write(encoder, side, partial)
-        parity = parity_of(encoder, chosen.open(partial), sample_crops(_COMPARED, side))
+        kind.write(encoder, side, partial)
+        parity = parity_of(encoder, kind.open(partial), sample_crops(_COMPARED, side))
         require_parity(parity, f"{encoder.name!r} as {format}")
     return parity
 

@@ -124,9 +124,9 @@ class ExpressionHead:
         """
         state = load_weights(path, expected_sha256)
         try:
-            described = parse_json(read_metadata(path))
-            classes = tuple(map(str, described["classes"]))
-            made_for = str(described["encoder"])
+            metadata = parse_json(read_metadata(path))
+            classes = tuple(map(str, metadata["classes"]))
+            made_for = str(metadata["encoder"])
             arrays = {key: state[key].numpy() for key in (*_TENSORS, *(key for key in _OPTIONAL if key in state))}
             _check_shapes(arrays, len(classes))
         except (KeyError, TypeError, ValueError) as error:

@@ -130,13 +130,13 @@ def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Prog
         if not 0 <= (remote.size or 0) <= _LARGEST:
             raise ValueError(remote.size)
         _require_hash(repo, file, str(remote.etag), sha256)
-        known = _cached(HubRepo(repo.id, str(remote.commit_hash)), file) is not None
+        is_cached = _cached(HubRepo(repo.id, str(remote.commit_hash)), file) is not None
         bar = _bar_of(progress, f"fetching {file}")
         path = hf_hub_download(repo.id, file, revision=repo.revision, user_agent=_AGENT, tqdm_class=bar)
-        found = HubFile(Path(path), Path(path).parent.name, fetched=not known)
-    if found.fetched:
-        _require_hash(repo, file, intact_sha256(found), sha256)  # a branch may have moved meanwhile
-    return found
+        result = HubFile(Path(path), Path(path).parent.name, fetched=not is_cached)
+    if result.fetched:
+        _require_hash(repo, file, intact_sha256(result), sha256)  # a branch may have moved meanwhile
+    return result
 
 
 def intact_sha256(file: HubFile) -> str:

@@ -140,14 +140,14 @@ def _commit(api: HfApi, there: ModelInfo, repo: str, entry: EncoderEntry, weight
 
 def _require_same(there: ModelInfo, repo: str, entry: EncoderEntry, private: bool | None, overwrite: bool) -> None:
     if private is not None and bool(there.private) != private:
-        is_now, wanted = ("private", "--public") if there.private else ("public", "--private")
+        is_now, option = ("private", "--public") if there.private else ("public", "--private")
         raise OutputError(
-            f"{repo!r} is {is_now}; change that at {endpoint()}/{repo}/settings, or push without {wanted}; "
+            f"{repo!r} is {is_now}; change that at {endpoint()}/{repo}/settings, or push without {option}; "
             "nothing was changed"
         )
-    taken = {CONFIG, WEIGHTS, CARD} & {file.rfilename for file in there.siblings or ()}
-    if taken and not overwrite and (holds := _name_there(there, repo, taken)) != entry.name:
-        what = f"the encoder {holds!r}" if holds else f"something else ({', '.join(sorted(taken))})"
+    files = {CONFIG, WEIGHTS, CARD} & {file.rfilename for file in there.siblings or ()}
+    if files and not overwrite and (holds := _name_there(there, repo, files)) != entry.name:
+        what = f"the encoder {holds!r}" if holds else f"something else ({', '.join(sorted(files))})"
         raise OutputError(
             f"{repo!r} holds {what}; add --overwrite to put {entry.name!r} in its place, or choose another --repo; "
             "nothing was changed"
@@ -190,14 +190,17 @@ def _push_errors(repo: str) -> Iterator[None]:
 def _stated(entry: EncoderEntry, licence: str | None, data: str | None) -> EncoderEntry:
     """The entry with what its file leaves open."""
     trained = entry.trained_on
-    said = entry.licences
-    weights, pictures = licence or (said and said.weights), data or (said and said.data)
+    before = entry.licences
+    weights, pictures = (
+        licence or (before and before.weights),
+        data or (before and before.data),
+    )
     if not weights or not pictures:
         missing = " and ".join(option for option, value in (("--license", weights), ("--data", pictures)) if not value)
         raise InputError(
             f"{entry.name!r} does not say what one may do with its weights or what they learnt from; add {missing}"
         )
-    licences = Licences(code=said.code if said else _CODE_LICENCE, weights=weights, data=pictures)
+    licences = Licences(code=before.code if before else _CODE_LICENCE, weights=weights, data=pictures)
     if trained is not None and (data or not trained.data):
         trained = TrainedOn(**{**dict(trained), "data": pictures})
     return entry.model_copy(update={"licences": licences, "trained_on": trained})

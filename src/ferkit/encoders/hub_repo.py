@@ -124,8 +124,8 @@ def fetch_encoder(repo: HubRepo, progress: Progress | None = None) -> Fetched:
     file = _fetch_weights(HubRepo(repo.id, commit), sha256, progress)
     weights = WeightsFile(kind="hub", file=WEIGHTS, repo=repo.id, revision=commit)
     size = file.path.stat().st_size or None  # an empty file is refused where it is loaded
-    known = {"weights": weights, "sha256": sha256 or intact_sha256(file), "bytes": size}
-    return EncoderEntry(**{**dict(card), **known}), file
+    place = {"weights": weights, "sha256": sha256 or intact_sha256(file), "bytes": size}
+    return EncoderEntry(**{**dict(card), **place}), file
 
 
 def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update: bool = False) -> Fetched:
@@ -144,18 +144,20 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
         WeightsError: the hub's file is of another hash, or the cache's is damaged.
     """
     progress = progress or Silent()
-    known = entry if _is_settled(entry) or update else recorded(entry, progress)
-    weights = known.weights
+    pinned = entry if _is_settled(entry) or update else recorded(entry, progress)
+    weights = pinned.weights
     repo = HubRepo(weights.repo or "", weights.revision or "")
-    file = fetch(repo, weights.file, sha256=known.sha256, progress=progress)
-    if _is_settled(known):
-        return known, file
+    file = fetch(repo, weights.file, sha256=pinned.sha256, progress=progress)
+    if _is_settled(pinned):
+        return pinned, file
     record = _Record(
-        revision=file.commit, sha256=known.sha256 or intact_sha256(file), bytes=known.bytes or file.path.stat().st_size
+        revision=file.commit,
+        sha256=pinned.sha256 or intact_sha256(file),
+        bytes=pinned.bytes or file.path.stat().st_size,
     )
     if not is_offline_mode():
         _write_record(entry, record, progress)
-    return _settled(known, record), file
+    return _settled(pinned, record), file
 
 
 def fetch_head(entry: EncoderEntry, head: HeadFile, progress: Progress | None = None) -> Path:

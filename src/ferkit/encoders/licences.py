@@ -57,22 +57,22 @@ def list_licences() -> list[LicenceLine]:
 
 def _of_encoders() -> Iterator[LicenceLine]:
     for entry in load_registry().values():
-        said = entry.licences
-        yield LicenceLine(entry.name, "code", said.code if said else _UNSTATED)
-        yield LicenceLine(entry.name, "weights", said.weights if said else _UNSTATED)
-        yield LicenceLine(entry.name, "data", said.data if said else _UNSTATED)
+        licences = entry.licences
+        yield LicenceLine(entry.name, "code", licences.code if licences else _UNSTATED)
+        yield LicenceLine(entry.name, "weights", licences.weights if licences else _UNSTATED)
+        yield LicenceLine(entry.name, "data", licences.data if licences else _UNSTATED)
 
 
 def _of_packages() -> Iterator[LicenceLine]:
     """The packages that ferkit requires, and those of its extras that are installed."""
-    wanted = [line for line in requires("ferkit") or () if "extra == 'dev'" not in line.replace('"', "'")]
-    names = (match[0] for line in wanted if (match := re.match(r"[\w.-]+", line)) and match[0] != "ferkit")
+    requirements = [line for line in requires("ferkit") or () if "extra == 'dev'" not in line.replace('"', "'")]
+    names = (match[0] for line in requirements if (match := re.match(r"[\w.-]+", line)) and match[0] != "ferkit")
     for name in sorted(set(names)):
         try:
-            stated = _of_package(metadata(name))
+            licence = _of_package(metadata(name))
         except PackageNotFoundError:
             continue  # of an extra that is not installed
-        yield LicenceLine(name, "code", "; ".join(filter(None, (stated, _CARRIED.get(name)))))
+        yield LicenceLine(name, "code", "; ".join(filter(None, (licence, _CARRIED.get(name)))))
 
 
 def _of_package(about: PackageMetadata) -> str:

@@ -253,8 +253,8 @@ def require_encoder(name_or_path: str | Path) -> None:
 
 def own_files() -> list[Path]:
     """Return the users' own files of the form of models.yaml: those of ``FERKIT_MODELS``, separated as in ``PATH``."""
-    named = os.environ.get(OWN_MODELS, "").split(os.pathsep)
-    return [Path(name).expanduser() for name in named if name.strip()]
+    paths = os.environ.get(OWN_MODELS, "").split(os.pathsep)
+    return [Path(name).expanduser() for name in paths if name.strip()]
 
 
 def registered_weights(entry: EncoderEntry) -> Path:

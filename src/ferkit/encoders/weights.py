@@ -124,7 +124,7 @@ def misfits(module: nn.Module, state: Mapping[str, Tensor]) -> list[tuple[str, s
 
     A tensor that one of them lacks has the shape "absent".
     """
-    wanted = {name: str(tuple(tensor.shape)) for name, tensor in module.state_dict().items()}
-    given = {name: str(tuple(tensor.shape)) for name, tensor in state.items()}
-    names = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-    return [(name, wanted.get(name, "absent"), given.get(name, "absent")) for name in names]
+    expected = {name: str(tuple(tensor.shape)) for name, tensor in module.state_dict().items()}
+    actual = {name: str(tuple(tensor.shape)) for name, tensor in state.items()}
+    names = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
+    return [(name, expected.get(name, "absent"), actual.get(name, "absent")) for name in names]

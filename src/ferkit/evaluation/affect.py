@@ -122,11 +122,11 @@ def affect_answers(
         scoring="neg_mean_squared_error",
         cv=[(np.flatnonzero(~held_out), np.flatnonzero(held_out))],
     ).fit(train_features, values)
-    tried = dict(zip(alphas, (-grid.cv_results_["mean_test_score"]).tolist(), strict=True))
+    errors = dict(zip(alphas, (-grid.cv_results_["mean_test_score"]).tolist(), strict=True))
     predicted = np.tile(values.mean(axis=0), (len(test), 1))
     if answerable.any():
         predicted[answerable] = grid.predict(test_features).reshape(-1, values.shape[1])
-    return AffectAnswers(predicted, grid.best_params_["alpha"], tried)
+    return AffectAnswers(predicted, grid.best_params_["alpha"], errors)
 
 
 def _check_values(values: Values) -> None:

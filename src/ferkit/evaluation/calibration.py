@@ -103,11 +103,11 @@ def _draw(
     rows_of: Sequence[NDArray[np.int64]], classes: NDArray[np.int64], random: np.random.Generator
 ) -> NDArray[np.int64]:
     """Return one row of each class that was drawn."""
-    drawn = np.empty(len(classes), np.int64)
+    chosen_rows = np.empty(len(classes), np.int64)
     for number, rows in enumerate(rows_of):
         places = np.flatnonzero(classes == number)
-        drawn[places] = random.choice(rows, len(places))
-    return drawn
+        chosen_rows[places] = random.choice(rows, len(places))
+    return chosen_rows
 
 
 def fit_curve(pairs: Pairs) -> tuple[float, float]:

@@ -59,13 +59,13 @@ def classification_of(
     cells, classes = _cells(true, predicted)
     table = _counted(cells, len(classes))
     faces = table.sum(axis=1)
-    shown = np.flatnonzero(faces)
+    present = np.flatnonzero(faces)
     unseen = Counter(label for label in true if known is not None and label not in known)
     return Classification(
         accuracy=_accuracy(table),
         balanced_accuracy=_balanced_accuracy(table),
         macro_f1=_macro_f1(table),
-        recall={classes[number]: float(table[number, number] / faces[number]) for number in shown},
+        recall={classes[number]: float(table[number, number] / faces[number]) for number in present},
         classes=classes,
         confusion=tuple(tuple(row) for row in table[:, :-1].tolist()),
         unanswered=tuple(table[:, -1].tolist()),

@@ -45,7 +45,7 @@ def odd_one_out(
         InputError: lengths differ, there is no triplet, or a row or an odd one does not exist.
     """
     _check(len(vectors), triplets, odd, kinds)
-    seen, units = has_embedding(vectors)[triplets].all(axis=1), unit_rows(vectors)
+    has_vectors, units = has_embedding(vectors)[triplets].all(axis=1), unit_rows(vectors)
     # Pair j is the one that leaves out face j.
     pairs = ((1, 2), (0, 2), (0, 1))
     cosines = np.stack([(units[triplets[:, a]] * units[triplets[:, b]]).sum(axis=1) for a, b in pairs], axis=1)
@@ -54,7 +54,7 @@ def odd_one_out(
     right = nearest[np.arange(len(odd)), odd] / np.maximum(nearest.sum(axis=1), 1)
     names = np.asarray(kinds)
     by_kind = {str(kind): (float(right[names == kind].mean()), int((names == kind).sum())) for kind in np.unique(names)}
-    return OddOneOutScore(float(right.mean()), by_kind, right, float(seen.mean()))
+    return OddOneOutScore(float(right.mean()), by_kind, right, float(has_vectors.mean()))
 
 
 def _check(rows: int, triplets: NDArray[np.int64], odd: NDArray[np.int64], kinds: Sequence[str]) -> None:

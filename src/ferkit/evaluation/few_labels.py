@@ -71,14 +71,14 @@ def few_label_curve(
     def result(rows: NDArray[np.int64], seed: int) -> tuple[Classification, Answers]:
         labels = [train_labels[row] for row in rows.tolist()]
         people = None if train_identities is None else [train_identities[row] for row in rows.tolist()]
-        found = linear_answers(train[rows], labels, test, train_identities=people, strengths=strengths, seed=seed)
-        return classification_of(test_labels, found.predicted, known=set(labels)), found.predicted
+        answers = linear_answers(train[rows], labels, test, train_identities=people, strengths=strengths, seed=seed)
+        return classification_of(test_labels, answers.predicted, known=set(labels)), answers.predicted
 
     curve = []
     for share in shares:
-        drawn = [few_label_rows(train_labels, share, seed=seed) for seed in seeds]
-        results, answers = zip(*(result(rows, seed) for rows, seed in zip(drawn, seeds, strict=True)), strict=True)
-        curve.append(FewLabelPoint(share, len(drawn[0]), results, answers))
+        subsets = [few_label_rows(train_labels, share, seed=seed) for seed in seeds]
+        results, answers = zip(*(result(rows, seed) for rows, seed in zip(subsets, seeds, strict=True)), strict=True)
+        curve.append(FewLabelPoint(share, len(subsets[0]), results, answers))
     return curve
 
 

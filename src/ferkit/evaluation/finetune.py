@@ -254,9 +254,9 @@ def _train(
     for epoch in range(settings.epochs):
         total = torch.zeros((), device=device)
         order = torch.randperm(len(faces), generator=generator)[: per_epoch * batch]
-        for drawn in order.view(per_epoch, batch):
+        for batch_rows in order.view(per_epoch, batch):
             # In the order of the files, which reads faster; a batch has no order of its own.
-            rows = drawn.sort().values
+            rows = batch_rows.sort().values
             views = _views(encoder.prepare(_read(faces, rows.numpy())), settings, generator)
             loss = loss_of(_outputs(network, views, settings), rows.to(device))
             optimizer.zero_grad()

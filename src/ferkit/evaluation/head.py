@@ -55,9 +55,9 @@ def temperature_of(head: ExpressionHead, vectors: Rows, labels: Sequence[str]) -
     Raises:
         InputError: it knows none.
     """
-    known = [row for row, label in enumerate(labels) if label in head.classes]
-    true = np.array([head.classes.index(labels[row]) for row in known], np.int64)
-    return fit_temperature(vectors[known].astype(np.float64) @ head.weight.T.astype(np.float64) + head.bias, true)
+    rows = [row for row, label in enumerate(labels) if label in head.classes]
+    true = np.array([head.classes.index(labels[row]) for row in rows], np.int64)
+    return fit_temperature(vectors[rows].astype(np.float64) @ head.weight.T.astype(np.float64) + head.bias, true)
 
 
 def at_temperature(head: ExpressionHead, temperature: float) -> ExpressionHead:
@@ -82,7 +82,7 @@ def with_affect(
     """
     # The answers are affine in the vectors: those at the origin and at the unit vectors tell weights and bias.
     dim = vectors.shape[1]
-    asked = np.concatenate([np.zeros((1, dim)), np.eye(dim)])
-    bias, *rest = affect_answers(vectors.astype(np.float64), values, asked, train_identities=people).predicted
+    probes = np.concatenate([np.zeros((1, dim)), np.eye(dim)])
+    bias, *rest = affect_answers(vectors.astype(np.float64), values, probes, train_identities=people).predicted
     weight = np.stack([answer - bias for answer in rest], axis=1)
     return replace(head, affect_weight=weight.astype(np.float32), affect_bias=bias.astype(np.float32))

@@ -74,10 +74,10 @@ def neighbour_leak(
         nearest = (cosines >= cosines.max(axis=1, keepdims=True) - _TIE) & others
         hits[block] = (nearest & same).sum(axis=1) / np.maximum(nearest.sum(axis=1), 1)
         chances[block] = same.sum(axis=1) / np.maximum(others.sum(axis=1), 1)
-    asked = chances > 0
-    if not asked.any():
+    answerable = chances > 0
+    if not answerable.any():
         raise InputError(f"none of {len(units)} faces shares its value with another one; give several faces of each")
-    return _leak(hits[asked], float(chances[asked].mean()), faces.at(asked), seed)
+    return _leak(hits[answerable], float(chances[answerable].mean()), faces.at(answerable), seed)
 
 
 def linear_leak(
@@ -112,15 +112,15 @@ def linear_leak(
     """
     faces = _usable(vectors, values, identities, groups)
     sizes = np.bincount(faces.values)
-    chosen = np.argsort(-sizes, kind="stable")[:most]
-    faces = faces.at(np.isin(faces.values, chosen[sizes[chosen] >= least]))
+    largest = np.argsort(-sizes, kind="stable")[:most]
+    faces = faces.at(np.isin(faces.values, largest[sizes[largest] >= least]))
     if len(np.unique(faces.values)) < 2:
         raise InputError(f"fewer than two values have {least} faces; give several faces of each")
     half = identity_split(_names(faces.values), _names(faces.groups), held_out=2, seed=seed)
-    known, asked = faces.at(~half), faces.at(half & np.isin(faces.values, faces.values[~half]))
-    answers = linear_answers(known.vectors, _names(known.values), asked.vectors, strengths=strengths, seed=seed)
-    hits = (answers.predicted == np.array(_names(asked.values))).astype(np.float64)
-    return _leak(hits, float(np.bincount(asked.values).max() / len(hits)), asked, seed)
+    train, test = faces.at(~half), faces.at(half & np.isin(faces.values, faces.values[~half]))
+    answers = linear_answers(train.vectors, _names(train.values), test.vectors, strengths=strengths, seed=seed)
+    hits = (answers.predicted == np.array(_names(test.values))).astype(np.float64)
+    return _leak(hits, float(np.bincount(test.values).max() / len(hits)), test, seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +156,7 @@ def _names(numbers: NDArray[np.intp]) -> list[str]:
     return [str(number) for number in numbers.tolist()]
 
 
-def _leak(hits: NDArray[np.float64], chance: float, asked: _Faces, seed: int) -> Leak:
-    found = bootstrap_interval(lambda rows: float(hits[rows].mean()), _names(asked.people), seed=seed)
-    values = len(np.unique(asked.values))
-    return Leak(found.value, (found.low, found.high), chance, len(hits), values, asked.rows, hits)
+def _leak(hits: NDArray[np.float64], chance: float, faces: _Faces, seed: int) -> Leak:
+    figure = bootstrap_interval(lambda rows: float(hits[rows].mean()), _names(faces.people), seed=seed)
+    values = len(np.unique(faces.values))
+    return Leak(figure.value, (figure.low, figure.high), chance, len(hits), values, faces.rows, hits)

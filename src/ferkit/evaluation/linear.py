@@ -100,13 +100,13 @@ def linear_answers(
     people = None if train_identities is None else [train_identities[row] for row in np.flatnonzero(usable).tolist()]
     train_features, test_features = standardise(train[usable], test[answerable])
     with _quietly():
-        tried = _try(train_features, labels, _held_out(labels, people, seed), strengths)
-        best = max(tried, key=lambda strength: tried[strength])
+        accuracies = _try(train_features, labels, _held_out(labels, people, seed), strengths)
+        best = max(accuracies, key=lambda strength: accuracies[strength])
         fitted = _fit(train_features, labels, best, _EXACT)
     answers = np.full(len(test), None, object)
     if answerable.any():
         answers[answerable] = fitted.predict(test_features)
-    return LinearAnswers(answers, best, tried, _model(fitted, *_moments(train[usable])))
+    return LinearAnswers(answers, best, accuracies, _model(fitted, *_moments(train[usable])))
 
 
 def standardise(train: Rows, test: Rows) -> tuple[Rows, Rows]:
@@ -193,9 +193,9 @@ def _held_out(labels: Labels, identities: Sequence[str | None] | None, seed: int
         parts = max(2, min(_HELD_OUT, most, len(np.unique(numbered_groups(identities)))))
         return identity_split(labels.tolist(), identities, held_out=parts, seed=seed)
     random = np.random.default_rng(seed)
-    chosen = np.zeros(len(labels), dtype=bool)
+    held_out = np.zeros(len(labels), dtype=bool)
     for name in np.unique(labels):
         rows = random.permutation(np.flatnonzero(labels == name))
         # A class of two to four rows gives one, a class of one row none.
-        chosen[rows[: max(len(rows) // _HELD_OUT, min(1, len(rows) - 1))]] = True
-    return chosen
+        held_out[rows[: max(len(rows) // _HELD_OUT, min(1, len(rows) - 1))]] = True
+    return held_out

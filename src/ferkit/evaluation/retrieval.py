@@ -80,16 +80,16 @@ def retrieval_score(
         raise InputError(f"retrieval needs faces of two labels or more, each with a vector; got {', '.join(classes)}")
     size, random, people = min(per_class, smallest), np.random.default_rng(seed), numbered_groups(identities)
     galleries = [_gallery(numbers, usable, size, random) for _ in range(repeats)]
-    found = np.zeros((2, len(vectors)))
-    found[:, usable] = np.mean([_asked(vectors, numbers, people, usable, rows, k) for rows in galleries], axis=0)
-    by_class = [found[:, numbers == number].mean(axis=1) for number in range(len(classes))]
+    scores = np.zeros((2, len(vectors)))
+    scores[:, usable] = np.mean([_asked(vectors, numbers, people, usable, rows, k) for rows in galleries], axis=0)
+    by_class = [scores[:, numbers == number].mean(axis=1) for number in range(len(classes))]
     precision, mean_average_precision = np.mean(by_class, axis=0)
     return RetrievalScore(
         precision=float(precision),
         mean_average_precision=float(mean_average_precision),
         by_class={str(name): (float(p), float(ap)) for name, (p, ap) in zip(classes, by_class, strict=True)},
-        precisions=found[0],
-        average_precisions=found[1],
+        precisions=scores[0],
+        average_precisions=scores[1],
         k=k,
         per_class=size,
         repeats=repeats,
@@ -101,8 +101,8 @@ def _gallery(
 ) -> NDArray[np.intp]:
     """Draw ``size`` rows of each class, in random order."""
     classes = range(int(numbers.max()) + 1)
-    drawn = [random.permutation(np.flatnonzero(usable & (numbers == number)))[:size] for number in classes]
-    return random.permutation(np.concatenate(drawn))
+    rows = [random.permutation(np.flatnonzero(usable & (numbers == number)))[:size] for number in classes]
+    return random.permutation(np.concatenate(rows))
 
 
 def _asked(

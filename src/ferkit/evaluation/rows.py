@@ -38,9 +38,9 @@ def coverage(vectors: Rows) -> float:
 
 def numbered_groups(names: Sequence[str | None]) -> NDArray[np.int64]:
     """Return (N,) numbers from 0, the same for equal names; each None is a group of its own."""
-    known = sorted({name for name in names if name is not None})
-    number = {name: place for place, name in enumerate(known)}
-    alone = iter(range(len(known), len(known) + len(names)))
+    different = sorted({name for name in names if name is not None})
+    number = {name: place for place, name in enumerate(different)}
+    alone = iter(range(len(different), len(different) + len(names)))
     return np.array([next(alone) if name is None else number[name] for name in names], np.int64)
 
 
@@ -63,10 +63,11 @@ def check_parts(
     train_identities: Sequence[str | None] | None = None,
 ) -> None:
     """Raise an InputError unless both parts can be used: lengths and widths match, every row has its label."""
-    wanted = len(test) if test_labels is None else len(test_labels)
-    if len(train) != len(train_labels) or len(test) != wanted:
+    test_count = len(test) if test_labels is None else len(test_labels)
+    if len(train) != len(train_labels) or len(test) != test_count:
         raise InputError(
-            f"{len(train)} training and {len(test)} test vectors do not match {len(train_labels)} and {wanted} labels"
+            f"{len(train)} training and {len(test)} test vectors do not match {len(train_labels)} and {test_count} "
+            "labels"
         )
     if train_identities is not None and len(train_identities) != len(train):
         raise InputError(f"{len(train)} training vectors do not match {len(train_identities)} identities")

@@ -94,8 +94,8 @@ def sgd_answers(
     if len(classes) < 2:
         raise InputError("a classifier needs training rows of at least two labels")
     with one_thread():
-        drawn = redraw or (lambda epoch: train[usable])
-        layer = _trained(drawn, torch.from_numpy(numbers), len(classes), schedule, seed)
+        features_of = redraw or (lambda epoch: train[usable])
+        layer = _trained(features_of, torch.from_numpy(numbers), len(classes), schedule, seed)
     with torch.no_grad():
         scores = layer(_tensor(test[answerable]))
     answers = np.full(len(test), None, object)

@@ -58,22 +58,22 @@ class TripletTally:
     wins: Floats
     counts: Floats
 
-    def accuracies(self, drawn: NDArray[Any]) -> tuple[Floats, Floats]:
+    def accuracies(self, times_drawn: NDArray[Any]) -> tuple[Floats, Floats]:
         """Return both accuracies for (R, P) multiplicities of people; resamples without a triplet drop out."""
-        right, seen = drawn @ self.wins.T, drawn @ self.counts.T
-        times = np.where(seen > 0, drawn[:, self.anchors], 0)
+        right, total = times_drawn @ self.wins.T, times_drawn @ self.counts.T
+        times = np.where(total > 0, times_drawn[:, self.anchors], 0)
         some = times.any(axis=1)
-        right, seen, times = right[some], seen[some], times[some]
-        shares = right / np.where(seen > 0, seen, 1)
-        over_all = (times * right).sum(axis=1) / (times * seen).sum(axis=1)
+        right, total, times = right[some], total[some], times[some]
+        shares = right / np.where(total > 0, total, 1)
+        over_all = (times * right).sum(axis=1) / (times * total).sum(axis=1)
         return over_all, (times * shares).sum(axis=1) / times.sum(axis=1)
 
     def statistic(self, *, by_person: bool) -> Callable[[NDArray[np.int64]], float]:
         """Return one of both as a function of people, given by their numbers with repeats; NaN without a triplet."""
 
         def value(people: NDArray[np.int64]) -> float:
-            found = self.accuracies(np.bincount(people, minlength=len(self.people))[None])[by_person]
-            return float(found[0]) if len(found) else float("nan")
+            accuracy = self.accuracies(np.bincount(people, minlength=len(self.people))[None])[by_person]
+            return float(accuracy[0]) if len(accuracy) else float("nan")
 
         return value
 
@@ -81,9 +81,11 @@ class TripletTally:
         """Return both accuracies with their intervals."""
         count = len(self.people)
         # How often each person is drawn in each resample: (resamples, people).
-        drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+        resamples = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
         over_all, by_person = self.accuracies(np.ones((1, count)))
-        interval, by_person_interval = map(tuple, np.percentile(self.accuracies(drawn), (2.5, 97.5), axis=1).T.tolist())
+        interval, by_person_interval = map(
+            tuple, np.percentile(self.accuracies(resamples), (2.5, 97.5), axis=1).T.tolist()
+        )
         return TripletScore(
             accuracy=float(over_all[0]),
             interval=interval,
@@ -125,8 +127,8 @@ def triplet_tally(vectors: Rows, labels: Sequence[str | None], identities: Seque
     """Count the triplets of `triplet_score`, with its arguments and errors; None where the rows hold none."""
     if not len(vectors) == len(labels) == len(identities):
         raise InputError(f"{len(vectors)} vectors, {len(labels)} labels and {len(identities)} identities do not match")
-    seen = has_embedding(vectors)
-    rows = [row for row in np.flatnonzero(seen).tolist() if labels[row] is not None and identities[row] is not None]
+    usable = has_embedding(vectors)
+    rows = [row for row in np.flatnonzero(usable).tolist() if labels[row] is not None and identities[row] is not None]
     units = unit_rows(np.asarray(vectors[rows], dtype=np.float64))
     people, who = np.unique([str(identities[row]) for row in rows], return_inverse=True)
     _, what = np.unique([str(labels[row]) for row in rows], return_inverse=True)

@@ -199,8 +199,8 @@ class ContraWarping(Method[ContraWarpingSettings]):
 
 def _in_nt_xent(parts: object) -> list[str]:
     """The parts among some, as settings may be given, that live in NT-Xent."""
-    named = split_parts(parts)
-    return [part for part in named if part in IN_NT_XENT] if isinstance(named, list | tuple) else []
+    names = split_parts(parts)
+    return [part for part in names if part in IN_NT_XENT] if isinstance(names, list | tuple) else []
 
 
 def _together(views: Views) -> Tensor:

@@ -91,10 +91,10 @@ class CrsContSettings(MethodSettings):
         Raises:
             TrainingError: fewer than two coarse classes occur.
         """
-        found = sorted({label for label in labels if label is not None})
-        classes = self.classes or tuple(label for label in found if self.coarse_number(label) >= 0)
-        if len({self.coarse_number(label) for label in classes if label in found} - {-1}) < 2:
-            raise TrainingError(_too_few_classes(self, found, len(labels)))
+        present = sorted({label for label in labels if label is not None})
+        classes = self.classes or tuple(label for label in present if self.coarse_number(label) >= 0)
+        if len({self.coarse_number(label) for label in classes if label in present} - {-1}) < 2:
+            raise TrainingError(_too_few_classes(self, present, len(labels)))
         return self.model_copy(update={"classes": classes})
 
 
@@ -148,11 +148,11 @@ class CrsCont(Method[CrsContSettings]):
             (N,) float64, >= 0.
         """
         coarse = self.coarse_label(label)
-        known = coarse >= 0
-        weights = torch.full(label.shape, float(self.settings.agree > 0), dtype=torch.float64).masked_fill_(known, 1)
+        has_class = coarse >= 0
+        weights = torch.where(has_class, 1.0, float(self.settings.agree > 0)).double()
         if self.settings.balance == "coarse":
-            counts = coarse[known].bincount()
-            weights[known] = (known.sum() / (counts > 0).sum() / counts.double())[coarse[known]]
+            counts = coarse[has_class].bincount()
+            weights[has_class] = (has_class.sum() / (counts > 0).sum() / counts.double())[coarse[has_class]]
         return weights
 
     @torch.no_grad()
@@ -198,14 +198,14 @@ class CrsCont(Method[CrsContSettings]):
         return terms
 
 
-def _too_few_classes(settings: CrsContSettings, found: Sequence[str], faces: int) -> str:
-    if not found:
+def _too_few_classes(settings: CrsContSettings, present: Sequence[str], faces: int) -> str:
+    if not present:
         return (
             f"crs-cont learns from labels and none of the {faces} faces has one; give labelled faces, such as a "
             "folder for each label, or another --method"
         )
-    wanted = ", ".join(label for entry in settings.coarse for label in entry.labels)
+    accepted = ", ".join(label for entry in settings.coarse for label in entry.labels)
     return (
-        f"crs-cont needs labels of at least two of its coarse classes ({wanted}) and the faces have: "
-        f"{', '.join(found[:8])}; set coarse to classes of those"
+        f"crs-cont needs labels of at least two of its coarse classes ({accepted}) and the faces have: "
+        f"{', '.join(present[:8])}; set coarse to classes of those"
     )

@@ -240,9 +240,9 @@ class CycleFace(Method[CycleFaceSettings]):
         if not self.settings.perceptual:
             return {}
         with torch.no_grad():
-            wanted = [gram_matrices(found) for found in self.perceptual(faces)]
+            target = [gram_matrices(found) for found in self.perceptual(faces)]
         found = [map(gram_matrices, self.perceptual(image)) for image in images]
-        distances = [F.mse_loss(*pair) for grams in found for pair in zip(grams, wanted, strict=True)]
+        distances = [F.mse_loss(*pair) for grams in found for pair in zip(grams, target, strict=True)]
         return {"perceptual": torch.stack(distances).sum() / len(images)}
 
     @torch.no_grad()
@@ -251,17 +251,17 @@ class CycleFace(Method[CycleFaceSettings]):
 
         One process may call this alone: nothing of the others is waited for.
         """
-        shown = [views.a, views.b]
+        pictures = [views.a, views.b]
         identity = self.settings.stage == "identity"
         cycle = self._to_neutral(views, 0, self.expression if identity else self.backbone)
         count = len(views.a)
         if identity:
             mean, neutral = self._through_mean_face(cycle, together=False)
-            shown += [cycle.neutral[:count], mean.expand_as(views.a), neutral[:count]]
+            pictures += [cycle.neutral[:count], mean.expand_as(views.a), neutral[:count]]
         else:
             neutral = _swapped(cycle.neutral)
-            shown += [cycle.neutral[:count], neutral[:count], self._painted(cycle.flow[:count])]
-        return [*shown, self.generator(neutral, cycle.back)[:count]]
+            pictures += [cycle.neutral[:count], neutral[:count], self._painted(cycle.flow[:count])]
+        return [*pictures, self.generator(neutral, cycle.back)[:count]]
 
     def _painted(self, flow: Tensor) -> Tensor:
         """A flow as a normalised view, the longest displacement in full colour."""

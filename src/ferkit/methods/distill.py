@@ -64,11 +64,11 @@ class Distill(Method[DistillSettings]):
     def _targets(self, rows: list[int], crops: Tensor) -> Tensor:
         """Embed the faces that are met for the first time; of up to `_KEPT` faces the vectors are kept."""
         vectors = {row: self._vectors[row] for row in rows if row in self._vectors}
-        unseen = [place for place, row in enumerate(rows) if row not in vectors]
-        if unseen:
+        new_places = [place for place, row in enumerate(rows) if row not in vectors]
+        if new_places:
             teacher = self._teacher[0].to(crops.device)
-            new = torch.from_numpy(teacher.embed(crops[unseen]))
-            vectors |= {rows[place]: vector for place, vector in zip(unseen, new, strict=True)}
+            new = torch.from_numpy(teacher.embed(crops[new_places]))
+            vectors |= {rows[place]: vector for place, vector in zip(new_places, new, strict=True)}
             if len(self._vectors) < _KEPT:
                 self._vectors |= vectors
         return torch.stack([vectors[row] for row in rows]).to(crops.device, non_blocking=True)

@@ -100,6 +100,6 @@ def _too_few_classes(classes: Sequence[str], counts: Counter[str], faces: int) -
             f"supervised learns from labels and none of the {faces} faces has one; give labelled faces, such as a "
             "folder for each label, or another --method"
         )
-    found = ", ".join(sorted(counts)[:8])
-    asked = f" of {', '.join(classes)}" if set(classes) != set(counts) else ""
-    return f"supervised needs at least two labels{asked} and the faces have: {found}; set classes to labels among those"
+    present = ", ".join(sorted(counts)[:8])
+    among = f" of {', '.join(classes)}" if set(classes) != set(counts) else ""
+    return f"supervised needs at least two labels{among} and the faces have: {present}; set classes to some of those"

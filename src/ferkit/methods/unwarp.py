@@ -152,9 +152,9 @@ class Unwarp(Method[UnwarpSettings]):
         return {"loss": loss, **figures, "gap": warp_gap(a, b, warped)}
 
     def _regress(self, parts: tuple[Tensor, ...], displacement: Tensor) -> Tensor:
-        told = self.regressor(torch.cat(parts)).view(len(parts), -1, len(ANCHORS), 2)
-        wanted = torch.cat([torch.zeros_like(displacement[:1]).expand(2, -1, -1, -1), displacement]) / _DISPLACEMENT
-        return F.smooth_l1_loss(told.float(), wanted)
+        prediction = self.regressor(torch.cat(parts)).view(len(parts), -1, len(ANCHORS), 2)
+        target = torch.cat([torch.zeros_like(displacement[:1]).expand(2, -1, -1, -1), displacement]) / _DISPLACEMENT
+        return F.smooth_l1_loss(prediction.float(), target)
 
     def _contrast(self, a: Tensor, b: Tensor, warped: Tensor, features: Tensor) -> Tensor:
         tau = self.settings.temperature
@@ -165,7 +165,7 @@ class Unwarp(Method[UnwarpSettings]):
 
     def _neighbours(self, a: Tensor, b: Tensor, features: Tensor, views: Views) -> Tensor:
         person, row = (gather_rows(cast(Tensor, numbers)) for numbers in (views.person, views.row))
-        positive, known = self.queue.nearest(features.detach(), person)
+        positive, has_neighbour = self.queue.nearest(features.detach(), person)
         prediction = self.predictor(b).float()
         rows = torch.arange(len(prediction), device=prediction.device)
         logits = cosine_matrix(prediction, positive)
@@ -180,7 +180,7 @@ class Unwarp(Method[UnwarpSettings]):
             losses = losses + 2 - 2 * F.cosine_similarity(prediction, positive, dim=1)
         if self.training:
             self.queue.push(features.detach(), a.detach(), person, row)
-        return (losses * known).sum() / known.sum().clamp(min=1)
+        return (losses * has_neighbour).sum() / has_neighbour.sum().clamp(min=1)
 
 
 def _flipped_at_random(crops: Tensor, landmarks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

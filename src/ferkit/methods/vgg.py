@@ -56,11 +56,11 @@ def load_imagenet(network: VggLayers) -> VggLayers:
     from ferkit.encoders.hub import HubRepo, fetch  # the hub's client loads only where something is asked of the hub
 
     try:
-        found = load_weights(fetch(HubRepo(_REPOSITORY), _FILE).path)
+        weights = load_weights(fetch(HubRepo(_REPOSITORY), _FILE).path)
     except (FerkitError, OSError) as error:
         raise TrainingError(
             f"the ImageNet weights of VGG-19 ({_REPOSITORY}) cannot be had here ({error}); set perceptual=0 and "
             "stem=learned to do without them"
         ) from error
-    network.load_state_dict({name: found[name] for name in network.state_dict()})
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
     return network.requires_grad_(False)

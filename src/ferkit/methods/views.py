@@ -142,17 +142,17 @@ class ViewMaker:
         Returns:
             (B, 3, size, size) float, normalised by the settings' mean and std.
         """
-        drawn = self._draw(len(faces), generator)
+        transforms = self._draw(len(faces), generator)
         if faces.dtype == torch.uint8 and faces.device.type == "cpu":
-            view = self._of_pictures(faces, drawn, warp)
+            view = self._of_pictures(faces, transforms, warp)
         else:
             planes = faces if faces.is_floating_point() else to_float(faces)
-            view = self._of_planes(planes, drawn.to(faces.device), warp)
+            view = self._of_planes(planes, transforms.to(faces.device), warp)
         if self.settings.solarise:
             view = self._solarise(view, generator)
         if self.settings.erase:
             view = self._erase(view, generator)
-        return self._mask(view, drawn.affine, generator) if self.settings.mask else view
+        return self._mask(view, transforms.affine, generator) if self.settings.mask else view
 
     def _erase(self, view: Tensor, generator: torch.Generator) -> Tensor:
         """Set a rectangle of some views to the mean colour: 2 to 25 % of the area, sides of up to 1 : 2."""
@@ -183,18 +183,18 @@ class ViewMaker:
         inside = ((grid - center[:, None, None]) / half[:, None, None]).square().sum(-1) < 1
         return torch.where((inside & chosen[:, None, None])[:, None], view.mean((2, 3), keepdim=True), view)
 
-    def _of_pictures(self, crops: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
+    def _of_pictures(self, crops: Tensor, transforms: Transforms, warp: Warp | None) -> Tensor:
         view = torch.empty(len(crops), 3, self.settings.size, self.settings.size)
         for start in range(0, len(crops), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            some = drawn.rows(rows)
+            some = transforms.rows(rows)
             planes, mean = sample_pictures(crops[rows], self._grid(some.affine, warp and warp.rows(rows)), some.sigma)
             some.recolour(planes.float(), mean, white=255, out=view[rows])
         return view
 
-    def _of_planes(self, faces: Tensor, drawn: Transforms, warp: Warp | None) -> Tensor:
-        planes = sample(faces, self._grid(drawn.affine, warp))
-        return drawn.recolour(gaussian_blur(planes, drawn.sigma), planes.mean((2, 3)))
+    def _of_planes(self, faces: Tensor, transforms: Transforms, warp: Warp | None) -> Tensor:
+        planes = sample(faces, self._grid(transforms.affine, warp))
+        return transforms.recolour(gaussian_blur(planes, transforms.sigma), planes.mean((2, 3)))
 
     def _grid(self, affine: Tensor, warp: Warp | None) -> Tensor:
         grid = sampling_grid(affine, self.settings.size)

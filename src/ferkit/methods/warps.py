@@ -152,9 +152,9 @@ def _draw_drags(count: int, settings: WarpSettings, generator: torch.Generator) 
 
 def _choose(number: tuple[int, int], spare: Tensor, generator: torch.Generator) -> Tensor:
     """(B, M) bool: as many places as drawn between two bounds, none of them ``spare`` (B, M)."""
-    wanted = torch.randint(number[0], number[1] + 1, (len(spare), 1), generator=generator)
+    count = torch.randint(number[0], number[1] + 1, (len(spare), 1), generator=generator)
     rank = (torch.rand(spare.shape, generator=generator) + spare).argsort(1).argsort(1)
-    return (rank < wanted) & ~spare
+    return (rank < count) & ~spare
 
 
 def _places(count: int, settings: WarpSettings, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -35,8 +35,8 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     covariance = product - mean_a * mean_b
     mean_a, mean_b = light_a + mean_a, light_b + mean_b
     light = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
-    found: Tensor = (light * (2 * covariance + _C2) / (variance + _C2)).mean()
-    return found
+    similarity: Tensor = (light * (2 * covariance + _C2) / (variance + _C2)).mean()
+    return similarity
 
 
 def _windows(planes: Tensor) -> Tensor:

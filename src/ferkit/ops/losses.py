@@ -118,15 +118,15 @@ def supervised_contrastive_loss(
     """
     others = anchors if negatives is None else torch.cat([anchors, negatives])
     beyond = (0, len(others) - len(anchors))
-    known = label >= 0
+    has_class = label >= 0
     logits = cosine_matrix(anchors, others) / temperature
     # What is left out stays in the matrix, without weight: to cut it out, a GPU would have to tell the host its size.
-    logits = logits.masked_fill(F.pad(~known, beyond), -torch.inf).fill_diagonal_(-torch.inf)
+    logits = logits.masked_fill(F.pad(~has_class, beyond), -torch.inf).fill_diagonal_(-torch.inf)
     logits = logits.masked_fill(logits.isneginf().all(1, keepdim=True), 0)  # a softmax of nothing is no number
-    positive = F.pad((label[:, None] == label) & known, beyond).fill_diagonal_(False)
+    positive = F.pad((label[:, None] == label) & has_class, beyond).fill_diagonal_(False)
     summed = torch.where(positive, logits.log_softmax(1), 0).sum(1)
-    share = torch.where(known, weights[label.clamp(min=0)], 0) / positive.sum(1).clamp(min=1)
-    return -(share * summed).sum() / known.sum().clamp(min=1)
+    share = torch.where(has_class, weights[label.clamp(min=0)], 0) / positive.sum(1).clamp(min=1)
+    return -(share * summed).sum() / has_class.sum().clamp(min=1)
 
 
 def share_loss(logits: Tensor, shares: Tensor) -> Tensor:
@@ -201,11 +201,12 @@ def power_divergence(logits: Tensor, label: Tensor, beta: float) -> Tensor:
         () mean over the rows.
     """
     log_softmax = logits.float().log_softmax(1)
-    chosen = log_softmax.gather(1, label[:, None])[:, 0]
+    log_true = log_softmax.gather(1, label[:, None])[:, 0]
     if beta == 0:
-        return -chosen.mean()
+        return -log_true.mean()
     # 1 - p^beta over beta without the cancellation of small beta.
-    return (((1 + beta) * log_softmax).exp().sum(1) - (beta * chosen).exp() - torch.expm1(beta * chosen) / beta).mean()
+    all_classes, true = ((1 + beta) * log_softmax).exp().sum(1), beta * log_true
+    return (all_classes - true.exp() - torch.expm1(true) / beta).mean()
 
 
 def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

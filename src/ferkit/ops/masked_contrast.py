@@ -106,8 +106,8 @@ def masked_nt_xent_losses(
     anchors = torch.cat([a, b])
     others = anchors if negatives is None else torch.cat([anchors, negatives])
     row = torch.arange(len(anchors), device=a.device)
-    partner, found = row.roll(len(a)), false_negative >= 0
-    pulled = torch.where(found, false_negative, partner)
+    partner, has_false = row.roll(len(a)), false_negative >= 0
+    pulled = torch.where(has_false, false_negative, partner)
     logits = (cosine_matrix(anchors, others) / temperature).fill_diagonal_(-torch.inf)
     if spared is not None:
         spared = spared.scatter(1, pulled[:, None], False)
@@ -118,4 +118,4 @@ def masked_nt_xent_losses(
     without_both = without_false.masked_fill(column == partner[:, None], -torch.inf)
     second = torch.cat([logits.gather(1, pulled[:, None]), without_both], 1)
     pull = F.cross_entropy(second, torch.zeros_like(row), reduction="none")
-    return F.cross_entropy(without_false, partner), torch.where(found, pull, 0).mean()
+    return F.cross_entropy(without_false, partner), torch.where(has_false, pull, 0).mean()

@@ -27,36 +27,36 @@ def stratified_group_split(groups: Integers, labels: Integers, shares: Doubles, 
     _, label_of = np.unique(labels, return_inverse=True)
     order = np.lexsort((np.random.default_rng(seed).permutation(len(sizes)), -sizes))
     by_group, starts = np.argsort(group_of, kind="stable"), np.cumsum(sizes) - sizes
-    wanted = shares[:, None] * np.bincount(label_of)
-    filled = np.zeros_like(wanted)
+    target = shares[:, None] * np.bincount(label_of)
+    filled = np.zeros_like(target)
     parts = np.empty(len(sizes), np.int64)
     several = int((sizes > 1).sum())
     for group in order[:several].tolist():
         members = by_group[starts[group] : starts[group] + sizes[group]]
-        content = np.bincount(label_of[members], minlength=wanted.shape[1])
-        parts[group] = _least_cost(content, filled, wanted)
+        content = np.bincount(label_of[members], minlength=target.shape[1])
+        parts[group] = _least_cost(content, filled, target)
         filled[parts[group]] += content
-    parts[order[several:]] = _fill(label_of[by_group[starts[order[several:]]]], filled, wanted)
+    parts[order[several:]] = _fill(label_of[by_group[starts[order[several:]]]], filled, target)
     _leave_none_empty(parts, order, len(shares))
     return parts[group_of]
 
 
-def _least_cost(content: Integers, filled: Doubles, wanted: Doubles) -> int:
+def _least_cost(content: Integers, filled: Doubles, target: Doubles) -> int:
     """The part whose sum of (filled - wanted)^2 / wanted grows least when ``content`` (labels,) joins it."""
-    growth = content * (2 * (filled - wanted) + content) / wanted
+    growth = content * (2 * (filled - target) + content) / target
     return int(growth.sum(axis=1).argmin())
 
 
-def _fill(labels: Integers, filled: Doubles, wanted: Doubles) -> Integers:
+def _fill(labels: Integers, filled: Doubles, target: Doubles) -> Integers:
     """Give single faces, whose labels (m,) these are, the parts that miss most of their label; adds to ``filled``."""
     parts = np.empty(len(labels), np.int64)
     for label in np.unique(labels).tolist():
         faces = np.flatnonzero(labels == label)
-        missing = np.clip(wanted[:, label] - filled[:, label], 0, None)
+        missing = np.clip(target[:, label] - filled[:, label], 0, None)
         exact = len(faces) * missing / missing.sum()
         counts = np.floor(exact).astype(np.int64)
         # Of equal remainders the part that misses most over all labels comes first, or one part would get them all.
-        over_all = (wanted - filled).sum(axis=1)
+        over_all = (target - filled).sum(axis=1)
         first = np.lexsort((-over_all, -(exact - counts).round(6)))[: len(faces) - counts.sum()]
         counts[first] += 1
         filled[:, label] += counts
@@ -68,7 +68,7 @@ def _leave_none_empty(parts: Integers, order: Integers, count: int) -> None:
     groups = np.bincount(parts, minlength=count)
     for empty in np.flatnonzero(groups == 0).tolist():
         donor = int(groups.argmax())
-        given = [group for group in order.tolist() if parts[group] == donor][-1]
-        parts[given] = empty
+        group_to_move = [group for group in order.tolist() if parts[group] == donor][-1]
+        parts[group_to_move] = empty
         groups[donor] -= 1
         groups[empty] += 1

@@ -38,9 +38,9 @@ def _solve(centers: Tensor, values: Tensor, smoothing: float) -> tuple[Tensor, T
     system[:, :count, count] = system[:, count, :count] = 1
     system[:, :count, count + 1 :] = places
     system[:, count + 1 :, :count] = places.transpose(0, 2, 1)
-    wanted = np.concatenate([heights, np.zeros((batch, 3, heights.shape[-1]))], axis=1)
+    right_side = np.concatenate([heights, np.zeros((batch, 3, heights.shape[-1]))], axis=1)
     exact = np.float64 if values.dtype == torch.float64 else np.float32
-    solution = torch.from_numpy(np.linalg.solve(system, wanted).astype(exact)).to(values)
+    solution = torch.from_numpy(np.linalg.solve(system, right_side).astype(exact)).to(values)
     return solution[:, :count], solution[:, count:]
 
 

@@ -55,8 +55,8 @@ class Warp:
         Returns:
             (B, h, w, 2) displacement there, zero beyond the lattice.
         """
-        found = F.grid_sample(self.displacement, points / REACH, padding_mode="zeros", align_corners=True)
-        return found.movedim(1, -1)
+        displacement = F.grid_sample(self.displacement, points / REACH, padding_mode="zeros", align_corners=True)
+        return displacement.movedim(1, -1)
 
     def bend(self, grid: Tensor, stride: int = _STRIDE) -> Tensor:
         """Bend a sampling grid, so that one resampling does both.
@@ -141,6 +141,6 @@ def _resize(planes: Tensor, height: int, width: int) -> Tensor:
 
 
 @functools.cache
-def _interpolation(wanted: int, given: int) -> Tensor:
-    """(wanted, given) weights that interpolate linearly between ``given`` points, the ends included."""
-    return F.interpolate(torch.eye(given)[None], size=wanted, mode="linear", align_corners=True)[0].T
+def _interpolation(target: int, source: int) -> Tensor:
+    """(target, source) weights that interpolate linearly between ``source`` points, the ends included."""
+    return F.interpolate(torch.eye(source)[None], size=target, mode="linear", align_corners=True)[0].T

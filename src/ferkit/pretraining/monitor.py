@@ -48,16 +48,16 @@ class LabelledFaces:
         columns = {name: faces.column(name).to_pylist() for name in ("label", "identity", "clip", "sha256")}
         labels, hashes = columns["label"], columns["sha256"]
         usable = [row for row, label in enumerate(labels) if label is not None and hashes[row] not in without]
-        chosen = np.sort(np.random.default_rng(_SEED).permutation(usable)[:most].astype(np.int64))
-        person = [columns["identity"][row] or columns["clip"][row] or hashes[row] for row in chosen]
+        rows = np.sort(np.random.default_rng(_SEED).permutation(usable)[:most].astype(np.int64))
+        person = [columns["identity"][row] or columns["clip"][row] or hashes[row] for row in rows]
         # A fifth of all people, by name: the same ones whatever else the face set holds.
         held_out = np.array([hashlib.sha256(name.encode()).digest()[0] % _HELD_OUT == 0 for name in person], bool)
-        self.train_rows, self.test_rows = chosen[~held_out], chosen[held_out]
-        self.labels = {row: labels[row] for row in chosen.tolist()}
+        self.train_rows, self.test_rows = rows[~held_out], rows[held_out]
+        self.labels = {row: labels[row] for row in rows.tolist()}
         different = len(set(self.labels.values()))
         if not len(self.train_rows) or not len(self.test_rows) or different < 2:
             raise InputError(
-                f"{len(chosen)} faces of {str(faces.path)!r} can be asked for their labels, of {different} kinds; "
+                f"{len(rows)} faces of {str(faces.path)!r} can be asked for their labels, of {different} kinds; "
                 "kNN accuracy needs two kinds and several people, and a supervised method other faces than its own"
             )
 
@@ -103,18 +103,18 @@ class RunMonitor:
         """Return "alignment", "uniformity" and "spread" of views, and "knn" accuracy where there are labelled faces."""
         a, b = (torch.cat(parts) for parts in zip(*self._features(backbone), strict=True))
         figures = {"alignment": alignment(a, b), "uniformity": uniformity(a), "spread": spread(a)}
-        found = {name: float(value) for name, value in figures.items()}
+        values = {name: float(value) for name, value in figures.items()}
         if self.labelled is not None:
             encoder = Encoder(self.card, backbone).to(a.device)
-            found = {BEST_BY: self.labelled.accuracy(encoder, self.settings.neighbours), **found}
-        if found["spread"] < self.settings.collapse:
+            values = {BEST_BY: self.labelled.accuracy(encoder, self.settings.neighbours), **values}
+        if values["spread"] < self.settings.collapse:
             self.progress.say(
-                f"the features have all but collapsed (spread {found['spread']:.3g} of 1 at step {step}); "
+                f"the features have all but collapsed (spread {values['spread']:.3g} of 1 at step {step}); "
                 "lower lr, or choose larger batches"
             )
         if self.settings.sheet:
             self._draw(next(backbone.parameters()).device, step)
-        return found
+        return values
 
     def _features(self, backbone: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
         device = next(backbone.parameters()).device
@@ -131,11 +131,11 @@ class RunMonitor:
         views = self.method.views(batch, torch.Generator().manual_seed(_SEED))
         # Hard negatives are anchors that come behind the faces.
         parts = [part for view in self.method.pictures(views) for part in view.chunk(len(view) // len(rows))]
-        shown = [as_pictures(part, self.method.settings.views) for part in parts]
+        pictures = [as_pictures(part, self.method.settings.views) for part in parts]
         size = self.method.settings.views.size
         small = [np.asarray(Image.fromarray(crop).resize((size, size))) for crop in batch["crops"].cpu().numpy()]
         crops: NDArray[np.uint8] = np.stack(small)
-        sheet = np.concatenate([column.reshape(-1, size, 3) for column in (crops, *shown)], axis=1)
+        sheet = np.concatenate([column.reshape(-1, size, 3) for column in (crops, *pictures)], axis=1)
         with atomic_path(self.folder / f"sheet-{step:08d}.png") as partial:
             Image.fromarray(sheet).save(partial)
 

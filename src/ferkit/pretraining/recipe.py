@@ -118,9 +118,9 @@ class RecipeFile:
             raise InputError(f"in the recipe {str(path)!r}, {_first_problem('options', error)}") from error
         return cls(content, path)
 
-    def choice(self, name: str, given: str | None) -> str | None:
+    def choice(self, name: str, override: str | None) -> str | None:
         """``method``, ``backbone`` or ``init``: as given, else what the file says."""
-        return given if given is not None else self.content.get(name)
+        return override if override is not None else self.content.get(name)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -199,12 +199,14 @@ def resolve_recipe(
         raise InputError(
             f"the recipe {str(file.path)!r} is of the method {theirs!r}, not {method!r}; leave --method out"
         )
-    known = {"settings": _dotted(kind), "training": _dotted(TrainSettings)}
+    settings_of = {"settings": _dotted(kind), "training": _dotted(TrainSettings)}
     tree: dict[str, Any] = {"settings": {}, "training": {}}
-    methods, named = ({f"training.{key}": value for key, value in layer.items()} for layer in (usual, training))
-    for layer in (methods, file.settings, preset or {}, named, overrides):
+    methods, training_by_name = (
+        {f"training.{key}": value for key, value in layer.items()} for layer in (usual, training)
+    )
+    for layer in (methods, file.settings, preset or {}, training_by_name, overrides):
         for key, value in layer.items():
-            _place(tree, _find(key, known).split("."), value)
+            _place(tree, _find(key, settings_of).split("."), value)
     try:
         settings = kind(**tree["settings"])
         completed = settings if labels is None else settings.for_labels(list(labels))
@@ -227,18 +229,18 @@ def _check_entry(path: Path, key: str, value: object) -> None:
         raise InputError(f"in the recipe {str(path)!r}, {key} cannot be {shortened(value)}; see a run's recipe.yaml")
 
 
-def _find(key: str, known: Mapping[str, set[str]]) -> str:
+def _find(key: str, settings_of: Mapping[str, set[str]]) -> str:
     """The setting's full name, with ``settings.`` or ``training.`` in front."""
-    full = {f"{part}.{name}" for part, names in known.items() for name in names}
+    full = {f"{part}.{name}" for part, names in settings_of.items() for name in names}
     if key in full:
         return key
-    found = sorted(f"{part}.{key}" for part, names in known.items() if key in names)
-    if len(found) > 1:
-        raise InputError(f"both the method and the loop have a setting {key!r}; say {' or '.join(found)}")
-    if not found:
-        in_front = key.partition(".")[0] in known
-        raise UnknownSettingError(key, full if in_front else set().union(*known.values()))
-    return found[0]
+    matches = sorted(f"{part}.{key}" for part, names in settings_of.items() if key in names)
+    if len(matches) > 1:
+        raise InputError(f"both the method and the loop have a setting {key!r}; say {' or '.join(matches)}")
+    if not matches:
+        in_front = key.partition(".")[0] in settings_of
+        raise UnknownSettingError(key, full if in_front else set().union(*settings_of.values()))
+    return matches[0]
 
 
 def _dotted(kind: type[BaseModel], prefix: str = "") -> set[str]:

@@ -74,15 +74,15 @@ class TrainingFaces:
 
     def _draw(self, indices: NDArray[np.int64], generator: np.random.Generator) -> dict[str, NDArray[np.int64]]:
         """(n,) rows of the other faces that are needed."""
-        found = {}
+        rows = {}
         if self._windows is not None:
             pairs = self._windows.draw(indices, generator)
-            found = {name: getattr(pairs, name) for name in self._drawn if name in _WINDOWED}
+            rows = {name: getattr(pairs, name) for name in self._drawn if name in _WINDOWED}
         if self._mates is not None:
-            found["partner"] = self._mates.draw(indices, generator)
+            rows["partner"] = self._mates.draw(indices, generator)
         if self._strangers is not None:
-            found["stranger"] = self._strangers.draw(indices, generator)
-        return found
+            rows["stranger"] = self._strangers.draw(indices, generator)
+        return rows
 
 
 def usable_faces(faces: FaceSet, needs: Collection[str], windows: Windows, progress: Progress) -> FaceSet:
@@ -96,8 +96,8 @@ def usable_faces(faces: FaceSet, needs: Collection[str], windows: Windows, progr
         raise TrainingError(f"all {len(faces)} faces are of one person; give faces of several")
     if not _are_windowed(needs):
         return _faces_with_mates(faces, progress) if "partner" in needs else faces
-    found = _clip_windows(faces, windows)
-    counts, anchors = found.counts, len(found.anchors)
+    pairs = _clip_windows(faces, windows)
+    counts, anchors = pairs.counts, len(pairs.anchors)
     if counts.untimed == len(faces):
         raise _no_clips(len(faces), "a clip and a time", f"; photos do for --parts {' or '.join(_WITHOUT_CLIPS)}")
     span = f"{windows.nearest:g} to {windows.farthest:g} s apart"
@@ -106,19 +106,19 @@ def usable_faces(faces: FaceSet, needs: Collection[str], windows: Windows, progr
             f"{counts.clips} of the clips of {len(faces)} faces have frames that are {span}, and it takes two; "
             "give more or longer videos, align them with a higher --fps, or widen windows.nearest and windows.farthest"
         )
-    said = f"{anchors:,} of {len(faces):,} faces are anchors, in {counts.clips:,} clips with frames {span}"
+    summary = f"{anchors:,} of {len(faces):,} faces are anchors, in {counts.clips:,} clips with frames {span}"
     if "hard_negative" in needs:
-        if not found.has_hard_negative.any():
+        if not pairs.has_hard_negative.any():
             raise TrainingError(
                 f"no clip has frames {windows.hard:g} s apart, as hard negatives are; "
                 "give longer videos, lower windows.hard, or leave the part hard-neg out"
             )
-        said += (
+        summary += (
             f"; {anchors - counts.without_hard_negative:,} of them have hard negatives "
             f"(clips too short for {windows.hard:g} s: {counts.short_clips:,})"
         )
-    progress.say(said)
-    return faces if anchors == len(faces) else faces.subset(np.sort(found.anchors))
+    progress.say(summary)
+    return faces if anchors == len(faces) else faces.subset(np.sort(pairs.anchors))
 
 
 def _faces_with_mates(faces: FaceSet, progress: Progress) -> FaceSet:
@@ -196,8 +196,8 @@ def _crop_landmarks(faces: FaceSet) -> NDArray[np.float32]:
     from ferkit.faces.template import TEMPLATE
 
     column = faces.column("landmarks").combine_chunks()
-    known = np.asarray(column.is_valid())
+    has_landmarks = np.asarray(column.is_valid())
     points = np.tile(TEMPLATE, (len(faces), 1, 1))
-    if known.any():
-        points[known] = landmarks_in_crops(np.asarray(column.drop_null().flatten()).reshape(-1, 5, 2))
+    if has_landmarks.any():
+        points[has_landmarks] = landmarks_in_crops(np.asarray(column.drop_null().flatten()).reshape(-1, 5, 2))
     return points

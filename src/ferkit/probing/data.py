@@ -85,15 +85,15 @@ class ProbeData:
 
     def stamp(self) -> DataStamp:
         """Say which faces these are."""
-        known = [who for who in self.identities if who is not None]
+        people = [who for who in self.identities if who is not None]
         rows = zip(self.table.column("sha256").to_pylist(), self.labels, self.people, self.affect.tolist(), strict=True)
         return DataStamp(
             sources=self.sources,
             sha256=digest(map(repr, rows)),
             faces=len(self),
             faceless=self.faceless,
-            people=len(set(known)),
-            without_identity=len(self) - len(known),
+            people=len(set(people)),
+            without_identity=len(self) - len(people),
             labels=dict(sorted(Counter(label for label in self.labels if label is not None).items())),
             unlabelled=len(self) - len(self.labelled),
             affect=len(self.valued),
@@ -131,21 +131,21 @@ def open_data(
     Raises:
         FerkitError: as `open_faces`; the label map names a label that no face has.
     """
-    chosen = FaceOptions(**options)
+    face_options = FaceOptions(**options)
     if list(sources) == [Path(FACES)] and not sources[0].exists():
         raise MissingPathError(FACES, "make it with `ferkit align PHOTOS -o faces`, or name your faces: --data FACES")
     sets = [source for source in sources if is_face_set(source)]
     if sets and len(sources) > 1:
         raise InputError(f"{str(sets[0])!r} is a face set; give it alone, or merge the sets first")
     if sets:
-        faces, lost = filtered_set(FaceSet.open(sets[0]), chosen, progress), []
+        faces, faceless = filtered_set(FaceSet.open(sets[0]), face_options, progress), []
     else:
-        stream = open_pictures(list(sources), chosen, device, progress)
+        stream = open_pictures(list(sources), face_options, device, progress)
         faces = cached_faces(stream, sources, progress)
-        lost = _without_face(stream, faces)
-    table = pa.concat_tables([_ruled(faces.table, chosen), _rows_of(lost, faces.table.schema)])
-    named = tuple(str(source) for source in sources)
-    return ProbeData(named, table, _mapped(table, label_map), faces, len(lost))
+        faceless = _without_face(stream, faces)
+    table = pa.concat_tables([_ruled(faces.table, face_options), _rows_of(faceless, faces.table.schema)])
+    names = tuple(str(source) for source in sources)
+    return ProbeData(names, table, _mapped(table, label_map), faces, len(faceless))
 
 
 def rows_of_table(table: pa.Table, source: Path, options: Mapping[str, Any], label_map: Mapping[str, str]) -> ProbeData:
@@ -154,15 +154,15 @@ def rows_of_table(table: pa.Table, source: Path, options: Mapping[str, Any], lab
     return ProbeData((str(source),), table, _mapped(table, label_map))
 
 
-def read_label_map(given: str | Path | Mapping[str, str] | None) -> dict[str, str]:
+def read_label_map(label_map: str | Path | Mapping[str, str] | None) -> dict[str, str]:
     """Read ``happiness=smiling,contempt=``, a JSON or YAML file of the same, or a mapping; ``""`` drops a label.
 
     Raises:
         InputError: it cannot be understood.
     """
-    if given is None or isinstance(given, Mapping):
-        return dict(given or {})
-    text = str(given)
+    if label_map is None or isinstance(label_map, Mapping):
+        return dict(label_map or {})
+    text = str(label_map)
     try:
         read = read_yaml(Path(text)) if Path(text).is_file() else _pairs(text)
     except (OSError, ValueError) as error:
@@ -182,13 +182,13 @@ def _pairs(text: str) -> dict[str, str] | None:
 def _ruled(table: pa.Table, options: FaceOptions) -> pa.Table:
     """Take labels and identities from the pictures' paths, where that is asked for."""
     rules = SourceRules(label_from=options.label_from, identity_from=options.identity_from)
-    told = [rules.apply(Picture(source), source) for source in table.column("source").to_pylist()]
+    pictures = [rules.apply(Picture(source), source) for source in table.column("source").to_pylist()]
     for name, rule in (("label", rules.label_from), ("identity", rules.identity_from)):
         if rule is None:
             continue
-        values = pa.array([getattr(picture, name) for picture in told], pa.string())
+        values = pa.array([getattr(picture, name) for picture in pictures], pa.string())
         if values.null_count == len(values):
-            raise InputError(f"no {name} is found in the paths by {rule!r}; one of them is {told[0].source!r}")
+            raise InputError(f"no {name} is found in the paths by {rule!r}; one of them is {pictures[0].source!r}")
         table = table.set_column(table.column_names.index(name), name, values)
     return table
 
@@ -203,10 +203,11 @@ def _without_face(stream: SourceStream, faces: FaceSet) -> list[Picture]:
     import csv
 
     with (faces.path / "problems.csv").open(encoding="utf-8", newline="") as file:
-        missed = {row["source"] for row in csv.DictReader(file) if row["problem"].startswith(NO_FACE)}
-    if not missed:
+        without_face = {row["source"] for row in csv.DictReader(file) if row["problem"].startswith(NO_FACE)}
+    if not without_face:
         return []
-    return [picture for picture in stream.sources.pictures if picture.source in missed and picture.label is not None]
+    labelled = (picture for picture in stream.sources.pictures if picture.label is not None)
+    return [picture for picture in labelled if picture.source in without_face]
 
 
 def _rows_of(pictures: Sequence[Picture], schema: pa.Schema) -> pa.Table:
@@ -220,7 +221,7 @@ def _told(picture: Picture) -> dict[str, Any]:
 
 
 def _thirds(values: NDArray[np.float64]) -> list[str | None]:
-    known = np.isfinite(values)
-    ends = np.quantile(values[known], (1 / 3, 2 / 3))
+    finite = np.isfinite(values)
+    ends = np.quantile(values[finite], (1 / 3, 2 / 3))
     bins = np.searchsorted(ends, values, side="right")
-    return [_BINS[place] if there else None for place, there in zip(bins.tolist(), known.tolist(), strict=True)]
+    return [_BINS[place] if there else None for place, there in zip(bins.tolist(), finite.tolist(), strict=True)]

@@ -108,6 +108,6 @@ def random_like(like: NetworkEncoder | None, device: str | None = None, batch_si
     else:
         entry = like.network.entry
         untrained = random_encoder(entry.arch, input_size=entry.input_size)
-        seen = {name: getattr(entry, name) for name in ("field", "crop", "gray", "mean", "std")}
-        network = Encoder(untrained.entry.model_copy(update=seen), untrained.backbone, sha256=untrained.sha256)
+        inputs = {name: getattr(entry, name) for name in ("field", "crop", "gray", "mean", "std")}
+        network = Encoder(untrained.entry.model_copy(update=inputs), untrained.backbone, sha256=untrained.sha256)
     return NetworkEncoder(network.to(pick_device(device)), RANDOM, batch_size)

@@ -27,9 +27,9 @@ def cached_features(encoder: FaceEncoder, faces: FaceSet, progress: Progress) ->
     """
     crops = [faces.template, *faces.column("sha256").to_pylist()]
     path = cache_folder() / "features" / f"{digest([encoder.key])[:16]}-{digest(crops)[:24]}.npy"
-    kept = _read(path, (len(faces), encoder.dim))
-    if kept is not None:
-        return kept
+    cached = _read(path, (len(faces), encoder.dim))
+    if cached is not None:
+        return cached
     features = np.empty((len(faces), encoder.dim), np.float32)
     progress.start(f"embedding by {encoder.name}", len(faces), unit="faces")
     for start in range(0, len(faces), _BATCH):
@@ -61,18 +61,18 @@ def cached_faces(stream: SourceStream, sources: Sequence[Path], progress: Progre
     from ferkit.pipeline.face_set_builder import FaceSetJob  # the detector loads only when photos are searched
 
     fingerprint = stream.read_fingerprint(progress)
-    kept = cache_folder() / "faces" / fingerprint[:24]
-    if not is_face_set(kept):
-        with output_errors(kept), output_lock(kept.with_name(f"{kept.name}.probe"), wait=True):
-            if not is_face_set(kept):
-                FaceSetJob(sources, stream, fingerprint, kept, progress).build()
-    return FaceSet.open(kept)
+    folder = cache_folder() / "faces" / fingerprint[:24]
+    if not is_face_set(folder):
+        with output_errors(folder), output_lock(folder.with_name(f"{folder.name}.probe"), wait=True):
+            if not is_face_set(folder):
+                FaceSetJob(sources, stream, fingerprint, folder, progress).build()
+    return FaceSet.open(folder)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     try:
-        kept = map_array(path)
+        features = map_array(path)
     except (OSError, ValueError):
         return None
-    fits = kept.shape == shape and kept.dtype == np.float32
-    return kept if fits else None
+    fits = features.shape == shape and features.dtype == np.float32
+    return features if fits else None

@@ -66,9 +66,9 @@ class VectorFile:
         rows = np.array([at.get(digest, -1) for digest in table.column("sha256").to_pylist()])
         if not (rows >= 0).any():
             raise InputError(f"{str(self.path)!r} holds no face of {whose}; embed those: `ferkit embed {whose}`")
-        found = np.full((len(rows), self.dim), np.nan, np.float32)
-        found[rows >= 0] = self.vectors[rows[rows >= 0]]
-        return found
+        vectors = np.full((len(rows), self.dim), np.nan, np.float32)
+        vectors[rows >= 0] = self.vectors[rows[rows >= 0]]
+        return vectors
 
 
 def is_vector_file(path: str | Path) -> bool:

@@ -53,15 +53,15 @@ class ProbePlan:
         for part in self._parts:
             if not len(part.labelled):
                 raise InputError(f"no face of {_named(part)} has a label; give class folders, a column or --label-from")
-        known = sorted({str(self.data.labels[row]) for row in self.data.labelled})
-        if len(known) < 2:
-            raise InputError(f"all labelled faces of {_named(self.data)} are {known[0]!r}; give two classes or more")
+        labels = sorted({str(self.data.labels[row]) for row in self.data.labelled})
+        if len(labels) < 2:
+            raise InputError(f"all labelled faces of {_named(self.data)} are {labels[0]!r}; give two classes or more")
         if self.test is not None:
-            told = {str(self.test.labels[row]) for row in self.test.labelled}
-            if not told & set(known):
+            test_labels = {str(self.test.labels[row]) for row in self.test.labelled}
+            if not test_labels & set(labels):
                 raise InputError(
-                    f"{_named(self.test)} has the labels {', '.join(sorted(told))} and {_named(self.data)} none of"
-                    f" them but {', '.join(known)}; bring them together with --label-map OLD=NEW"
+                    f"{_named(self.test)} has the labels {', '.join(sorted(test_labels))} and {_named(self.data)} none"
+                    f" of them but {', '.join(labels)}; bring them together with --label-map OLD=NEW"
                 )
         return self._split(self.data.labelled, None if self.test is None else self.test.labelled, True)
 
@@ -151,9 +151,9 @@ class ProbePlan:
         digests = [set(part.table.column("sha256").to_pylist()) - {""} for part in (data, test)]
         if same := len(digests[0] & digests[1]):
             yield f"{same:,} pictures are in train and test, pixel by pixel; their answers are known"
-        known = {label for label in data.labels if label}
-        unseen = sorted({label for label in test.labels if label} - known)
-        if unseen and known:
+        train_labels = {label for label in data.labels if label}
+        unseen = sorted({label for label in test.labels if label} - train_labels)
+        if unseen and train_labels:
             count = sum(label in unseen for label in test.labels)
             yield (
                 f"{count:,} test faces show {', '.join(unseen)}, which no training face does; they count as wrong"
@@ -167,8 +167,8 @@ class ProbePlan:
         people = [self.data.people[row] for row in train]
         usual = max(2, min(_FOLDS, len(set(people)))) if len(train) <= _FEW else 1
         folds = self.settings.folds or usual
-        named = all(self.data.identities[row] is not None for row in train)
-        return cross_validation_split(train, labels, people, self.seeds, folds, named=named)
+        have_names = all(self.data.identities[row] is not None for row in train)
+        return cross_validation_split(train, labels, people, self.seeds, folds, named=have_names)
 
 
 def _named(data: ProbeData) -> str:

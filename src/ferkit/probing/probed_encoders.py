@@ -45,10 +45,10 @@ class ProbedEncoder:
         def crops(some: NDArray[np.int64]) -> NDArray[np.uint8]:
             if faces is None:
                 raise ValueError("there are no crops")
-            wanted = rows[some]
-            shown, there = np.zeros((len(wanted), faces.size, faces.size, 3), np.uint8), wanted < len(faces)
-            shown[there] = faces.crops(wanted[there])
-            return shown
+            picks = rows[some]
+            pictures, there = np.zeros((len(picks), faces.size, faces.size, 3), np.uint8), picks < len(faces)
+            pictures[there] = faces.crops(picks[there])
+            return pictures
 
         return ProbedFaces(
             tuple(test_rows.labels),
@@ -91,12 +91,12 @@ def probed_encoders(
         EncoderMismatchError: the faces are aligned to another template than an encoder's.
         InputError: a file holds none of the faces, or there are no crops to embed.
     """
-    found = []
+    encoders = []
     for source, name in zip(sources, _names(sources), strict=True):
         train_rows = rows_of(source, data, progress)
         test_rows = train_rows if test is None else rows_of(test_file or source, test, progress)
-        found.append(ProbedEncoder(source, name, train_rows, test_rows))
-    return found
+        encoders.append(ProbedEncoder(source, name, train_rows, test_rows))
+    return encoders
 
 
 def rows_of(source: Source, data: ProbeData, progress: Progress) -> ProbeRows:

@@ -9,21 +9,21 @@ from ferkit.errors import InputError
 from ferkit.probing.report import DataStamp, EncoderReport, ProbeReport
 
 
-def entry_file(given: str | Path) -> Path:
+def entry_file(encoder: str | Path) -> Path:
     """Return the file that holds the entry of an encoder: beside the weights of a run or a ``.safetensors`` file.
 
     Raises:
         InputError: the encoder has none that may be changed.
     """
-    if str(given) in load_registry():
+    if str(encoder) in load_registry():
         raise InputError(
-            f"the entry of {str(given)!r} is in models.yaml, which belongs to ferkit and cannot be changed here;"
+            f"the entry of {str(encoder)!r} is in models.yaml, which belongs to ferkit and cannot be changed here;"
             " give a run folder to --publish"
         )
-    path = Path(given)
+    path = Path(encoder)
     file = path / ENTRY_NAME if path.is_dir() else path.with_suffix(".yaml")
     if path.suffix == ".npy" or not file.is_file():
-        raise InputError(f"{str(given)!r} has no entry to write figures into; give a run folder to --publish")
+        raise InputError(f"{str(encoder)!r} has no entry to write figures into; give a run folder to --publish")
     return file
 
 
@@ -42,10 +42,10 @@ def publish_report(report: ProbeReport, files: Sequence[Path]) -> None:
         entry = read_entry(file)
         if entry.sha256 != encoder.sha256:
             raise InputError(f"the weights beside {str(file)!r} have changed since they were measured; probe again")
-        found = list(_metrics(report, encoder))
-        measured = {(metric.protocol, metric.data) for metric in found}
+        metrics = list(_metrics(report, encoder))
+        measured = {(metric.protocol, metric.data) for metric in metrics}
         kept = [metric for metric in entry.metrics if (metric.protocol, metric.data) not in measured]
-        changed = EncoderEntry.model_validate({**dict(entry), "metrics": [*kept, *found]})
+        changed = EncoderEntry.model_validate({**dict(entry), "metrics": [*kept, *metrics]})
         with atomic_path(file) as partial:
             partial.write_text(entry_to_yaml(changed), encoding="utf-8")
 

@@ -264,8 +264,8 @@ class ProbeReport:
 def as_json(value: Any) -> Any:  # noqa: ANN401 (dataclasses of every kind, and what they hold)
     """Return a value as JSON knows it: dataclasses as objects without what lives in memory alone, NaN as null."""
     if is_dataclass(value) and not isinstance(value, type):
-        shown = (each for each in fields(value) if not each.metadata.get("in_memory"))
-        return {each.name: as_json(getattr(value, each.name)) for each in shown}
+        public = (each for each in fields(value) if not each.metadata.get("in_memory"))
+        return {each.name: as_json(getattr(value, each.name)) for each in public}
     if isinstance(value, Mapping):
         return {str(key): as_json(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

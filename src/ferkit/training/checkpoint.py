@@ -71,8 +71,8 @@ def best_value(folder: Path, data: str | None) -> float:
     """The value that `save_best` came with; minus infinity where there is none, or one on other data."""
     if not (folder / BEST / _STATE).exists():
         return -float("inf")
-    found = _read_state(folder / BEST)
-    return float(found["value"]) if found.get("data") == data and "value" in found else -float("inf")
+    state = _read_state(folder / BEST)
+    return float(state["value"]) if state.get("data") == data and "value" in state else -float("inf")
 
 
 def load_checkpoint(path: Path, learner: Learner) -> None:
@@ -161,16 +161,16 @@ def _read_state(path: Path) -> dict[str, Any]:
     """A checkpoint's state, as it was written; `TrainingError` where it is damaged."""
     with _damage_explained(path):
         state = read_json(path / _STATE)
-        stated = state.pop("own", None)
-        if "sha256" in state and stated != _digest(state):
+        stored_digest = state.pop("own", None)
+        if "sha256" in state and stored_digest != _digest(state):
             raise ValueError(f"{_STATE} has changed since it was written")
     return state
 
 
 def _read_tensors(path: Path, name: str) -> dict[str, Tensor]:
     """The tensors of one file of a checkpoint, which must be as they were written; older ferkits kept no digest."""
-    data, stated = (path / name).read_bytes(), _read_state(path).get("sha256", {}).get(name)
-    if stated not in (None, sha256_of(data)):
+    data, stored_digest = (path / name).read_bytes(), _read_state(path).get("sha256", {}).get(name)
+    if stored_digest not in (None, sha256_of(data)):
         raise ValueError(f"{name} has changed since it was written")
     return dict(from_safetensors(data))
 

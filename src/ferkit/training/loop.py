@@ -247,10 +247,10 @@ class _Run:
         rank, world = self.processes.rank, self.processes.world
         s = self.settings
         order = batches(len(self.faces), s.batch_size, s.seed, self.step, self.steps, self.faces.weights)
-        drawn = (
+        reads = (
             (faces[rank::world], pair_generator(s.seed, step, rank)) for step, faces in enumerate(order, self.step)
         )
-        return read_ahead(self.faces, drawn, self.processes.device)
+        return read_ahead(self.faces, reads, self.processes.device)
 
     def _say_estimate(self, batch: Mapping[str, Tensor]) -> None:
         """Say how long the run will take: try the gradients of its first batch, twice as the first warms up.
@@ -317,9 +317,9 @@ class _Run:
     def _log(self, figures: Mapping[str, Tensor], rate: float) -> dict[str, float]:
         mean = {name: float(self.accelerator.reduce(value.float(), "mean")) for name, value in figures.items()}
         self._require_finite(mean)
-        shown = {**mean, "images/s": rate}
-        self._record(self.metrics, {"lr": float(self.optimizer.param_groups[0]["lr"]), **shown})
-        return shown
+        row = {**mean, "images/s": rate}
+        self._record(self.metrics, {"lr": float(self.optimizer.param_groups[0]["lr"]), **row})
+        return row
 
     def _require_finite(self, figures: Mapping[str, float]) -> None:
         scaler = self.learner.scaler

@@ -104,5 +104,5 @@ def check_trackers(settings: TrainSettings) -> None:
 def start_trackers(accelerator: Accelerator, settings: TrainSettings, run: Path) -> None:
     """Begin the project "ferkit" in each tracker, named after the run where it takes a name, with all settings."""
     config = {name: str(value) for name, value in settings.model_dump().items()}
-    named = {"wandb": {"name": run.name, "dir": str(run)}}
-    accelerator.init_trackers("ferkit", config, {name: named[name] for name in settings.trackers if name in named})
+    options = {"wandb": {"name": run.name, "dir": str(run)}}
+    accelerator.init_trackers("ferkit", config, {name: options[name] for name in settings.trackers if name in options})

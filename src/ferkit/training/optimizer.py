@@ -26,10 +26,10 @@ def check_optimizer(settings: TrainSettings) -> None:
     if name not in timm.optim.list_optimizers():
         raise UnknownOptimizerError(name, timm.optim.list_optimizers())
     try:
-        made = _create([{"params": [nn.Parameter(torch.zeros(2, 2))]}], settings)
+        optimizer = _create([{"params": [nn.Parameter(torch.zeros(2, 2))]}], settings)
     except Exception as error:
         raise TrainingError(f"the optimizer {name!r} cannot be used here ({error}); take adamw, sgd or lars") from error
-    if getattr(made, "is_second_order", False):
+    if getattr(optimizer, "is_second_order", False):
         raise TrainingError(f"the optimizer {name!r} needs second derivatives; take adamw, sgd or lars")
 
 
@@ -52,7 +52,7 @@ def _create(groups: list[dict[str, object]], settings: TrainSettings) -> torch.o
     # timm's "sgd" is Nesterov's, which is not defined without momentum; its "momentum" is the plain one.
     name = "momentum" if settings.optimizer == "sgd" and settings.momentum == 0 else settings.optimizer
     more = {"betas": settings.betas} if settings.betas and timm.optim.get_optimizer_info(name).has_betas else {}
-    made: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
+    optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
         groups, opt=name, lr=settings.lr, weight_decay=settings.weight_decay, momentum=settings.momentum, **more
     )
-    return made
+    return optimizer

@@ -43,12 +43,12 @@ class Processes:
         Raises:
             InputError: there is no such device here.
         """
-        wanted = pick_device(device)
+        best = pick_device(device)
         # accelerate keeps one state for the whole program, which an earlier run on another device would decide.
         AcceleratorState._reset_state(reset_partial_state=True)
-        state = PartialState(cpu=wanted.type == "cpu", timeout=_PATIENCE)
+        state = PartialState(cpu=best.type == "cpu", timeout=_PATIENCE)
         if state.num_processes == 1 and device is not None:
-            state.device = wanted
+            state.device = best
         self.rank: int = state.process_index
         self.world: int = state.num_processes
         self.device: torch.device = state.device
@@ -101,9 +101,9 @@ class Processes:
         """Whether one of the processes asks; all of them call this."""
         if self.world == 1:
             return asked
-        told = torch.tensor(float(asked), device=self.device)
-        distributed.all_reduce(told, distributed.ReduceOp.MAX)
-        return bool(told)
+        flag = torch.tensor(float(asked), device=self.device)
+        distributed.all_reduce(flag, distributed.ReduceOp.MAX)
+        return bool(flag)
 
     def close(self) -> None:
         """End the process group; after this, `on_rank_zero` waits for nobody."""

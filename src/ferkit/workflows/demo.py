@@ -290,8 +290,8 @@ def rank_others(embeddings: EmbeddingSet, expressions: Collection[str]) -> tuple
         allowed = taking_part & (people != people[row])
         scores, rows = index.query(embeddings.vectors[row : row + 1], k=int(allowed.sum()), allowed=allowed)
         pairs = zip(rows[0].tolist(), scores[0].tolist(), strict=True)
-        found = tuple(Answer(str(people[other]), str(labels[other]), score) for other, score in pairs)
-        rankings.append(Ranking(str(people[row]), str(labels[row]), found))
+        answers = tuple(Answer(str(people[other]), str(labels[other]), score) for other, score in pairs)
+        rankings.append(Ranking(str(people[row]), str(labels[row]), answers))
     return tuple(rankings)
 
 
@@ -318,20 +318,20 @@ def _scenes(
     for number, (name, question) in enumerate(asked.items()):
         like: str | Path = out / "queries" / question if question.endswith(".png") else question
         plot = out / f"timeline-{name}.png"
-        found = moments(faces, like, encoder=encoder, device=device, plot=plot, progress=progress)
+        result = moments(faces, like, encoder=encoder, device=device, plot=plot, progress=progress)
         start = number * length + _PAUSE
-        best = (found.moments[0].onset_s, found.moments[0].offset_s) if found.reached else None
+        best = (result.moments[0].onset_s, result.moments[0].offset_s) if result.reached else None
         yield Scene(name, question, (start + _SHOW / 2, start + 1.5 * _SHOW + _HOLD), best)
 
 
 def _save_page(result: DemoResult) -> None:
     """Lay all pictures out on one page."""
-    named = [
+    captions = [
         (result.gallery, "Every query, and whom it found; framed: the same expression on another person"),
         *((result.out / f"timeline-{scene.expression}.png", scene_words(scene)) for scene in result.scenes),
         (result.preview, "What pre-training does to a face"),
     ]
-    pictures = [(data_url(path.read_bytes(), "png"), words) for path, words in named]
+    pictures = [(data_url(path.read_bytes(), "png"), words) for path, words in captions]
     lead = "Portraits: U.S. Navy, NASA, White House, public domain; warps and film by ferkit. They measure no quality."
     title = "The same expression on another person"
     save_page(page_text("demo.html", title=title, lead=lead, note=None, pictures=pictures), result.page)
@@ -339,9 +339,9 @@ def _save_page(result: DemoResult) -> None:
 
 def scene_words(scene: Scene) -> str:
     """Say of a scene of the film when it was made to be shown, and when it was found."""
-    asked = "a photo of Eileen Collins smiling" if scene.asked.endswith(".png") else f"the word {scene.asked}"
-    found = "found nowhere" if scene.found is None else f"found at {scene.found[0]:.1f}–{scene.found[1]:.1f} s"
-    return f"{scene.expression}, shown at {scene.made[0]:.1f}–{scene.made[1]:.1f} s, asked for by {asked}: {found}"
+    question = "a photo of Eileen Collins smiling" if scene.asked.endswith(".png") else f"the word {scene.asked}"
+    answer = "found nowhere" if scene.found is None else f"found at {scene.found[0]:.1f}–{scene.found[1]:.1f} s"
+    return f"{scene.expression}, shown at {scene.made[0]:.1f}–{scene.made[1]:.1f} s, asked for by {question}: {answer}"
 
 
 def _save_gallery(result: DemoResult, variants: list[_Variant]) -> None:
@@ -359,19 +359,19 @@ def _save_gallery(result: DemoResult, variants: list[_Variant]) -> None:
     save_picture(draw_gallery("The same expression on another person", panels, footer), result.gallery)
 
 
-def _heading(asked: Round) -> str:
-    return f"{asked.title}: {asked.first} of {len(asked.rankings)} (chance {asked.chance:.1f})"
+def _heading(each: Round) -> str:
+    return f"{each.title}: {each.first} of {len(each.rankings)} (chance {each.chance:.1f})"
 
 
 def _row(ranking: Ranking, crops: Mapping[tuple[str, str], Pixels]) -> GalleryRow:
     def face(person: str, expression: str, score: str = "", **match: bool) -> GalleryFace:
         return GalleryFace(crops[person, expression], expression.removeprefix("photo: ") + score, **match)
 
-    found = [
+    row = [
         face(answer.person, answer.expression, f"  {answer.score:.2f}", match=answer.expression == ranking.expression)
         for answer in ranking.found[:_SHOWN]
     ]
-    return GalleryRow(face(ranking.person, ranking.expression), found)
+    return GalleryRow(face(ranking.person, ranking.expression), row)
 
 
 def _slug(name: str) -> str:

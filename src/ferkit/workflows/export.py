@@ -191,18 +191,18 @@ def _write_fiftyone(embeddings: EmbeddingSet, path: Path, progress: Progress) ->
         for row, face, picture in zip(rows, embeddings.faces_of(list(rows)), pictures, strict=True):
             file = path / "data" / f"{row:07}.jpg"
             file.write_bytes(picture or jpeg(np.full((16, 16, 3), 128, np.uint8)))
-            known = {name: getattr(face, name) for name in _FIFTYONE if getattr(face, name) is not None}
+            columns = {name: getattr(face, name) for name in _FIFTYONE if getattr(face, name) is not None}
             label = {} if face.label is None else {"label": {"_cls": "Classification", "tags": [], "label": face.label}}
             samples.append(
                 {"filepath": f"data/{file.name}", "tags": [] if picture else ["lost"], "_media_type": "image"}
-                | {"row": row, "vector": _numbers(embeddings.vectors[row]), **label, **known}
+                | {"row": row, "vector": _numbers(embeddings.vectors[row]), **label, **columns}
             )
         lost += pictures.count(None)
         progress.advance(len(rows))
     fields = {"row": "IntField", "vector": "ListField", **_FIFTYONE}
-    described = [_field(name, kind) for name, kind in fields.items()]
-    described.append(_field("label", "EmbeddedDocumentField", "fiftyone.core.labels.Classification"))
-    metadata = {"name": "ferkit", "media_type": "image", "version": "0.23.0", "sample_fields": _OWN + described}
+    sample_fields = [_field(name, kind) for name, kind in fields.items()]
+    sample_fields.append(_field("label", "EmbeddedDocumentField", "fiftyone.core.labels.Classification"))
+    metadata = {"name": "ferkit", "media_type": "image", "version": "0.23.0", "sample_fields": _OWN + sample_fields}
     (path / "metadata.json").write_text(json.dumps(metadata, indent=1), encoding="utf-8")
     (path / "samples.json").write_text(json.dumps({"samples": samples}), encoding="utf-8")
     return lost

@@ -127,27 +127,27 @@ def pretrain(
     method = chosen.method
     settings = {**({} if parts is None else {"parts": _parts(method, parts)}), **(settings or {})}
     by_name = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "monitor.data": monitor and str(monitor)}
-    given = {name: value for name, value in by_name.items() if value is not None}
+    training = {name: value for name, value in by_name.items() if value is not None}
     # A wrong setting is told before any work.
-    asked = resolve_recipe(method, settings, given, file, preset=chosen.settings, faces=0, faces_sha256="")
+    draft = resolve_recipe(method, settings, training, file, preset=chosen.settings, faces=0, faces_sha256="")
     backbone = _backbone(method, backbone or chosen.backbone or file.choice("backbone", None))
 
     run = run_folder(out, name)
     processes = Processes(device)
     progress = progress if progress is not None and processes.first else Silent()
-    with ExitStack() as held:
-        processes.on_rank_zero(lambda: _claim(run, resume, held))
+    with ExitStack() as stack:
+        processes.on_rank_zero(lambda: _claim(run, resume, stack))
         reading = _options(file, options)
         faces = _face_set(source_paths(sources), run, reading, processes, progress)
         kind = find_method(method)
-        faces = usable_faces(faces, kind.batch_fields_with(asked.settings), _windows(asked.settings), progress)
+        faces = usable_faces(faces, kind.batch_fields_with(draft.settings), _windows(draft.settings), progress)
 
-        if not {"batch_size", "training.batch_size"} & {*given, *settings, *file.settings}:
-            given["batch_size"] = _fitting_batch(asked.training.batch_size, len(faces), progress)
+        if not {"batch_size", "training.batch_size"} & {*training, *settings, *file.settings}:
+            training["batch_size"] = _fitting_batch(draft.training.batch_size, len(faces), progress)
         resolved = resolve_recipe(
             method,
             settings,
-            given,
+            training,
             file,
             labels=faces.column("label").to_pylist() if "label" in kind.batch_fields else None,
             preset=chosen.settings,
@@ -229,18 +229,18 @@ def _parts(method: str, parts: str | Sequence[str]) -> str | list[str]:
     raise InputError(f"{method} has no parts to choose; leave --parts out, or take --method {' or '.join(having)}")
 
 
-def _backbone(method: str, asked: str | None) -> str:
+def _backbone(method: str, backbone: str | None) -> str:
     """The network to learn, which some methods choose themselves."""
     own = find_method(method).network
-    if own is not None and asked not in (None, own):
-        raise InputError(f"{method} learns a network of its own, {own}, and no {asked}; leave --backbone out")
-    return own or asked or DEFAULT_BACKBONE
+    if own is not None and backbone not in (None, own):
+        raise InputError(f"{method} learns a network of its own, {own}, and no {backbone}; leave --backbone out")
+    return own or backbone or DEFAULT_BACKBONE
 
 
-def _claim(run: Path, resume: bool, held: ExitStack) -> None:
+def _claim(run: Path, resume: bool, stack: ExitStack) -> None:
     """Hold the lock of a run folder that is new or, to resume it, a run's; sweep what a kill left of its writes."""
     with output_errors(run):
-        held.enter_context(output_lock(run))
+        stack.enter_context(output_lock(run))
     if not run.exists() or (run.is_dir() and all(map(is_temporary, run.iterdir()))):
         return
     if not any((run / name).exists() for name in ("recipe.yaml", "faces", "faces.partial")):
@@ -251,11 +251,11 @@ def _claim(run: Path, resume: bool, held: ExitStack) -> None:
         remove(left)
 
 
-def _options(file: RecipeFile, given: Mapping[str, Any]) -> dict[str, Any]:
+def _options(file: RecipeFile, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that do not have their defaults; given ones win over the recipe's."""
     usual = {option.name: getattr(FaceOptions(), option.name) for option in fields(FaceOptions)}
-    asked = {name: value for name, value in given.items() if name not in usual or value != usual[name]}
-    return {**file.options, **asked}
+    changed = {name: value for name, value in options.items() if name not in usual or value != usual[name]}
+    return {**file.options, **changed}
 
 
 def _face_set(

@@ -125,7 +125,7 @@ def probe(
         open_sources(names, files, device, batch_size, progress), train_data, test_data, test_file, progress
     )
     sections = _run(plan, subjects, runnable, skipped, ALL in _names(protocol), device, progress)
-    described = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
+    reports = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
     report = ProbeReport(
         data=train_data.stamp(),
         test=None if test_data is None else test_data.stamp(),
@@ -145,8 +145,8 @@ def probe(
         },
         warnings=tuple(plan.warnings()),
         skipped=skipped,
-        encoders=tuple(described),
-        comparisons=tuple(_compared(described, settings.seed)) if compare else (),
+        encoders=tuple(reports),
+        comparisons=tuple(_compared(reports, settings.seed)) if compare else (),
     )
     if out is not None:
         _write(report, Path(out), earlier, pictures, progress)
@@ -162,8 +162,8 @@ def probe(
     return report
 
 
-def _listed(given: Sources) -> list[str]:
-    return [str(given)] if isinstance(given, str | Path) else [str(each) for each in given]
+def _listed(names: Sources) -> list[str]:
+    return [str(names)] if isinstance(names, str | Path) else [str(each) for each in names]
 
 
 def _parted(options: Mapping[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
@@ -189,9 +189,9 @@ def _check_settings(settings: ProbeSettings, names: Sequence[str], compare: bool
     if settings.seeds < 1 or (settings.folds is not None and settings.folds < 1):
         raise InputError(f"{settings.seeds} seeds and {settings.folds} folds were asked for; give 1 or more of each")
     chosen = ((settings.linear, LINEAR), (settings.finetune, FINETUNES), (settings.head or "linear", ("linear", "mlp")))
-    for name, known in chosen:
-        if name not in known:
-            raise InputError(f"there is no {name!r} to choose here; take {', '.join(known)}")
+    for name, choices in chosen:
+        if name not in choices:
+            raise InputError(f"there is no {name!r} to choose here; take {', '.join(choices)}")
     numbers = [settings.epochs, settings.lr, settings.neighbours]
     numbers += [settings.finetune_epochs, settings.finetune_lr, settings.finetune_batch]
     if any(number is not None and number <= 0 for number in numbers):
@@ -213,8 +213,8 @@ def _earlier_protocols(out: Path) -> dict[str, list[str]]:
     if not out.exists() or not any(out.iterdir()):
         return {}
     try:
-        found = read_json(out / REPORT)
-        return {encoder["name"]: list(encoder["sections"]) for encoder in found["encoders"]}
+        report = read_json(out / REPORT)
+        return {encoder["name"]: list(encoder["sections"]) for encoder in report["encoders"]}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise OutputError(f"{str(out)!r} holds files, but no report of `ferkit probe`; choose another -o") from error
 
@@ -353,11 +353,11 @@ def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictur
     with StagedOutput(out / REPORT, {}, _refuse_foreign, files=True) as output, output_errors(out):
         output.begin()
         try:
-            drawn = draw_figures(report, output.folder, progress=progress) if pictures else []
-            write_page(report, drawn, output.folder / PAGE)
+            figures = draw_figures(report, output.folder, progress=progress) if pictures else []
+            write_page(report, figures, output.folder / PAGE)
             text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
             (output.folder / REPORT).write_text(text, encoding="utf-8")
-            names = [figure.path.name for figure in drawn]
+            names = [figure.path.name for figure in figures]
             for name in names:
                 require_replaceable(out / name)
             output.commit([*names, PAGE, REPORT])

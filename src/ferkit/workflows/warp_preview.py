@@ -84,17 +84,17 @@ def warp_preview(
         raise InputError(
             f"a preview is a .png sheet or a .gif animation, not {path.name!r}; choose one of these with -o"
         )
-    paths, found, progress = source_paths(images), FaceOptions(aligned, **options), progress or Silent()
+    paths, face_options, progress = source_paths(images), FaceOptions(aligned, **options), progress or Silent()
     require_replaceable(path, paths)
     if face_swap:
         if path.suffix.lower() != ".png":
             raise InputError(f"face swaps are shown on a .png sheet, not in {path.name!r}; choose one with -o")
-        people = different_people(paths, columns, seed, found, progress)
+        people = different_people(paths, columns, seed, face_options, progress)
         save_picture(swap_sheet(people), path)
         return WarpPreview(path, 0, 0, len(people), swaps=len(people) * (len(people) - 1))
     if len(paths) != 1:
         raise InputError(f"warps are shown of one picture, not of {len(paths)}; name one, or add --face-swap")
-    face = _open_face(paths[0], found, progress)
+    face = _open_face(paths[0], face_options, progress)
     views, warps = views or ContraWarpingViews(), warps or WarpSettings()
     generator = torch.Generator().manual_seed(seed)
     if path.suffix.lower() == ".gif":
@@ -177,12 +177,12 @@ def _bent(face: _Face, warp: Warp) -> NDArray[np.uint8]:
     return planes.movedim(1, -1).numpy()
 
 
-def _write_gif(path: Path, face: _Face, drawn: list[Warp]) -> None:
+def _write_gif(path: Path, face: _Face, warps: list[Warp]) -> None:
     """Write one row of tiles for each of the warps, at strengths that rise and fall like a cosine."""
     frames = []
     for number in range(_FRAMES):
         strength = (1 - math.cos(2 * math.pi * number / _FRAMES)) / 2
-        rows = [np.hstack(list(_bent(face, warp.scaled(strength)))) for warp in drawn]
+        rows = [np.hstack(list(_bent(face, warp.scaled(strength)))) for warp in warps]
         frames.append(Image.fromarray(np.vstack(rows)))
     # One palette for all frames, of the fullest one: with palettes of their own the colours would flicker.
     palette = frames[_FRAMES // 2].quantize(256)

@@ -87,12 +87,12 @@ def _refused_objects(path: Path, error: UnpicklingError) -> str:
 
 
 def _tensors_in(content: Mapping[str, Any], holders: Sequence[str], path: Path) -> dict[str, Tensor]:
-    held = next((content[name] for name in holders if isinstance(content.get(name), Mapping)), content)
-    tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
-    if not tensors or (held is content and len(tensors) < len(content)):
-        found = ", ".join(repr(str(name)) for name in list(content)[:6]) or "nothing"
-        wanted = " or ".join(repr(name) for name in holders)
-        raise WeightsError(f"{str(path)!r} has no tensors under {wanted}, but {found}; is --from right?")
+    state = next((content[name] for name in holders if isinstance(content.get(name), Mapping)), content)
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors or (state is content and len(tensors) < len(content)):
+        names = ", ".join(repr(str(name)) for name in list(content)[:6]) or "nothing"
+        expected = " or ".join(repr(name) for name in holders)
+        raise WeightsError(f"{str(path)!r} has no tensors under {expected}, but {names}; is --from right?")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 

@@ -62,11 +62,11 @@ def take_encoder(tensors: Mapping[str, Tensor], origin: Origin) -> tuple[dict[st
     prefix = next((start for start in origin.prefixes if any(name.startswith(start) for name in plain)), None)
     if prefix is None:
         starts = ", ".join(repr(start) for start in sorted({name.split(".")[0] for name in plain})[:6])
-        wanted = " or ".join(repr(start) for start in origin.prefixes)
-        raise WeightsError(f"no tensor's name begins with {wanted}; they begin with {starts}: is --from right?")
-    taken = {name: tensor for name, tensor in plain.items() if name.startswith(prefix)}
-    dropped = Counter(name.split(".")[0] for name in plain if name not in taken)
-    renamed = {_renamed(name.removeprefix(prefix), origin.renames): tensor for name, tensor in taken.items()}
+        expected = " or ".join(repr(start) for start in origin.prefixes)
+        raise WeightsError(f"no tensor's name begins with {expected}; they begin with {starts}: is --from right?")
+    own = {name: tensor for name, tensor in plain.items() if name.startswith(prefix)}
+    dropped = Counter(name.split(".")[0] for name in plain if name not in own)
+    renamed = {_renamed(name.removeprefix(prefix), origin.renames): tensor for name, tensor in own.items()}
     return renamed, dict(dropped)
 
 
@@ -84,16 +84,16 @@ def networks_to_try(
     Raises:
         WeightsError: the tensors' names are of no family in CANDIDATES, and nobody says what they are of.
     """
-    if (named := arch or origin.arch) is not None:
-        return (named,)
+    if (only := arch or origin.arch) is not None:
+        return (only,)
     first = [stated] if stated is not None and stated in timm.list_models() else []
-    tried = dict.fromkeys([*first, *(name for mark, names in CANDIDATES.items() if mark in state for name in names)])
-    if not tried:
-        shown = ", ".join(repr(name) for name in sorted(state)[:_SHOWN])
+    archs = dict.fromkeys([*first, *(name for mark, names in CANDIDATES.items() if mark in state for name in names)])
+    if not archs:
+        examples = ", ".join(repr(name) for name in sorted(state)[:_SHOWN])
         raise WeightsError(
-            f"names such as {shown} are of no network that is recognised; name the one of timm with --arch"
+            f"names such as {examples} are of no network that is recognised; name the one of timm with --arch"
         )
-    return tuple(tried)
+    return tuple(archs)
 
 
 def fit_network(
@@ -114,7 +114,7 @@ def fit_network(
             is known to be another.
     """
     size = input_size or _embedded_size(state) or origin.input_size
-    tried: dict[str, list[tuple[str, str, str]]] = {}
+    misfits_of: dict[str, list[tuple[str, str, str]]] = {}
     for arch in archs:
         with torch.device("meta"):  # shapes without memory
             network = build_backbone(arch, size)
@@ -124,9 +124,9 @@ def fit_network(
         if not (wrong := misfits(network, kept)):
             _refuse_other_heads(arch, kept)
             return FittedNetwork(arch, size, feature_dim(network), kept, dropped)
-        tried[arch] = wrong
-    nearest = min(tried, key=lambda arch: len(tried[arch]))
-    raise WeightsError(_no_fit(nearest, tried[nearest], choice=len(tried)))
+        misfits_of[arch] = wrong
+    nearest = min(misfits_of, key=lambda arch: len(misfits_of[arch]))
+    raise WeightsError(_no_fit(nearest, misfits_of[nearest], choice=len(misfits_of)))
 
 
 def _renamed(name: str, renames: Sequence[tuple[str, str]]) -> str:
@@ -152,8 +152,8 @@ def _without_heads(
 ) -> tuple[dict[str, Tensor], dict[str, int]]:
     """Leave out what belongs to the layers that timm puts after the features, and what the origin can do without."""
     heads = (*spare, *classifier_prefixes(network))
-    wanted = network.state_dict().keys()
-    extra = {name for name in state if name not in wanted and name.startswith(heads)}
+    names = network.state_dict().keys()
+    extra = {name for name in state if name not in names and name.startswith(heads)}
     kept = {name: tensor for name, tensor in state.items() if name not in extra}
     return kept, dict(Counter(name.split(".")[0] for name in extra))
 
@@ -170,11 +170,11 @@ def _refuse_other_heads(arch: str, state: Mapping[str, Tensor]) -> None:
 
 
 def _no_fit(arch: str, wrong: Sequence[tuple[str, str, str]], *, choice: int) -> str:
-    shown = "; ".join(f"{name!r} should be {wanted} and is {given}" for name, wanted, given in wrong[:_SHOWN])
+    examples = "; ".join(f"{name!r} should be {expected} and is {actual}" for name, expected, actual in wrong[:_SHOWN])
     more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     if choice == 1:
-        return f"the weights do not fit {arch!r}: {shown}{more}; check --from, --arch and --input-size"
+        return f"the weights do not fit {arch!r}: {examples}{more}; check --from, --arch and --input-size"
     return (
-        f"the weights fit none of the {choice} networks that are tried, nearest is {arch!r}: {shown}{more}; name the "
-        "right one of timm with --arch"
+        f"the weights fit none of the {choice} networks that are tried, nearest is {arch!r}: {examples}{more}; name "
+        "the right one of timm with --arch"
     )

@@ -67,12 +67,12 @@ def require_parity(parity: Parity, what: str, *, int8: bool = False) -> None:
     # Written so that NaN fails.
     if int8:
         right = parity.mean_cosine >= LEAST_COSINE_INT8
-        found = f"a mean cosine of {parity.mean_cosine:.4f} where {LEAST_COSINE_INT8} is the least"
+        distance = f"a mean cosine of {parity.mean_cosine:.4f} where {LEAST_COSINE_INT8} is the least"
     else:
         right = parity.difference <= LARGEST_DIFFERENCE
-        found = f"a difference of {parity.difference:.2g} where {LARGEST_DIFFERENCE:g} is the most"
+        distance = f"a difference of {parity.difference:.2g} where {LARGEST_DIFFERENCE:g} is the most"
     if not right:
-        raise ConversionError(f"{what} gives other vectors than torch ({found}), so it is not used")
+        raise ConversionError(f"{what} gives other vectors than torch ({distance}), so it is not used")
 
 
 def _smooth(generator: np.random.Generator, side: int) -> NDArray[np.uint8]:

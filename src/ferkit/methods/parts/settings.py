@@ -64,11 +64,11 @@ def needs_of(settings: PartsSettings, *of_anchors: str) -> frozenset[str]:
         of_anchors: what else the method must know of its anchors, such as "landmarks".
     """
     parts = set(settings.parts)
-    known = {*of_anchors, *({"clip"} if parts & {"face-swap", "mask-fn", "cutmix"} else ())}
-    needs = set(known)
+    of_faces = {*of_anchors, *({"clip"} if parts & {"face-swap", "mask-fn", "cutmix"} else ())}
+    needs = set(of_faces)
     if "time-aug" in parts:
         needs |= {"positive", "moment", "positive_moment"}
     if "hard-neg" in parts:
-        needs |= {"hard_negative", "hard_positive", *(f"hard_negative_{what}" for what in known)}
+        needs |= {"hard_negative", "hard_positive", *(f"hard_negative_{what}" for what in of_faces)}
         needs |= {"hard_negative_moment", "hard_positive_moment"}
     return frozenset(needs)

@@ -22,9 +22,9 @@ def affect_section(train_rows: ProbeRows, test_rows: ProbeRows, split: Split) ->
     for fold in split.folds[0]:
         train, test = train_rows.at(fold.train), rows.at(fold.test)
         people = people_to_keep_together(train.people)
-        found = affect_answers(train.features, train.affect, test.features, train_identities=people, seed=seed)
-        predicted[fold.test] = found.predicted
-        chosen.append({"alpha": found.alpha})
+        answers = affect_answers(train.features, train.affect, test.features, train_identities=people, seed=seed)
+        predicted[fold.test] = answers.predicted
+        chosen.append({"alpha": answers.alpha})
     how = "ridge regression on standardised features, penalty chosen on a fifth of train"
     return affect_report(how, test_rows, split, predicted, tuple(chosen))
 

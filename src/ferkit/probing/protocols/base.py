@@ -89,13 +89,13 @@ def classifier_section(
 
 def _fitted(split: Split, fit: Fit) -> list[tuple[Answers, list[FoldResult]]]:
     """Return of each seed the (M,) answers and what was fitted."""
-    found = []
+    results = []
     for seed, folds in zip(split.seeds, split.folds, strict=True):
         answers, fits = np.full(len(split.test), None, object), [fit(fold, seed) for fold in folds]
         for fold, each in zip(folds, fits, strict=True):
             answers[fold.test] = each.predicted
-        found.append((answers, fits))
-    return found
+        results.append((answers, fits))
+    return results
 
 
 def _train_labels(train_rows: ProbeRows, split: Split) -> set[str]:
@@ -131,10 +131,10 @@ def metric(
     people = tuple(people)
     value = statistic(np.arange(len(people)))
     try:
-        found = bootstrap_interval(statistic, people, seed=seed)
+        interval = bootstrap_interval(statistic, people, seed=seed)
     except InputError:
         return MetricValue(name, value, None, len(set(people)), chance, by_seed, statistic, people)
-    return MetricValue(name, value, (found.low, found.high), found.groups, chance, by_seed, statistic, people)
+    return MetricValue(name, value, (interval.low, interval.high), interval.groups, chance, by_seed, statistic, people)
 
 
 def triplet_metric(

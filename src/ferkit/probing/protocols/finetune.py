@@ -26,17 +26,17 @@ def finetune_section(plan: ProbePlan, subject: ProbedEncoder, progress: Progress
 
     def fit(fold: Fold, seed: int) -> FoldResult:
         rows, places = split.test[fold.test], np.full(len(fold.test), None, object)
-        seen, train = rows < len(test_faces), fold.train[fold.train < len(train_faces)]
-        found = finetune_answers(
+        has_face, train = rows < len(test_faces), fold.train[fold.train < len(train_faces)]
+        result = finetune_answers(
             network,
             train_faces.subset(train),
             [str(plan.data.labels[row]) for row in train.tolist()],
-            test_faces.subset(rows[seen]),
+            test_faces.subset(rows[has_face]),
             settings=settings,
             seed=seed,
             progress=progress,
         )
-        places[seen] = found.predicted
+        places[has_face] = result.predicted
         return FoldResult(places)
 
     loss = "balanced softmax" if settings.balance == "softmax" else "cross entropy"
@@ -53,8 +53,8 @@ def tuning(plan: ProbePlan, subject: ProbedEncoder) -> tuple[Encoder, FaceSet, F
     if not isinstance(subject.source, NetworkEncoder) or train_faces is None or test_faces is None:
         raise InputError(f"{subject.name!r} is no network with faces to see, so nothing can be fine-tuned")
     network = subject.source.network
-    given = {"epochs": s.finetune_epochs, "lr": s.finetune_lr, "batch_size": s.finetune_batch, "head": s.head}
-    changed = {name: value for name, value in given.items() if value is not None}
+    settings = {"epochs": s.finetune_epochs, "lr": s.finetune_lr, "batch_size": s.finetune_batch, "head": s.head}
+    changed = {name: value for name, value in settings.items() if value is not None}
     changed |= {"balance": "softmax"} if s.balance else {}
     changed |= {"precision": "bf16" if network.center.is_cuda else "float32"}
     return network, train_faces, test_faces, FINETUNES[s.finetune].model_copy(update=changed)

@@ -16,18 +16,18 @@ def _run(task: Task) -> Section:
     predicted = np.empty((len(split.test), values.shape[1]))
     for fold in split.folds[0]:
         train, rows = fold.train[fold.train < len(train_faces)], split.test[fold.test]
-        seen = rows < len(test_faces)
-        found = finetune_values(
+        has_face = rows < len(test_faces)
+        result = finetune_values(
             network,
             train_faces.subset(train),
             values[train],
-            test_faces.subset(rows[seen]),
+            test_faces.subset(rows[has_face]),
             settings=settings,
             seed=split.seeds[0],
             progress=task.progress,
         )
         predicted[fold.test] = values[train].mean(axis=0)  # of a picture without a face
-        predicted[fold.test[seen]] = found.outputs
+        predicted[fold.test[has_face]] = result.outputs
     return affect_report(tuning_words(settings, "CCC loss"), task.subject.test_rows, split, predicted, ())
 
 

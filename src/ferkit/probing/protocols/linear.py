@@ -43,9 +43,9 @@ def linear_section(
         if schedule is not None:
             return _descended(fold, train, test, schedule, seed, augmented)
         people = people_to_keep_together(train.people)
-        found = linear_answers(train.features, train.true_labels, test.features, train_identities=people, seed=seed)
-        chosen = {"strength": found.strength, "held_out_accuracy": found.held_out[found.strength]}
-        return FoldResult(found.predicted, chosen, found.model)
+        answers = linear_answers(train.features, train.true_labels, test.features, train_identities=people, seed=seed)
+        chosen = {"strength": answers.strength, "held_out_accuracy": answers.held_out[answers.strength]}
+        return FoldResult(answers.predicted, chosen, answers.model)
 
     how = "L-BFGS on standardised features, strength chosen on a fifth of train"
     if schedule is not None:
@@ -66,7 +66,7 @@ def _descended(
         generator = torch.Generator().manual_seed(int(seeds[0]) >> 1)
         return augmented(fold.train[has_embedding(train.features)], generator)  # type: ignore[misc]  # only where it is
 
-    found = sgd_answers(
+    answers = sgd_answers(
         train.features,
         train.true_labels,
         test.features,
@@ -74,7 +74,7 @@ def _descended(
         seed=seed,
         redraw=None if augmented is None else redraw,
     )
-    return FoldResult(found)
+    return FoldResult(answers)
 
 
 def random_crops(crops: Pixels, least_area: float, generator: torch.Generator) -> Pixels:

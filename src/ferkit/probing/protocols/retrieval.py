@@ -12,17 +12,17 @@ from ferkit.probing.report import RetrievalSection, Section
 
 def retrieval_section(test_rows: ProbeRows, *, k: int = 10, seed: int = 0) -> RetrievalSection:
     """Ask with every labelled face for faces of other people that show the same."""
-    found = retrieval_score(test_rows.vectors, test_rows.true_labels, test_rows.people, k=k, seed=seed)
+    score = retrieval_score(test_rows.vectors, test_rows.true_labels, test_rows.people, k=k, seed=seed)
     labels = np.array(test_rows.true_labels)
     figures = tuple(
-        metric(name, _mean_over_classes(values, labels), test_rows.people, seed, chance=1 / len(found.by_class))
-        for name, values in (("precision", found.precisions), ("mean_average_precision", found.average_precisions))
+        metric(name, _mean_over_classes(values, labels), test_rows.people, seed, chance=1 / len(score.by_class))
+        for name, values in (("precision", score.precisions), ("mean_average_precision", score.average_precisions))
     )
     protocol = (
-        f"retrieval (cosine, own person excluded): precision at {found.k} and mAP, mean over classes;"
-        f" {found.repeats} galleries of {found.per_class} faces a class"
+        f"retrieval (cosine, own person excluded): precision at {score.k} and mAP, mean over classes;"
+        f" {score.repeats} galleries of {score.per_class} faces a class"
     )
-    return RetrievalSection(protocol, figures, found.by_class)
+    return RetrievalSection(protocol, figures, score.by_class)
 
 
 def _mean_over_classes(values: NDArray[np.float64], labels: NDArray[np.str_]) -> Statistic:
