@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ferkit.evaluation.fec_accuracy import odd_one_out
+from ferkit.evaluation.triplets import odd_one_out
 
 ANGLES = np.deg2rad([0, 10, 60, 65])
 VECTORS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) * [[1], [5], [0.2], [2]]  # lengths must not matter

@@ -16,7 +16,7 @@ from torch import nn
 from ferkit.encoders.encoder import random_encoder, save_encoder
 from ferkit.methods import METHODS, PRESETS
 from ferkit.methods.base import MethodSettings
-from ferkit.methods.loss_context import Mixed
+from ferkit.methods.views import Mixed
 from ferkit.ops.distributed import gather_rows, process_count, process_rank
 
 LABELS = ("anger", "disgust", "joy")

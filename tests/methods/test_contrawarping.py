@@ -12,10 +12,10 @@ from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
 from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses
 from ferkit.ops.warp_losses import (
+    own_warps_info_nce_loss,
     own_warps_nt_xent_loss,
     warp_gap,
     warp_hinge_loss,
-    warp_info_nce_loss,
     warp_repel_loss,
 )
 from samples import seeded, smooth_crops
@@ -78,7 +78,7 @@ def test_no_weight_on_the_warps_is_byol():
     ("settings", "term"),
     [
         ({"term": "hinge", "margin": 0.4}, lambda p, z, w: warp_hinge_loss(p, z, w, 0.4)),
-        ({"term": "infonce", "temperature": 0.5}, lambda p, z, w: warp_info_nce_loss(p, z, w, 0.5)),
+        ({"term": "infonce", "temperature": 0.5}, lambda p, z, w: own_warps_info_nce_loss(p, z, w, 0.5)),
         ({"term": "repel", "threshold": 0.1}, lambda p, z, w: warp_repel_loss(p, w, 0.1)),
         (
             {"role": "positives"},

@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from ferkit.encoders import hub
 from ferkit.errors import HubError, TrainingError
-from ferkit.methods.vgg import VggLayers, load_imagenet
+from ferkit.methods.cycle_networks import VggLayers, load_imagenet
 
 
 @pytest.fixture(scope="module")

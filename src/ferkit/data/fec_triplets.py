@@ -45,7 +45,7 @@ class FecFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FecTriplets:
-    """The triplets whose pictures are here, as `ferkit.evaluation.fec_accuracy.odd_one_out` takes them."""
+    """The triplets whose pictures are here, as `ferkit.evaluation.triplets.odd_one_out` takes them."""
 
     faces: tuple[FecFace, ...]  # F different faces, in the order of the table
     triplets: NDArray[np.int64]  # (T, 3) numbers of ``faces``

@@ -28,10 +28,10 @@ from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import nt_xent_loss, regression_loss
 from ferkit.ops.warp_losses import (
+    own_warps_info_nce_loss,
     own_warps_nt_xent_loss,
     warp_gap,
     warp_hinge_loss,
-    warp_info_nce_loss,
     warp_repel_loss,
 )
 
@@ -130,7 +130,12 @@ class ContraWarping(Method[ContraWarpingSettings]):
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the base's loss with the warps' part, and "gap": the cosine of positives less that of warps."""
-        return self._byol_loss(views) if self.settings.base == "byol" else self._simclr_loss(views)
+        if self.settings.base == "byol":
+            return self._byol_loss(views)
+        projected = self.projector(self.backbone(_together(views))).chunk(2 + len(views.warped))
+        a, b, *rest = (gather_rows(rows) for rows in projected)
+        warped = torch.stack(rest)
+        return {**self._nt_xent(a, b, warped, views), "gap": warp_gap(a, b, warped)}
 
     def _byol_loss(self, views: Views) -> dict[str, Tensor]:
         # One pass: separate ones would give warped faces batch-norm statistics of their own, which tells them apart.
@@ -149,14 +154,8 @@ class ContraWarping(Method[ContraWarpingSettings]):
         if s.term == "hinge":
             return warp_hinge_loss(online, target, warped, s.margin)
         if s.term == "infonce":
-            return warp_info_nce_loss(online, target, warped, s.temperature)
+            return own_warps_info_nce_loss(online, target, warped, s.temperature)
         return warp_repel_loss(online, warped, s.threshold)
-
-    def _simclr_loss(self, views: Views) -> dict[str, Tensor]:
-        projected = self.projector(self.backbone(_together(views))).chunk(2 + len(views.warped))
-        a, b, *rest = (gather_rows(rows) for rows in projected)
-        warped = torch.stack(rest)
-        return {**self._nt_xent(a, b, warped, views), "gap": warp_gap(a, b, warped)}
 
     def _nt_xent(self, a: Tensor, b: Tensor, warped: Tensor, views: Views) -> dict[str, Tensor]:
         tau = self.settings.temperature

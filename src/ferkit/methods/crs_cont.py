@@ -170,7 +170,8 @@ class CrsCont(Method[CrsContSettings]):
         """Return the sum of the terms, each of them, and what tells of them, over all processes' batches together."""
         s = self.settings
         # One pass: separate ones would give warped faces batch-norm statistics of their own, which tells them apart.
-        together = self._project(torch.cat([views.a, views.b, *views.warped]))
+        # In float32 for the sake of the small temperature.
+        together = self.projector(self.backbone(torch.cat([views.a, views.b, *views.warped]))).float()
         a, b, *warped = (gather_rows(rows) for rows in together.chunk(2 + len(views.warped)))
         coarse = self.coarse_label(gather_rows(cast(Tensor, views.label))).repeat(2)
         anchors, negatives = torch.cat([a, b]), torch.cat(warped) if warped else None
@@ -180,11 +181,6 @@ class CrsCont(Method[CrsContSettings]):
             figures["gap"] = warp_gap(a, b, torch.stack(warped))
         loss = contrast + s.classify * figures.get("classify", 0) + s.agree * figures.get("agree", 0)
         return {"loss": loss, **figures}
-
-    def _project(self, views: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, P) of any length, in float32 for the sake of the small temperature."""
-        projection: Tensor = self.projector(self.backbone(views))
-        return projection.float()
 
     def _further_terms(self, a: Tensor, b: Tensor, coarse: Tensor) -> dict[str, Tensor]:
         """The cross entropy of W z + b, of first views alone, and the views' agreement; z is of length 1."""

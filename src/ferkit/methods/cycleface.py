@@ -15,9 +15,16 @@ from torch import Tensor, nn
 from ferkit.encoders.weights import misfits
 from ferkit.errors import TrainingError
 from ferkit.methods.base import Batch, Method, MethodSettings
-from ferkit.methods.cycle_networks import STEM_WIDTH, FlowDecoder, Generator, Renormaliser, make_stem
+from ferkit.methods.cycle_networks import (
+    STEM_WIDTH,
+    FlowDecoder,
+    Generator,
+    Renormaliser,
+    VggLayers,
+    load_imagenet,
+    make_stem,
+)
 from ferkit.methods.random_ranges import chance
-from ferkit.methods.vgg import VggLayers, load_imagenet
 from ferkit.methods.views import Views, ViewSettings
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.flows import flow_colours, warp_by_flow

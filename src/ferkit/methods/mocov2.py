@@ -74,7 +74,8 @@ class MocoV2(Method[MocoV2Settings]):
         losses = []
         for queries, others in pairs:
             keys = self._keys(others)
-            losses.append(info_nce_loss(self._queries(queries), keys, queue, self.settings.temperature))
+            projections = self.projector(self.backbone(queries))
+            losses.append(info_nce_loss(projections, keys, queue, self.settings.temperature))
             if self.training:
                 self.queue.push(gather_rows(keys))
         return {"loss": torch.stack(losses).sum()}
@@ -82,10 +83,6 @@ class MocoV2(Method[MocoV2Settings]):
     def after_step(self, done: float) -> None:
         """Update the key encoder, at a constant momentum."""
         self.target.follow(self.backbone, self.projector, momentum=self.settings.momentum)
-
-    def _queries(self, views: Tensor) -> Tensor:
-        queries: Tensor = self.projector(self.backbone(views))
-        return queries
 
     def _keys(self, views: Tensor) -> Tensor:
         """Keys of (B, 3, S, S) views, a part of the batch at a time.

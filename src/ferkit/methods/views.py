@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from ferkit.methods.anchors import masked_ellipses
-from ferkit.methods.loss_context import LossContext
 from ferkit.methods.random_ranges import PositiveRange, chance, uniform
 from ferkit.ops.blur import gaussian_blur
 from ferkit.ops.colour import apply_colour, jitter_matrices
@@ -50,6 +49,38 @@ class ViewSettings(BaseModel):
     mask: float = Field(0.0, ge=0, le=1, description="chance of an ellipse without content over mouth or eye")
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="channel means of the encoder's input")
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="channel deviations of the same")
+
+
+@dataclass(frozen=True)
+class Described:
+    """What MaskFN knows of N anchors and their N positives.
+
+    Attributes:
+        clip: (N,) int64 number of each anchor's clip, -1 for none.
+        features: (N, 2, D) of eyes and mouth of each anchor and of its positive.
+        legible: (N, 2) bool, whether both patches of each show something.
+    """
+
+    clip: Tensor
+    features: Tensor
+    legible: Tensor
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What CutMix did to N positives.
+
+    Attributes:
+        partner: (N,) int64 row of the anchor whose positive was mixed in.
+        share: (N,) how much of its own inner face each positive has kept, in [0, 1].
+    """
+
+    partner: Tensor
+    share: Tensor
+
+
+LossContext = Described | Mixed | None
+"""None where no part has anything to say."""
 
 
 @dataclass(frozen=True)

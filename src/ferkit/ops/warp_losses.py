@@ -26,23 +26,6 @@ def warp_hinge_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, mar
     return F.relu(margin + far - near).mean()
 
 
-def warp_info_nce_loss(prediction: Tensor, positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """Pick the other view out among it and the face's own local warps.
-
-    Args:
-        prediction: (B, D) predictor outputs of one view, any norm.
-        positive: (B, D) target projections of the other view.
-        negatives: (K, B, D) target projections of K warps of the same faces.
-        temperature: tau, > 0.
-
-    Returns:
-        () mean over rows of -log softmax of s(p, z+) / tau among s(p, z+) / tau and the K s(p, z-_k) / tau.
-    """
-    candidates = torch.cat([positive[None], negatives])
-    logits = _cosines(prediction, candidates).T / temperature
-    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
-
-
 def warp_repel_loss(prediction: Tensor, negatives: Tensor, threshold: float) -> Tensor:
     """Push a face's warps away while they are closer than a threshold, wherever its other view lies.
 
@@ -86,10 +69,10 @@ def own_warps_nt_xent_loss(
 
 
 def own_warps_info_nce_loss(anchor: Tensor, positive: Tensor, warps: Tensor, temperature: float) -> Tensor:
-    """InfoNCE among an anchor's positive and its own warps alone; gradients reach all three.
+    """Pick the other view out among it and the face's own local warps; gradients reach all three.
 
     Args:
-        anchor: (B, D) projections of one view of each face, any norm.
+        anchor: (B, D) projections or predictions of one view of each face, any norm.
         positive: (B, D) projections of the other view.
         warps: (K, B, D) projections of K warps of the same faces.
         temperature: > 0.

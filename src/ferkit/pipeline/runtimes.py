@@ -164,8 +164,7 @@ def _converted(
     calibration: str | None,
     progress: Progress,
 ) -> Embedder:
-    from ferkit.encoders.runtimes.converted import ConvertedEncoder
-    from ferkit.encoders.runtimes.engines import open_onnx, open_openvino
+    from ferkit.encoders.runtimes.engines import ConvertedEncoder, open_onnx, open_openvino
 
     threads = torch.get_num_threads()
     open_file = open_openvino if chosen.runtime == "openvino" else open_onnx

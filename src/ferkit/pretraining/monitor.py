@@ -19,10 +19,10 @@ from ferkit.errors import InputError
 from ferkit.evaluation.knn import knn_answers
 from ferkit.methods import Method
 from ferkit.methods.views import as_pictures
+from ferkit.ops.losses import alignment, spread, uniformity
 from ferkit.pretraining.training_faces import TrainingFaces
 from ferkit.progress import Progress
 from ferkit.training.loop import BEST_BY
-from ferkit.training.representation import alignment, spread, uniformity
 from ferkit.training.settings import MonitorSettings
 
 _BLOCK = 64

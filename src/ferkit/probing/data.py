@@ -211,13 +211,9 @@ def _without_face(stream: SourceStream, faces: FaceSet) -> list[Picture]:
 
 
 def _rows_of(pictures: Sequence[Picture], schema: pa.Schema) -> pa.Table:
-    rows = [{**_told(picture), "face": 0, "sha256": ""} for picture in pictures]
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _told(picture: Picture) -> dict[str, Any]:
     names = ("source", "label", "identity", "clip", "time_s", "valence", "arousal")
-    return {name: getattr(picture, name) for name in names}
+    rows = [{name: getattr(picture, name) for name in names} | {"face": 0, "sha256": ""} for picture in pictures]
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _thirds(values: NDArray[np.float64]) -> list[str | None]:

@@ -92,7 +92,9 @@ def probed_encoders(
         InputError: a file holds none of the faces, or there are no crops to embed.
     """
     encoders = []
-    for source, name in zip(sources, _names(sources), strict=True):
+    counts = Counter(source.name for source in sources)
+    for source in sources:
+        name = source.name if counts[source.name] == 1 else source.given
         train_rows = rows_of(source, data, progress)
         test_rows = train_rows if test is None else rows_of(test_file or source, test, progress)
         encoders.append(ProbedEncoder(source, name, train_rows, test_rows))
@@ -132,9 +134,3 @@ def _embedded(encoder: FaceEncoder, data: ProbeData, progress: Progress) -> NDAr
             f" {encoder.crop!r}; align the photos again"
         )
     return cached_features(encoder, faces, progress)
-
-
-def _names(sources: Sequence[Source]) -> list[str]:
-    """The names of all, and paths where two have one name."""
-    counts = Counter(source.name for source in sources)
-    return [source.name if counts[source.name] == 1 else source.given for source in sources]

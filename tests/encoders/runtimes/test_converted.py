@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ferkit.encoders.runtimes.converted import ConvertedEncoder
+from ferkit.encoders.runtimes.engines import ConvertedEncoder
 from ferkit.errors import InputError
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ferkit.methods.anchors import EYES, MOUTH, anchor_points
-from ferkit.methods.loss_context import Mixed
 from ferkit.methods.parts.settings import PartsSettings
 from ferkit.methods.random_ranges import chance
+from ferkit.methods.views import Mixed
 from ferkit.ops.cutmix import cut_boxes, kept_share, mix_boxes
 from ferkit.ops.face_swap import inner_face_mask, stranger_rows, swap_faces
 

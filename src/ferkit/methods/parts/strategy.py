@@ -9,10 +9,9 @@ from torch import Tensor
 from ferkit.encoders.encoder import load_encoder
 from ferkit.methods.anchors import EYES, MOUTH, anchor_points
 from ferkit.methods.base import Batch
-from ferkit.methods.loss_context import Described, LossContext, Mixed
 from ferkit.methods.parts.pairs import Pairs, draw_pairs
 from ferkit.methods.parts.settings import PartsSettings
-from ferkit.methods.views import to_float
+from ferkit.methods.views import Described, LossContext, Mixed, to_float
 from ferkit.ops.cutmix import mixed_nt_xent_loss
 from ferkit.ops.distributed import gather_rows, process_rank
 from ferkit.ops.losses import nt_xent_loss
@@ -58,39 +57,6 @@ class Describer:
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=patches.is_cuda):
             features: Tensor = encoder(encoder.prepare(255 * patches.movedim(1, -1)))
         return F.normalize(features.float(), dim=1)
-
-
-def contrast_figures(
-    a: Tensor,
-    b: Tensor,
-    context: LossContext,
-    temperature: float,
-    pull: float,
-    negatives: Tensor | None = None,
-    spared: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """NT-Xent as the parts need it: plain, without false negatives and with a pull, or with shared positives.
-
-    Args:
-        a: (M, D) projections of the anchors of all processes, any norm.
-        b: (M, D) projections of their positives.
-        context: what the parts know of this process's rows.
-        temperature: tau, > 0.
-        pull: MaskFN's weight of L2.
-        negatives: (K, D) projections that are nobody's positive, such as local warps, of all processes.
-        spared: (2M, 2M) bool, see `near_frames`.
-
-    Returns:
-        "loss", and of MaskFN its terms "contrast" (L1) and "pull" (L2), all ().
-    """
-    if isinstance(context, Described):
-        first, second = masked_nt_xent_losses(a, b, _false_negatives(context), temperature, negatives, spared)
-        return {"loss": first + pull * second, "contrast": first, "pull": second}
-    if isinstance(context, Mixed):
-        partner = gather_rows(context.partner + len(context.partner) * process_rank())
-        share = gather_rows(context.share)
-        return {"loss": mixed_nt_xent_loss(a, b, partner, share, temperature, negatives, spared)}
-    return {"loss": nt_xent_loss(a, b, temperature, negatives, spared)}
 
 
 def near_frames(moments: Tensor, least_apart: int) -> Tensor:
@@ -157,8 +123,29 @@ class PairStrategy:
         negatives: Tensor | None = None,
         moments: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Compute NT-Xent as the parts need it, see `contrast_figures`."""
-        return contrast_figures(a, b, context, temperature, self.settings.pull, negatives, self.spared(moments))
+        """NT-Xent as the parts need it: plain, without false negatives and with a pull, or with shared positives.
+
+        Args:
+            a: (M, D) projections of the anchors of all processes, any norm.
+            b: (M, D) projections of their positives.
+            context: what the parts know of this process's rows.
+            temperature: tau, > 0.
+            negatives: (K, D) projections that are nobody's positive, such as local warps, of all processes.
+            moments: of this process's rows, see `near_frames`.
+
+        Returns:
+            "loss", and of MaskFN its terms "contrast" (L1) and "pull" (L2), all ().
+        """
+        spared = self.spared(moments)
+        if isinstance(context, Described):
+            false = _false_negatives(context)
+            first, second = masked_nt_xent_losses(a, b, false, temperature, negatives, spared)
+            return {"loss": first + self.settings.pull * second, "contrast": first, "pull": second}
+        if isinstance(context, Mixed):
+            partner = gather_rows(context.partner + len(context.partner) * process_rank())
+            share = gather_rows(context.share)
+            return {"loss": mixed_nt_xent_loss(a, b, partner, share, temperature, negatives, spared)}
+        return {"loss": nt_xent_loss(a, b, temperature, negatives, spared)}
 
     def spared(self, moments: Tensor | None) -> Tensor | None:
         """Say which rows are no negatives of each other, see `near_frames`."""

@@ -73,7 +73,8 @@ def classifier_section(
     """Fit every fold and count all answers, those of all seeds together."""
     fitted = _fitted(split, fit)
     rows = test_rows.at(split.test)
-    seeds, learnt = len(split.seeds), _train_labels(train_rows, split)
+    seeds = len(split.seeds)
+    learnt = {str(train_rows.labels[row]) for folds in split.folds for fold in folds for row in fold.train.tolist()}
     true, predicted = rows.true_labels * seeds, np.concatenate([answers for answers, _ in fitted])
     last = fitted[-1][1][-1]
     return ClassifierSection(
@@ -96,11 +97,6 @@ def _fitted(split: Split, fit: Fit) -> list[tuple[Answers, list[FoldResult]]]:
             answers[fold.test] = each.predicted
         results.append((answers, fits))
     return results
-
-
-def _train_labels(train_rows: ProbeRows, split: Split) -> set[str]:
-    rows = {row for folds in split.folds for fold in folds for row in fold.train.tolist()}
-    return {str(train_rows.labels[row]) for row in rows}
 
 
 def _class_figures(

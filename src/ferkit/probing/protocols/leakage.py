@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ferkit.errors import InputError
-from ferkit.evaluation.leakage import Leak, linear_leak, neighbour_leak
+from ferkit.evaluation.leakage import linear_leak, neighbour_leak
 from ferkit.evaluation.triplets import triplet_tally
 from ferkit.probing.folds import ProbeRows
 from ferkit.probing.plan import ProbePlan
@@ -56,7 +56,11 @@ def leakage_figures(
             except InputError as error:
                 left_out[f"{name}.{how}"] = str(error)
             else:
-                figures.append(_leak_figure(f"{name}.{how}", leak, rows.people))
+                whose = tuple(rows.people[row] for row in leak.rows.tolist())
+                count, hits = len(set(whose)), mean_of(leak.hits)
+                figures.append(
+                    MetricValue(f"{name}.{how}", leak.rate, leak.interval, count, leak.chance, (), hits, whose)
+                )
     tally = triplet_tally(rows.vectors, rows.labels, rows.identities)
     if tally is not None:
         score = tally.score(seed)
@@ -64,11 +68,6 @@ def leakage_figures(
         ends = score.by_person_interval
         figures.append(triplet_metric("expression_over_identity", score.by_person, ends, tally.people, statistic))
     return tuple(figures), left_out
-
-
-def _leak_figure(name: str, leak: Leak, people: Sequence[str]) -> MetricValue:
-    whose = tuple(people[row] for row in leak.rows.tolist())
-    return MetricValue(name, leak.rate, leak.interval, len(set(whose)), leak.chance, (), mean_of(leak.hits), whose)
 
 
 def _run(task: Task) -> Section:

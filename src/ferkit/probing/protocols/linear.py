@@ -19,7 +19,6 @@ from ferkit.probing.folds import Fold, ProbeRows, Split
 from ferkit.probing.given_vectors import VectorFile
 from ferkit.probing.protocols.base import FoldResult, Protocol, Task, classifier_section, people_to_keep_together
 from ferkit.probing.report import ClassifierSection, Section
-from ferkit.probing.settings import ProbeSettings
 
 Pixels = NDArray[np.uint8]
 Augmented = Callable[[NDArray[np.int64], torch.Generator], Rows]
@@ -122,16 +121,12 @@ def _augmented(task: Task, least_area: float) -> Augmented:
 
 
 def _run(task: Task) -> Section:
-    schedule = _schedule(task.plan.settings)
+    settings, schedule = task.plan.settings, None
+    if settings.linear != "lbfgs":
+        schedule = SCHEDULES[settings.linear].lasting(settings.epochs)
+        schedule = schedule if settings.lr is None else replace(schedule, lr=settings.lr)
     augmented = _augmented(task, schedule.least_area) if schedule and schedule.least_area < 1 else None
     return linear_section(task.subject.train_rows, task.subject.test_rows, task.plan.labelled, schedule, augmented)
-
-
-def _schedule(settings: ProbeSettings) -> SgdSchedule | None:
-    if settings.linear == "lbfgs":
-        return None
-    schedule = SCHEDULES[settings.linear].lasting(settings.epochs)
-    return schedule if settings.lr is None else replace(schedule, lr=settings.lr)
 
 
 PROTOCOL = Protocol("Linear probe", lambda plan: plan.labelled, _run)

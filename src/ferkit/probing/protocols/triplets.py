@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from ferkit.data.faces import FACE_SCHEMA, face_from_row
 from ferkit.errors import InputError
-from ferkit.evaluation.fec_accuracy import odd_one_out
 from ferkit.evaluation.rows import Rows
-from ferkit.evaluation.triplets import triplet_tally
+from ferkit.evaluation.triplets import odd_one_out, triplet_tally
 from ferkit.probing.folds import ProbeRows
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.protocols.base import Protocol, Task, mean_of, metric, triplet_metric

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ferkit.training.representation import alignment, spread, uniformity
+from ferkit.ops.losses import alignment, spread, uniformity
 from samples import at
 
 CORNERS = torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [0.0, -5.0]])
