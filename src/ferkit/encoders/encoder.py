@@ -54,6 +54,13 @@ class Encoder(nn.Module):
         sha256: of the weights file; says which vectors may be compared.
         head: reads classes of expressions off its vectors; None where it has none.
 
+    Attributes:
+        name: the registry's or the run's.
+        dim: length of a vector.
+        width: number of raw features, of which a projection may make fewer.
+        crop: name of the template that its crops are aligned to.
+        size: side in pixels of the images that the network is given.
+
     It stands in evaluation mode: batch norms use their running statistics. Threads may share it.
     """
 
@@ -78,18 +85,14 @@ class Encoder(nn.Module):
         self.sha256 = sha256
         self.head = head
         self.backbone = backbone
-        width = entry.dim if projection is None else len(projection)
-        self.register_buffer("center", torch.zeros(width) if center is None else center.detach().float())
+        self.name, self.dim, self.crop, self.size = entry.name, entry.dim, entry.crop, entry.input_size
+        self.width = entry.dim if projection is None else len(projection)
+        self.register_buffer("center", torch.zeros(self.width) if center is None else center.detach().float())
         self.register_buffer("projection", None if projection is None else projection.detach().float())
         self.register_buffer("mean", torch.tensor(entry.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(entry.std).view(3, 1, 1), persistent=False)
         self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1), persistent=False)
         self.eval()
-
-    @property
-    def name(self) -> str:
-        """The registry's or the run's name."""
-        return self.entry.name
 
     def require_head(self) -> ExpressionHead:
         """Return the head.
@@ -98,26 +101,6 @@ class Encoder(nn.Module):
             WeightsError: the encoder has none.
         """
         return require_head(self.head, self.name)
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        return self.entry.dim
-
-    @property
-    def width(self) -> int:
-        """Number of raw features, of which a projection may make fewer."""
-        return len(self.center)
-
-    @property
-    def crop(self) -> str:
-        """Name of the template that its crops are aligned to."""
-        return self.entry.crop
-
-    @property
-    def size(self) -> int:
-        """Side in pixels of the images that the network is given."""
-        return self.entry.input_size
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the (B, D) features of (B, 3, S, S) images from `prepare`, neither centred nor normalised."""

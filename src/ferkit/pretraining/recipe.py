@@ -107,7 +107,11 @@ class RecipeFile:
         if not isinstance(content, dict):
             raise InputError(f"{str(path)!r} is no recipe: it holds no names with values, as a run's recipe.yaml does")
         for key, value in content.items():
-            _check_entry(path, str(key), value)
+            if key not in _KINDS:
+                raise UnknownSettingError(str(key), _KINDS)
+            if not isinstance(value, _KINDS[key]):
+                what = f"in the recipe {str(path)!r}, {key} cannot be {shortened(value)}"
+                raise InputError(f"{what}; see a run's recipe.yaml")
         options = {option.name for option in fields(FaceOptions)}
         for name in content.get("options", {}):
             if name not in options:
@@ -206,7 +210,11 @@ def resolve_recipe(
     )
     for layer in (methods, file.settings, preset or {}, training_by_name, overrides):
         for key, value in layer.items():
-            _place(tree, _find(key, settings_of).split("."), value)
+            *parents, leaf = _find(key, settings_of).split(".")
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            branch[leaf] = value
     try:
         settings = kind(**tree["settings"])
         completed = settings if labels is None else settings.for_labels(list(labels))
@@ -220,13 +228,6 @@ def _first_problem(of_all: str, error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or of_all
     return f"{where} cannot be {shortened(first['input'])}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def _check_entry(path: Path, key: str, value: object) -> None:
-    if key not in _KINDS:
-        raise UnknownSettingError(key, _KINDS)
-    if not isinstance(value, _KINDS[key]):
-        raise InputError(f"in the recipe {str(path)!r}, {key} cannot be {shortened(value)}; see a run's recipe.yaml")
 
 
 def _find(key: str, settings_of: Mapping[str, set[str]]) -> str:
@@ -251,13 +252,6 @@ def _dotted(kind: type[BaseModel], prefix: str = "") -> set[str]:
         else:
             keys.add(prefix + name)
     return keys
-
-
-def _place(tree: dict[str, Any], path: list[str], value: object) -> None:
-    *parents, leaf = path
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-    tree[leaf] = value
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

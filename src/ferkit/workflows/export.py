@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
@@ -88,32 +87,27 @@ def export(
     if to not in TOOLS:
         raise UnknownNameError(to, TOOLS, "tool")
     tool, embeddings, progress = TOOLS[to], Path(embeddings), progress or Silent()
-    if to == "qdrant" and (server := re.fullmatch(r"(https?):/+(.+)", str(out))):
-        return _to_server(embeddings, f"{server[1]}://{server[2]}", progress)
-    path = Path(out) if out is not None else _beside(embeddings) / f"{embeddings.stem}{tool.name}"
-    if path.exists():
+    server = re.fullmatch(r"(https?):/+(.+)", str(out)) if to == "qdrant" else None
+    beside = embeddings.parent if remote_url(embeddings) is None else Path()
+    path = Path(out) if out is not None else beside / f"{embeddings.stem}{tool.name}"
+    if server is None and path.exists():
         raise OutputError(f"{str(path)!r} is there already; remove it or choose another output with -o")
     opened = EmbeddingSet.open(embeddings)
     opened.verify()
     progress.start("exporting", len(opened), unit="faces")
+    if server is not None:
+        return _to_server(opened, embeddings.stem, f"{server[1]}://{server[2]}", progress)
     with atomic_path(path) as partial:
         lost = tool.write(opened, partial, progress)
     size = sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
     return ExportResult(path, to, len(opened), lost, size, tool.open_with.format(path=str(path)))
 
 
-def _beside(embeddings: Path) -> Path:
-    return embeddings.parent if remote_url(embeddings) is None else Path()
-
-
-def _to_server(embeddings: Path, url: str, progress: Progress) -> ExportResult:
-    opened = EmbeddingSet.open(embeddings)
-    opened.verify()
-    progress.start("exporting", len(opened), unit="faces")
+def _to_server(embeddings: EmbeddingSet, name: str, url: str, progress: Progress) -> ExportResult:
     with qdrant_client(url=url, api_key=os.environ.get("QDRANT_API_KEY")) as client:
-        write_collection(client, embeddings.stem, opened, progress)
-    where = f"{url}/dashboard#/collections/{embeddings.stem}"
-    return ExportResult(Path(embeddings.stem), "qdrant", len(opened), 0, opened.vectors.nbytes, where)
+        write_collection(client, name, embeddings, progress)
+    where = f"{url}/dashboard#/collections/{name}"
+    return ExportResult(Path(name), "qdrant", len(embeddings), 0, embeddings.vectors.nbytes, where)
 
 
 def _write_qdrant(embeddings: EmbeddingSet, path: Path, progress: Progress) -> int:
@@ -195,7 +189,12 @@ def _write_fiftyone(embeddings: EmbeddingSet, path: Path, progress: Progress) ->
             label = {} if face.label is None else {"label": {"_cls": "Classification", "tags": [], "label": face.label}}
             samples.append(
                 {"filepath": f"data/{file.name}", "tags": [] if picture else ["lost"], "_media_type": "image"}
-                | {"row": row, "vector": _numbers(embeddings.vectors[row]), **label, **columns}
+                | {
+                    "row": row,
+                    "vector": [round(number, 7) for number in embeddings.vectors[row].tolist()],
+                    **label,
+                    **columns,
+                }
             )
         lost += pictures.count(None)
         progress.advance(len(rows))
@@ -229,10 +228,6 @@ _OWN = [
     _field("metadata", "EmbeddedDocumentField", "fiftyone.core.metadata.ImageMetadata"),
     {**_field("tags", "ListField"), "subfield": "fiftyone.core.fields.StringField"},
 ]
-
-
-def _numbers(vector: NDArray[np.float32]) -> list[float]:
-    return [round(float(value), 7) for value in vector]
 
 
 def _pictures(embeddings: EmbeddingSet) -> Iterator[tuple[range, list[bytes | None]]]:
