@@ -3,7 +3,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from ferkit.errors import InputError
-from ferkit.evaluation import knn as knn_module
+from ferkit.evaluation import rows as rows_module
 from ferkit.evaluation.knn import knn_answers
 from samples import clouds
 
@@ -15,7 +15,7 @@ def accuracy(train, train_labels, test, test_labels, **options):
 @pytest.mark.parametrize("temperature", [None, 0.07, 1.0])
 @pytest.mark.parametrize("k", [1, 5, 20])
 def test_scikit_learn_agrees(k, temperature, monkeypatch):
-    monkeypatch.setattr(knn_module, "_BLOCK", 16)
+    monkeypatch.setattr(rows_module, "_BLOCK", 16)
     train, test = clouds(0, 150), clouds(1, 100)
     weights = "uniform" if temperature is None else lambda distance: np.exp((1 - distance) / temperature)
     oracle = KNeighborsClassifier(k, metric="cosine", weights=weights).fit(*train)

@@ -3,7 +3,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from ferkit.errors import InputError
-from ferkit.evaluation import leakage as leakage_module
+from ferkit.evaluation import rows as rows_module
 from ferkit.evaluation.leakage import linear_leak, neighbour_leak
 from ferkit.evaluation.triplets import triplet_score
 
@@ -24,7 +24,7 @@ def test_five_faces_by_hand():
 
 
 def test_scikit_learns_neighbours_agree(planted, monkeypatch):
-    monkeypatch.setattr(leakage_module, "_BLOCK", 16)
+    monkeypatch.setattr(rows_module, "_BLOCK", 16)
     vectors, _, who = planted(10, identity=0.4, noise=1)
     rows, right = np.arange(len(who)), 0
     for row in rows:

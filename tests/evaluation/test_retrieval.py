@@ -5,7 +5,7 @@ from sklearn.metrics import average_precision_score
 from torchmetrics.functional.retrieval import retrieval_average_precision, retrieval_precision
 
 from ferkit.errors import InputError
-from ferkit.evaluation import retrieval as retrieval_module
+from ferkit.evaluation import rows as rows_module
 from ferkit.evaluation.retrieval import retrieval_score
 
 
@@ -23,7 +23,7 @@ def test_four_faces_by_hand():
 
 
 def test_scikit_learn_and_torchmetrics_agree(planted, monkeypatch):
-    monkeypatch.setattr(retrieval_module, "_BLOCK", 16)
+    monkeypatch.setattr(rows_module, "_BLOCK", 16)
     vectors, labels, who = planted(10, expression=0.5, identity=0.5, noise=1)
     names, people = np.array(labels), np.array(who)
     score = retrieval_score(vectors, labels, who, k=5, per_class=100, repeats=1)

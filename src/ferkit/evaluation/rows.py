@@ -15,6 +15,9 @@ Answers = NDArray[np.object_]
 """(N,) predicted labels; None where there was no face to judge."""
 
 
+_BLOCK = 1024
+
+
 def has_embedding(vectors: Rows) -> NDArray[np.bool_]:
     """Return (N,) False for the faceless rows, which hold a value that is not finite."""
     return np.asarray(np.isfinite(vectors).all(axis=1))
@@ -26,8 +29,9 @@ def unit_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=vectors.dtype)
 
 
-def row_blocks(rows: NDArray[np.intp], size: int = 1024) -> list[NDArray[np.intp]]:
-    """Part row numbers, so that products of a block with all other rows fit into memory."""
+def row_blocks(rows: NDArray[np.intp], size: int | None = None) -> list[NDArray[np.intp]]:
+    """Part row numbers into blocks of ``size``, or so that a product of one with all other rows fits into memory."""
+    size = size or _BLOCK
     return np.split(rows, range(size, len(rows), size))
 
 
