@@ -6,8 +6,9 @@ from torch import nn
 
 from ferkit.faces.template import TEMPLATE
 from ferkit.methods.byol import Byol, ByolSettings
-from ferkit.methods.contrawarping import ContraWarping, ContraWarpingSettings, ContraWarpingViews
+from ferkit.methods.contrawarping import WEAK_VIEWS, ContraWarping, ContraWarpingSettings
 from ferkit.methods.parts.strategy import near_frames
+from ferkit.methods.views import ViewSettings
 from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
 from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses
@@ -20,7 +21,7 @@ from ferkit.ops.warp_losses import (
 )
 from samples import seeded, smooth_crops
 
-VIEWS = ContraWarpingViews(size=24)
+VIEWS = ViewSettings(**WEAK_VIEWS, size=24)
 
 
 class Tiny(nn.Sequential):

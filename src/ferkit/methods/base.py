@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from ferkit.methods.views import ViewMaker, Views, ViewSettings
@@ -20,7 +20,15 @@ class MethodSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    view_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Global transforms that have other defaults for this method than `ViewSettings` has."""
     views: ViewSettings = Field(default_factory=ViewSettings, description="global transforms")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_views(cls, values: Any) -> Any:  # noqa: ANN401 (whatever is validated)
+        views = values.get("views", {}) if isinstance(values, dict) else None
+        return {**values, "views": {**cls.view_defaults, **views}} if isinstance(views, Mapping) else values
 
     def for_labels(self, labels: Sequence[str | None]) -> Self:
         """Complete the settings from the labels of the faces to train on; only methods that need labels do.

@@ -21,9 +21,8 @@ from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.byol import ByolSettings, SelfTarget
 from ferkit.methods.parts.settings import IN_NT_XENT, PartsSettings, needs_of, split_parts
 from ferkit.methods.parts.strategy import PairStrategy
-from ferkit.methods.random_ranges import PositiveRange
 from ferkit.methods.simclr import SimClrSettings
-from ferkit.methods.views import Views, ViewSettings
+from ferkit.methods.views import Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import nt_xent_loss, regression_loss
@@ -39,13 +38,8 @@ _NO_GAP = 0.01
 """Cosine; runs whose warps were learnt ended at 0.03 and above (contrawarping.md)."""
 
 
-class ContraWarpingViews(ViewSettings):
-    """Weaker transforms than the baselines': behind those a warp is hardly told (ferkit defaults, contrawarping.md)."""
-
-    scale: PositiveRange = Field((0.85, 1.0), description="side of the view as a share of the crop's side")
-    aspect: PositiveRange = Field((0.95, 1.05), description="width over height of the area a view shows")
-    rotation: float = Field(5.0, ge=0, le=180, description="largest turn either way, degrees")
-    blur: float = Field(0.1, ge=0, le=1, description="chance of a Gaussian blur")
+WEAK_VIEWS: Mapping[str, Any] = {"scale": (0.85, 1.0), "aspect": (0.95, 1.05), "rotation": 5.0, "blur": 0.1}
+"""Weaker transforms than the baselines': behind those a warp is hardly told (ferkit defaults, contrawarping.md)."""
 
 
 class ContraWarpingSettings(PartsSettings):
@@ -54,7 +48,7 @@ class ContraWarpingSettings(PartsSettings):
     base: Literal["byol", "simclr"] = Field(
         "byol", description="objective that the warped faces join; parts that live in NT-Xent bring simclr"
     )
-    views: ContraWarpingViews = Field(default_factory=ContraWarpingViews, description="global transforms")
+    view_defaults = WEAK_VIEWS
     warps: WarpSettings = Field(default_factory=WarpSettings, description="local warps")
     role: Literal["negatives", "positives"] = Field(
         "negatives", description="what warped faces are; positives is the ablation that turns the idea round"

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from ferkit.data.expressions import expression
 from ferkit.errors import TrainingError
 from ferkit.methods.base import Batch, Method, MethodSettings, mlp
-from ferkit.methods.random_ranges import PositiveRange
-from ferkit.methods.views import Views, ViewSettings
+from ferkit.methods.views import Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import class_loss, nt_xent_loss, supervised_contrastive_loss
@@ -46,20 +45,17 @@ _COARSE = (
 """The paper's four classes; which labels the positive and the neutral one hold is inferred."""
 
 
-class CrsContViews(ViewSettings):
-    """The authors' transforms: crops of half to all of the area (here sides are drawn evenly), mirrored, recoloured."""
-
-    size: int = Field(224, ge=16, le=1024, description="pixels a side of a view")
-    scale: PositiveRange = Field((0.707, 1.0), description="side of the view as a share of the crop's side")
-    aspect: PositiveRange = Field((0.75, 1.333), description="width over height of the area a view shows")
-    rotation: float = Field(0.0, ge=0, le=180, description="largest turn either way, degrees")
-    blur: float = Field(0.0, ge=0, le=1, description="chance of a Gaussian blur")
-
-
 class CrsContSettings(MethodSettings):
     """The paper's numbers, and those of its code for views and the two further terms."""
 
-    views: CrsContViews = Field(default_factory=CrsContViews, description="global transforms")
+    # The authors' crops of half to all of the area (here sides are drawn evenly), mirrored, recoloured.
+    view_defaults: ClassVar = {
+        "size": 224,
+        "scale": (0.707, 1.0),
+        "aspect": (0.75, 1.333),
+        "rotation": 0.0,
+        "blur": 0.0,
+    }
     coarse: tuple[CoarseClass, ...] = Field(_COARSE, min_length=2, description="classes, each with labels and weight")
     classes: tuple[str, ...] = Field(
         (), description="labels of the face set that are used; none takes all with a class"

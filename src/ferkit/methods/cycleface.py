@@ -25,7 +25,7 @@ from ferkit.methods.cycle_networks import (
     make_stem,
 )
 from ferkit.methods.random_ranges import chance
-from ferkit.methods.views import Views, ViewSettings
+from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.flows import flow_colours, warp_by_flow
 from ferkit.ops.image_losses import asymmetry, beyond_margin, gram_matrices, ssim
@@ -42,16 +42,15 @@ _TAPS = (2, 3, 4)
 _CROP, _FIELD = 128, 112
 """Side of a crop, and of its middle that encoders look at: views show the latter."""
 
-_VIEWS = ViewSettings(
-    **{"size": 64, "scale": (0.975, 1.0), "aspect": (0.95, 1.05), "rotation": 0, "gray": 0, "blur": 0},
-    **{"brightness": 0.05, "contrast": 0.05, "saturation": 0.05, "hue": 0.01},
-)
-
 
 class CycleFaceSettings(MethodSettings):
     """Which stage is learnt, with what networks, and the weights of its terms."""
 
-    views: ViewSettings = Field(default=_VIEWS, description="global transforms, weak ones, as faces are drawn anew")
+    # Weak ones, as faces are drawn anew.
+    view_defaults: ClassVar[Mapping[str, Any]] = {
+        **{"size": 64, "scale": (0.975, 1.0), "aspect": (0.95, 1.05), "rotation": 0, "gray": 0, "blur": 0},
+        **{"brightness": 0.05, "contrast": 0.05, "saturation": 0.05, "hue": 0.01},
+    }
     stage: Literal["expression", "identity"] = Field(
         "expression", description="expression: to the neutral face and back; identity: from there to the mean face"
     )

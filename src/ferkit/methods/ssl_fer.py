@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from ferkit.methods.base import Batch, Method, mlp
 from ferkit.methods.parts.settings import Part, PartsField, PartsSettings, needs_of
 from ferkit.methods.parts.strategy import PairStrategy
-from ferkit.methods.random_ranges import PositiveRange
-from ferkit.methods.views import ViewMaker, Views, ViewSettings
+from ferkit.methods.views import ViewMaker, Views
 from ferkit.ops.distributed import gather_rows
 
 ROWS: dict[str, tuple[Part, ...]] = {
@@ -30,20 +29,11 @@ ROWS: dict[str, tuple[Part, ...]] = {
 """The rows of the paper's table."""
 
 
-class SslFerViews(ViewSettings):
-    """The authors' transforms: a square of 112 out of 128 pixels, flipped or not, colours, mouth or an eye masked."""
-
-    scale: PositiveRange = Field((0.875, 0.875), description="side of the view as a share of the crop's side")
-    aspect: PositiveRange = Field((1.0, 1.0), description="width over height of the area a view shows")
-    rotation: float = Field(0.0, ge=0, le=180, description="largest turn either way, degrees")
-    hue: float = Field(0.2, ge=0, le=0.5, description="largest turn, in turns of the colour circle")
-    mask: float = Field(0.8, ge=0, le=1, description="chance of an ellipse without content over mouth or eye")
-
-
 class SslFerSettings(PartsSettings):
     """The paper's numbers, and all parts of its last row."""
 
-    views: SslFerViews = Field(default_factory=SslFerViews, description="global transforms")
+    # The authors' square of 112 out of 128 pixels, flipped or not, colours, mouth or an eye masked.
+    view_defaults: ClassVar = {"scale": (0.875, 0.875), "aspect": (1.0, 1.0), "rotation": 0.0, "hue": 0.2, "mask": 0.8}
     parts: PartsField = Field(ROWS["g"], description="any of time-aug, hard-neg, face-swap, mask-fn, cutmix")
     anchor_jitter: float = Field(1.0, ge=0, le=1, description="chance of any colour jitter of anchors")
     projection: int = Field(128, ge=1, description="width of the projection")

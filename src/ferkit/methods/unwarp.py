@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ferkit.faces.template import CROP_SIZE
 from ferkit.methods.anchors import ANCHORS, carry_anchors
 from ferkit.methods.base import Batch, Method, MethodSettings, mlp
-from ferkit.methods.contrawarping import ContraWarpingViews
+from ferkit.methods.contrawarping import WEAK_VIEWS
 from ferkit.methods.random_ranges import chance
 from ferkit.methods.views import ViewMaker, Views
 from ferkit.methods.warps import WarpSettings, draw_warps
@@ -38,7 +38,7 @@ _DISPLACEMENT = 0.1
 class UnwarpSettings(MethodSettings):
     """Weights of the terms, 0 for none, and what they need (ferkit defaults)."""
 
-    views: ContraWarpingViews = Field(default_factory=ContraWarpingViews, description="global transforms")
+    view_defaults = WEAK_VIEWS
     warps: WarpSettings = Field(default_factory=WarpSettings, description="local warps")
     negatives: int = Field(1, ge=1, description="warps of each face in a batch")
     regress: float = Field(1.0, ge=0, description="weight of telling the displacement")

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ferkit.errors import InputError
-from ferkit.methods.contrawarping import ContraWarpingViews
+from ferkit.methods.contrawarping import WEAK_VIEWS
 from ferkit.methods.views import ViewMaker, ViewSettings, as_pictures
 from ferkit.methods.warps import KINDS, Kind, Placement, WarpSettings, draw_warps
 from ferkit.ops.grids import sampling_grid
@@ -95,7 +95,7 @@ def warp_preview(
     if len(paths) != 1:
         raise InputError(f"warps are shown of one picture, not of {len(paths)}; name one, or add --face-swap")
     face = _open_face(paths[0], face_options, progress)
-    views, warps = views or ContraWarpingViews(), warps or WarpSettings()
+    views, warps = views or ViewSettings(**WEAK_VIEWS), warps or WarpSettings()
     generator = torch.Generator().manual_seed(seed)
     if path.suffix.lower() == ".gif":
         drawn = [_draw(face, columns, warps, generator, kind) for kind in KINDS]
