@@ -20,11 +20,7 @@ def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> 
 
 
 class ChannelAttention(nn.Module):
-    """Add to each pixel a mixture of what the channels find in the whole map (double attention, arXiv:1810.11579).
-
-    Args:
-        width: channels, which stay as they are.
-    """
+    """Add to each pixel a mixture of what the channels find in the whole map (double attention, arXiv:1810.11579)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -39,11 +35,7 @@ class ChannelAttention(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside the identity, without batch norm.
-
-    Args:
-        width: channels, which stay as they are.
-    """
+    """Two convolutions beside the identity, without batch norm."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -36,11 +36,7 @@ _COMPARED = 32
 class Format(NamedTuple):
     """How one format is written and read again.
 
-    Attributes:
-        suffix: of the file; empty for a folder.
-        runtime: what must be installed.
-        write: puts an encoder for crops of so many pixels at a path.
-        open: makes of that path what computes vectors.
+    ``suffix`` is of the file, and empty for a folder; ``runtime`` must be installed.
     """
 
     suffix: str
@@ -118,11 +114,7 @@ def export_encoder(
 def write_export(encoder: Encoder, path: Path, format: str, side: int) -> Parity:
     """Write an encoder in another format; nothing is left where it does not give the same vectors.
 
-    Args:
-        encoder: on the CPU.
-        path: file or folder to be; what is there is replaced.
-        format: of `FORMATS`.
-        side: of the crops in pixels.
+    The encoder is on the CPU, and what is at the path is replaced; crops have ``side`` pixels a side.
 
     Returns:
         How far the vectors of what was written are from the encoder's own.

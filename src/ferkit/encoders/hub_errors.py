@@ -35,11 +35,7 @@ def hub_errors(
 ) -> Iterator[None]:
     """Turn whatever the hub's client raises in the block into a `HubError`; ferkit's own errors pass.
 
-    Args:
-        repo: what the block is about, such as ``user/name``.
-        revision: of it, if one was asked for.
-        file: in it, if one was asked for.
-        pushing: whether it puts something there, where it would fetch otherwise.
+    ``pushing`` says that it puts something there, where it would fetch otherwise.
     """
     try:
         yield

@@ -134,10 +134,7 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
     An entry that names a branch or no hash gets the commit and the hash that were recorded when it was first fetched
     on this machine; this records them.
 
-    Args:
-        entry: whose weights lie on the hub.
-        progress: told of every chunk.
-        update: take what the hub has now instead of what was recorded.
+    With ``update``, what the hub has now is taken instead of what was recorded.
 
     Raises:
         HubError: as `fetch`.
@@ -172,12 +169,7 @@ def fetch_head(entry: EncoderEntry, head: HeadFile, progress: Progress | None = 
 
 
 def recorded(entry: EncoderEntry, progress: Progress | None = None) -> EncoderEntry:
-    """Return an entry with the commit, hash and size that were recorded at its first pull; itself where none were.
-
-    Args:
-        entry: whose weights lie on the hub.
-        progress: told where a record is damaged, and so no longer holds.
-    """
+    """Return an entry with the commit, hash and size that were recorded at its first pull; itself where none were."""
     path = _record_path(entry)
     try:
         record = _Record.model_validate_json(path.read_bytes())

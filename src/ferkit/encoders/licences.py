@@ -28,10 +28,7 @@ _TOO_LONG = 60
 class LicenceLine:
     """One licence.
 
-    Attributes:
-        part: what it is of.
-        what: ``code``, ``weights`` or ``data``.
-        licence: in words or SPDX names.
+    ``what`` is ``code``, ``weights`` or ``data``; ``licence`` is in words or SPDX names.
     """
 
     part: str

@@ -20,11 +20,7 @@ Statistic = Callable[[NDArray[np.int64]], float]
 class Interval:
     """A figure and the 95 % interval about it.
 
-    Attributes:
-        value: of all rows.
-        low: lower end.
-        high: upper end.
-        groups: people, or images, that were drawn anew.
+    ``groups`` is how many people, or images, were drawn anew.
     """
 
     value: float

@@ -74,14 +74,7 @@ class LabelledFaces:
 class RunMonitor:
     """The monitor of a run, a `ferkit.training.loop.Monitor`.
 
-    Args:
-        method: what learns; makes the views.
-        faces: what it learns from.
-        labelled: faces for kNN accuracy; None goes without.
-        card: of the encoder.
-        settings: what to look at.
-        folder: where the pictures go.
-        progress: told of features that collapse.
+    It goes without kNN accuracy where ``labelled`` is None; pictures go into ``folder``.
     """
 
     def __init__(

@@ -49,11 +49,6 @@ def cached_faces(stream: SourceStream, sources: Sequence[Path], progress: Progre
 
     Of two probes of the same photos the second waits; after one that was killed the next goes on.
 
-    Args:
-        stream: the faces of the photos.
-        sources: what was named.
-        progress: told of every batch.
-
     Raises:
         OutputError: the folder cannot be written.
         FerkitError: as `align`.

@@ -22,11 +22,7 @@ Vectors = NDArray[np.float32]
 class VectorFile:
     """The rows of a ``.npy`` file; those that are not finite have no face.
 
-    Attributes:
-        path: the file.
-        vectors: (N, D).
-        table: N rows of at least `FACE_SCHEMA`.
-        encoder: what made them, where that is known.
+    ``table`` has at least the columns of `FACE_SCHEMA`; ``encoder`` is what made the vectors, where that is known.
     """
 
     path: Path

@@ -37,11 +37,6 @@ def save_own_head(subject: ProbedEncoder, data: ProbeData, path: Path) -> None:
     Its temperature is fitted on a fifth of the people, by a head that learnt from the others. The curve of the same
     expression is fitted on pairs of people; it is left out where no class has two.
 
-    Args:
-        subject: the encoder and what it makes of the faces.
-        data: the faces.
-        path: a ``.safetensors`` file.
-
     Raises:
         InputError: the vectors are of no encoder, or there is too little to fit.
         OutputError: it cannot be written.

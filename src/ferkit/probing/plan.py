@@ -23,10 +23,7 @@ _FOLDS = 5
 class ProbePlan:
     """Training and test faces of every protocol.
 
-    Attributes:
-        data: the faces that are fitted on, and asked as well where there are no others.
-        test: the faces that are asked, where they were named.
-        settings: how.
+    Where there are no test faces, some of the data are asked.
     """
 
     data: ProbeData

@@ -26,11 +26,7 @@ Source = FaceEncoder | VectorFile
 class ProbedEncoder:
     """One encoder, or file of vectors, and what it makes of the faces.
 
-    Attributes:
-        source: the encoder or the file.
-        name: what tables call it; no two have the same.
-        train_rows: rows of the data.
-        test_rows: rows of the test faces; ``train_rows`` where there are none.
+    No two have the same ``name``; ``test_rows`` are ``train_rows`` where there are no test faces.
     """
 
     source: Source
@@ -80,12 +76,7 @@ def probed_encoders(
 ) -> list[ProbedEncoder]:
     """Embed the faces, or look their vectors up.
 
-    Args:
-        sources: what is probed.
-        data: the faces that are fitted on.
-        test: the faces that are asked, if they are others.
-        test_file: the vectors of the test faces, where they are rows of a file.
-        progress: told of every batch.
+    Where the test faces are rows of a file, ``test_file`` has their vectors.
 
     Raises:
         EncoderMismatchError: the faces are aligned to another template than an encoder's.

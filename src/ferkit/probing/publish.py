@@ -30,9 +30,7 @@ def entry_file(encoder: str | Path) -> Path:
 def publish_report(report: ProbeReport, files: Sequence[Path]) -> None:
     """Write the figures of each encoder into its entry; those of the same protocol and data are replaced.
 
-    Args:
-        report: what was measured.
-        files: the entry of each encoder, in the report's order.
+    ``files`` has the entry of each encoder, in the report's order.
 
     Raises:
         InputError: the weights are no longer those that were measured.

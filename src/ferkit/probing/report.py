@@ -217,12 +217,7 @@ class DataStamp:
 class Comparison:
     """The difference of one figure between two encoders, by the same draws of people.
 
-    Attributes:
-        protocol: key of the section.
-        figure: name of the figure.
-        first: encoder that is subtracted from.
-        second: encoder that is subtracted.
-        difference: first - second with its paired 95 % interval; one that leaves out 0 tells the two apart.
+    An interval of ``first - second`` that leaves out 0 tells the two apart.
     """
 
     protocol: str

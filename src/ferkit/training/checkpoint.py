@@ -29,12 +29,7 @@ _STATE = "state.json"
 class Learner:
     """All that changes in training; randomness and the order of the faces follow from the step.
 
-    Attributes:
-        method: what learns.
-        optimizer: of its weights.
-        average: moving average of the backbone, if there is one.
-        scaler: of fp16's gradients, if there is one.
-        step: optimiser steps taken.
+    The average is that of the backbone's weights, the scaler that of fp16's gradients; ``step`` counts what is done.
     """
 
     method: nn.Module

@@ -59,13 +59,7 @@ class Processes:
         return self.rank == 0
 
     def accelerator(self, precision: str, trackers: Sequence[str], folder: Path) -> Accelerator:
-        """Wrap the processes for training.
-
-        Args:
-            precision: "no", "bf16" or "fp16".
-            trackers: names of accelerate's experiment trackers.
-            folder: for what trackers write.
-        """
+        """Wrap the processes for training."""
         return Accelerator(
             mixed_precision=precision,
             cpu=self.device.type == "cpu",

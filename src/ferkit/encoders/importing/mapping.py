@@ -37,12 +37,7 @@ _SHOWN = 3
 class FittedNetwork:
     """Tensors that a network of `build_backbone` takes.
 
-    Attributes:
-        arch: the network's name in timm.
-        input_size: side of its images in pixels.
-        dim: length of its vectors.
-        state: all that the network wants, nothing else.
-        dropped: how many tensors of the classifier were left out, by name.
+    ``state`` is all that the network takes; ``dropped`` counts the classifier's tensors that were left out, by name.
     """
 
     arch: str
@@ -75,11 +70,7 @@ def networks_to_try(
 ) -> tuple[str, ...]:
     """Return the names of the networks that tensors may be of.
 
-    Args:
-        state: what `take_encoder` gave.
-        origin: where it is from.
-        arch: what the user says; then it is that one.
-        stated: what the file says, which is tried first if timm has it.
+    ``arch`` is what the user says, then it is that one; ``stated`` what the file says, tried first if timm has it.
 
     Raises:
         WeightsError: the tensors' names are of no family in CANDIDATES, and nobody says what they are of.
@@ -101,12 +92,8 @@ def fit_network(
 ) -> FittedNetwork:
     """Return the tensors for the first of these networks that takes them all, classifier left out.
 
-    Args:
-        state: what `take_encoder` gave.
-        origin: where it is from.
-        archs: of `networks_to_try`; at least one.
-        input_size: side of the images in pixels; None reads it off a transformer's position embedding, whose length
-            depends on it, and takes the origin's for other networks.
+    Without ``input_size`` it is read off a transformer's position embedding, whose length depends on it, and is the
+    origin's for other networks.
 
     Raises:
         UnknownBackboneError: timm has no network of one of the names.

@@ -91,14 +91,7 @@ def open_openvino(folder: Path, threads: int) -> Compute:
 
 
 class ConvertedEncoder:
-    """Gives vectors as `Encoder.embed` does, batches side by side.
-
-    Args:
-        encoder: what was converted; says which crops are right.
-        compute: the opened file.
-        side: of the crops that it was converted for, in pixels.
-        threads: batches that are computed at the same time.
-    """
+    """Gives vectors as `Encoder.embed` does, batches side by side."""
 
     def __init__(self, encoder: Encoder, compute: Compute, side: int, threads: int) -> None:
         self._encoder, self._compute, self._side = encoder, compute, side

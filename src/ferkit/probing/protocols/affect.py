@@ -39,15 +39,7 @@ def affect_report(
     predicted: NDArray[np.float64],
     chosen: tuple[dict[str, Any], ...],
 ) -> AffectSection:
-    """Compare (M, 2) predicted values of the test faces with theirs.
-
-    Args:
-        protocol: how they were predicted, in words.
-        test_rows: the faces.
-        split: which of them were asked.
-        predicted: valence and arousal.
-        chosen: hyper-parameters of each fold.
-    """
+    """Compare (M, 2) predicted values of the test faces with theirs."""
     rows, figures = test_rows.at(split.test), []
     for number, name in enumerate(DIMENSIONS):
         for figure, function in _FIGURES.items():

@@ -25,12 +25,7 @@ Numbers = NDArray[np.int64]
 class Task:
     """One encoder under one plan.
 
-    Attributes:
-        plan: who trains and who is tested.
-        subject: the encoder.
-        device: where networks compute.
-        progress: told of long work.
-        leaks: what baselines leak, by their keys: found once for all encoders.
+    ``leaks`` is what baselines leak, by their keys: measured once for all encoders.
     """
 
     plan: ProbePlan

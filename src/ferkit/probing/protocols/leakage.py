@@ -21,11 +21,7 @@ def leakage_section(
 ) -> LeakageSection:
     """Ask what the vectors tell of identity and other columns, beside what pixels and random weights tell.
 
-    Args:
-        test_rows: the faces.
-        columns: values of each column.
-        baselines: `leakage_figures` of others on the same faces.
-        seed: of halves and intervals.
+    ``baselines`` are `leakage_figures` of others on the same faces.
 
     Raises:
         InputError: no column can be asked; says why of the first.
