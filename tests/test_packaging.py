@@ -67,6 +67,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
             *SOURCE.glob("report/templates/*.html"),
             *SOURCE.glob("report/static/*"),
             *SOURCE.glob("portraits/*"),
+            SOURCE / "encoders" / "model_card.md",
         )
     }
     assert kept <= others
