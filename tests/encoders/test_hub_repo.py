@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from ferkit.encoders.encoder import load_encoder, random_encoder
 from ferkit.encoders.hub import HubRepo
-from ferkit.encoders.hub_repo import config_of, fetch_encoder, fetch_entry, recorded
+from ferkit.encoders.hub_repo import config_of, fetch_encoder, fetch_entry, pinned_entry
 from ferkit.encoders.registry import EncoderEntry, Licences, WeightsFile
 from ferkit.encoders.weights import serialize
 from ferkit.errors import InputError, WeightsError
@@ -180,11 +180,11 @@ def test_the_first_pull_is_recorded_and_holds_from_then_on(hub):
     second = hub.repos["ann/faces"].commit({WEIGHTS: b"second"})
     again, file = fetch_entry(unknown())
     assert (again, file.path.read_bytes()) == (settled, b"first")
-    assert recorded(unknown()) == settled
+    assert pinned_entry(unknown()) == settled
 
     updated, file = fetch_entry(unknown(), update=True)
     assert (updated.weights.revision, file.path.read_bytes()) == (second, b"second")
-    assert recorded(unknown()) == updated
+    assert pinned_entry(unknown()) == updated
 
 
 @pytest.mark.parametrize("change", [{"weights": _at("ann/faces", "v2")}, {"sha256": "ab" * 32}])
@@ -192,7 +192,7 @@ def test_a_record_of_what_models_yaml_said_before_is_void(hub, change):
     hub.add("ann/faces", {WEIGHTS: b"first"})
     fetch_entry(unknown())
     changed = unknown().model_copy(update=change)
-    assert recorded(changed) == changed
+    assert pinned_entry(changed) == changed
 
 
 @pytest.mark.parametrize("fetched", [lambda: fetch_encoder(HubRepo("ann/faces")), lambda: fetch_entry(unknown())])
@@ -225,9 +225,9 @@ def test_a_damaged_record_is_said_and_taken_as_none(hub, content, listener):
     (record,) = Path(constants.HF_ASSETS_CACHE).rglob("*.json")
     record.write_text(content)
     heard = listener()
-    assert recorded(unknown(), heard) == unknown()
+    assert pinned_entry(unknown(), heard) == unknown()
     assert "taken as none" in heard.said[0]
-    assert fetch_entry(unknown())[0] == settled == recorded(unknown())
+    assert fetch_entry(unknown())[0] == settled == pinned_entry(unknown())
 
 
 def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub, listener):
@@ -238,7 +238,7 @@ def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub, listen
     heard = listener()
     assert fetch_entry(unknown(), heard)[0].weights.revision == commit
     assert "cannot be written" in heard.said[-1]
-    assert recorded(unknown()) == unknown()
+    assert pinned_entry(unknown()) == unknown()
 
 
 @pytest.mark.parametrize("arch", [ARCH, "test_vit"])

@@ -9,7 +9,7 @@ import pytest
 import ferkit
 from ferkit.errors import InputError, SetError
 from ferkit.probing.data import open_data, read_label_map
-from ferkit.probing.given_vectors import open_vectors
+from ferkit.probing.vector_file import open_vectors
 from ferkit.progress import Silent
 from samples import save_gray
 
@@ -96,7 +96,7 @@ def test_an_array_of_another_program(tmp_path):
     pq.write_table(pa.table({"label": ["a", "b", "c"], "identity": [1, 1, 2]}), tmp_path / "mine.parquet")
     file = open_vectors(path)
     assert file.table.column("identity").to_pylist() == ["1", "1", "2"]
-    assert (file.dim, file.encoder, file.given) == (2, None, str(path))
+    assert (file.dim, file.encoder, file.reference) == (2, None, str(path))
     np.save(path, np.eye(2))
     with pytest.raises(SetError, match="2 vectors and the table beside it 3 rows"):
         open_vectors(path)

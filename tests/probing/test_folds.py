@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ferkit.probing.folds import cross_validation_split, given_split
+from ferkit.probing.folds import cross_validation_split, fixed_split
 
 
 def crowd():
@@ -33,7 +33,7 @@ def test_one_fold_asks_the_same_people_for_all_seeds_and_several_deal_anew():
 
 
 def test_a_given_test_part_is_asked_as_a_whole():
-    split = given_split(np.array([0, 2]), np.array([5, 6, 9]), (0, 1))
+    split = fixed_split(np.array([0, 2]), np.array([5, 6, 9]), (0, 1))
     assert [len(folds) for folds in split.folds] == [1, 1]
     assert split.folds[0][0].train.tolist() == [0, 2]
     assert split.test[split.folds[0][0].test].tolist() == [5, 6, 9]

@@ -9,7 +9,7 @@ from ferkit.errors import InputError
 from ferkit.evaluation.retrieval import retrieval_score
 from ferkit.evaluation.sgd import SgdSchedule
 from ferkit.evaluation.triplets import triplet_score
-from ferkit.probing.folds import ProbeRows, cross_validation_split, given_split
+from ferkit.probing.folds import ProbeRows, cross_validation_split, fixed_split
 from ferkit.probing.protocols.base import FoldResult, classifier_section
 from ferkit.probing.protocols.few_labels import few_label_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
@@ -75,7 +75,7 @@ def test_figures_are_scikit_learns_with_two_seeds_pooled():
     labels = random.choice(["a", "b", "c"], 40, p=[0.6, 0.3, 0.1]).tolist()
     answers = [random.choice(["a", "b", "c"], 40) for _ in range(2)]
     rows = rows_of(np.zeros((40, 1)), labels, [str(number // 2) for number in range(40)])
-    split = given_split(np.arange(40), np.arange(40), (0, 1))
+    split = fixed_split(np.arange(40), np.arange(40), (0, 1))
     section = classifier_section("x", rows, rows, split, lambda fold, seed: FoldResult(answers[seed].astype(object)))
     true, predicted = labels * 2, np.concatenate(answers)
     accuracy, balanced, f1 = section.figures

@@ -348,7 +348,7 @@ def locate_encoder(name_or_path: str | Path, progress: Progress | None = None) -
         return entry, file.path
     require_encoder(name_or_path)
     path = Path(name_or_path)
-    return _beside(path / WEIGHTS_NAME if path.is_dir() else path)
+    return _entry_beside(path / WEIGHTS_NAME if path.is_dir() else path)
 
 
 def _crops(faces: AnyImages) -> Crops:
@@ -361,7 +361,7 @@ def _crops(faces: AnyImages) -> Crops:
     return np.stack(crops) if crops else np.empty((0, CROP_SIDE, CROP_SIDE, 3), np.uint8)
 
 
-def _beside(weights: Path) -> tuple[EncoderEntry, Path]:
+def _entry_beside(weights: Path) -> tuple[EncoderEntry, Path]:
     """Return the entry that lies beside a weights file, which stays the file to load."""
     check_format(weights)
     yaml = weights.with_suffix(".yaml")

@@ -107,7 +107,7 @@ def export_encoder(
     _check_output(path, suffix, format, usual)
     parity = write_export(model, path, format, side)
     size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
-    takes, gives = (described(model, side)[name] for name in ("input", "output"))
+    takes, gives = (export_metadata(model, side)[name] for name in ("input", "output"))
     return ExportResult(path, format, model.name, size, takes, gives, parity.crops, parity.difference, parity.cosine)
 
 
@@ -145,11 +145,11 @@ def onnx_of(encoder: Encoder, side: int) -> ModelProto:
     import onnx
 
     model = without_sources(export_onnx(CropGraph(encoder, side), side))
-    onnx.helper.set_model_props(model, described(encoder, side))
+    onnx.helper.set_model_props(model, export_metadata(encoder, side))
     return model
 
 
-def described(encoder: Encoder, side: int) -> dict[str, str]:
+def export_metadata(encoder: Encoder, side: int) -> dict[str, str]:
     """Return what an exported file says of itself."""
     licences = encoder.entry.licences
     return {
@@ -185,7 +185,7 @@ def _write_torchscript(encoder: Encoder, side: int, path: Path) -> None:
         graph = CropGraph(encoder, side)
         traced = torch.jit.trace(graph, (example,), check_trace=False)  # type: ignore[no-untyped-call]
         content = io.BytesIO()  # torch's own writer would end the process on a full disk
-        torch.jit.save(traced, content, _extra_files=described(encoder, side))
+        torch.jit.save(traced, content, _extra_files=export_metadata(encoder, side))
     path.write_bytes(_without_sources(content))
 
 

@@ -117,7 +117,7 @@ def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Prog
     """
     progress = progress or Silent()
     with hub_errors(repo.id, repo.revision, file):
-        cached = _cached(repo, file)
+        cached = _from_cache(repo, file)
         if cached is not None and (is_commit(repo.revision) or is_offline_mode()):
             return cached
         try:
@@ -130,7 +130,7 @@ def fetch(repo: HubRepo, file: str, *, sha256: str | None = None, progress: Prog
         if not 0 <= (remote.size or 0) <= _LARGEST:
             raise ValueError(remote.size)
         _require_hash(repo, file, str(remote.etag), sha256)
-        is_cached = _cached(HubRepo(repo.id, str(remote.commit_hash)), file) is not None
+        is_cached = _from_cache(HubRepo(repo.id, str(remote.commit_hash)), file) is not None
         bar = _bar_of(progress, f"fetching {file}")
         path = hf_hub_download(repo.id, file, revision=repo.revision, user_agent=_AGENT, tqdm_class=bar)
         result = HubFile(Path(path), Path(path).parent.name, fetched=not is_cached)
@@ -147,7 +147,7 @@ def intact_sha256(file: HubFile) -> str:
     """
     # One step only: the client may link on from there to a store of its own, whose names are other hashes.
     blob = file.path.parent / file.path.readlink() if file.path.is_symlink() else file.path
-    if _is_announced(blob, blob.name):
+    if _has_etag(blob, blob.name):
         return blob.name if _SHA256.fullmatch(blob.name) else sha256_of(blob)
     for path in (blob, file.path):
         path.unlink(missing_ok=True)
@@ -157,7 +157,7 @@ def intact_sha256(file: HubFile) -> str:
     )
 
 
-def _cached(repo: HubRepo, file: str) -> HubFile | None:
+def _from_cache(repo: HubRepo, file: str) -> HubFile | None:
     path = try_to_load_from_cache(repo.id, file, revision=repo.revision)
     return HubFile(Path(path), Path(path).parent.name) if isinstance(path, str) else None
 
@@ -177,7 +177,7 @@ def _ask(repo: HubRepo, file: str) -> HfFileMetadata:
     return remote
 
 
-def _is_announced(path: Path, etag: str) -> bool:
+def _has_etag(path: Path, etag: str) -> bool:
     """Whether a file is what the hub says: by its SHA-256, git's SHA-1 or, of some mirrors, the SHA-1 of its bytes."""
     if _SHA256.fullmatch(etag):
         return sha256_of(path) == etag

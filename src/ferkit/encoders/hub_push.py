@@ -85,11 +85,12 @@ def push_encoder(
     if parse_repo(repo).id != repo:
         raise InputError(f"{repo!r} is not USER/NAME; give --repo without {PREFIX} and without a revision")
     listed = load_registry().get(str(run))
-    if str(run).startswith(PREFIX) if listed is None else listed.weights.kind == "hub":
+    on_hub = str(run).startswith(PREFIX) if listed is None else listed.weights.kind == "hub"
+    if on_hub:
         raise InputError(f"{str(run)!r} is on the hub already; give a run folder")
     entry, path = locate_encoder(run, progress)
     load_weights(path, entry.sha256)  # damaged ones are not passed on
-    stated = _stated(entry, licence, data)
+    stated = _with_licences(entry, licence, data)
     _refuse_paths(stated)
     _require_token(repo)
     api = HfApi(library_name=LIBRARY, library_version=__version__)
@@ -187,7 +188,7 @@ def _push_errors(repo: str) -> Iterator[None]:
             raise HubError(f"the hub did not take the push to {repo!r} ({why}); push again") from error
 
 
-def _stated(entry: EncoderEntry, licence: str | None, data: str | None) -> EncoderEntry:
+def _with_licences(entry: EncoderEntry, licence: str | None, data: str | None) -> EncoderEntry:
     """The entry with what its file leaves open."""
     trained = entry.trained_on
     before = entry.licences

@@ -141,11 +141,11 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
         WeightsError: the hub's file is of another hash, or the cache's is damaged.
     """
     progress = progress or Silent()
-    pinned = entry if _is_settled(entry) or update else recorded(entry, progress)
+    pinned = entry if _is_pinned(entry) or update else pinned_entry(entry, progress)
     weights = pinned.weights
     repo = HubRepo(weights.repo or "", weights.revision or "")
     file = fetch(repo, weights.file, sha256=pinned.sha256, progress=progress)
-    if _is_settled(pinned):
+    if _is_pinned(pinned):
         return pinned, file
     record = _Record(
         revision=file.commit,
@@ -154,7 +154,7 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
     )
     if not is_offline_mode():
         _write_record(entry, record, progress)
-    return _settled(pinned, record), file
+    return _pin(pinned, record), file
 
 
 def fetch_head(entry: EncoderEntry, head: HeadFile, progress: Progress | None = None) -> Path:
@@ -168,7 +168,7 @@ def fetch_head(entry: EncoderEntry, head: HeadFile, progress: Progress | None = 
     return fetch(repo, head.file, sha256=head.sha256, progress=progress).path
 
 
-def recorded(entry: EncoderEntry, progress: Progress | None = None) -> EncoderEntry:
+def pinned_entry(entry: EncoderEntry, progress: Progress | None = None) -> EncoderEntry:
     """Return an entry with the commit, hash and size that were recorded at its first pull; itself where none were."""
     path = _record_path(entry)
     try:
@@ -180,7 +180,7 @@ def recorded(entry: EncoderEntry, progress: Progress | None = None) -> EncoderEn
         return entry
     if record.sha256 != (entry.sha256 or record.sha256):
         return entry  # models.yaml names another one by now
-    return _settled(entry, record)
+    return _pin(entry, record)
 
 
 def read_config(repo: HubRepo, progress: Progress | None = None) -> tuple[dict[str, Any], str]:
@@ -287,11 +287,11 @@ def _fetch_weights(repo: HubRepo, sha256: str | None, progress: Progress | None)
         ) from error
 
 
-def _is_settled(entry: EncoderEntry) -> bool:
+def _is_pinned(entry: EncoderEntry) -> bool:
     return is_commit(entry.weights.revision or "") and entry.sha256 is not None and entry.bytes is not None
 
 
-def _settled(entry: EncoderEntry, record: _Record) -> EncoderEntry:
+def _pin(entry: EncoderEntry, record: _Record) -> EncoderEntry:
     weights = entry.weights.model_copy(update={"revision": record.revision})
     return entry.model_copy(update={"weights": weights, "sha256": record.sha256, "bytes": record.bytes})
 

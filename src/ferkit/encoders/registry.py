@@ -223,10 +223,10 @@ def load_registry(path: Path | None = None, own: Sequence[Path] | None = None) -
         InputError: a file is missing, not YAML, an entry is wrong, or a name stands twice; says where.
     """
     if path is not None:
-        return _shipped(path)
-    registry = dict(_bundled(_models_yaml()))
+        return _read_shipped(path)
+    registry = dict(_bundled_registry(_models_yaml()))
     for file in own_files() if own is None else own:
-        for name, entry in _own(file).items():
+        for name, entry in _read_own(file).items():
             if name in registry:
                 raise InputError(f"{str(file)!r} names an encoder {name!r}, which there is already; rename it there")
             registry[name] = entry
@@ -267,7 +267,7 @@ def registered_weights(entry: EncoderEntry) -> Path:
     """
     if entry.weights.kind == "bundled":
         return _PACKAGE / "weights" / entry.weights.file
-    folder = next(own.parent for own in own_files() if entry.name in _own(own))
+    folder = next(own.parent for own in own_files() if entry.name in _read_own(own))
     path = folder / entry.weights.file
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"the weights {str(path)!r} of {entry.name!r} lie outside {str(folder)!r}; copy them there")
@@ -303,7 +303,7 @@ def _models_yaml() -> Path:
     return inside if inside.is_file() else _PACKAGE.parents[1] / "models.yaml"
 
 
-def _shipped(path: Path) -> dict[str, EncoderEntry]:
+def _read_shipped(path: Path) -> dict[str, EncoderEntry]:
     registry = _entries(path)
     if not registry:
         raise InputError(f"{str(path)!r} names no encoder; it needs a list of 'encoders'")
@@ -315,10 +315,10 @@ def _shipped(path: Path) -> dict[str, EncoderEntry]:
     return registry
 
 
-_bundled = cache(_shipped)  # ferkit's own does not change while it runs
+_bundled_registry = cache(_read_shipped)  # ferkit's own does not change while it runs
 
 
-def _own(path: Path) -> dict[str, EncoderEntry]:
+def _read_own(path: Path) -> dict[str, EncoderEntry]:
     registry = _entries(path)
     for entry in registry.values():
         if entry.weights.kind == "bundled":

@@ -95,7 +95,7 @@ def serialize(state: Mapping[str, Tensor], *, half: bool = True, metadata: str |
     Raises:
         WeightsError: a tensor holds NaN or infinity, before or after it was shortened.
     """
-    stored = {name: _stored(tensor, half) for name, tensor in state.items()}
+    stored = {name: _to_storage(tensor, half) for name, tensor in state.items()}
     for name, tensor in stored.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(
@@ -104,7 +104,7 @@ def serialize(state: Mapping[str, Tensor], *, half: bool = True, metadata: str |
     return to_safetensors(stored, None if metadata is None else {_METADATA: metadata})
 
 
-def _stored(tensor: Tensor, half: bool) -> Tensor:
+def _to_storage(tensor: Tensor, half: bool) -> Tensor:
     tensor = tensor.detach().cpu()
     if half and tensor.is_floating_point() and tensor.ndim > 1:
         tensor = tensor.half()

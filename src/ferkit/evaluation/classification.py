@@ -57,7 +57,7 @@ def classification_of(
         InputError: lengths differ, there is nothing to compare, or a true label is missing.
     """
     cells, classes = _cells(true, predicted)
-    table = _counted(cells, len(classes))
+    table = _count_cells(cells, len(classes))
     faces = table.sum(axis=1)
     present = np.flatnonzero(faces)
     unseen = Counter(label for label in true if known is not None and label not in known)
@@ -85,7 +85,7 @@ def classification_figure(
     """
     cells, classes = _cells(true, predicted)
     figure = FIGURES[name]
-    return lambda rows: figure(_counted(cells[rows], len(classes)))
+    return lambda rows: figure(_count_cells(cells[rows], len(classes)))
 
 
 def _cells(
@@ -104,7 +104,7 @@ def _cells(
     return np.array(cells, np.int64), classes
 
 
-def _counted(cells: NDArray[np.int64], classes: int) -> Table:
+def _count_cells(cells: NDArray[np.int64], classes: int) -> Table:
     return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
 

@@ -125,7 +125,7 @@ def finetune_answers(
     def loss(logits: Tensor, rows: Tensor) -> Tensor:
         return class_loss(logits, labels[rows], settings.smoothing, counts)
 
-    return FineTuneResult(*_tuned(encoder, train, test, len(classes), loss, settings, seed, progress), classes)
+    return FineTuneResult(*_finetune(encoder, train, test, len(classes), loss, settings, seed, progress), classes)
 
 
 def finetune_values(
@@ -162,7 +162,7 @@ def finetune_values(
     def loss(predicted: Tensor, rows: Tensor) -> Tensor:
         return concordance_loss(predicted, values[rows])
 
-    return FineTuneResult(*_tuned(encoder, train, test, values.shape[1], loss, settings, seed, progress))
+    return FineTuneResult(*_finetune(encoder, train, test, values.shape[1], loss, settings, seed, progress))
 
 
 def layered_optimizer(network: nn.Module, settings: FineTuneSettings) -> torch.optim.Optimizer:
@@ -193,7 +193,7 @@ def _check(train: Crops, labels: Sequence[object], test: Crops) -> None:
         raise InputError("there is no test face to classify")
 
 
-def _tuned(
+def _finetune(
     encoder: Encoder,
     train: Crops,
     test: Crops,

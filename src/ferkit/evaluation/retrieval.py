@@ -81,7 +81,9 @@ def retrieval_score(
     size, random, people = min(per_class, smallest), np.random.default_rng(seed), numbered_groups(identities)
     galleries = [_gallery(numbers, usable, size, random) for _ in range(repeats)]
     scores = np.zeros((2, len(vectors)))
-    scores[:, usable] = np.mean([_asked(vectors, numbers, people, usable, rows, k) for rows in galleries], axis=0)
+    scores[:, usable] = np.mean(
+        [_query_gallery(vectors, numbers, people, usable, rows, k) for rows in galleries], axis=0
+    )
     by_class = [scores[:, numbers == number].mean(axis=1) for number in range(len(classes))]
     precision, mean_average_precision = np.mean(by_class, axis=0)
     return RetrievalScore(
@@ -105,7 +107,7 @@ def _gallery(
     return random.permutation(np.concatenate(rows))
 
 
-def _asked(
+def _query_gallery(
     vectors: Rows,
     numbers: NDArray[np.intp],
     people: NDArray[np.int64],

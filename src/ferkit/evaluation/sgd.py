@@ -95,7 +95,7 @@ def sgd_answers(
         raise InputError("a classifier needs training rows of at least two labels")
     with one_thread():
         features_of = redraw or (lambda epoch: train[usable])
-        layer = _trained(features_of, torch.from_numpy(numbers), len(classes), schedule, seed)
+        layer = _train_layer(features_of, torch.from_numpy(numbers), len(classes), schedule, seed)
     with torch.no_grad():
         scores = layer(_tensor(test[answerable]))
     answers = np.full(len(test), None, object)
@@ -103,7 +103,7 @@ def sgd_answers(
     return answers
 
 
-def _trained(redraw: Redraw, labels: Tensor, classes: int, schedule: SgdSchedule, seed: int) -> nn.Linear:
+def _train_layer(redraw: Redraw, labels: Tensor, classes: int, schedule: SgdSchedule, seed: int) -> nn.Linear:
     features = _tensor(redraw(0))
     layer, generator = nn.Linear(features.shape[1], classes), torch.Generator().manual_seed(seed)
     nn.init.zeros_(layer.weight)

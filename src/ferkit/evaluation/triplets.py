@@ -136,11 +136,11 @@ def triplet_tally(vectors: Rows, labels: Sequence[str | None], identities: Seque
     anchors = np.flatnonzero(np.bincount(looks, minlength=len(people)) > 1)
     if not len(anchors):
         return None
-    wins, counts = _counted(units, who, what, anchors)
+    wins, counts = _count_triplets(units, who, what, anchors)
     return TripletTally(tuple(people.tolist()), anchors, wins, counts) if counts.any() else None
 
 
-def _counted(
+def _count_triplets(
     units: Floats, who: NDArray[np.intp], what: NDArray[np.intp], anchors: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
     """Return how many triplets are right (ties count half) and how many there are, both (anchor people, people)."""

@@ -196,10 +196,10 @@ class CycleFace(Method[CycleFaceSettings]):
 
     def _expression_terms(self, views: Views, noise: float) -> dict[str, Tensor]:
         cycle = self._to_neutral(views, noise, self.backbone)
-        faces, swapped = cycle.faces, _swapped(cycle.neutral)
+        faces, swapped = cycle.faces, _swap_partners(cycle.neutral)
         rebuilt, same = self.generator(swapped, cycle.back, noise), self.generator(faces)
         direct_neutral = warp_by_flow(faces, cycle.flow)
-        direct = warp_by_flow(_swapped(direct_neutral), cycle.back)
+        direct = warp_by_flow(_swap_partners(direct_neutral), cycle.back)
         bent = warp_by_flow(swapped, cycle.back)
         pixel = F.l1_loss(rebuilt, faces) + F.l1_loss(same, faces) + F.l1_loss(bent, faces)
         return {
@@ -207,7 +207,7 @@ class CycleFace(Method[CycleFaceSettings]):
             "symmetry": asymmetry(cycle.neutral) + _DIRECT_SYMMETRY * asymmetry(direct_neutral),
             "ssim": self._unlike(rebuilt, faces) + self._unlike(same, faces) + _DIRECT * self._unlike(direct, faces),
             **self._style((cycle.neutral, bent, direct, rebuilt), faces),
-            **_watched(rebuilt, cycle),
+            **_figures(rebuilt, cycle),
         }
 
     def _identity_terms(self, views: Views, noise: float) -> dict[str, Tensor]:
@@ -223,7 +223,7 @@ class CycleFace(Method[CycleFaceSettings]):
             "ssim": self._unlike(rebuilt, faces) + _DIRECT_IDENTITY * self._unlike(direct, faces),
             "apart": beyond_margin(mean, cycle.neutral, self.settings.margin),
             **self._style((direct, rebuilt), faces),
-            **_watched(rebuilt, cycle),
+            **_figures(rebuilt, cycle),
         }
 
     def _to_neutral(self, views: Views, noise: float, encoder: nn.Module) -> _Cycle:
@@ -265,11 +265,11 @@ class CycleFace(Method[CycleFaceSettings]):
             mean, neutral = self._through_mean_face(cycle, together=False)
             pictures += [cycle.neutral[:count], mean.expand_as(views.a), neutral[:count]]
         else:
-            neutral = _swapped(cycle.neutral)
-            pictures += [cycle.neutral[:count], neutral[:count], self._painted(cycle.flow[:count])]
+            neutral = _swap_partners(cycle.neutral)
+            pictures += [cycle.neutral[:count], neutral[:count], self._flow_picture(cycle.flow[:count])]
         return [*pictures, self.generator(neutral, cycle.back)[:count]]
 
-    def _painted(self, flow: Tensor) -> Tensor:
+    def _flow_picture(self, flow: Tensor) -> Tensor:
         """A flow as a normalised view, the longest displacement in full colour."""
         colours = flow_colours(flow, max(float(flow.norm(dim=1).max()), 1e-6))
         return (F.interpolate(colours, size=(self.settings.views.size,) * 2, mode="nearest") - self.mean) / self.std
@@ -286,12 +286,12 @@ def _field(crops: Tensor) -> Tensor:
     return crops[:, top : height - top, left : width - left].contiguous()
 
 
-def _swapped(pairs: Tensor) -> Tensor:
+def _swap_partners(pairs: Tensor) -> Tensor:
     """(2 B, …) rows, each in the place of the one of its clip."""
     first, second = pairs.chunk(2)
     return torch.cat([second, first])
 
 
-def _watched(rebuilt: Tensor, cycle: _Cycle) -> dict[str, Tensor]:
+def _figures(rebuilt: Tensor, cycle: _Cycle) -> dict[str, Tensor]:
     difference = F.l1_loss(rebuilt.detach(), cycle.faces)
     return {"rebuilt": difference, "motion": cycle.flow.detach().norm(dim=1).mean()}

@@ -203,7 +203,7 @@ def resolve_recipe(
         raise InputError(
             f"the recipe {str(file.path)!r} is of the method {theirs!r}, not {method!r}; leave --method out"
         )
-    settings_of = {"settings": _dotted(kind), "training": _dotted(TrainSettings)}
+    settings_of = {"settings": _dotted_names(kind), "training": _dotted_names(TrainSettings)}
     tree: dict[str, Any] = {"settings": {}, "training": {}}
     methods, training_by_name = (
         {f"training.{key}": value for key, value in layer.items()} for layer in (usual, training)
@@ -244,11 +244,11 @@ def _find(key: str, settings_of: Mapping[str, set[str]]) -> str:
     return matches[0]
 
 
-def _dotted(kind: type[BaseModel], prefix: str = "") -> set[str]:
+def _dotted_names(kind: type[BaseModel], prefix: str = "") -> set[str]:
     keys = set()
     for name, entry in kind.model_fields.items():
         if isinstance(entry.annotation, type) and issubclass(entry.annotation, BaseModel):
-            keys |= _dotted(entry.annotation, f"{prefix}{name}.")
+            keys |= _dotted_names(entry.annotation, f"{prefix}{name}.")
         else:
             keys.add(prefix + name)
     return keys

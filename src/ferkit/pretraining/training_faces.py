@@ -68,7 +68,7 @@ class TrainingFaces:
         fields = {_name(of, what): self._columns[what][rows[of or "crops"]] for of, what in self._fields}
         return {**dict(zip(rows, read, strict=True)), **fields}
 
-    def known(self, indices: NDArray[np.int64]) -> dict[str, Tensor]:
+    def fields(self, indices: NDArray[np.int64]) -> dict[str, Tensor]:
         """Return what `batch` holds of (n,) faces themselves beside their crops."""
         return {name: torch.from_numpy(values[indices]) for name, values in self._columns.items()}
 

@@ -143,15 +143,15 @@ def open_data(
         stream = open_pictures(list(sources), face_options, device, progress)
         faces = cached_faces(stream, sources, progress)
         faceless = _without_face(stream, faces)
-    table = pa.concat_tables([_ruled(faces.table, face_options), _rows_of(faceless, faces.table.schema)])
+    table = pa.concat_tables([_apply_rules(faces.table, face_options), _rows_of(faceless, faces.table.schema)])
     names = tuple(str(source) for source in sources)
-    return ProbeData(names, table, _mapped(table, label_map), faces, len(faceless))
+    return ProbeData(names, table, _map_labels(table, label_map), faces, len(faceless))
 
 
 def rows_of_table(table: pa.Table, source: Path, options: Mapping[str, Any], label_map: Mapping[str, str]) -> ProbeData:
     """Take the rows of an embedding set for the faces of a probe."""
-    table = _ruled(table, FaceOptions(**options))
-    return ProbeData((str(source),), table, _mapped(table, label_map))
+    table = _apply_rules(table, FaceOptions(**options))
+    return ProbeData((str(source),), table, _map_labels(table, label_map))
 
 
 def read_label_map(label_map: str | Path | Mapping[str, str] | None) -> dict[str, str]:
@@ -179,7 +179,7 @@ def _pairs(text: str) -> dict[str, str] | None:
     return {old.strip(): new.strip() for old, _, new in parts} if all(sign and old for old, sign, _ in parts) else None
 
 
-def _ruled(table: pa.Table, options: FaceOptions) -> pa.Table:
+def _apply_rules(table: pa.Table, options: FaceOptions) -> pa.Table:
     """Take labels and identities from the pictures' paths, where that is asked for."""
     rules = SourceRules(label_from=options.label_from, identity_from=options.identity_from)
     pictures = [rules.apply(Picture(source), source) for source in table.column("source").to_pylist()]
@@ -193,7 +193,7 @@ def _ruled(table: pa.Table, options: FaceOptions) -> pa.Table:
     return table
 
 
-def _mapped(table: pa.Table, label_map: Mapping[str, str]) -> list[str | None]:
+def _map_labels(table: pa.Table, label_map: Mapping[str, str]) -> list[str | None]:
     labels = table.column("label").to_pylist()
     return [None if label is None else label_map.get(label, label) or None for label in labels]
 

@@ -26,7 +26,7 @@ class NetworkEncoder:
 
     Attributes:
         name: what tables call it.
-        given: name or path by which it is found again.
+        reference: name or path by which it is found again.
         sha256: digest of its weights.
         key: all that decides its features.
         dim: length of a feature.
@@ -34,10 +34,10 @@ class NetworkEncoder:
         supervision: what it learnt from, as in its entry.
     """
 
-    def __init__(self, network: Encoder, given: str, batch_size: int) -> None:
+    def __init__(self, network: Encoder, reference: str, batch_size: int) -> None:
         self.network = network
-        self.name = RANDOM if given == RANDOM else network.name
-        self.given = given
+        self.name = RANDOM if reference == RANDOM else network.name
+        self.reference = reference
         self.sha256 = network.sha256 or sha256_of(serialize(network.state_dict()))
         self.dim = network.width
         self.crop: str | None = network.crop
@@ -62,7 +62,7 @@ class NetworkEncoder:
 class PixelEncoder:
     """The central 112 px in gray, at 28 px, less each picture's mean: what can be told without learning anything."""
 
-    name = given = PIXELS
+    name = reference = PIXELS
     sha256 = ""
     key = f"pixels 28 of 112 {__version__}"
     dim = 28 * 28
@@ -97,8 +97,8 @@ def find_encoder(
     if str(name) == PIXELS:
         return PixelEncoder()
     network = load_encoder(name, device, progress)
-    given = str(Path(name).resolve()) if Path(name).exists() and str(name) not in load_registry() else str(name)
-    return NetworkEncoder(network, given, batch_size)
+    reference = str(Path(name).resolve()) if Path(name).exists() and str(name) not in load_registry() else str(name)
+    return NetworkEncoder(network, reference, batch_size)
 
 
 def random_like(like: NetworkEncoder | None, device: str | None = None, batch_size: int = 64) -> NetworkEncoder:

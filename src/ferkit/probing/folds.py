@@ -80,7 +80,7 @@ class Split:
     words: str
 
 
-def given_split(train: Numbers, test: Numbers, seeds: Sequence[int]) -> Split:
+def fixed_split(train: Numbers, test: Numbers, seeds: Sequence[int]) -> Split:
     """Learn from rows of one set, and answer rows of another."""
     fold = Fold(train, np.arange(len(test)))
     return Split(test, tuple(seeds), ((fold,),) * len(seeds), "train and test as given")

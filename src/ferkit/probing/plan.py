@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ferkit.data.fec_triplets import FecTriplets, read_fec
 from ferkit.errors import InputError
 from ferkit.probing.data import ProbeData
-from ferkit.probing.folds import Split, cross_validation_split, given_split
+from ferkit.probing.folds import Split, cross_validation_split, fixed_split
 from ferkit.probing.settings import ProbeSettings
 
 _FEW = 5000
@@ -49,15 +49,15 @@ class ProbePlan:
         """
         for part in self._parts:
             if not len(part.labelled):
-                raise InputError(f"no face of {_named(part)} has a label; give class folders, a column or --label-from")
+                raise InputError(f"no face of {_name(part)} has a label; give class folders, a column or --label-from")
         labels = sorted({str(self.data.labels[row]) for row in self.data.labelled})
         if len(labels) < 2:
-            raise InputError(f"all labelled faces of {_named(self.data)} are {labels[0]!r}; give two classes or more")
+            raise InputError(f"all labelled faces of {_name(self.data)} are {labels[0]!r}; give two classes or more")
         if self.test is not None:
             test_labels = {str(self.test.labels[row]) for row in self.test.labelled}
             if not test_labels & set(labels):
                 raise InputError(
-                    f"{_named(self.test)} has the labels {', '.join(sorted(test_labels))} and {_named(self.data)} none"
+                    f"{_name(self.test)} has the labels {', '.join(sorted(test_labels))} and {_name(self.data)} none"
                     f" of them but {', '.join(labels)}; bring them together with --label-map OLD=NEW"
                 )
         return self._split(self.data.labelled, None if self.test is None else self.test.labelled, True)
@@ -71,7 +71,7 @@ class ProbePlan:
         """
         for part in self._parts:
             if not len(part.valued):
-                raise InputError(f"no face of {_named(part)} has valence and arousal; name their columns: --columns")
+                raise InputError(f"no face of {_name(part)} has valence and arousal; name their columns: --columns")
         return self._split(self.data.valued, None if self.test is None else self.test.valued, False)
 
     @cached_property
@@ -83,7 +83,7 @@ class ProbePlan:
         """
         rows = self.test_data.labelled
         if len({self.test_data.labels[row] for row in rows}) < 2:
-            raise InputError(f"{_named(self.test_data)} has faces of fewer than two labels; retrieval needs two")
+            raise InputError(f"{_name(self.test_data)} has faces of fewer than two labels; retrieval needs two")
         return rows
 
     @cached_property
@@ -105,9 +105,9 @@ class ProbePlan:
         if self.comparisons is not None:
             return
         if not len(self.test_data.labelled):
-            raise InputError(f"no face of {_named(self.test_data)} has a label, and triplets compare labels")
+            raise InputError(f"no face of {_name(self.test_data)} has a label, and triplets compare labels")
         if self.test_data.stamp().people < 2:
-            raise InputError(f"the people of {_named(self.test_data)} are not known; name them with --identity-from")
+            raise InputError(f"the people of {_name(self.test_data)} are not known; name them with --identity-from")
 
     def leak_columns(self) -> dict[str, list[str | None]]:
         """Return the columns that leakage asks for, the identity first where it is known.
@@ -118,7 +118,7 @@ class ProbePlan:
         columns = {} if self.test_data.stamp().people < 2 else {"identity": self.test_data.identities}
         columns |= {name: self.test_data.column(name) for name in self.settings.leak}
         if not columns:
-            raise InputError(f"the people of {_named(self.test_data)} are not known; name them with --identity-from")
+            raise InputError(f"the people of {_name(self.test_data)} are not known; name them with --identity-from")
         return columns
 
     def warnings(self) -> Iterator[str]:
@@ -127,21 +127,21 @@ class ProbePlan:
             stamp = part.stamp()
             if stamp.without_identity:
                 yield (
-                    f"{stamp.without_identity:,} of {stamp.faces:,} faces of {_named(part)} have no identity, so that"
+                    f"{stamp.without_identity:,} of {stamp.faces:,} faces of {_name(part)} have no identity, so that"
                     " a person may be on both sides and intervals are over pictures (--identity-from names people)"
                 )
             if stamp.labels and stamp.unlabelled:
-                yield f"{stamp.unlabelled:,} of {stamp.faces:,} faces of {_named(part)} have no label and are left out"
+                yield f"{stamp.unlabelled:,} of {stamp.faces:,} faces of {_name(part)} have no label and are left out"
             if part.faceless:
-                yield f"{part.faceless:,} pictures of {_named(part)} show no face; they count as wrong"
+                yield f"{part.faceless:,} pictures of {_name(part)} show no face; they count as wrong"
         if self.test is not None:
-            yield from self._between(self.data, self.test)
+            yield from self._overlap_warnings(self.data, self.test)
 
     @property
     def _parts(self) -> list[ProbeData]:
         return [self.data] if self.test is None else [self.data, self.test]
 
-    def _between(self, data: ProbeData, test: ProbeData) -> Iterator[str]:
+    def _overlap_warnings(self, data: ProbeData, test: ProbeData) -> Iterator[str]:
         people = {who for who in data.identities if who} & {who for who in test.identities if who}
         if people:
             yield f"{len(people):,} people are in train and test, such as {sorted(people)[0]!r}; name disjoint sets"
@@ -159,7 +159,7 @@ class ProbePlan:
 
     def _split(self, train: NDArray[np.int64], test: NDArray[np.int64] | None, by_label: bool) -> Split:
         if test is not None:
-            return given_split(train, test, self.seeds)
+            return fixed_split(train, test, self.seeds)
         labels = [str(self.data.labels[row]) if by_label else "" for row in train]
         people = [self.data.people[row] for row in train]
         usual = max(2, min(_FOLDS, len(set(people)))) if len(train) <= _FEW else 1
@@ -168,5 +168,5 @@ class ProbePlan:
         return cross_validation_split(train, labels, people, self.seeds, folds, named=have_names)
 
 
-def _named(data: ProbeData) -> str:
+def _name(data: ProbeData) -> str:
     return repr(data.sources[0]) + (f" and {len(data.sources) - 1} more" if len(data.sources) > 1 else "")

@@ -14,9 +14,9 @@ from ferkit.probing.data import ProbeData
 from ferkit.probing.encoders import FaceEncoder, NetworkEncoder, PixelEncoder, find_encoder, random_like
 from ferkit.probing.feature_cache import cached_features
 from ferkit.probing.folds import ProbeRows
-from ferkit.probing.given_vectors import VectorFile, is_vector_file
 from ferkit.probing.report import ProbedFaces
 from ferkit.probing.settings import RANDOM
+from ferkit.probing.vector_file import VectorFile, is_vector_file
 from ferkit.progress import Progress
 
 Source = FaceEncoder | VectorFile
@@ -85,7 +85,7 @@ def probed_encoders(
     encoders = []
     counts = Counter(source.name for source in sources)
     for source in sources:
-        name = source.name if counts[source.name] == 1 else source.given
+        name = source.name if counts[source.name] == 1 else source.reference
         train_rows = rows_of(source, data, progress)
         test_rows = train_rows if test is None else rows_of(test_file or source, test, progress)
         encoders.append(ProbedEncoder(source, name, train_rows, test_rows))
@@ -98,7 +98,7 @@ def rows_of(source: Source, data: ProbeData, progress: Progress) -> ProbeRows:
         features = source.vectors_of(data.table, data.sources[0])
         vectors = unit_rows(np.asarray(features))
     else:
-        features = _embedded(source, data, progress)
+        features = _features_of(source, data, progress)
         vectors = source.unit(features)
         if data.faceless:
             missing = np.full((data.faceless, source.dim), np.nan, np.float32)
@@ -115,7 +115,7 @@ def baselines(source: Source, data: ProbeData, device: str | None) -> list[FaceE
     return [each for each in others if each.key != getattr(source, "key", None)]
 
 
-def _embedded(encoder: FaceEncoder, data: ProbeData, progress: Progress) -> NDArray[np.float32]:
+def _features_of(encoder: FaceEncoder, data: ProbeData, progress: Progress) -> NDArray[np.float32]:
     faces = data.face_set
     if faces is None:
         raise InputError(f"{data.sources[0]!r} holds no crops for {encoder.name!r} to see; add --data FACES")

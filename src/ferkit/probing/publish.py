@@ -49,7 +49,11 @@ def publish_report(report: ProbeReport, files: Sequence[Path]) -> None:
 
 
 def _metrics(report: ProbeReport, encoder: EncoderReport) -> Iterator[Metric]:
-    data = _named(report.data) if report.test is None else f"{_named(report.test)}, fitted on {_named(report.data)}"
+    data = (
+        _data_words(report.data)
+        if report.test is None
+        else f"{_data_words(report.test)}, fitted on {_data_words(report.data)}"
+    )
     for section in encoder.sections.values():
         for figure in section.figures:
             low, high = figure.interval or (0.0, 0.0)
@@ -58,7 +62,7 @@ def _metrics(report: ProbeReport, encoder: EncoderReport) -> Iterator[Metric]:
             yield Metric(protocol=words, data=data, value=round(figure.value, 4), interval=interval)
 
 
-def _named(data: DataStamp) -> str:
+def _data_words(data: DataStamp) -> str:
     # The names of folders alone: a card travels, and the path on this machine is nobody's business.
     names = " ".join(Path(source).name for source in data.sources)
     return f"{names} ({data.faces} faces, {data.people} people, sha256 {data.sha256[:12]})"

@@ -76,7 +76,7 @@ def load_checkpoint(path: Path, learner: Learner) -> None:
     Raises:
         TrainingError: the checkpoint is damaged, or of another method, backbone or optimiser.
     """
-    with _damage_explained(path):
+    with _checkpoint_errors(path):
         weights = [(learner.method, _read_tensors(path, _METHOD))]
         if learner.average is not None:
             weights.append((learner.average, _read_tensors(path, _AVERAGE)))
@@ -88,7 +88,7 @@ def load_checkpoint(path: Path, learner: Learner) -> None:
                 f"{here} here; choose another -o"
             )
         module.load_state_dict(tensors)
-    with _damage_explained(path):
+    with _checkpoint_errors(path):
         state = _read_state(path)
         learner.optimizer.load_state_dict(_join(_read_tensors(path, _OPTIMIZER), state["optimizer"]))
         _lay_out_like_weights(learner.optimizer)
@@ -103,7 +103,7 @@ def encoder_weights(path: Path) -> tuple[dict[str, Tensor], int]:
     Raises:
         TrainingError: the checkpoint is damaged.
     """
-    with _damage_explained(path):
+    with _checkpoint_errors(path):
         step = int(_read_state(path)["step"])
         if (path / _AVERAGE).exists():
             return _read_tensors(path, _AVERAGE), step
@@ -120,7 +120,7 @@ def method_weights(run: Path) -> dict[str, Tensor]:
     checkpoint = latest(run / "checkpoints")
     if checkpoint is None:
         raise TrainingError(f"there is no checkpoint of a run in {str(run)!r}; give a folder that `pretrain` has left")
-    with _damage_explained(checkpoint):
+    with _checkpoint_errors(checkpoint):
         return _read_tensors(checkpoint, _METHOD)
 
 
@@ -154,7 +154,7 @@ def _digest(state: Mapping[str, Any]) -> str:
 
 def _read_state(path: Path) -> dict[str, Any]:
     """A checkpoint's state, as it was written; `TrainingError` where it is damaged."""
-    with _damage_explained(path):
+    with _checkpoint_errors(path):
         state = read_json(path / _STATE)
         stored_digest = state.pop("own", None)
         if "sha256" in state and stored_digest != _digest(state):
@@ -180,7 +180,7 @@ def _require_finite(state: Mapping[str, Tensor], step: int) -> None:
 
 
 @contextmanager
-def _damage_explained(path: Path) -> Iterator[None]:
+def _checkpoint_errors(path: Path) -> Iterator[None]:
     """Say of whatever fails in the block that this checkpoint is damaged, and what to do."""
     try:
         yield

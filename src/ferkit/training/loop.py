@@ -132,7 +132,7 @@ def train(
             is kept.
         OutputError: the run folder cannot be written.
     """
-    with _explained(settings):
+    with _training_errors(settings):
         return _Run(method, faces, settings, run, progress, processes, monitor, shorter).go()
 
 
@@ -218,8 +218,8 @@ class _Run:
                 saved = time.monotonic()
             figures = self._take_step(batch)
             clock.count(self.settings.batch_size)
-            looking, stopping = self._looks(), self._agreed(stop.signal is not None)
-            late = self._agreed(time.monotonic() - saved > 60 * self.settings.checkpoint_minutes)
+            looking, stopping = self._looks(), self._any_asks(stop.signal is not None)
+            late = self._any_asks(time.monotonic() - saved > 60 * self.settings.checkpoint_minutes)
             saving = stopping or late or self.step % self.settings.checkpoint_steps == 0 or self.step == self.steps
             if saving or looking or self.step % self.settings.log_steps == 0:
                 note = last = self._log(figures, clock.rate())
@@ -302,7 +302,7 @@ class _Run:
             passed.append({name: value.detach() for name, value in figures.items()})
         return {name: torch.stack([figures[name] for figures in passed]).mean(0) for name in passed[0]}
 
-    def _agreed(self, asked: bool) -> bool:
+    def _any_asks(self, asked: bool) -> bool:
         """Whether any process asks, at steps at which several can agree without slowing down."""
         if self.processes.world == 1:
             return asked
@@ -357,7 +357,7 @@ class _Run:
 
 
 @contextmanager
-def _explained(settings: TrainSettings) -> Iterator[None]:
+def _training_errors(settings: TrainSettings) -> Iterator[None]:
     """Turn what torch says of too little memory, or of a failed compilation, into what to do about it."""
     try:
         yield

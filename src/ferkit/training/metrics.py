@@ -46,9 +46,9 @@ class MetricsFile:
         try:
             return int(row["step"])
         except (KeyError, ValueError) as error:
-            raise self._damaged() from error
+            raise self._damage_error() from error
 
-    def _damaged(self) -> TrainingError:
+    def _damage_error(self) -> TrainingError:
         return TrainingError(f"{str(self.path)!r} is damaged: it is no table of steps; move it away, and go on")
 
     def _write(self, rows: Iterable[Mapping[str, object]]) -> None:
@@ -69,7 +69,7 @@ class MetricsFile:
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
         except (ValueError, csv.Error) as error:
-            raise self._damaged() from error
+            raise self._damage_error() from error
         return [row for row in rows if None not in row and None not in row.values()]
 
 

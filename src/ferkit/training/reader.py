@@ -37,10 +37,10 @@ def read_ahead(faces: Faces, order: Iterable[Drawn], device: torch.device) -> It
         for drawn in order:
             following = reader.submit(_read, faces, drawn, pin)
             if ahead is not None:
-                yield _moved(ahead.result(), device)
+                yield _to_device(ahead.result(), device)
             ahead = following
         if ahead is not None:
-            yield _moved(ahead.result(), device)
+            yield _to_device(ahead.result(), device)
 
 
 def _read(faces: Faces, drawn: Drawn, pin: bool) -> dict[str, Tensor]:
@@ -48,5 +48,5 @@ def _read(faces: Faces, drawn: Drawn, pin: bool) -> dict[str, Tensor]:
     return {name: tensor.pin_memory() for name, tensor in tensors.items()} if pin else tensors
 
 
-def _moved(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+def _to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

@@ -29,9 +29,9 @@ def show_encoder(name_or_path: str | Path) -> EncoderEntry:
     entry = _entry_of(name_or_path)
     if entry.weights.kind != "hub":
         return entry
-    from ferkit.encoders.hub_repo import recorded  # the hub's client loads only here
+    from ferkit.encoders.hub_repo import pinned_entry  # the hub's client loads only here
 
-    return recorded(entry)
+    return pinned_entry(entry)
 
 
 def encoder_card(name_or_path: str | Path) -> str:

@@ -182,7 +182,7 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     reading.weigh(learner.face_weights)
     card = _card(recipe, faces, learner, run.name)
     looks = recipe.training.monitor
-    labelled = _labelled(looks, faces, learner) if looks.data and looks.every else None
+    labelled = _monitor_faces(looks, faces, learner) if looks.data and looks.every else None
     monitor = RunMonitor(learner, reading, labelled, card, looks, run / "sheets", progress)
     processes.on_rank_zero(lambda: _keep_recipe(recipe, run))
     shorter = _shorter(recipe, processes.device)
@@ -356,7 +356,7 @@ def _some_rows(faces: FaceSet) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(len(faces))[:CENTER_FACES])
 
 
-def _labelled(settings: MonitorSettings, training: FaceSet, learner: Method[Any]) -> LabelledFaces:
+def _monitor_faces(settings: MonitorSettings, training: FaceSet, learner: Method[Any]) -> LabelledFaces:
     """Open the monitor's faces; what a method learns labels from cannot also show how well it tells them."""
     seen = set(training.column("sha256").to_pylist()) if "label" in learner.batch_fields else ()
     return LabelledFaces(FaceSet.open(str(settings.data)), settings.faces, seen)
@@ -388,6 +388,6 @@ def _save_encoder(
     trained_on = card.trained_on and card.trained_on.model_copy(update={"steps": steps})
     rows = _some_rows(faces.faces)
     features = torch.from_numpy(features_of(Encoder(card, backbone).to(device), faces.faces, rows))
-    projection = learner.projection(features, faces.known(rows))
+    projection = learner.projection(features, faces.fields(rows))
     card = card.model_copy(update={"trained_on": trained_on})
     save_encoder(folder, state, card, center=features.mean(0), projection=projection)

@@ -25,7 +25,6 @@ from ferkit.pipeline.face_stream import source_paths
 from ferkit.pretraining.recipe import seedless_digest
 from ferkit.probing.data import ProbeData, open_data, read_label_map, rows_of_table
 from ferkit.probing.folds import Split
-from ferkit.probing.given_vectors import VectorFile, is_vector_file, open_vectors, require_one_encoder
 from ferkit.probing.own_head import check_head_output, save_own_head
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_encoders
@@ -33,6 +32,7 @@ from ferkit.probing.protocols import RUNNERS, Task
 from ferkit.probing.publish import entry_file, publish_report
 from ferkit.probing.report import Comparison, DataStamp, EncoderReport, MetricValue, ProbeReport, Section, as_json
 from ferkit.probing.settings import ALL, FINETUNES, LINEAR, ProbeKeywords, ProbeSettings
+from ferkit.probing.vector_file import VectorFile, is_vector_file, open_vectors, require_one_encoder
 from ferkit.progress import Progress, Silent
 from ferkit.report.probe_table import figures_table, latex_tables
 from ferkit.report.table_file import check_table_output, write_table_file
@@ -101,8 +101,8 @@ def probe(
         OutputError: the report or an entry cannot be written, or ``out`` holds something else than a report.
         FerkitError: an encoder or the faces cannot be opened.
     """
-    names, progress = _listed(encoders), progress or Silent()
-    settings, reading = _parted(options)
+    names, progress = _as_list(encoders), progress or Silent()
+    settings, reading = _split_options(options)
     if csv is not None:
         check_table_output(Path(csv), ("protocol", "encoder", "figure"))
     protocols = _protocols(protocol)
@@ -120,7 +120,7 @@ def probe(
     test_file = _test_file(test, names, files)
     test_data = None if test is None else _open(test, test_file, reading_test, renamed, device, progress)
     plan = ProbePlan(train_data, test_data, settings)
-    runnable, skipped = _permitted(plan, protocols, device)
+    runnable, skipped = _runnable(plan, protocols, device)
     subjects = probed_encoders(
         open_sources(names, files, device, batch_size, progress), train_data, test_data, test_file, progress
     )
@@ -129,7 +129,7 @@ def probe(
     report = ProbeReport(
         data=train_data.stamp(),
         test=None if test_data is None else test_data.stamp(),
-        split=split.words if (split := _labelled(plan)) else "no classifier is fitted",
+        split=split.words if (split := _labelled_split(plan)) else "no classifier is fitted",
         settings={
             **asdict(settings),
             "label_map": renamed,
@@ -146,7 +146,7 @@ def probe(
         warnings=tuple(plan.warnings()),
         skipped=skipped,
         encoders=tuple(reports),
-        comparisons=tuple(_compared(reports, settings.seed)) if compare else (),
+        comparisons=tuple(_comparisons(reports, settings.seed)) if compare else (),
     )
     if out is not None:
         _write(report, Path(out), earlier, pictures, progress)
@@ -162,11 +162,11 @@ def probe(
     return report
 
 
-def _listed(names: Sources) -> list[str]:
+def _as_list(names: Sources) -> list[str]:
     return [str(names)] if isinstance(names, str | Path) else [str(each) for each in names]
 
 
-def _parted(options: Mapping[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
+def _split_options(options: Mapping[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
     """Tell settings of the probe from options of reading, of which those that have their default are left out."""
     settings, reading = part_settings(options, ProbeSettings, FaceOptions)
     usual = asdict(FaceOptions())
@@ -174,7 +174,7 @@ def _parted(options: Mapping[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
 
 
 def _names(protocol: str | Sequence[str]) -> list[str]:
-    return [name.strip() for part in _listed(protocol) for name in part.split(",")]
+    return [name.strip() for part in _as_list(protocol) for name in part.split(",")]
 
 
 def _protocols(protocol: str | Sequence[str]) -> list[str]:
@@ -223,7 +223,7 @@ def _train_file(data: Sources | None, files: Sequence[VectorFile]) -> VectorFile
     """The opened file whose rows are fitted on, where no faces were named."""
     if data is None:
         return files[0] if files else None
-    name = next(iter(_listed(data)), "")
+    name = next(iter(_as_list(data)), "")
     same = next((file for file in files if str(file.path) == name), None)
     if same is None and is_vector_file(name):
         raise InputError(f"{name!r} holds vectors; give it as what is probed: `ferkit probe {name}`")
@@ -232,11 +232,11 @@ def _train_file(data: Sources | None, files: Sequence[VectorFile]) -> VectorFile
 
 def _test_file(test: Sources | None, names: Sequence[str], files: Sequence[VectorFile]) -> VectorFile | None:
     """Open the vectors of the test faces, where they are a file: of the encoder of the one file that is probed."""
-    if test is None or not is_vector_file(_listed(test)[0]):
+    if test is None or not is_vector_file(_as_list(test)[0]):
         return None
     if len(names) != 1 or len(files) != 1:
-        raise InputError(f"{_listed(test)[0]!r} holds the vectors of one encoder; probe one file of vectors with it")
-    opened = open_vectors(Path(_listed(test)[0]))
+        raise InputError(f"{_as_list(test)[0]!r} holds the vectors of one encoder; probe one file of vectors with it")
+    opened = open_vectors(Path(_as_list(test)[0]))
     require_one_encoder(files[0], opened)
     return opened
 
@@ -252,10 +252,10 @@ def _open(
     """The rows of a file of vectors, else the faces of the sources."""
     if file is not None:
         return rows_of_table(file.table, file.path, reading, renamed)
-    return open_data(source_paths(_listed(sources)), reading, renamed, device, progress)
+    return open_data(source_paths(_as_list(sources)), reading, renamed, device, progress)
 
 
-def _permitted(plan: ProbePlan, protocols: Sequence[str], device: str | None) -> tuple[list[str], dict[str, str]]:
+def _runnable(plan: ProbePlan, protocols: Sequence[str], device: str | None) -> tuple[list[str], dict[str, str]]:
     """Return the protocols that the data permit; where all were named, also why others do not run.
 
     Raises:
@@ -307,22 +307,22 @@ def _run(
 
 
 def _describe(plan: ProbePlan, subject: ProbedEncoder, sections: dict[str, Section]) -> EncoderReport:
-    source, split = subject.source, _labelled(plan)
+    source, split = subject.source, _labelled_split(plan)
     rows = np.arange(len(plan.test_data)) if split is None else split.test
     return EncoderReport(
         name=subject.name,
-        encoder=source.given,
+        encoder=source.reference,
         sha256=source.sha256,
         dim=source.dim,
         supervision=getattr(source, "supervision", None),
         coverage=coverage(subject.test_rows.vectors[rows]),
         sections=sections,
         test_faces=subject.test_faces(plan.test_data, rows),
-        recipe=seedless_digest(Path(source.given)),
+        recipe=seedless_digest(Path(source.reference)),
     )
 
 
-def _compared(encoders: Sequence[EncoderReport], seed: int) -> Iterator[Comparison]:
+def _comparisons(encoders: Sequence[EncoderReport], seed: int) -> Iterator[Comparison]:
     """Yield the differences of the first encoder to each other, figure by figure, where the same faces were asked."""
     first, *others = encoders
     for other, name in product(others, first.sections):
@@ -336,7 +336,7 @@ def _compared(encoders: Sequence[EncoderReport], seed: int) -> Iterator[Comparis
                 yield Comparison(name, figure.name, first.name, other.name, difference)
 
 
-def _labelled(plan: ProbePlan) -> Split | None:
+def _labelled_split(plan: ProbePlan) -> Split | None:
     """How classifiers learn labels; None where the data permit no classifier."""
     with suppress(InputError):
         return plan.labelled
@@ -349,7 +349,7 @@ def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictur
     from ferkit.report.probe_page import write_page
     from ferkit.report.safe_picture import require_replaceable
 
-    report = _published(report)
+    report = _without_paths(report)
     with StagedOutput(out / REPORT, {}, _refuse_foreign, files=True) as output, output_errors(out):
         output.begin()
         try:
@@ -367,7 +367,7 @@ def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictur
             picture.unlink(missing_ok=True)
 
 
-def _published(report: ProbeReport) -> ProbeReport:
+def _without_paths(report: ProbeReport) -> ProbeReport:
     """A report travels: what lies at an absolute path on this machine goes by its base name."""
 
     def base(place: str) -> str:

@@ -163,13 +163,13 @@ def _rows(
     ]
     for kind, placement, title in kinds:
         warp = _draw(face, columns, warps, generator, kind, placement)
-        rows.append(PictureRow(title, list(_bent(face, warp)), warp))
+        rows.append(PictureRow(title, list(_bend(face, warp)), warp))
     warp = _draw(face, columns, warps, generator)
     title = f"negatives: warps ({', '.join(warps.kind)}) behind global transforms of their own, as training sees them"
     return [*rows, PictureRow(title, list(as_pictures(make_view(face.times(columns), generator, warp), views)))]
 
 
-def _bent(face: _Face, warp: Warp) -> NDArray[np.uint8]:
+def _bend(face: _Face, warp: Warp) -> NDArray[np.uint8]:
     """(B, 128, 128, 3): the crop behind each warp, as it is otherwise."""
     count, size = len(warp.displacement), len(face.crop)
     grid = warp.bend(sampling_grid(torch.eye(2, 3).expand(count, -1, -1), size))
@@ -182,7 +182,7 @@ def _write_gif(path: Path, face: _Face, warps: list[Warp]) -> None:
     frames = []
     for number in range(_FRAMES):
         strength = (1 - math.cos(2 * math.pi * number / _FRAMES)) / 2
-        rows = [np.hstack(list(_bent(face, warp.scaled(strength)))) for warp in warps]
+        rows = [np.hstack(list(_bend(face, warp.scaled(strength)))) for warp in warps]
         frames.append(Image.fromarray(np.vstack(rows)))
     # One palette for all frames, of the fullest one: with palettes of their own the colours would flicker.
     palette = frames[_FRAMES // 2].quantize(256)

@@ -52,18 +52,18 @@ def read_checkpoint(path: Path, holders: Sequence[str] = ("state_dict",)) -> Che
         raise MissingPathError(path, "give the file of weights to import")
     if path.suffix == ".safetensors":
         return Checkpoint(load_weights(path), None, sha256_of(path))
-    content = _unpickled(path, holders)
+    content = _load_pickle(path, holders)
     tensors = _tensors_in(content, holders, path)
     arch = content.get("arch")
     return Checkpoint(tensors, arch if isinstance(arch, str) else None, sha256_of(path))
 
 
-def _unpickled(path: Path, holders: Sequence[str]) -> Mapping[str, Any]:
+def _load_pickle(path: Path, holders: Sequence[str]) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        if not (objects := _refused_objects(path, error)):
-            raise WeightsError(_damaged(path)) from error
+        if not (objects := _unsafe_objects(path, error)):
+            raise WeightsError(_damage_words(path)) from error
         file = str(path) if _HARMLESS.fullmatch(str(path)) else "FILE"
         raise WeightsError(
             f"{str(path)!r} holds more than tensors ({objects}), and opening that can run code, so it stays closed; if "
@@ -72,13 +72,13 @@ def _unpickled(path: Path, holders: Sequence[str]) -> Mapping[str, Any]:
             "'tensors.pth')\" and import tensors.pth"
         ) from error
     except Exception as error:  # what damaged bytes raise inside torch.load has no common type
-        raise WeightsError(_damaged(path)) from error
+        raise WeightsError(_damage_words(path)) from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{str(path)!r} holds no tensors with names; save a network's state_dict() and import that")
     return cast(Mapping[str, Any], content)
 
 
-def _refused_objects(path: Path, error: UnpicklingError) -> str:
+def _unsafe_objects(path: Path, error: UnpicklingError) -> str:
     """Names of what `torch.load` refused to build; "" where the file is damaged instead."""
     with suppress(Exception):  # only files of the zip form can be listed
         if names := torch.serialization.get_unsafe_globals_in_checkpoint(path):
@@ -96,5 +96,5 @@ def _tensors_in(content: Mapping[str, Any], holders: Sequence[str], path: Path) 
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
-def _damaged(path: Path) -> str:
+def _damage_words(path: Path) -> str:
     return f"{str(path)!r} is no file of torch.save or is damaged; fetch it again"

@@ -61,7 +61,7 @@ def take_encoder(tensors: Mapping[str, Tensor], origin: Origin) -> tuple[dict[st
         raise WeightsError(f"no tensor's name begins with {expected}; they begin with {starts}: is --from right?")
     own = {name: tensor for name, tensor in plain.items() if name.startswith(prefix)}
     dropped = Counter(name.split(".")[0] for name in plain if name not in own)
-    renamed = {_renamed(name.removeprefix(prefix), origin.renames): tensor for name, tensor in own.items()}
+    renamed = {_rename(name.removeprefix(prefix), origin.renames): tensor for name, tensor in own.items()}
     return renamed, dict(dropped)
 
 
@@ -116,7 +116,7 @@ def fit_network(
     raise WeightsError(_no_fit(nearest, misfits_of[nearest], choice=len(misfits_of)))
 
 
-def _renamed(name: str, renames: Sequence[tuple[str, str]]) -> str:
+def _rename(name: str, renames: Sequence[tuple[str, str]]) -> str:
     for pattern, replacement in renames:
         name = re.sub(pattern, replacement, name)
     return name

@@ -66,7 +66,7 @@ def classifier_section(
     protocol: str, train_rows: ProbeRows, test_rows: ProbeRows, split: Split, fit: Fit
 ) -> ClassifierSection:
     """Fit every fold and count all answers, those of all seeds together."""
-    fitted = _fitted(split, fit)
+    fitted = _fit_folds(split, fit)
     rows = test_rows.at(split.test)
     seeds = len(split.seeds)
     learnt = {str(train_rows.labels[row]) for folds in split.folds for fold in folds for row in fold.train.tolist()}
@@ -83,7 +83,7 @@ def classifier_section(
     )
 
 
-def _fitted(split: Split, fit: Fit) -> list[tuple[Answers, list[FoldResult]]]:
+def _fit_folds(split: Split, fit: Fit) -> list[tuple[Answers, list[FoldResult]]]:
     """Return of each seed the (M,) answers and what was fitted."""
     results = []
     for seed, folds in zip(split.seeds, split.folds, strict=True):

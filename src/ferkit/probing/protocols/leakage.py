@@ -74,7 +74,7 @@ def _run(task: Task) -> Section:
         if other.key not in task.leaks:
             rows = rows_of(other, plan.test_data, task.progress)
             task.leaks[other.key] = leakage_figures(rows, columns, seed)[0]
-        below[other.given] = task.leaks[other.key]
+        below[other.reference] = task.leaks[other.key]
     return leakage_section(task.subject.test_rows, columns, below, seed=seed)
 
 

@@ -16,9 +16,9 @@ from ferkit.ops.grids import affine_matrices, sampling_grid
 from ferkit.ops.pictures import sample_pictures
 from ferkit.probing.encoders import FaceEncoder
 from ferkit.probing.folds import Fold, ProbeRows, Split
-from ferkit.probing.given_vectors import VectorFile
 from ferkit.probing.protocols.base import FoldResult, Protocol, Task, classifier_section, people_to_keep_together
 from ferkit.probing.report import ClassifierSection, Section
+from ferkit.probing.vector_file import VectorFile
 
 Pixels = NDArray[np.uint8]
 Augmented = Callable[[NDArray[np.int64], torch.Generator], Rows]
@@ -40,7 +40,7 @@ def linear_section(
     def fit(fold: Fold, seed: int) -> FoldResult:
         train, test = train_rows.at(fold.train), test_rows.at(split.test[fold.test])
         if schedule is not None:
-            return _descended(fold, train, test, schedule, seed, augmented)
+            return _fit_by_sgd(fold, train, test, schedule, seed, augmented)
         people = people_to_keep_together(train.people)
         answers = linear_answers(train.features, train.true_labels, test.features, train_identities=people, seed=seed)
         chosen = {"strength": answers.strength, "held_out_accuracy": answers.held_out[answers.strength]}
@@ -57,7 +57,7 @@ def linear_section(
     return classifier_section(f"linear probe ({how})", train_rows, test_rows, split, fit)
 
 
-def _descended(
+def _fit_by_sgd(
     fold: Fold, train: ProbeRows, test: ProbeRows, schedule: SgdSchedule, seed: int, augmented: Augmented | None
 ) -> FoldResult:
     def redraw(epoch: int) -> Rows:
@@ -100,7 +100,7 @@ def random_crops(crops: Pixels, least_area: float, generator: torch.Generator) -
     return np.ascontiguousarray(planes.movedim(1, -1).numpy())
 
 
-def _augmented(task: Task, least_area: float) -> Augmented:
+def _random_crop_features(task: Task, least_area: float) -> Augmented:
     """Features of other crops in each epoch.
 
     Raises:
@@ -125,7 +125,7 @@ def _run(task: Task) -> Section:
     if settings.linear != "lbfgs":
         schedule = SCHEDULES[settings.linear].lasting(settings.epochs)
         schedule = schedule if settings.lr is None else replace(schedule, lr=settings.lr)
-    augmented = _augmented(task, schedule.least_area) if schedule and schedule.least_area < 1 else None
+    augmented = _random_crop_features(task, schedule.least_area) if schedule and schedule.least_area < 1 else None
     return linear_section(task.subject.train_rows, task.subject.test_rows, task.plan.labelled, schedule, augmented)
 
 

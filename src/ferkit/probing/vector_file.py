@@ -36,7 +36,7 @@ class VectorFile:
         return self.path.name
 
     @property
-    def given(self) -> str:
+    def reference(self) -> str:
         """Name of the encoder, or the file."""
         return self.encoder.name if self.encoder else str(self.path)
 
