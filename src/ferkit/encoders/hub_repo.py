@@ -19,7 +19,6 @@ from ferkit.encoders.hub_errors import hub_errors
 from ferkit.encoders.registry import (
     PICKLED,
     PREFIX,
-    EncoderCard,
     EncoderEntry,
     HeadFile,
     Licences,
@@ -42,13 +41,6 @@ _SHOWN_BY_WEIGHTS = frozenset({"num_classes", "in_chans", "img_size"})
 
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Config(EncoderCard):
-    """What ferkit reads of a config.json of its own."""
-
-    sha256: _Sha256
-    head: HeadFile | None = None
 
 
 class _Record(BaseModel):
@@ -120,12 +112,11 @@ def fetch_encoder(repo: HubRepo, progress: Progress | None = None) -> Fetched:
         WeightsError: the weights are a pickle only, damaged, or not what the hub or config.json says.
     """
     config, commit = read_config(repo, progress)
-    card, sha256 = _own_card(config, repo) if config.get("library_name") == LIBRARY else _timm_card(config, repo)
-    file = _fetch_weights(HubRepo(repo.id, commit), sha256, progress)
     weights = WeightsFile(kind="hub", file=WEIGHTS, repo=repo.id, revision=commit)
+    entry = (_own_entry if config.get("library_name") == LIBRARY else _timm_entry)(config, weights, repo)
+    file = _fetch_weights(HubRepo(repo.id, commit), entry.sha256, progress)
     size = file.path.stat().st_size or None  # an empty file is refused where it is loaded
-    place = {"weights": weights, "sha256": sha256 or intact_sha256(file), "bytes": size}
-    return EncoderEntry(**{**dict(card), **place}), file
+    return entry.model_copy(update={"sha256": entry.sha256 or intact_sha256(file), "bytes": size}), file
 
 
 def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update: bool = False) -> Fetched:
@@ -207,20 +198,19 @@ def config_of(entry: EncoderEntry) -> dict[str, Any]:
     return {"library_name": LIBRARY, **fields}
 
 
-def _own_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, str]:
-    fields = {name: value for name, value in config.items() if name in _Config.model_fields}
+def _own_entry(config: dict[str, Any], weights: WeightsFile, repo: HubRepo) -> EncoderEntry:
+    fields = {name: value for name, value in config.items() if name in EncoderEntry.model_fields and name != "bytes"}
     try:
-        card = _Config.model_validate(fields)
-    except ValidationError as error:
+        return EncoderEntry.model_validate({**fields, "sha256": str(config["sha256"]), "weights": weights})
+    except (ValidationError, KeyError) as error:
         raise InputError(
             f"{CONFIG} of {repo.id!r} lacks what ferkit needs ({' '.join(str(error).split())[:200]}); push it again "
             "with this version of ferkit"
         ) from error
-    return card, card.sha256
 
 
-def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None]:
-    """The card of a network in the form that timm pushes, at its usual size; timm's config.json holds no hash."""
+def _timm_entry(config: dict[str, Any], weights: WeightsFile, repo: HubRepo) -> EncoderEntry:
+    """The entry of a network in the form that timm pushes, at its usual size; timm's config.json holds no hash."""
     from ferkit.encoders.backbones import feature_dim, outline_backbone  # torch loads only for these
 
     pretrained = config.get("pretrained_cfg")
@@ -235,7 +225,7 @@ def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None
     stated = pretrained.get("license")
     licence = ", ".join(one for one in (stated if isinstance(stated, list) else [stated]) if isinstance(one, str))
     try:
-        card = EncoderCard(
+        return EncoderEntry(
             name=repo.id.rpartition("/")[2],
             arch=arch,
             dim=feature_dim(network),
@@ -244,12 +234,12 @@ def _timm_card(config: dict[str, Any], repo: HubRepo) -> tuple[EncoderCard, None
             std=pretrained["std"],
             supervision="unknown",
             licences=Licences(code="Apache-2.0", weights=licence, data="not stated") if licence else None,
+            weights=weights,
         )
     except (ValidationError, KeyError, TypeError, IndexError) as error:
         raise InputError(
             f"{CONFIG} of {repo.id!r} does not say which images its network takes; choose another repository"
         ) from error
-    return card, None
 
 
 def _require_usual(arguments: object, network: object, repo: HubRepo) -> None:
