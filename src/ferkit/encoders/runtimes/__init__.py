@@ -8,18 +8,6 @@ from typing import Literal
 
 from ferkit.errors import InputError, WeightsError
 
-__all__ = [
-    "CONVERTED",
-    "FLOAT32",
-    "INT8",
-    "PRECISIONS",
-    "RUNTIMES",
-    "ConversionError",
-    "Runtime",
-    "is_installed",
-    "require_installed",
-]
-
 Runtime = Literal["torch", "onnx", "openvino"]
 
 RUNTIMES: tuple[Runtime, ...] = ("torch", "onnx", "openvino")
