@@ -56,7 +56,7 @@ ARGUMENTS = {
     },
     "image_losses": {"a": PICTURES, "b": PICTURES, "features": PICTURES, "images": PICTURES, "margin": 0.1},
     "losses": {
-        **dict.fromkeys(("a", "b", "query", "key", "queue", "anchors", "vectors", "projections"), VECTORS),
+        **dict.fromkeys(("a", "b", "x", "query", "key", "queue", "anchors", "vectors", "projections"), VECTORS),
         **dict.fromkeys(("prediction", "predicted", "true", "target", "mean", "log_variance", "logits"), VECTORS),
         **{"shares": VECTORS, "label": ROWS % 2, "weights": ONES, "temperature": 0.1, "beta": 0.5},
     },
