@@ -43,7 +43,7 @@ from ferkit.data.face_set import FaceSet
 from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.runtimes import is_installed
 from ferkit.evaluation.linear import linear_answers
-from ferkit.pipeline.decoding import grouped, read_ahead, read_photo
+from ferkit.pipeline.decoding import group_by_pixels, read_ahead, read_photo
 from ferkit.pipeline.face_finder import finder_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import SetStream, open_pictures
@@ -159,7 +159,7 @@ def photos(encoder: Encoder, folder: Path, min_face: int, rounds: int = 3) -> di
     options = FaceOptions(aligned=False, min_face=min_face)
     pictures = list(open_pictures(paths, options, "cpu", Silent()).sources.pictures)
     read = partial(read_photo, min_face=min_face)
-    groups = list(grouped(read_ahead(pictures, 0, read, ahead=12), 16))
+    groups = list(group_by_pixels(read_ahead(pictures, 0, read, ahead=12), 16))
     find = finder_of(options, False, "cpu")
     found = [np.concatenate([item.crops for item in find(group)]) for group in groups]
     valid = FaceSet.open(face_set("valid"))  # what int8 is calibrated on, the photos being few

@@ -13,8 +13,8 @@ from ferkit.faces.template import TEMPLATE
 from ferkit.pipeline.decoding import (
     Decoded,
     cut_scales,
-    grouped,
-    prefetched,
+    group_by_pixels,
+    prefetch,
     read_ahead,
     read_crop,
     read_picture,
@@ -106,17 +106,17 @@ def decoded(height, width):
 
 def test_groups_end_at_their_number_and_at_their_pixels():
     small, huge = decoded(100, 100), decoded(5000, 5000)
-    sizes = [len(group) for group in grouped([small] * 5 + [huge] * 2 + [small] * 4, 3)]
+    sizes = [len(group) for group in group_by_pixels([small] * 5 + [huge] * 2 + [small] * 4, 3)]
     assert sizes == [3, 2, 1, 1, 3, 1]
 
 
 @given(st.lists(st.integers(1, 6000), max_size=40), st.integers(1, 8))
 def test_a_resumed_job_meets_the_same_groups(sides, most):
     items = [decoded(side, side) for side in sides]
-    groups = list(grouped(items, most))
+    groups = list(group_by_pixels(items, most))
     done = 0
     for number, group in enumerate(groups):
-        again = [[id(item) for item in other] for other in grouped(items[done:], most)]
+        again = [[id(item) for item in other] for other in group_by_pixels(items[done:], most)]
         assert again == [[id(item) for item in other] for other in groups[number:]]
         done += len(group)
     assert done == len(items)
@@ -138,8 +138,8 @@ def counted(start, stop, closed, error=None):
 
 def test_prefetching_keeps_order_and_passes_errors_on():
     closed = []
-    assert list(prefetched(counted(0, 100, closed), 3)) == list(range(100))
-    items = prefetched(counted(0, 2, closed, ValueError("torn")), 3)
+    assert list(prefetch(counted(0, 100, closed), 3)) == list(range(100))
+    items = prefetch(counted(0, 2, closed, ValueError("torn")), 3)
     assert [next(items), next(items)] == [0, 1]
     with pytest.raises(ValueError, match="torn"):
         next(items)
@@ -157,7 +157,7 @@ def test_prefetching_stops_when_nobody_takes_any_more():
         finally:
             closed.append(True)
 
-    items = prefetched(endless(), 2)
+    items = prefetch(endless(), 2)
     next(items)
     items.close()
     assert closed == [True]

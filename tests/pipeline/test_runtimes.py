@@ -6,7 +6,7 @@ from ferkit.encoders.runtimes import ConversionError, is_installed
 from ferkit.errors import InputError
 from ferkit.pipeline import runtimes
 from ferkit.pipeline.face_stream import SetStream
-from ferkit.pipeline.runtimes import AUTOMATIC_FROM, Chosen, choose_runtime, open_runtime
+from ferkit.pipeline.runtimes import AUTOMATIC_FROM, RuntimeChoice, choose_runtime, open_runtime
 
 MANY, FEW = AUTOMATIC_FROM, AUTOMATIC_FROM - 1
 
@@ -39,7 +39,7 @@ def test_what_is_chosen_where_nothing_is_wanted(installed, there, precision, fac
 
 def test_what_is_wanted_is_taken_however_few_the_faces(installed):
     installed("torch", "onnx")
-    assert choose_runtime("onnx", "float32", None, 1) == Chosen("onnx", "float32", asked=True)
+    assert choose_runtime("onnx", "float32", None, 1) == RuntimeChoice("onnx", "float32", asked=True)
     assert choose_runtime("torch", "float32", "cpu", MANY).runtime == "torch"
 
 
@@ -80,17 +80,17 @@ def refuse(*_):
 def test_a_runtime_that_fails_is_replaced_only_where_nobody_asked_for_it(model, stream, cache, listener, monkeypatch):
     monkeypatch.setattr(runtimes, "_converted", refuse)
     told = listener()
-    ready = open_runtime(Chosen("onnx", "float32", asked=False), model, stream, told)
+    ready = open_runtime(RuntimeChoice("onnx", "float32", asked=False), model, stream, told)
     assert (ready.runtime, ready.embedder) == ("torch", model)
     assert told.said == ["computing with torch: no such operator"]
     with pytest.raises(ConversionError, match="no such operator"):
-        open_runtime(Chosen("onnx", "float32", asked=True), model, stream, told)
+        open_runtime(RuntimeChoice("onnx", "float32", asked=True), model, stream, told)
 
 
 def test_int8_needs_faces_to_calibrate_on(model, make_face_set, noise_crops, listener):
     few = SetStream(make_face_set(noise_crops(99)))
     with pytest.raises(InputError, match="99"):
-        open_runtime(Chosen("onnx", "int8", asked=True), model, few, listener())
+        open_runtime(RuntimeChoice("onnx", "int8", asked=True), model, few, listener())
 
 
 needs_onnx = pytest.mark.skipif(not is_installed("onnx"), reason="ONNX Runtime is not installed")
@@ -102,12 +102,12 @@ def test_a_converted_encoder_is_kept_and_used_again(model, stream, cache, listen
     if not is_installed(name):
         pytest.skip(f"{name} is not installed")
     crops = stream.face_set.crops(range(5))
-    ready = open_runtime(Chosen(name, "int8", asked=True), model, stream, told := listener())
+    ready = open_runtime(RuntimeChoice(name, "int8", asked=True), model, stream, told := listener())
     assert told.said[-1] == f"computing with {name} in int8"
     cosines = (ready.embedder.embed(crops) * model.embed(crops)).sum(axis=1)
     assert cosines.min() > 0.98
     monkeypatch.setattr(runtimes, "_convert", refuse)
-    again = open_runtime(Chosen(name, "int8", asked=True), model, stream, listener())
+    again = open_runtime(RuntimeChoice(name, "int8", asked=True), model, stream, listener())
     np.testing.assert_array_equal(again.embedder.embed(crops), ready.embedder.embed(crops))
     assert again.calibration == ready.calibration
     assert len(again.calibration) == 16
@@ -134,7 +134,7 @@ def flip(file):
 def test_what_is_kept_damaged_is_made_anew(model, stream, cache, listener, name, damage):
     if not is_installed(name):
         pytest.skip(f"{name} is not installed")
-    chosen, crops = Chosen(name, "float32", asked=True), stream.face_set.crops(range(3))
+    chosen, crops = RuntimeChoice(name, "float32", asked=True), stream.face_set.crops(range(3))
     open_runtime(chosen, model, stream, listener())
     (kept,) = (path for path in (cache / "runtimes").iterdir() if path.suffix != ".sha256")
     damage(kept)

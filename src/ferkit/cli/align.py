@@ -11,7 +11,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, PartOpt, SourcesArg, in_parts, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
-from ferkit.cli.words import counted, pictured, problem_lines, typed
+from ferkit.cli.words import count_of, count_pictures, problem_lines, shell_path
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
 
@@ -51,9 +51,9 @@ def align(
 
 def _summary(result: AlignResult) -> str:
     path = escape(str(result.path))
-    found = f"{counted(result.faces, 'face')} of {pictured(result.pictures, result.unit)}"
+    found = f"{count_of(result.faces, 'face')} of {count_pictures(result.pictures, result.unit)}"
     done = f"[bold]{path}[/]: {found} in {result.seconds:.1f} s"
     lines = [done, *problem_lines(result)]
     if len(lines) > 1:
         lines.append(f"all of them: {path}/problems.csv")
-    return "\n".join([*lines, f"next: [bold]ferkit embed {typed(result.path)} -o emb.npy[/]"])
+    return "\n".join([*lines, f"next: [bold]ferkit embed {shell_path(result.path)} -o emb.npy[/]"])

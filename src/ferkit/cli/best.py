@@ -19,7 +19,7 @@ from ferkit.cli.options import (
     with_face_options,
 )
 from ferkit.cli.output import escape, run_and_report, short_path
-from ferkit.cli.words import answer_lines, columns, counted
+from ferkit.cli.words import answer_lines, columns, count_of
 
 if TYPE_CHECKING:
     from ferkit.workflows.best import BestResult, BestShot
@@ -54,7 +54,7 @@ def best(
 
 def _summary(result: BestResult) -> list[str]:
     head = (
-        f"{counted(len(result.shots), 'burst')} of {counted(result.photos, 'photo')}, the best of each like"
+        f"{count_of(len(result.shots), 'burst')} of {count_of(result.photos, 'photo')}, the best of each like"
         f" [bold]{escape(result.like)}[/], by {escape(result.encoder)}"
     )
     return answer_lines(head, _table(result.shots, result.measure), result.outputs)

@@ -9,7 +9,7 @@ import typer
 
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt
 from ferkit.cli.output import escape, run_and_report
-from ferkit.cli.words import typed
+from ferkit.cli.words import shell_path
 from ferkit.encoders import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ Look at
   {escape(str(result.preview))}: what pre-training does to a face
 
 Try next
-  ferkit retrieve {typed(query)} --set {typed(result.embeddings)} --exclude-identity "Grace Hopper"
-  ferkit moments {typed(result.film)} --like {typed(result.queries / "eileen-collins-photo.png")}
+  ferkit retrieve {shell_path(query)} --set {shell_path(result.embeddings)} --exclude-identity "Grace Hopper"
+  ferkit moments {shell_path(result.film)} --like {shell_path(result.queries / "eileen-collins-photo.png")}
   ferkit align photos/ -o faces/     find and align every face of your own photos
   ferkit embed faces/ -o emb.npy     one vector a face
   ferkit retrieve query.jpg          the faces that show the same expression

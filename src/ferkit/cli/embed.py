@@ -11,7 +11,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, PartOpt, in_parts, optional, with_settings
 from ferkit.cli.output import ProgressBar, escape, report
-from ferkit.cli.words import counted, pictured, problem_lines, typed
+from ferkit.cli.words import count_of, count_pictures, problem_lines, shell_path
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
 from ferkit.errors import InputError
@@ -95,19 +95,19 @@ def embed(
 
 def _summary_of_parts(result: EmbedPartsResult) -> str:
     return (
-        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')}"
-        f" of {pictured(result.pictures, result.unit)} by {escape(result.encoder)},"
-        f" {result.made} of {counted(result.parts, 'part')} made in {result.seconds:.1f} s\n"
-        f"next: [bold]ferkit retrieve QUERY.jpg --set {typed(result.path)}[/]"
+        f"[bold]{escape(str(result.path))}[/]: {count_of(result.faces, 'face')}"
+        f" of {count_pictures(result.pictures, result.unit)} by {escape(result.encoder)},"
+        f" {result.made} of {count_of(result.parts, 'part')} made in {result.seconds:.1f} s\n"
+        f"next: [bold]ferkit retrieve QUERY.jpg --set {shell_path(result.path)}[/]"
     )
 
 
 def _summary(result: EmbedResult) -> str:
     done = (
-        f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')}"
-        f" of {pictured(result.pictures, result.unit)} by {escape(result.encoder)}"
+        f"[bold]{escape(str(result.path))}[/]: {count_of(result.faces, 'face')}"
+        f" of {count_pictures(result.pictures, result.unit)} by {escape(result.encoder)}"
         f" in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
     )
     lines = [done, *problem_lines(result)]
-    there = "" if str(result.path) == "emb.npy" else f" --set {typed(result.path)}"
+    there = "" if str(result.path) == "emb.npy" else f" --set {shell_path(result.path)}"
     return "\n".join([*lines, f"next: [bold]ferkit retrieve QUERY.jpg{there}[/]"])

@@ -9,7 +9,7 @@ import typer
 
 from ferkit.cli.options import JsonOpt, optional
 from ferkit.cli.output import escape, run_and_report
-from ferkit.cli.words import counted
+from ferkit.cli.words import count_of
 
 if TYPE_CHECKING:
     from ferkit.workflows.export import ExportResult
@@ -36,7 +36,7 @@ def export(
 
 
 def _summary(result: ExportResult) -> str:
-    lines = [f"[bold]{escape(str(result.path))}[/]: {counted(result.faces, 'face')}, {result.bytes / 1e6:.1f} MB"]
+    lines = [f"[bold]{escape(str(result.path))}[/]: {count_of(result.faces, 'face')}, {result.bytes / 1e6:.1f} MB"]
     if result.without_picture:
         lines.append(f"without a thumbnail, since their pictures are gone or changed: {result.without_picture:,}")
     return "\n".join([*lines, f"open it: [bold]{escape(result.open_with)}[/]"])

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, optional, with_face_options
 from ferkit.cli.output import escape, report, run_and_report, short_path
-from ferkit.cli.words import counted, pictured
+from ferkit.cli.words import count_of, count_pictures
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FILTERS
 from ferkit.workflows import PARTS
@@ -63,8 +63,8 @@ def merge_faces(
 
 
 def _merged(result: MergeResult, dedupe: bool) -> str:
-    without = f" without {counted(result.duplicates, 'duplicate')}" if dedupe else ""
-    return f"{_path(result.path)}: {counted(result.faces, 'face')} of {counted(result.sets, 'set')}{without}"
+    without = f" without {count_of(result.duplicates, 'duplicate')}" if dedupe else ""
+    return f"{_path(result.path)}: {count_of(result.faces, 'face')} of {count_of(result.sets, 'set')}{without}"
 
 
 @app.command("filter")
@@ -123,16 +123,16 @@ def split_faces(
 
 
 def _facts(info: FacesInfo) -> Iterator[str | Table]:
-    faces = counted(info.faces, "face")
+    faces = count_of(info.faces, "face")
     yield f"{_path(info.path)}: {faces}, {info.size} px of {escape(info.template)}, {info.bytes / 1e6:,.1f} MB"
-    clips = f", {counted(info.clips, 'clip')} of {counted(info.videos, 'video')}" if info.clips or info.videos else ""
-    yield f"from     {pictured(info.pictures, info.unit)}{clips}"
-    unnamed = f", {counted(info.without_identity, 'face')} without a name" if info.without_identity else ""
+    clips = f", {count_of(info.clips, 'clip')} of {count_of(info.videos, 'video')}" if info.clips or info.videos else ""
+    yield f"from     {count_pictures(info.pictures, info.unit)}{clips}"
+    unnamed = f", {count_of(info.without_identity, 'face')} without a name" if info.without_identity else ""
     yield f"people   {info.identities:,}{unnamed}"
-    unlabelled = f", {counted(info.without_label, 'face')} without one" if info.without_label else ""
+    unlabelled = f", {count_of(info.without_label, 'face')} without one" if info.without_label else ""
     yield f"labels   {len(info.labels):,}{unlabelled}"
     hint = ", which `ferkit faces filter --dedupe` leaves out" if info.duplicates else ""
-    yield f"repeated {counted(info.duplicates, 'face')}{hint}"
+    yield f"repeated {count_of(info.duplicates, 'face')}{hint}"
     if info.sheet is not None:
         yield f"sheet    {escape(short_path(str(info.sheet)))}"
     if info.labels:

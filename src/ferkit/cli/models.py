@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ferkit.cli.options import JsonOpt, KnownArg, optional
 from ferkit.cli.output import ProgressBar, escape, out, report, short_path
-from ferkit.cli.words import typed
+from ferkit.cli.words import shell_path
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.importing.origins import ORIGINS, Supervision
 
@@ -78,7 +78,7 @@ def pull(
         f"[bold]{escape(entry.name)}[/]: {size} {'fetched' if result.fetched else 'there already'} ({escape(where)})",
         f"sha256 {entry.sha256}",
         escape(str(result.path)),
-        f"next: ferkit embed faces/ -e {typed(result.source)}",
+        f"next: ferkit embed faces/ -e {shell_path(result.source)}",
     ]
     fields = {"path": result.path, "fetched": result.fetched, "source": result.source}
     report("\n".join(lines), {**fields, "entry": entry.model_dump(mode="json")}, json=json)
@@ -129,7 +129,7 @@ def push(
     lines = [
         f"{escape(short_path(str(run_folder)))}: {done} ({'private' if result.private else 'public'}, {result.commit})",
         escape(result.url),
-        f"next: ferkit embed faces/ -e {typed(f'hf-hub:{repo}')}",
+        f"next: ferkit embed faces/ -e {shell_path(f'hf-hub:{repo}')}",
     ]
     report("\n".join(lines), vars(result), json=json)
 
@@ -169,7 +169,7 @@ def import_encoder(
         f"left out: {escape(dropped)}" if dropped else "",
         f"written: {escape(str(result.folder))}",
         f"its licences and training faces are not in the file: state them in {escape(str(entries))}",
-        f"next: ferkit embed faces/ -e {typed(entry.name if result.registered else result.folder)}",
+        f"next: ferkit embed faces/ -e {shell_path(entry.name if result.registered else result.folder)}",
     ]
     fields = {"folder": result.folder, "dropped": result.dropped, "registered": result.registered}
     report("\n".join(filter(None, lines)), {**fields, "entry": entry.model_dump(mode="json")}, json=json)

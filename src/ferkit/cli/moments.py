@@ -10,7 +10,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, KeepOpt, LikeFaceOpt, LikeOpt, SetEncoderOpt, optional, with_settings
 from ferkit.cli.output import escape, run_and_report, short_path
-from ferkit.cli.words import answer_lines, columns, counted
+from ferkit.cli.words import answer_lines, columns, count_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.search.moment_settings import MomentSettings
 
@@ -48,10 +48,10 @@ def moments(
 
 
 def _summary(result: MomentsResult) -> list[str]:
-    found = counted(len(result.moments), "moment")
+    found = count_of(len(result.moments), "moment")
     head = (
-        f"{found} like [bold]{escape(result.like)}[/] in {counted(result.frames, 'frame')} of"
-        f" {counted(result.clips, 'clip')}, by {escape(result.encoder)}"
+        f"{found} like [bold]{escape(result.like)}[/] in {count_of(result.frames, 'frame')} of"
+        f" {count_of(result.clips, 'clip')}, by {escape(result.encoder)}"
     )
     if not result.reached:
         head = f"no moment reaches {result.least:g} (--min-probability); the nearest of {head}"

@@ -12,7 +12,7 @@ from ferkit.cli.checks import require_names
 from ferkit.cli.completion import methods
 from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import ProgressBar, report
-from ferkit.cli.words import counted, typed
+from ferkit.cli.words import count_of, shell_path
 from ferkit.pipeline import FACES
 
 if TYPE_CHECKING:
@@ -155,12 +155,12 @@ def _fields(result: PretrainResult) -> dict[str, Any]:
 
 
 def _summary(results: Sequence[PretrainResult], sources: Sequence[Path]) -> str:
-    ready = [typed(result.best or result.run) for result in results]
+    ready = [shell_path(result.best or result.run) for result in results]
     return "\n".join(
         [
             *(_done(result) for result in results),
             f"next: ferkit probe {' '.join(ready)} --data LABELLED  how good it is, on faces with labels",
-            f"next: ferkit embed {typed(sources[0])} -e {ready[0]}",
+            f"next: ferkit embed {shell_path(sources[0])} -e {ready[0]}",
         ]
     )
 
@@ -168,4 +168,4 @@ def _summary(results: Sequence[PretrainResult], sources: Sequence[Path]) -> str:
 def _done(result: PretrainResult) -> str:
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.last.items())
     took = f" in {result.seconds:.0f} s\nat the end: {figures}" if figures else ", finished already"
-    return f"[bold]{result.method}[/]: {counted(result.steps, 'step')} over {counted(result.faces, 'face')}{took}"
+    return f"[bold]{result.method}[/]: {count_of(result.steps, 'step')} over {count_of(result.faces, 'face')}{took}"

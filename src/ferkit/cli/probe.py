@@ -14,7 +14,7 @@ from ferkit.cli import completion
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_settings
 from ferkit.cli.output import escape, run_and_report
-from ferkit.cli.words import counted
+from ferkit.cli.words import count_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.probing.settings import ALL, PIXELS, PROTOCOLS, RANDOM, ProbeSettings
 
@@ -115,9 +115,10 @@ def probe(
 def _summary(result: ProbeReport, out: Path | None, save_head: Path | None) -> Iterator[str | Table]:
     for what, stamp in (("data ", result.data), ("test ", result.test)):
         if stamp is not None:
-            people = f", {counted(stamp.people, 'person', 'people')}" if stamp.people else ""
+            people = f", {count_of(stamp.people, 'person', 'people')}" if stamp.people else ""
+            faces = count_of(stamp.faces, "face") + people
             labels = ", ".join(f"{escape(label)} {count:,}" for label, count in stamp.labels.items()) or "no labels"
-            yield f"{what} [bold]{escape(' '.join(stamp.sources))}[/]: {counted(stamp.faces, 'face')}{people}; {labels}"
+            yield f"{what} [bold]{escape(' '.join(stamp.sources))}[/]: {faces}; {labels}"
     yield f"split {escape(result.split)}"
     for protocol in PROTOCOLS:
         if any(protocol in encoder.sections for encoder in result.encoders):

@@ -11,7 +11,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, optional, with_face_options
 from ferkit.cli.output import escape, run_and_report, short_path
-from ferkit.cli.words import counted, problem_lines
+from ferkit.cli.words import count_of, problem_lines
 from ferkit.encoders import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _values(result: RecogniseResult) -> dict[str, Any]:
 
 def _summary(result: RecogniseResult) -> str:
     shown = ", ".join(f"{name} {count:,}" for name, count in sorted(result.expressions.items(), key=lambda it: -it[1]))
-    lines = [f"{counted(result.faces, 'face')} by {escape(result.encoder)}: {escape(shown)}"]
+    lines = [f"{count_of(result.faces, 'face')} by {escape(result.encoder)}: {escape(shown)}"]
     if result.path is None:
         lines += map(escape, _first_rows(result))
     lines += problem_lines(result)

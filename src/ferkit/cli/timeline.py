@@ -10,7 +10,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, HeadOpt, JsonOpt, optional, with_face_options, with_settings
 from ferkit.cli.output import escape, run_and_report, short_path
-from ferkit.cli.words import counted
+from ferkit.cli.words import count_of
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.search.moment_settings import MomentSettings
 
@@ -44,8 +44,8 @@ def timeline(
 
 def _summary(result: TimelineResult) -> str:
     drawn = (
-        f"[bold]{escape(str(result.path))}[/]: {counted(result.frames, 'frame')} of {counted(result.clips, 'clip')}"
-        f" in {counted(result.lanes, 'panel')}, by {escape(result.encoder)}"
+        f"[bold]{escape(str(result.path))}[/]: {count_of(result.frames, 'frame')} of {count_of(result.clips, 'clip')}"
+        f" in {count_of(result.lanes, 'panel')}, by {escape(result.encoder)}"
     )
     table = [f"table: [bold]{escape(str(result.csv))}[/]"] if result.csv else []
     problems = [f"  {escape(short_path(source))}: {escape(why)}" for source, why in result.problems]

@@ -10,7 +10,7 @@ import typer
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import JsonOpt, with_face_options
 from ferkit.cli.output import escape, run_and_report
-from ferkit.cli.words import counted
+from ferkit.cli.words import count_of
 
 if TYPE_CHECKING:
     from ferkit.workflows.warp_preview import WarpPreview
@@ -42,6 +42,6 @@ def warp_preview(
 
 
 def _summary(result: WarpPreview) -> str:
-    positives = f"{counted(result.positives, 'positive')}, " if result.positives else ""
+    positives = f"{count_of(result.positives, 'positive')}, " if result.positives else ""
     shown = f"{result.swaps} swaps of {result.faces} faces" if result.swaps else f"{result.warps} warps of three kinds"
     return f"{escape(str(result.path))}: {positives}{shown}"

@@ -20,17 +20,17 @@ _WORDS = ("label", "person", "why")
 _MOST = 5
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
+def count_of(number: int, one: str, many: str | None = None) -> str:
     """``1 face``, ``1,234 faces``; ``many`` where that is not ``one`` with an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def pictured(number: int, unit: str) -> str:
+def count_pictures(number: int, unit: str) -> str:
     """``1 picture``, ``1,234 frames``, ``40 pictures and frames``, of a unit in the plural."""
-    return counted(number, unit.removesuffix("s"), unit)
+    return count_of(number, unit.removesuffix("s"), unit)
 
 
-def typed(path: Path | str) -> str:
+def shell_path(path: Path | str) -> str:
     """Return a path as one types it into a shell, as rich markup."""
     return escape(shlex.quote(str(path)))
 

@@ -24,7 +24,7 @@ def expression(word: str) -> str:
     return _SPELLINGS.get(word, word)
 
 
-def numbered(*names: str | None, first: int = 0) -> dict[int, str | None]:
+def class_codes(*names: str | None, first: int = 0) -> dict[int, str | None]:
     """Return the table of class numbers that counts ``names`` from ``first``; None is a class without expression."""
     return dict(enumerate(names, first))
 

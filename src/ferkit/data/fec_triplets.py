@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.faces import Face
 from ferkit.data.images import image_size
-from ferkit.data.sources.picture import Picture, Pictures, refused
+from ferkit.data.sources.picture import Picture, Pictures, unreadable_picture
 from ferkit.errors import InputError, MissingPathError, UnreadableImageError
 
 FEC_KINDS = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
@@ -190,7 +190,7 @@ class _FacePictures(Pictures):
         try:
             return Picture(str(face.file), box=_in_pixels(face))
         except UnreadableImageError as error:
-            return refused(str(face.file), error.why)
+            return unreadable_picture(str(face.file), error.why)
 
 
 def _rows(table: Path) -> Iterator[list[str]]:

@@ -120,7 +120,7 @@ def read_image_scaled(
     Raises:
         UnreadableImageError: the file is missing, no image, cut short, or beyond `MAX_PIXELS`.
     """
-    called = _called(source, name)
+    called = _source_name(source, name)
     scale_of = partial(_reduction, at_least=at_least) if scale is None else scale
     with _errors(source, called):
         try:
@@ -157,7 +157,7 @@ def _even_rows(image: Image.Image) -> int:
 
 def image_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
     """Return (width, height) as stored, from the header alone; `UnreadableImageError` as in `read_image_scaled`."""
-    with _errors(source, _called(source, name)), _open(source, _called(source, name)) as image:
+    with _errors(source, _source_name(source, name)), _open(source, _source_name(source, name)) as image:
         return image.size
 
 
@@ -169,7 +169,7 @@ def capture_time(source: Path | bytes, name: str | None = None) -> float | None:
     Raises:
         UnreadableImageError: as `read_image`.
     """
-    with _errors(source, _called(source, name)), _open(source, _called(source, name)) as image:
+    with _errors(source, _source_name(source, name)), _open(source, _source_name(source, name)) as image:
         try:
             exif = image.getexif()
             tags = exif.get_ifd(_EXIF_FOLDER)
@@ -188,7 +188,7 @@ def _errors(source: Path | bytes, called: str) -> Iterator[None]:
         raise UnreadableImageError(called, _reason(source, called, error)) from error
 
 
-def _called(source: Path | bytes, name: str | None) -> str:
+def _source_name(source: Path | bytes, name: str | None) -> str:
     return name or (str(source) if isinstance(source, Path) else "image bytes")
 
 

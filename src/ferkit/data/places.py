@@ -15,15 +15,15 @@ _HERE = "./"
 
 def to_relative(table: pa.Table, folder: Path) -> pa.Table:
     """Return the table as it is written to ``folder``, an absolute path."""
-    return _exchanged(table, f"{folder}{os.sep}", _HERE)
+    return _replace_prefix(table, f"{folder}{os.sep}", _HERE)
 
 
 def to_absolute(table: pa.Table, folder: Path) -> pa.Table:
     """Return a table that was read from ``folder`` with absolute places."""
-    return _exchanged(table, _HERE, f"{folder}{os.sep}")
+    return _replace_prefix(table, _HERE, f"{folder}{os.sep}")
 
 
-def _exchanged(table: pa.Table, before: str, after: str) -> pa.Table:
+def _replace_prefix(table: pa.Table, before: str, after: str) -> pa.Table:
     for name in {*_COLUMNS} & {*table.column_names}:
         column = table.column(name)
         below = pc.starts_with(column, before)

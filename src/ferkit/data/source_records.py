@@ -101,7 +101,7 @@ def read_records(path: Path, vectors: str, settings: str) -> list[SourceRecord]:
 
 def _record(item: Picture | Video, earlier: Mapping[str, SourceRecord]) -> SourceRecord:
     stamp = _stamp(item.file if isinstance(item, Picture) else Path(item.source))
-    about = repr(_told(item))
+    about = repr(_description(item))
     known = earlier.get(item.source)
     if known is not None and stamp and known.stamp == stamp and known.about == about:
         return SourceRecord(item.source, about, stamp, known.content)
@@ -113,7 +113,7 @@ def _record(item: Picture | Video, earlier: Mapping[str, SourceRecord]) -> Sourc
     return SourceRecord(item.source, about, stamp, content if box is None else f"{content} {box}")
 
 
-def _told(item: Picture | Video) -> tuple[object, ...]:
+def _description(item: Picture | Video) -> tuple[object, ...]:
     if isinstance(item, Video):
         return item.label, item.identity
     return item.label, item.identity, item.clip, item.time_s, item.box, item.valence, item.arousal

@@ -100,7 +100,7 @@ class DenseEverywhere(nn.Linear):
 
 def _network(name: str, layers: str, heads: Sequence[str]) -> nn.Sequential:
     """The network of layers by their names, each followed by the PReLU of its number, and of its heads in one."""
-    weights = _folded(name, heads)
+    weights = _fold_weights(name, heads)
     modules: list[nn.Module] = []
     for layer in layers.split():
         kind, number = layer.rstrip("12345"), layer[-1]
@@ -114,9 +114,9 @@ def _network(name: str, layers: str, heads: Sequence[str]) -> nn.Sequential:
     return network.to(memory_format=torch.channels_last)
 
 
-def _folded(name: str, heads: Sequence[str]) -> Weights:
+def _fold_weights(name: str, heads: Sequence[str]) -> Weights:
     """The network's weights with the three foldings of this module's docstring applied."""
-    weights = _shipped(name)
+    weights = _load_weights(name)
     weights["conv1.weight"] = weights["conv1.weight"] * _SCALE
     weights["conv1.bias"] = weights["conv1.bias"] - MID_GRAY * weights["conv1.weight"].sum(dim=(1, 2, 3))
     _widen_first_layer(weights)
@@ -126,7 +126,7 @@ def _folded(name: str, heads: Sequence[str]) -> Weights:
     return weights
 
 
-def _shipped(name: str) -> Weights:
+def _load_weights(name: str) -> Weights:
     """Read a state dict out of facenet-pytorch's package data, without importing the package."""
     package = find_spec("facenet_pytorch")
     if package is None or package.origin is None:

@@ -124,9 +124,9 @@ class Tracker:
     def _follow(self, time_s: float, box: list[float], look: Doubles, partner: int | None) -> _Track:
         if partner is None:
             self._clips += 1
-            return _Track(self._clips, time_s, box, _kept(look))
+            return _Track(self._clips, time_s, box, _to_half(look))
         track = self._tracks[partner]
-        return _Track(track.clip, time_s, box, _kept((_given(track.look) + look) / 2))
+        return _Track(track.clip, time_s, box, _to_half((_from_half(track.look) + look) / 2))
 
 
 def _match(boxes: Floats, looks: list[Doubles], tracks: list[_Track], least: float) -> dict[int, int]:
@@ -135,7 +135,7 @@ def _match(boxes: Floats, looks: list[Doubles], tracks: list[_Track], least: flo
         return {}
     last = torch.tensor([track.box for track in tracks], dtype=torch.float64)
     overlap = box_iou(torch.as_tensor(boxes, dtype=torch.float64), last).numpy()
-    likeness = np.stack(looks) @ np.stack([_unit(_given(track.look)) for track in tracks]).T
+    likeness = np.stack(looks) @ np.stack([_unit(_from_half(track.look)) for track in tracks]).T
     score = np.where((overlap >= _MIN_IOU) & (likeness >= least), overlap + likeness, 0.0)
     partners: dict[int, int] = {}
     while score.any():
@@ -145,11 +145,11 @@ def _match(boxes: Floats, looks: list[Doubles], tracks: list[_Track], least: flo
     return partners
 
 
-def _kept(look: Doubles) -> bytes:
+def _to_half(look: Doubles) -> bytes:
     return look.astype("<f2").tobytes()
 
 
-def _given(look: bytes) -> Doubles:
+def _from_half(look: bytes) -> Doubles:
     return np.frombuffer(look, "<f2").astype(np.float64)
 
 

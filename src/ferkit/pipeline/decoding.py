@@ -186,7 +186,7 @@ def read_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def prefetched(items: Generator[T], ahead: int) -> Iterator[T]:
+def prefetch(items: Generator[T], ahead: int) -> Iterator[T]:
     """Yield what ``items`` yields, while a thread works on the next: at most ``ahead`` of them wait.
 
     What it raises is raised here in its turn. When this iterator is dropped, ``items`` is closed at its next item.
@@ -201,7 +201,7 @@ def prefetched(items: Generator[T], ahead: int) -> Iterator[T]:
             thread.shutdown(cancel_futures=True)
 
 
-def grouped(decoded: Iterable[Decoded], most: int, most_crops: int = 0) -> Iterator[list[Decoded]]:
+def group_by_pixels(decoded: Iterable[Decoded], most: int, most_crops: int = 0) -> Iterator[list[Decoded]]:
     """Group by number and by pixels, so that a batch of huge pictures needs no more memory than one of small ones.
 
     Face crops, of which ``most_crops`` go together, and photos come in groups of their own.

@@ -20,13 +20,13 @@ from ferkit.data.stores import copy_path, fetch_set, put_set
 from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder
 from ferkit.encoders.registry import EncoderEntry
 from ferkit.errors import EncoderMismatchError, SetError
-from ferkit.pipeline.decoding import prefetched
+from ferkit.pipeline.decoding import prefetch
 from ferkit.pipeline.face_finder import FaceBatch
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import SetStream, followed, open_faces, require_faces
 from ferkit.pipeline.parts import part_of
 from ferkit.pipeline.reuse import Changes, Update, VectorBatch, plan_update
-from ferkit.pipeline.runtimes import Chosen, Embedding, choose_runtime, open_runtime
+from ferkit.pipeline.runtimes import Embedding, RuntimeChoice, choose_runtime, open_runtime
 from ferkit.pipeline.source_stream import SourceStream
 from ferkit.progress import Progress
 from ferkit.search.set_encoder import encoder_stamp
@@ -55,7 +55,7 @@ class EmbeddingJob:
     stream: SourceStream | SetStream  # their faces
     out: Path  # the .npy file, or the folder of the parts; either may be an address
     encoder: str | Path  # a name, folder or file
-    chosen: Chosen  # what shall compute the vectors
+    chosen: RuntimeChoice  # what shall compute the vectors
     device: str | None  # where; None takes the best one present
     batch_size: int  # faces per pass through the network
     fresh: bool  # take nothing over from a set that is there
@@ -216,7 +216,7 @@ class _VectorStream:
 
     def batches(self, done: int = 0, state: Any = None) -> Iterator[FaceBatch]:  # noqa: ANN401 (any JSON value)
         """Yield the batches from a place in the stream on, with their vectors."""
-        return prefetched(self._batches(done, state), ahead=1)
+        return prefetch(self._batches(done, state), ahead=1)
 
     def _batches(self, done: int, state: Any) -> Generator[FaceBatch]:  # noqa: ANN401 (any JSON value)
         torch.get_num_threads()  # settles this thread's number, before the detector lowers it for its own

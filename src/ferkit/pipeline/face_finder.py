@@ -57,7 +57,7 @@ class Problem(NamedTuple):
     what: str
 
 
-class Found(NamedTuple):
+class PictureFaces(NamedTuple):
     """The faces of one picture."""
 
     crops: Pixels  # (n, S, S, 3) uint8 RGB; of any side where n is 0
@@ -65,7 +65,7 @@ class Found(NamedTuple):
     problem: Problem | None = None  # why there are none, if there are none
 
 
-Finder = Callable[[list[Decoded]], list[Found]]
+Finder = Callable[[list[Decoded]], list[PictureFaces]]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class VideoFinder:
         """All that the next frames' faces depend on."""
         return self._followed.state if self._each is None else None
 
-    def __call__(self, group: list[Decoded]) -> list[Found]:
+    def __call__(self, group: list[Decoded]) -> list[PictureFaces]:
         """Find the faces of the next frames."""
         if self._each is not None:
             return self._each(group)
@@ -156,7 +156,7 @@ class VideoFinder:
         return _cut_all(group, detections, self._detector, self._which, self._size)
 
 
-def find_faces(group: list[Decoded], detector: FaceDetector, which: str, size: int = CROP_SIZE) -> list[Found]:
+def find_faces(group: list[Decoded], detector: FaceDetector, which: str, size: int = CROP_SIZE) -> list[PictureFaces]:
     """Search photos for faces and bring those that are wanted onto the template."""
     readable = [item for item in group if item.problem is None]
     detections = detector.detect([item.image for item in readable], [item.scale for item in readable])
@@ -164,12 +164,12 @@ def find_faces(group: list[Decoded], detector: FaceDetector, which: str, size: i
     return [_faceless(item, item.problem) if item.problem else next(found) for item in group]
 
 
-def take_crops(group: list[Decoded]) -> list[Found]:
+def take_crops(group: list[Decoded]) -> list[PictureFaces]:
     """Take pictures that are face crops already as they are."""
     return [_faceless(item, item.problem) if item.problem else _as_it_is(item) for item in group]
 
 
-def batch_of(found: Sequence[Found], wanted: FaceFilter, size: int = CROP_SIZE) -> FaceBatch:
+def batch_of(found: Sequence[PictureFaces], wanted: FaceFilter, size: int = CROP_SIZE) -> FaceBatch:
     """Put the faces of consecutive pictures together, without those that the filter leaves out.
 
     Args:
@@ -184,23 +184,23 @@ def batch_of(found: Sequence[Found], wanted: FaceFilter, size: int = CROP_SIZE) 
     return FaceBatch(crops, faces, len(found), [item.problem for item in passed if item.problem])
 
 
-def _filtered(found: Found, wanted: FaceFilter) -> Found:
+def _filtered(found: PictureFaces, wanted: FaceFilter) -> PictureFaces:
     if not wanted or not found.faces:
         return found
     keep = wanted.keep(found.faces)
     faces = [face for face, kept in zip(found.faces, keep, strict=True) if kept]
     problem = None if faces else Problem(found.faces[0].source, FILTERED + wanted.describe())
-    return Found(found.crops[keep], faces, problem)
+    return PictureFaces(found.crops[keep], faces, problem)
 
 
-def _faceless(item: Decoded, what: str) -> Found:
-    return Found(np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8), [], Problem(item.picture.source, what))
+def _faceless(item: Decoded, what: str) -> PictureFaces:
+    return PictureFaces(np.empty((0, CROP_SIZE, CROP_SIZE, 3), np.uint8), [], Problem(item.picture.source, what))
 
 
-def _as_it_is(item: Decoded) -> Found:
+def _as_it_is(item: Decoded) -> PictureFaces:
     crops = item.image[None]
     quality = {**face_quality(crops).row(0), "size": item.scale * len(crops[0])}
-    return Found(crops, [_face(item.picture, 1, crops[0], quality)])
+    return PictureFaces(crops, [_face(item.picture, 1, crops[0], quality)])
 
 
 class _Cut(NamedTuple):
@@ -212,12 +212,12 @@ class _Cut(NamedTuple):
 
 def _cut_all(
     items: Sequence[Decoded], detections: Sequence[Detections], detector: FaceDetector, which: str, size: int
-) -> list[Found]:
+) -> list[PictureFaces]:
     cut = partial(_faces_of, detector=detector, which=which, size=size)
     return map_in_threads(cut, list(zip(items, detections, strict=True)), detector.threads)
 
 
-def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: str, size: int) -> Found:
+def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: str, size: int) -> PictureFaces:
     from ferkit.faces.choose import choose
     from ferkit.faces.image_faces import measure_faces
 
@@ -237,7 +237,7 @@ def _faces_of(pair: tuple[Decoded, Detections], detector: FaceDetector, which: s
     faces = measure_faces(found.crops, shown, rows, (width, height))
     if not faces:
         return _faceless(item, f"{NO_FACE} where the source says")
-    return Found(np.stack([face.crop for face in faces]), [_measured(item.picture, face) for face in faces])
+    return PictureFaces(np.stack([face.crop for face in faces]), [_measured(item.picture, face) for face in faces])
 
 
 def _cut(item: Decoded, found: Detections, detector: FaceDetector, size: int) -> _Cut:

@@ -22,7 +22,7 @@ from ferkit.data.stores import remote_url
 from ferkit.errors import InputError, MissingPathError, NoFaceError, NoImagesError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.pipeline import FACES
-from ferkit.pipeline.decoding import is_crop, prefetched
+from ferkit.pipeline.decoding import is_crop, prefetch
 from ferkit.pipeline.face_finder import FILTERED, NO_FACE, Bookmark, FaceBatch, filter_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest
@@ -204,7 +204,7 @@ class SetStream:
 
     def batches(self, done: int = 0, state: Bookmark = None) -> Iterator[FaceBatch]:
         """Yield the rows from ``done`` on; the next are read while one is used."""
-        return prefetched(self._batches(done), ahead=1)
+        return prefetch(self._batches(done), ahead=1)
 
     def _batches(self, done: int) -> Generator[FaceBatch]:
         for first in range(done, len(self.face_set), _ROWS_A_BATCH):

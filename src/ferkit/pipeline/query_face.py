@@ -92,7 +92,7 @@ def _choose(faces: Sequence[Face], number: int | None, name: str, progress: Prog
     """Return which of the faces to take, from 0."""
     if number is not None:
         if not 1 <= number <= len(faces):
-            raise InputError(f"there is no face {number} in {name!r}: it shows {_numbered(faces)}")
+            raise InputError(f"there is no face {number} in {name!r}: it shows {_list_faces(faces)}")
         return number - 1
     chosen = max(range(len(faces)), key=lambda place: _area(faces[place]))
     if len(faces) > 1:
@@ -103,7 +103,7 @@ def _choose(faces: Sequence[Face], number: int | None, name: str, progress: Prog
     return chosen
 
 
-def _numbered(faces: Sequence[Face]) -> str:
+def _list_faces(faces: Sequence[Face]) -> str:
     """The faces of a picture, by number and place."""
     if len(faces) == 1:
         return "1 face"

@@ -51,7 +51,7 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Chosen:
+class RuntimeChoice:
     """What shall compute."""
 
     runtime: Runtime  # its name
@@ -69,7 +69,7 @@ class Embedding:
     calibration: str | None = None  # digest of the faces that int8 was calibrated on
 
 
-def choose_runtime(wanted: str | None, precision: str, device: str | None, faces: float) -> Chosen:
+def choose_runtime(wanted: str | None, precision: str, device: str | None, faces: float) -> RuntimeChoice:
     """Choose what computes, before anything is loaded.
 
     Where nothing is wanted, jobs of `AUTOMATIC_FROM` pictures or more on a CPU take a runtime that is installed; others
@@ -96,15 +96,15 @@ def choose_runtime(wanted: str | None, precision: str, device: str | None, faces
         raise InputError(f"{wanted or precision} computes on the CPU and not on {device!r}; leave the device out")
     if wanted is not None:
         require_installed(wanted)
-        return Chosen(wanted, precision, asked=True)
+        return RuntimeChoice(wanted, precision, asked=True)
     there = next((runtime for runtime in CONVERTED if is_installed(runtime)), None)
     if precision == INT8:
         require_installed(there or CONVERTED[0])
     worth_it = precision == INT8 or (on_cpu and faces >= AUTOMATIC_FROM)
-    return Chosen(there if there and worth_it else "torch", precision, asked=precision == INT8)
+    return RuntimeChoice(there if there and worth_it else "torch", precision, asked=precision == INT8)
 
 
-def open_runtime(chosen: Chosen, encoder: Encoder, stream: FaceStream, progress: Progress) -> Embedding:
+def open_runtime(chosen: RuntimeChoice, encoder: Encoder, stream: FaceStream, progress: Progress) -> Embedding:
     """Make ready what computes, converting the encoder where that has not been done yet.
 
     Converted encoders are kept in the cache, by encoder, runtime and precision. int8 is calibrated on the first 300
@@ -126,7 +126,7 @@ def open_runtime(chosen: Chosen, encoder: Encoder, stream: FaceStream, progress:
     faces = _calibration_faces(stream, progress) if chosen.precision == INT8 else None
     calibration = None if faces is None else hashlib.sha256(faces.tobytes()).hexdigest()[:16]
     try:
-        embedder = _converted(chosen, encoder, stream.crop_size, faces, calibration, progress)
+        embedder = _open_converted(chosen, encoder, stream.crop_size, faces, calibration, progress)
     except ConversionError as error:
         if chosen.asked:
             raise
@@ -156,8 +156,8 @@ def _calibration_faces(stream: FaceStream, progress: Progress) -> NDArray[np.uin
     return faces
 
 
-def _converted(
-    chosen: Chosen,
+def _open_converted(
+    chosen: RuntimeChoice,
     encoder: Encoder,
     side: int,
     faces: NDArray[np.uint8] | None,
@@ -176,10 +176,10 @@ def _converted(
     def load(path: Path) -> Embedder:
         return ConvertedEncoder(encoder, open_file(path, threads), side, threads)
 
-    return _kept(_place(chosen, encoder, side, calibration), make, load, progress)
+    return _load_or_make(_place(chosen, encoder, side, calibration), make, load, progress)
 
 
-def _convert(chosen: Chosen, encoder: Encoder, side: int, faces: NDArray[np.uint8] | None, path: Path) -> None:
+def _convert(chosen: RuntimeChoice, encoder: Encoder, side: int, faces: NDArray[np.uint8] | None, path: Path) -> None:
     """Write the converted encoder to ``path``; `ConversionError` where it does not compute the same."""
     from ferkit.encoders.export import onnx_of
     from ferkit.encoders.runtimes.engines import open_onnx, open_openvino, write_onnx, write_openvino
@@ -198,7 +198,7 @@ def _convert(chosen: Chosen, encoder: Encoder, side: int, faces: NDArray[np.uint
     require_parity(parity, f"{encoder.name!r} by {chosen.runtime} in {chosen.precision}", int8=faces is not None)
 
 
-def _place(chosen: Chosen, encoder: Encoder, side: int, calibration: str | None) -> Path:
+def _place(chosen: RuntimeChoice, encoder: Encoder, side: int, calibration: str | None) -> Path:
     """Where the converted encoder is kept; named by all that decides it."""
     versions = [f"{name} {version(name)}" for name in ("torch", "timm", "onnx", "onnxscript", "onnxruntime")]
     versions += [f"openvino {version('openvino')}"] if chosen.runtime == "openvino" else []
@@ -214,7 +214,9 @@ def _digest_of(path: Path) -> str:
     return digest(text for file in files for text in (file.name if path.is_dir() else "", sha256_of(file)))
 
 
-def _kept(path: Path, make: Callable[[Path], None], load: Callable[[Path], Embedder], progress: Progress) -> Embedder:
+def _load_or_make(
+    path: Path, make: Callable[[Path], None], load: Callable[[Path], Embedder], progress: Progress
+) -> Embedder:
     """Load what is kept at ``path``, made first if need be; a folder that cannot be written is done without."""
     stated = path.with_name(f"{path.name}.sha256")
     if path.exists():

@@ -19,14 +19,14 @@ from ferkit.data.sources import Picture, Sources, Video
 from ferkit.errors import UnreadableImageError, UnreadableVideoError
 from ferkit.faces.template import CROP_SIZE
 from ferkit.faces.tracks import Tracker
-from ferkit.pipeline.decoding import Decoded, grouped, prefetched, read_ahead, read_picture, square_crop
+from ferkit.pipeline.decoding import Decoded, group_by_pixels, prefetch, read_ahead, read_picture, square_crop
 from ferkit.pipeline.face_finder import (
     FILTERED,
     NO_FACE,
     Bookmark,
     FaceBatch,
     Finder,
-    Found,
+    PictureFaces,
     Problem,
     VideoFinder,
     batch_of,
@@ -103,13 +103,13 @@ class SourceStream:
         options = self.options if self.aligned else with_runtime(self.options, self.total)
         find = finder_of(options, self.aligned, self.device, self.crop_size)
         in_video = partial(VideoFinder, options, bool(self.aligned), self.device, self.crop_size)
-        return prefetched(self._batches(done, state, find, in_video, filter_of(self.options)), ahead=1)
+        return prefetch(self._batches(done, state, find, in_video, filter_of(self.options)), ahead=1)
 
     def _batches(
         self, done: int, state: Bookmark, find: Finder, in_video: Callable[[Any], VideoFinder], wanted: FaceFilter
     ) -> Generator[FaceBatch]:
         if state is None:
-            for group in grouped(self._pictures(done), _PHOTOS_A_BATCH, _CROPS_A_BATCH):
+            for group in group_by_pixels(self._pictures(done), _PHOTOS_A_BATCH, _CROPS_A_BATCH):
                 yield batch_of(find(group), wanted, self.crop_size)
             state = _beginning(0)
         for number in range(state["video"], len(self.sources.videos)):
@@ -148,7 +148,9 @@ class _VideoFaces:
         """Yield the faces from a place in the video on; the last batch tells what was wrong with the whole."""
         problem = None
         tracker, find = Tracker(state["tracks"]), self.finder(state["finder"])
-        for group in grouped(prefetched(self._frames(state["frame"]), _FRAMES_AHEAD), _FRAMES_A_BATCH, _FRAMES_A_BATCH):
+        for group in group_by_pixels(
+            prefetch(self._frames(state["frame"]), _FRAMES_AHEAD), _FRAMES_A_BATCH, _FRAMES_A_BATCH
+        ):
             if group[-1].problem is not None:
                 problem = Problem(self.video.source, group.pop().problem or "")
             if group:
@@ -175,16 +177,23 @@ class _VideoFaces:
         except (UnreadableVideoError, UnreadableImageError) as error:
             yield Decoded.failed(about, error.why)
 
-    def _linked(self, found: Found, frame: Decoded, tracker: Tracker) -> Found:
+    def _linked(self, found: PictureFaces, frame: Decoded, tracker: Tracker) -> PictureFaces:
         """Name the clip of every face; a frame without one is no problem of its own."""
         height, width = frame.image.shape[:2]
         boxes = np.array([face.box or (0, 0, width, height) for face in found.faces], np.float64).reshape(-1, 4)
         clips = tracker.link(float(frame.picture.time_s or 0), frame.image, boxes, found.crops)
         named = [f"{self.video.source}@{clip}" for clip in clips]
-        return Found(found.crops, [replace(face, clip=clip) for face, clip in zip(found.faces, named, strict=True)])
+        return PictureFaces(
+            found.crops, [replace(face, clip=clip) for face, clip in zip(found.faces, named, strict=True)]
+        )
 
     def _bookmark(
-        self, state: dict[str, Any], group: list[Decoded], found: list[Found], batch: FaceBatch, tracker: Tracker
+        self,
+        state: dict[str, Any],
+        group: list[Decoded],
+        found: list[PictureFaces],
+        batch: FaceBatch,
+        tracker: Tracker,
     ) -> dict[str, Any]:
         """Where to go on behind the frames of ``group``, and what the video has given until then."""
         last = group[-1].picture

@@ -16,7 +16,7 @@ from ferkit.progress import Progress
 from ferkit.report.explanation import draw_explanation
 from ferkit.report.montage import Tile, draw_montage
 from ferkit.report.output_files import check_output_files, copy_photos, write_rows
-from ferkit.report.pages import clock, page_text, pictured, save_page, source_url
+from ferkit.report.pages import clock, page_text, save_page, source_url, tile_picture
 from ferkit.report.safe_picture import save_picture
 from ferkit.search.hits import Hit
 from ferkit.search.scores import GOOD
@@ -110,7 +110,7 @@ def score_of(hit: Hit) -> str:
 def _page(shown: Shown, crops: Sequence[Pixels | Lost]) -> str:
     examples, likely = shown.examples, shown.hits and shown.hits[0].probability is not None
     asked = [
-        {**pictured(each.crop), "name": printable(each.name), "unlike": unlike}
+        {**tile_picture(each.crop), "name": printable(each.name), "unlike": unlike}
         for unlike, some in enumerate((examples.positives, examples.negatives))
         for each in some
     ]
@@ -126,7 +126,7 @@ def _page_tile(hit: Hit, crop: Pixels | Lost) -> dict[str, object]:
     where = None if hit.time_s is None else f"at {clock(round(hit.time_s, 1))}"
     which = f"face {hit.face}" if hit.face > 1 else None
     return {
-        **pictured(crop),
+        **tile_picture(crop),
         "rank": hit.rank,
         "count": hit.count,
         "name": printable(Path(hit.source).name),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.printable import printable
-from ferkit.report.pages import clock, page_text, pictured, source_url
+from ferkit.report.pages import clock, page_text, source_url, tile_picture
 from ferkit.search.hits import MomentHit
 from ferkit.search.moments import stretches
 
@@ -56,7 +56,7 @@ def moments_page(
         title=title,
         lead=lead,
         note=note,
-        asked=[{**pictured(like[0]), "name": printable(like[1]), "unlike": False}],
+        asked=[{**tile_picture(like[0]), "name": printable(like[1]), "unlike": False}],
         hits=[_tile(hit, crop, probable) for hit, crop in zip(hits, crops, strict=True)],
         curves=[_drawn(curve, (low, 1.0), probable, gap, least) for curve in curves],
     )
@@ -66,7 +66,7 @@ def _tile(hit: MomentHit, crop: Pixels | str, probable: bool) -> dict[str, Any]:
     apex, *ends = (clock(round(seconds, 1)) for seconds in (hit.apex_s, hit.onset_s, hit.offset_s))
     clip = printable(Path(hit.clip).name)
     return {
-        **pictured(crop),
+        **tile_picture(crop),
         "rank": hit.rank,
         "count": 1,
         "name": f"{clip} at {apex}",

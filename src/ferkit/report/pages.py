@@ -73,7 +73,7 @@ def data_url(content: bytes, kind: str = "jpeg") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def pictured(crop: NDArray[np.uint8] | str) -> dict[str, str | None]:
+def tile_picture(crop: NDArray[np.uint8] | str) -> dict[str, str | None]:
     """Return what the templates show of an (H, W, 3) uint8 RGB crop, or of the words that stand in its place."""
     if isinstance(crop, str):
         return {"image": None, "text": str(crop)}

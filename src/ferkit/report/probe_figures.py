@@ -100,7 +100,7 @@ def draw_figures(
     plan, folder = _Plan(_method(projection), occluded, seed, progress or Silent()), Path(folder)
     saved = [*_confusions(report, folder), *_few_labels(report, folder)]
     for encoder in report.encoders:
-        rows, crops = _shown(encoder.test_faces), encoder.test_faces.crops
+        rows, crops = _labelled_rows(encoder.test_faces), encoder.test_faces.crops
         if len(rows) >= _LEAST:
             saved.append(_map(encoder, rows, folder, plan))
         if len(rows) >= _LEAST and crops is not None:
@@ -296,7 +296,7 @@ def _maps(
     return {name: occlusion_map(partial(probability, model.classes.index(name)), own) for name, own in crops.items()}
 
 
-def _shown(faces: ProbedFaces) -> NDArray[np.int64]:
+def _labelled_rows(faces: ProbedFaces) -> NDArray[np.int64]:
     """Rows that have a vector and a label."""
     labelled = np.array([label is not None for label in faces.labels], bool)
     return np.flatnonzero(has_embedding(faces.vectors) & labelled)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.sources import SourceRules, open_sources
-from ferkit.data.sources.rules import _found
+from ferkit.data.sources.rules import _matched_text
 from ferkit.errors import InputError, UnreadableImageError
 from samples import noise, png
 
@@ -25,9 +25,9 @@ def test_a_parquet_file_of_nothing_but_nulls(tmp_path):
 
 def test_an_expression_is_searched_in_the_end_of_a_giant_name():
     started = time.monotonic()
-    assert _found("identity", r"(\w+)_\d+", "a" * 100_000) is None
+    assert _matched_text("identity", r"(\w+)_\d+", "a" * 100_000) is None
     assert time.monotonic() - started < 1
-    assert _found("identity", r"(\w+)_\d+", "x/" * 5000 + "ann_3.jpg") == "ann"
+    assert _matched_text("identity", r"(\w+)_\d+", "x/" * 5000 + "ann_3.jpg") == "ann"
 
 
 def test_a_member_that_claims_terabytes_and_a_number_of_5000_digits(tmp_path):

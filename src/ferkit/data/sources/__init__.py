@@ -17,10 +17,10 @@ from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.folder import open_file, open_folder
 from ferkit.data.sources.layouts import open_layout
 from ferkit.data.sources.parquet import open_parquet
-from ferkit.data.sources.patterns import expanded
+from ferkit.data.sources.patterns import expand_pattern
 from ferkit.data.sources.picture import Chain, Container, Picture, Pictures
 from ferkit.data.sources.remote import find_remote, open_remote
-from ferkit.data.sources.rules import SourceRules, ruled
+from ferkit.data.sources.rules import SourceRules, apply_rules
 from ferkit.data.sources.tables import open_csv, open_jsonl, open_list
 from ferkit.data.sources.tree import is_there
 from ferkit.data.sources.video import Video, frame_picture
@@ -71,7 +71,7 @@ def open_sources(paths: Sequence[Path], rules: SourceRules | None = None) -> Sou
         UnknownLayoutError: the rules name a layout that ferkit does not know.
     """
     rules = rules or SourceRules()
-    found = [each for named in paths for each in _opened_all(Path(named), rules)]
+    found = [each for named in paths for each in _open_named(Path(named), rules)]
     sources = _once(found)
     if not sources.pictures and not sources.videos:
         raise NoImagesError(_nothing_found(paths))
@@ -144,7 +144,7 @@ def first_sizes(pictures: Iterable[Picture]) -> Iterator[tuple[int, int]]:
     return islice(sizes(), _SAMPLE)
 
 
-def _opened_all(named: Path, rules: SourceRules) -> Iterator[Sources]:
+def _open_named(named: Path, rules: SourceRules) -> Iterator[Sources]:
     """Open what a name means: files, folders, or the place of one picture as ferkit prints it, ``clip.mp4#209``."""
     if (url := remote_url(named)) is not None:
         yield open_remote(url, rules)
@@ -153,13 +153,13 @@ def _opened_all(named: Path, rules: SourceRules) -> Iterator[Sources]:
     if container and place and not is_there(named) and is_there(Path(container)):
         yield Sources([find_picture(f"{Path(container).resolve()}#{place}", rules)])
         return
-    for path in expanded(named):
+    for path in expand_pattern(named):
         yield _open(path, rules)
 
 
 def _open(path: Path, rules: SourceRules) -> Sources:
     if rules.layout is not None:
-        return Sources(ruled(open_layout(rules.layout, path.resolve()), path.resolve(), rules))
+        return Sources(apply_rules(open_layout(rules.layout, path.resolve()), path.resolve(), rules))
     try:
         if path.is_dir():
             sources = open_folder(path.resolve(), rules)
@@ -178,12 +178,12 @@ def _open(path: Path, rules: SourceRules) -> Sources:
 def _find(path: Path, place: str, rules: SourceRules, time_s: float | None) -> Picture:
     if place.isdecimal() and is_video(path):
         return frame_picture(path, int(place), time_s)
-    opened = _opened(path, file_state(path), tuple(rules.columns.items()))
+    opened = _open_container(path, file_state(path), tuple(rules.columns.items()))
     return opened.find(place)
 
 
 @lru_cache(_OPEN_CONTAINERS)
-def _opened(path: Path, state: tuple[int, ...], columns: tuple[tuple[str, str], ...]) -> Container:
+def _open_container(path: Path, state: tuple[int, ...], columns: tuple[tuple[str, str], ...]) -> Container:
     """Open a container; another ``state`` means that the file is another one by now."""
     pictures = OPENERS[path.suffix.lower()](path, SourceRules(columns=dict(columns))).pictures
     if not isinstance(pictures, Container):

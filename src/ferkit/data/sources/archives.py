@@ -20,7 +20,7 @@ from ferkit.data.media import HEAD, is_archive, is_media
 from ferkit.data.sources.classes import class_folders, folder_labels
 from ferkit.data.sources.columns import find_columns, read_facts
 from ferkit.data.sources.contents import Sources
-from ferkit.data.sources.picture import Container, Picture, place_name, refused
+from ferkit.data.sources.picture import Container, Picture, place_name, unreadable_picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_hidden, member_parts, natural_key
 from ferkit.documents import parse_json
@@ -189,13 +189,15 @@ class _TarPictures(_Members):
 
     def _at(self, number: int) -> Picture:
         if number == len(self._images):
-            return refused(f"{self._path}#end", "the tar file is cut short or damaged behind the members before")
+            return unreadable_picture(
+                f"{self._path}#end", "the tar file is cut short or damaged behind the members before"
+            )
         image = self._images[number]
         source = self._source(number)
         try:
             facts = read_facts({"label": self._classes[number]} | self._said(image))
         except (ValueError, OSError) as error:
-            return refused(source, str(error))
+            return unreadable_picture(source, str(error))
         picture = Picture(source, fetch=partial(self._bytes, source, image), **facts)
         return self._rules.apply(picture, image.name)
 

@@ -12,7 +12,7 @@ from ferkit.data.sources.classes import folder_labels
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.layouts import LAYOUTS, open_layout
 from ferkit.data.sources.picture import Picture
-from ferkit.data.sources.rules import SourceRules, ruled
+from ferkit.data.sources.rules import SourceRules, apply_rules
 from ferkit.data.sources.tables import open_csv, open_jsonl
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.data.sources.video import Video
@@ -28,7 +28,7 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
     A copy of a known data set is read as that, at any depth. Else labels are those of YOLO's files, of
     class folders, or of tables in ``root`` or right below it, the first of these that there are.
     """
-    files = list(_files(root, set()))
+    files = list(_walk(root, set()))
     if all(is_archive(file.name) for file in files):
         return Sources()
     if (known := _known_layout(root, files, rules)) is not None:
@@ -41,12 +41,12 @@ def open_folder(root: Path, rules: SourceRules) -> Sources:
     if not any(labels):
         found, where = _described_by_tables(root, found, rules)
     found = [rules.apply(picture, path) for picture, path in zip(found, paths, strict=True)]
-    return replace(_parted(found, rules), labels_from=where if any(picture.label for picture in found) else "")
+    return replace(_split_videos(found, rules), labels_from=where if any(picture.label for picture in found) else "")
 
 
 def open_file(path: Path, rules: SourceRules) -> Sources:
     """Take a lone file for a video by its suffix or content and else, whatever it is called, for an image."""
-    return _parted([rules.apply(Picture(str(path)), path.as_posix())], rules)
+    return _split_videos([rules.apply(Picture(str(path)), path.as_posix())], rules)
 
 
 def _known_layout(root: Path, files: Sequence[Path], rules: SourceRules) -> Sources | None:
@@ -63,10 +63,10 @@ def _known_layout(root: Path, files: Sequence[Path], rules: SourceRules) -> Sour
             pictures = open_layout(key, root / match["folder"])
         except InputError:
             continue
-        found = _parted([Picture(str(file)) for file in files], rules)
+        found = _split_videos([Picture(str(file)) for file in files], rules)
         if 2 * len(pictures) >= (whole := len(found.pictures)):  # RAF-DB holds each face twice
             part = f", which knows {len(pictures):,} of {whole:,} pictures" if len(pictures) < whole else ""
-            return Sources(ruled(pictures, root, rules), found.videos, f"layout {key}{part}")
+            return Sources(apply_rules(pictures, root, rules), found.videos, f"layout {key}{part}")
     return None
 
 
@@ -100,7 +100,7 @@ def _text(root: Path, name: str) -> str:
         return file.read(_LONGEST_TEXT)
 
 
-def _parted(found: Iterable[Picture], rules: SourceRules) -> Sources:
+def _split_videos(found: Iterable[Picture], rules: SourceRules) -> Sources:
     pictures: list[Picture] = []
     videos: list[Video] = []
     for file in found:
@@ -111,7 +111,7 @@ def _parted(found: Iterable[Picture], rules: SourceRules) -> Sources:
     return Sources(pictures, videos)
 
 
-def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     """Yield the files to read under ``folder`` in natural order, each real folder once (links may run in circles)."""
     status = folder.stat()
     if (status.st_dev, status.st_ino) in seen:
@@ -123,7 +123,7 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         # Path's is_dir says no to a link that points at itself; that of the entry raises.
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and path.is_dir()):
-            yield from _files(path, seen)
+            yield from _walk(path, seen)
         elif is_archive(entry.name) or is_media(entry.name, _head(path)):
             yield path  # also a link that leads nowhere, or no file but called like a photo, to be reported
 

@@ -17,7 +17,7 @@ from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.data.sources.classes import numbered_class
 from ferkit.data.sources.columns import FactColumns
 from ferkit.data.sources.contents import Sources
-from ferkit.data.sources.picture import Container, Picture, refused
+from ferkit.data.sources.picture import Container, Picture, unreadable_picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
 from ferkit.data.sources.video import Video
@@ -108,7 +108,7 @@ class ListedPictures(Container):
                 picture = replace(picture, label=numbered_class(picture.label, file.name))
             return self._rules.apply(picture, entry)
         except ValueError as error:
-            return refused(f"{self._table}#{row}", str(error))
+            return unreadable_picture(f"{self._table}#{row}", str(error))
 
 
 def file_of_entry(table: Path, entry: str, *, confined: bool) -> Path:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from ferkit.data.sources.columns import FactColumns, find_columns, label_column
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.listing import file_of_entry, open_listed
-from ferkit.data.sources.picture import Container, Picture, refused
+from ferkit.data.sources.picture import Container, Picture, unreadable_picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.documents import parse_json
 from ferkit.errors import InputError, UnreadableImageError
@@ -81,7 +81,7 @@ class _ParquetPictures(Container):
             picture = Picture(source, fetch=partial(self._bytes, source, row), **self._facts(row))
             name = None if self._names is None else self._names[row].as_py()
         except (ValueError, LookupError) as error:  # LookupError where a damaged column is too short
-            return refused(source, str(error))
+            return unreadable_picture(source, str(error))
         return self._rules.apply(picture, name or self._path.as_posix())
 
     def _bytes(self, source: str, row: int) -> bytes:

@@ -11,7 +11,7 @@ from ferkit.errors import InputError, MissingPathError
 _MAGIC = re.compile(r"[*?[]")
 
 
-def expanded(path: Path) -> Iterator[Path]:
+def expand_pattern(path: Path) -> Iterator[Path]:
     """Yield the files and folders that a name means: itself if it exists, else what its pattern matches.
 
     ``*``, ``?`` and ``[...]`` match as in a shell, in natural order; ``**`` matches folders of any depth (then only
@@ -25,7 +25,7 @@ def expanded(path: Path) -> Iterator[Path]:
         yield path
     elif "{" in str(path):
         for part in _braces(str(path)):
-            yield from expanded(Path(part))
+            yield from expand_pattern(Path(part))
     elif _MAGIC.search(str(path)):
         yield from _matches(path)
     else:

@@ -144,12 +144,12 @@ def place_name(member: str) -> str:
     return member.replace("%", "%25").replace("#", "%23")
 
 
-def refused(source: str, why: str) -> Picture:
+def unreadable_picture(source: str, why: str) -> Picture:
     """Return a picture that cannot be read; asking for its pixels raises `UnreadableImageError` with the reason."""
-    return Picture(source, fetch=partial(_refuse, source, why))
+    return Picture(source, fetch=partial(_raise_unreadable, source, why))
 
 
-def or_refused(source: str, make: Callable[[], Picture]) -> Picture:
+def or_unreadable(source: str, make: Callable[[], Picture]) -> Picture:
     """Return the picture that ``make`` makes; where it raises `ValueError`, one under ``source`` that cannot be read.
 
     So a damaged annotation is counted among the pictures that could not be read, and the others go on.
@@ -157,8 +157,8 @@ def or_refused(source: str, make: Callable[[], Picture]) -> Picture:
     try:
         return make()
     except ValueError as error:
-        return refused(source, " ".join(str(error).split()))
+        return unreadable_picture(source, " ".join(str(error).split()))
 
 
-def _refuse(source: str, why: str) -> NoReturn:
+def _raise_unreadable(source: str, why: str) -> NoReturn:
     raise UnreadableImageError(source, why)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from ferkit.data.media import is_media, is_video
 from ferkit.data.sources.classes import class_folders
 from ferkit.data.sources.contents import Sources
-from ferkit.data.sources.picture import Picture, place_name, refused
+from ferkit.data.sources.picture import Picture, place_name, unreadable_picture
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_hidden, natural_key
 from ferkit.data.stores import open_store, remote_url, why
@@ -46,7 +46,7 @@ def open_remote(url: str, rules: SourceRules) -> Sources:
     for name, label in zip(names, labels, strict=True):
         source = f"{scheme}://{place_name(name.lstrip('/'))}"
         if is_video(name):
-            pictures.append(refused(source, "videos are read from disks alone; copy it to one"))
+            pictures.append(unreadable_picture(source, "videos are read from disks alone; copy it to one"))
             continue
         fetch = partial(_read, files, name, source)
         picture = Picture(source, label, fetch=fetch, version=_version(found[name]))

@@ -47,13 +47,13 @@ class SourceRules:
     def apply(self, picture: Picture, path: str) -> Picture:
         """Return ``picture`` with what its ``path`` says of it, where that is asked for."""
         if self.label_from is not None:
-            picture = replace(picture, label=_found("label", self.label_from, path))
+            picture = replace(picture, label=_matched_text("label", self.label_from, path))
         if self.identity_from is not None:
-            picture = replace(picture, identity=_found("identity", self.identity_from, path))
+            picture = replace(picture, identity=_matched_text("identity", self.identity_from, path))
         return picture
 
 
-def ruled(pictures: Sequence[Picture], root: Path, rules: SourceRules) -> LazyPictures[Picture]:
+def apply_rules(pictures: Sequence[Picture], root: Path, rules: SourceRules) -> LazyPictures[Picture]:
     """Return pictures below the folder ``root`` with what rules take from their paths."""
     folder = f"{root.as_posix()}/"
     return LazyPictures(pictures, lambda picture: rules.apply(picture, picture.source.removeprefix(folder)))
@@ -69,7 +69,7 @@ def _require_expression(name: str, expression: str | None) -> None:
         ) from error
 
 
-def _found(group: str, expression: str, path: str) -> str | None:
+def _matched_text(group: str, expression: str, path: str) -> str | None:
     match = re.search(expression, path[-_LONGEST:])
     if match is None:
         return None

@@ -80,8 +80,8 @@ class Video:
 
     def info(self) -> VideoInfo:
         """Return what the header states, without decoding; `UnreadableVideoError` if the file cannot be opened."""
-        with _opened(self.source) as capture:
-            return _stated(capture)
+        with _open_capture(self.source) as capture:
+            return _header(capture)
 
     def frames(self, start: int = 0) -> Generator[Frame]:
         """Decode the frames to look at, in order.
@@ -102,16 +102,16 @@ class Video:
                 most 5 s): cut short, damaged, or trimmed without being written anew.
         """
         number, ends_s, taken, late_s = -1, 0.0, -1, 0.0
-        with _opened(self.source) as capture:
-            stated = _stated(capture)
-            for number, time_s in enumerate(_grabbed(capture, stated.fps)):
+        with _open_capture(self.source) as capture:
+            stated = _header(capture)
+            for number, time_s in enumerate(_frame_times(capture, stated.fps)):
                 late_s = _first_stamp(capture, stated.fps) if number == 0 else late_s
                 place = number if self.fps is None else math.floor((time_s + _TICK_S) * self.fps)
                 if place > taken and number >= start:
-                    yield Frame(number, time_s, _retrieved(capture, self.source, number))
+                    yield Frame(number, time_s, _frame_pixels(capture, self.source, number))
                 taken, ends_s = place, time_s + 1 / stated.fps
             if number < 0:
-                raise UnreadableVideoError(self.source, _undecoded(capture))
+                raise UnreadableVideoError(self.source, _why_no_frame(capture))
         _check_complete(self.source, ends_s, stated.seconds - late_s)
 
 
@@ -140,17 +140,17 @@ def frames_at(path: Path, times: Mapping[int, float], *, seek: bool = True) -> I
             may still differ: codecs promise nothing.
     """
     left = dict(times)
-    with suppress(UnreadableVideoError), _opened(str(path)) as capture:
+    with suppress(UnreadableVideoError), _open_capture(str(path)) as capture:
         for number, time_s in sorted(times.items()) if seek else ():
-            if _reached(capture, time_s):
+            if _seek(capture, time_s):
                 del left[number]
-                yield Frame(number, time_s, _retrieved(capture, str(path), number))
+                yield Frame(number, time_s, _frame_pixels(capture, str(path), number))
     if not left:
         return
-    with suppress(UnreadableVideoError), _opened(str(path)) as capture:
-        for number, time_s in enumerate(_grabbed(capture, _stated(capture).fps)):
+    with suppress(UnreadableVideoError), _open_capture(str(path)) as capture:
+        for number, time_s in enumerate(_frame_times(capture, _header(capture).fps)):
             if left.pop(number, None) is not None:
-                yield Frame(number, time_s, _retrieved(capture, str(path), number))
+                yield Frame(number, time_s, _frame_pixels(capture, str(path), number))
             if not left:
                 return
 
@@ -161,7 +161,7 @@ def frame_png(image: NDArray[np.uint8]) -> bytes:
     return bytes(png)
 
 
-def _reached(capture: cv2.VideoCapture, time_s: float) -> bool:
+def _seek(capture: cv2.VideoCapture, time_s: float) -> bool:
     """Go on to the frame that is shown at ``time_s``, by a jump if it is far; False where no frame has this time."""
     for back in (0.0, _JUMP_BACK_S, 5 * _JUMP_BACK_S):
         at = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -191,7 +191,7 @@ def _frame_png(path: Path, number: int, time_s: float | None) -> bytes:
 
 
 @contextmanager
-def _opened(source: str) -> Iterator[cv2.VideoCapture]:
+def _open_capture(source: str) -> Iterator[cv2.VideoCapture]:
     _check_readable(source)
     # FFmpeg would write to stderr what it finds damaged. OpenCV 4 asks at every file, so this stays set.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -200,7 +200,7 @@ def _opened(source: str) -> Iterator[cv2.VideoCapture]:
     try:
         if not capture.isOpened():
             raise UnreadableVideoError(source, "its content is no video, or it is cut short")
-        info = _stated(capture)
+        info = _header(capture)
         if info.width * info.height > _MOST_PIXELS:
             size = f"{info.width:,} x {info.height:,}"
             raise UnreadableVideoError(
@@ -237,7 +237,7 @@ def _silent_opencv() -> Iterator[None]:
             _set_log_level(before)
 
 
-def _stated(capture: cv2.VideoCapture) -> VideoInfo:
+def _header(capture: cv2.VideoCapture) -> VideoInfo:
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     fps = fps if 0 < fps <= _MAX_FPS else _USUAL_FPS
     frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -245,7 +245,7 @@ def _stated(capture: cv2.VideoCapture) -> VideoInfo:
     return VideoInfo(fps, frames, frames / fps, width, height)
 
 
-def _grabbed(capture: cv2.VideoCapture, fps: float) -> Iterator[float]:
+def _frame_times(capture: cv2.VideoCapture, fps: float) -> Iterator[float]:
     """Go from frame to frame and yield when each is shown, in seconds: by the container, where that goes forward."""
     time_s = None
     while capture.grab():
@@ -256,8 +256,8 @@ def _grabbed(capture: cv2.VideoCapture, fps: float) -> Iterator[float]:
         yield round(time_s, 6)
 
 
-def _retrieved(capture: cv2.VideoCapture, source: str, number: int) -> NDArray[np.uint8]:
-    info = _stated(capture)
+def _frame_pixels(capture: cv2.VideoCapture, source: str, number: int) -> NDArray[np.uint8]:
+    info = _header(capture)
     with DECODING.reserve(info.width * info.height * (3 + 3)):
         ok, bgr = capture.retrieve()
         if not ok:
@@ -271,7 +271,7 @@ def _first_stamp(capture: cv2.VideoCapture, fps: float) -> float:
     return max(0.0, float(capture.get(cv2.CAP_PROP_PTS)) / fps) if hasattr(cv2, "CAP_PROP_PTS") else 0.0
 
 
-def _undecoded(capture: cv2.VideoCapture) -> str:
+def _why_no_frame(capture: cv2.VideoCapture) -> str:
     codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace").upper()
     if codec != "AV01":
         return "it holds no frame that can be decoded"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit.data.expressions import expression
-from ferkit.data.sources.layouts.layout import MissingPartError, Parts, frame_number, pictures_by_path, required
+from ferkit.data.sources.layouts.layout import MissingPartError, Parts, frame_number, pictures_by_path, require_path
 from ferkit.data.sources.picture import LazyPictures, Picture
 from ferkit.errors import InputError
 
@@ -34,12 +34,12 @@ def read_aff_wild2(root: Path) -> Parts:
     Frame n, counted from 1, belongs to the nth row below the first line of ``<video>.txt``. Frames of other videos,
     and those marked as invalid (-1, -5), have no label. Rates differ from video to video: frames have no time.
     """
-    frames = required(root, _FRAMES)
+    frames = require_path(root, _FRAMES)
     classes = {video: _read_classes(file) for video, file in _annotation_files(root, "EXPR")}
     affects = {video: _read_affect(file) for video, file in _annotation_files(root, "VA")}
     if not classes and not affects:
         raise MissingPartError(root, f"EXPR_* or VA_* folder with {_SETS[0]} or {_SETS[-1]}")
-    return {"": LazyPictures(pictures_by_path(frames, "(?P<clip>[^/]+)/[^/]+"), partial(_annotated, classes, affects))}
+    return {"": LazyPictures(pictures_by_path(frames, "(?P<clip>[^/]+)/[^/]+"), partial(_annotate, classes, affects))}
 
 
 def _annotation_files(root: Path, task: str) -> Iterator[tuple[str, Path]]:
@@ -48,7 +48,7 @@ def _annotation_files(root: Path, task: str) -> Iterator[tuple[str, Path]]:
     return ((file.stem, file) for folder in challenges for name in _SETS for file in (folder / name).glob("*.txt"))
 
 
-def _annotated(classes: Mapping[str, _PerFrame], affects: Mapping[str, _PerFrame], frame: Picture) -> Picture:
+def _annotate(classes: Mapping[str, _PerFrame], affects: Mapping[str, _PerFrame], frame: Picture) -> Picture:
     path = PurePath(frame.source)
     video, number = path.parent.name, frame_number(path.name)
     of_classes = classes.get(video)
@@ -74,13 +74,13 @@ def _read_classes(path: Path) -> _PerFrame:
     names, values = _read(path, columns=1)
     classes = tuple(expression(name) for name in names)
     allowed = np.arange(_NO_EXPRESSION, len(classes))
-    return _PerFrame(classes, _checked(path, values, np.isin(values, allowed), f"-1 to {len(classes) - 1}"))
+    return _PerFrame(classes, _require(path, values, np.isin(values, allowed), f"-1 to {len(classes) - 1}"))
 
 
 def _read_affect(path: Path) -> _PerFrame:
     """Read valence and arousal."""
     names, values = _read(path, columns=2)
-    return _PerFrame(names, _checked(path, values, (np.abs(values) <= 1) | (values == _NO_AFFECT), "[-1, 1] and -5"))
+    return _PerFrame(names, _require(path, values, (np.abs(values) <= 1) | (values == _NO_AFFECT), "[-1, 1] and -5"))
 
 
 def _read(path: Path, *, columns: int) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -92,7 +92,7 @@ def _read(path: Path, *, columns: int) -> tuple[tuple[str, ...], NDArray[np.floa
         raise InputError(f"{str(path)!r} is damaged ({error}); give it as published") from error
 
 
-def _checked(path: Path, values: NDArray[np.float64], good: NDArray[np.bool_], allowed: str) -> NDArray[np.float64]:
+def _require(path: Path, values: NDArray[np.float64], good: NDArray[np.bool_], allowed: str) -> NDArray[np.float64]:
     if not good.all():
         bad = values[~good][0]
         raise InputError(f"{str(path)!r} holds {bad:g}, which is none of {allowed}; give it as published")

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ferkit.data.expressions import expression_of_code, numbered
-from ferkit.data.sources.layouts.layout import Parts, image_names, joined, required
+from ferkit.data.expressions import class_codes, expression_of_code
+from ferkit.data.sources.layouts.layout import Parts, image_names, path_below, require_path
 from ferkit.data.sources.layouts.table import Row, Table
-from ferkit.data.sources.picture import LazyPictures, Picture, or_refused
+from ferkit.data.sources.picture import LazyPictures, Picture, or_unreadable
 from ferkit.errors import InputError, UnreadableImageError
 
 _FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
 _USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 # CK+ in this form has contempt too.
-_CODES = numbered("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
+_CODES = class_codes("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
 _SIDE = 48
 
 _EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -38,7 +38,7 @@ class Fer2013Table(Table):
 
     def picture(self, row: int) -> Picture:
         """Return the picture of a row, under ``<path>#<row>``; one that cannot be read if the row is damaged."""
-        return or_refused(self.place(row), lambda: self.face(row, self._label(row)))
+        return or_unreadable(self.place(row), lambda: self.face(row, self._label(row)))
 
     def _label(self, row: int) -> str | None:
         emotion = self[row].get("emotion")  # the competition's test.csv has none
@@ -60,7 +60,7 @@ class Fer2013Table(Table):
 
 def read_fer2013(root: Path) -> Parts:
     """Read ``fer2013.csv`` or ``icml_face_data.csv``; PublicTest is the split val, PrivateTest the split test."""
-    table = Fer2013Table(required(root, *_FILES))
+    table = Fer2013Table(require_path(root, *_FILES))
     return {split: LazyPictures(rows, table.picture) for split, rows in _rows_by_split(table).items()}
 
 
@@ -125,8 +125,8 @@ def read_ferplus(root: Path) -> Parts:
         folders = {split: base / name for split, name in _FERPLUS_FOLDERS.items() if _has_pictures(base / name)}
         if folders:
             return {split: _folder_pictures(folder) for split, folder in folders.items()}
-    required(root, "fer2013new.csv")
-    pixels = Fer2013Table(required(root, *_FILES, part="fer2013.csv beside fer2013new.csv"))
+    require_path(root, "fer2013new.csv")
+    pixels = Fer2013Table(require_path(root, *_FILES, part="fer2013.csv beside fer2013new.csv"))
     votes = Table(root / "fer2013new.csv", _FERPLUS_COLUMNS, needed=_FERPLUS_COLUMNS)
     if len(votes) != len(pixels):
         raise InputError(
@@ -135,7 +135,9 @@ def read_ferplus(root: Path) -> Parts:
         )
 
     def picture(row: int) -> Picture:
-        return or_refused(votes.place(row), lambda: pixels.face(row, majority([votes[row][name] for name in _VOTES])))
+        return or_unreadable(
+            votes.place(row), lambda: pixels.face(row, majority([votes[row][name] for name in _VOTES]))
+        )
 
     # The pictures without a name are no faces, and not part of FERPlus.
     parts = _rows_by_split(votes, lambda row: bool(row["Image name"]))
@@ -152,6 +154,6 @@ def _folder_pictures(folder: Path) -> LazyPictures[int]:
 
     def picture(row: int) -> Picture:
         name, *rest = table.fields(row)  # a box, always the whole picture, may stand between the name and the votes
-        return Picture(joined(folder, name), label=majority(rest[-len(_VOTES) :]))
+        return Picture(path_below(folder, name), label=majority(rest[-len(_VOTES) :]))
 
-    return LazyPictures(range(len(table)), lambda row: or_refused(table.place(row), lambda: picture(row)))
+    return LazyPictures(range(len(table)), lambda row: or_unreadable(table.place(row), lambda: picture(row)))

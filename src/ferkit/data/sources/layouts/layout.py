@@ -46,7 +46,7 @@ def first_present(root: Path, *places: str) -> Path | None:
     return next((root / place for place in places if (root / place).exists()), None)
 
 
-def required(root: Path, *places: str, part: str = "") -> Path:
+def require_path(root: Path, *places: str, part: str = "") -> Path:
     """Return the first of ``places`` that exists; `MissingPartError`, in the words of ``part``, where none does."""
     present = first_present(root, *places)
     if present is None:
@@ -54,7 +54,7 @@ def required(root: Path, *places: str, part: str = "") -> Path:
     return present
 
 
-def joined(folder: Path | str, name: str) -> str:
+def path_below(folder: Path | str, name: str) -> str:
     """Return the path of the file that an annotation names; `ValueError` if it lies outside ``folder``."""
     parts = PurePosixPath(name.replace("\\", "/"))
     if not name or parts.is_absolute() or ".." in parts.parts:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from ferkit.data.expressions import EXPRESSION_WORDS, expression_of_code, numbered
-from ferkit.data.sources.layouts.layout import Parts, first_present, pictures_by_path, required
+from ferkit.data.expressions import EXPRESSION_WORDS, class_codes, expression_of_code
+from ferkit.data.sources.layouts.layout import Parts, first_present, pictures_by_path, require_path
 from ferkit.data.sources.layouts.table import Table
 from ferkit.data.sources.picture import Picture
 from ferkit.errors import InputError
@@ -25,7 +25,7 @@ _VOXCELEB1_META = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set"
 _VOXCELEB_FPS = 25.0
 _VOXCELEB_STEP = 6  # in a folder of its own, a track has every sixth frame, numbered 1, 2, 3
 
-_CK_PLUS_CODES = numbered("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+_CK_PLUS_CODES = class_codes("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 _CK_PLUS_FPS = 30.0
 _CK_PLUS_PEAK_FRAMES = 3
 
@@ -92,8 +92,8 @@ def read_ck_plus(root: Path) -> Parts:
     A sequence runs from the neutral face to the peak, and 327 of 593 have a label for the peak. As is usual, the first
     frame of those is taken as neutral and the last three as the label; the frames between have none.
     """
-    images = required(root, "cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
-    emotions = required(root, "Emotion", "Emotion_labels/Emotion")
+    images = require_path(root, "cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
+    emotions = require_path(root, "Emotion", "Emotion_labels/Emotion")
     sequence = r"(?P<identity>[^/]+)/(?P<clip>[^/]+)/[^/]+"
     pictures: list[Picture] = []
     for clip, group in groupby(pictures_by_path(images, sequence, fps=lambda _: _CK_PLUS_FPS), lambda one: one.clip):

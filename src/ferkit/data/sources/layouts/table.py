@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ferkit.data.sources.picture import LazyPictures, Picture, or_refused
+from ferkit.data.sources.picture import LazyPictures, Picture, or_unreadable
 from ferkit.errors import InputError
 
 Row = Mapping[str, str]
@@ -105,4 +105,4 @@ class Table:
 
 def table_pictures(table: Table, read: Callable[[Row], Picture]) -> LazyPictures[int]:
     """Return what ``read`` makes of each row; an unreadable picture where the row is damaged."""
-    return LazyPictures(range(len(table)), lambda row: or_refused(table.place(row), lambda: read(table[row])))
+    return LazyPictures(range(len(table)), lambda row: or_unreadable(table.place(row), lambda: read(table[row])))
