@@ -91,7 +91,7 @@ def crop_video(tmp_path, noise_crops):
 def test_all_frames_of_a_video_are_read_in_one_pass(crop_video, tmp_path, run_folder, monkeypatch):
     made = embedded(crop_video, tmp_path, run_folder, aligned=True, fps=0)
     passes, opened = [], video._open_capture
-    monkeypatch.setattr(video, "_opened", lambda source: passes.append(source) or opened(source))
+    monkeypatch.setattr(video, "_open_capture", lambda source: passes.append(source) or opened(source))
     assert hashes(row_crops(made, [5, 1, 3, 1])) == [made.face(row).sha256 for row in (5, 1, 3, 1)]
     assert passes == [str(crop_video)]
     crop_video.write_bytes(b"")

@@ -78,7 +78,7 @@ def refuse(*_):
 
 
 def test_a_runtime_that_fails_is_replaced_only_where_nobody_asked_for_it(model, stream, cache, listener, monkeypatch):
-    monkeypatch.setattr(runtimes, "_converted", refuse)
+    monkeypatch.setattr(runtimes, "_open_converted", refuse)
     told = listener()
     ready = open_runtime(RuntimeChoice("onnx", "float32", asked=False), model, stream, told)
     assert (ready.runtime, ready.embedder) == ("torch", model)

@@ -253,7 +253,7 @@ def test_single_frames_are_sought_by_their_times_or_decoded_to(tmp_path, suffix)
 def test_a_late_frame_is_not_decoded_to_from_the_beginning(tmp_path, monkeypatch):
     path = Path(write_video(tmp_path / "a.avi", frames=1000))
     grabs = []
-    monkeypatch.setattr(video, "_grabbed", lambda *_: grabs.append(1) or iter(()))
+    monkeypatch.setattr(video, "_frame_times", lambda *_: grabs.append(1) or iter(()))
     (frame,) = frames_at(path, {900: 36.0})
     assert (frame.number, round(level(frame) - level(next(iter(frames_at(path, {0: 0.0})))))) == (900, 900 % 40)
     np.testing.assert_array_equal(find_picture(f"{path}#900", time_s=36.0).read(), frame.image)
