@@ -18,7 +18,7 @@ def test_features_are_those_of_timm_s_network_with_the_same_weights(arch):
             norm.running_mean.normal_()
     ours = empty_backbone(arch).eval()
     assert not isinstance(ours, type(theirs))
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict(), assign=True)
     images = torch.randn(2, 3, 64, 80)
     with torch.inference_mode():
         assert torch.equal(ours(images), theirs(images))

@@ -87,8 +87,14 @@ def require_room_for_weights(arch: str, input_size: int, path: Path) -> None:
 
 
 def empty_backbone(arch: str, input_size: int | None = None) -> nn.Module:
-    """Build a network that all weights will be loaded into, as `build_backbone` does, and where it can without timm."""
-    return ResNet(*RESNETS[arch]) if arch in RESNETS else build_backbone(arch, input_size)
+    """Build a network that all weights will be assigned to, as `build_backbone` does, and where it can without timm.
+
+    Such a one takes no memory for weights of its own.
+    """
+    if arch not in RESNETS:
+        return build_backbone(arch, input_size)
+    with torch.device("meta"):
+        return ResNet(*RESNETS[arch])
 
 
 def feature_dim(backbone: nn.Module) -> int:

@@ -408,4 +408,4 @@ def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:
             f"{str(path)!r} does not fit {encoder.entry.arch!r}: {name!r} should be {expected} and is {actual} "
             f"({len(wrong)} such); correct the entry beside it"
         )
-    encoder.load_state_dict(state)
+    encoder.load_state_dict(state, assign=True)
