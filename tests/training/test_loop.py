@@ -453,9 +453,13 @@ class Advises(Regression):
         return f"the last of {len(rows)} rows has {rows[-1]['loss']:.0f}" if rows[-1]["loss"] > 0 else None
 
 
-def test_advice_comes_less_and_less_often_and_at_the_end(tmp_path, listener):
+@pytest.mark.parametrize(
+    ("epochs", "log_steps", "steps", "rows"),
+    [(25, 1, [10, 20, 40, 50], 10), (25, 10, [50], 5), (75, 1, [15, 30, 60, 120, 150], 10)],
+)
+def test_advice_comes_less_and_less_often_and_at_the_end(tmp_path, listener, epochs, log_steps, steps, rows):
     progress = listener()
-    settings = changed(epochs=25, lr=1e-9)
+    settings = changed(epochs=epochs, lr=1e-9, log_steps=log_steps)
     train(Advises(), Memory(), settings, tmp_path, progress, Processes("cpu"))
-    assert [line.split(":")[0] for line in progress.said] == ["step 10", "step 20", "step 40", "step 50"]
-    assert progress.said[0] == "step 10: the last of 10 rows has 0"
+    assert [line.split(":")[0] for line in progress.said] == [f"step {step}" for step in steps]
+    assert progress.said[0].endswith(f"the last of {rows} rows has 0")

@@ -393,7 +393,7 @@ class _Clock:
 
 
 class _Advice:
-    """Passes a method's advice on, each time that the run is twice as far as at the time before, and at its end."""
+    """Passes a method's advice on: from a tenth of the run on, when it is twice as far as before, and at its end."""
 
     def __init__(self, method: Trainable, progress: Progress) -> None:
         self.method, self.progress = method, progress
@@ -402,7 +402,8 @@ class _Advice:
 
     def hear(self, row: dict[str, float], step: int, steps: int) -> None:
         self.rows.append(row)
-        if len(self.rows) < _ROWS_OF_ADVICE or self.silent_until > step != steps:
+        early = len(self.rows) < _ROWS_OF_ADVICE or step < max(steps / 10, self.silent_until)
+        if early and step < steps:
             return
         if words := self.method.advice(self.rows):
             self.progress.say(f"step {step:,}: {words}")
