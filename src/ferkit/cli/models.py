@@ -17,7 +17,6 @@ from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.importing.origins import ORIGINS, Supervision
 
 if TYPE_CHECKING:
-    from ferkit.encoders.export import ExportResult
     from ferkit.encoders.registry import EncoderEntry
 
 app = typer.Typer(no_args_is_help=True, help="The zoo: the encoders that ferkit knows.")
@@ -52,7 +51,7 @@ def show_encoder(name: KnownArg, json: JsonOpt = False) -> None:
 
     entry = run(name)
     lines = [f"{label:<12} {escape(text)}" for label, text in _facts(entry)]
-    report("\n".join([f"[bold]{escape(entry.name)}[/]", *lines]), entry.model_dump(mode="json"), json=json)
+    report([f"[bold]{escape(entry.name)}[/]", *lines], entry.model_dump(mode="json"), json=json)
 
 
 @app.command("pull")
@@ -81,7 +80,7 @@ def pull(
         f"next: ferkit embed faces/ -e {shell_path(result.source)}",
     ]
     fields = {"path": result.path, "fetched": result.fetched, "source": result.source}
-    report("\n".join(lines), {**fields, "entry": entry.model_dump(mode="json")}, json=json)
+    report(lines, {**fields, "entry": entry.model_dump(mode="json")}, json=json)
 
 
 @app.command("push")
@@ -112,26 +111,18 @@ def push(
 
     Needs a token that may write: log in with `hf auth login`, or set HF_TOKEN.
     """
+    about = {name: value for name, value in locals().items() if name not in ("run_folder", "repo", "json")}
     from ferkit.encoders.hub_push import push_encoder as run
 
     with ProgressBar() as progress:
-        result = run(
-            str(run_folder),
-            repo,
-            licence=licence,
-            data=data,
-            private=private,
-            message=message,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        result = run(str(run_folder), repo, progress=progress, **about)
     done = "pushed" if result.changed else "nothing to push, all of it is there"
     lines = [
         f"{escape(short_path(str(run_folder)))}: {done} ({'private' if result.private else 'public'}, {result.commit})",
         escape(result.url),
         f"next: ferkit embed faces/ -e {shell_path(f'hf-hub:{repo}')}",
     ]
-    report("\n".join(lines), vars(result), json=json)
+    report(lines, vars(result), json=json)
 
 
 @app.command("import")
@@ -172,7 +163,7 @@ def import_encoder(
         f"next: ferkit embed faces/ -e {shell_path(entry.name if result.registered else result.folder)}",
     ]
     fields = {"folder": result.folder, "dropped": result.dropped, "registered": result.registered}
-    report("\n".join(filter(None, lines)), {**fields, "entry": entry.model_dump(mode="json")}, json=json)
+    report(filter(None, lines), {**fields, "entry": entry.model_dump(mode="json")}, json=json)
 
 
 @app.command("export")
@@ -195,20 +186,15 @@ def export(
 
     with ProgressBar() as progress:
         result = run(name, format, out, progress=progress)
-    report(_export_summary(result), asdict(result), json=json)
-
-
-def _export_summary(result: ExportResult) -> str:
-    return "\n".join(
-        [
-            f"[bold]{escape(str(result.path))}[/]: {escape(result.encoder)} as {result.format},"
-            f" {result.bytes / 1e6:.1f} MB",
-            f"parity with torch on {result.crops} crops: largest difference {result.difference:.1e},"
-            f" least cosine {result.cosine:.6f}",
-            f"takes {escape(result.input)}",
-            f"gives {escape(result.output)}",
-        ]
-    )
+    named = f"{escape(result.encoder)} as {result.format}"
+    parity = f"largest difference {result.difference:.1e}, least cosine {result.cosine:.6f}"
+    lines = [
+        f"[bold]{escape(str(result.path))}[/]: {named}, {result.bytes / 1e6:.1f} MB",
+        f"parity with torch on {result.crops} crops: {parity}",
+        f"takes {escape(result.input)}",
+        f"gives {escape(result.output)}",
+    ]
+    report(lines, asdict(result), json=json)
 
 
 @app.command("card")

@@ -98,6 +98,9 @@ def pretrain(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Learn an encoder from faces, without labels."""
+    shared = dict(locals())
+    for name in ("sources", "out", "seed", "seeds", "settings", "json", "options"):
+        del shared[name]
     sources = sources or [Path(FACES)]
     require_names(sources, recipe, monitor, method=method)
     from ferkit.pretraining.recipe import RecipeFile, parse_assignments
@@ -107,36 +110,19 @@ def pretrain(
 
     runs: list[tuple[int | None, Path | None]] = [(seed, out)]
     if seeds is not None:
-        name = method if recipe is None else RecipeFile.read(recipe).choice("method", method)
-        folder, first = run_folder(out, name), seed or 0
+        chosen = method if recipe is None else RecipeFile.read(recipe).choice("method", method)
+        folder, first = run_folder(out, chosen), seed or 0
         runs = [(number, Path(f"{folder}-s{number}")) for number in range(first, first + seeds)]
     results: list[PretrainResult] = []
     with ProgressBar() as progress:
         for number, place in runs:
             if seeds is not None:
                 progress.say(f"{place}:")
-            result = run(
-                sources,
-                place,
-                method=method,
-                preset=preset,
-                parts=parts,
-                backbone=backbone,
-                epochs=epochs,
-                batch_size=batch_size,
-                seed=number,
-                recipe=recipe,
-                settings=parse_assignments(settings or []),
-                init=init,
-                monitor=monitor,
-                resume=resume,
-                device=device,
-                progress=progress,
-                **options,
-            )
+            assigned = parse_assignments(settings or [])
+            result = run(sources, place, seed=number, settings=assigned, progress=progress, **shared, **options)
             results.append(result)
-            if (own := result.run / "faces").is_dir():  # photos are aligned once
-                sources, options = [own], {}
+            if (aligned := result.run / "faces").is_dir():  # photos are aligned once
+                sources, options = [aligned], {}
     if is_first_process():
         fields = [_fields(result) for result in results]
         report(_summary(results, sources), fields[0] if seeds is None else {"runs": fields}, json=json)
