@@ -83,26 +83,15 @@ def _cut_frame(frame: Frame, face: Face) -> Pixels:
 
 
 def _crop_of_picture(face: Face) -> Pixels | Lost:
+    """Read a face's picture again and cut the face out by the landmarks that were found then."""
     try:
-        return _same(crop_from_source(face), face)
+        return _same(_cut(find_picture(face.source), face), face)
     except InputError:
         return Lost.MISSING
 
 
 def _same(crop: Pixels, face: Face) -> Pixels | Lost:
     return crop if crop_sha256(crop) == face.sha256 else Lost.CHANGED
-
-
-def crop_from_source(face: Face) -> Pixels:
-    """Read a face's picture again and cut the face out by the landmarks that were found then.
-
-    Returns:
-        (128, 128, 3) uint8 RGB.
-
-    Raises:
-        InputError: the picture is missing or cannot be read.
-    """
-    return _cut(find_picture(face.source), face)
 
 
 def _cut(picture: Picture, face: Face) -> Pixels:

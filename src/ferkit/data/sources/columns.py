@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pyarrow as pa
 
@@ -29,18 +29,6 @@ _USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Facts(TypedDict):
-    """What a source says of a picture; the fields of `Picture` by the same names."""
-
-    label: str | None
-    identity: str | None
-    clip: str | None
-    time_s: float | None
-    box: tuple[float, float, float, float] | None
-    valence: float | None
-    arousal: float | None
-
-
 class FactColumns:
     """The columns of a table that say something of its pictures, a row at a time.
 
@@ -54,7 +42,7 @@ class FactColumns:
         self._columns = {name: table[name] for name in wanted}
         self._class_names = class_names
 
-    def __call__(self, row: int) -> Facts:
+    def __call__(self, row: int) -> dict[str, Any]:
         """Return what row ``row`` says; `ValueError` where it cannot be understood."""
         values = {name: column[row].as_py() for name, column in self._columns.items()}
         for name, classes in self._class_names.items():
@@ -95,19 +83,20 @@ def label_column(columns: Mapping[str, str]) -> str:
     return f"column {columns['label']!r}" if "label" in columns else ""
 
 
-def read_facts(values: Mapping[str, Any]) -> Facts:
+def read_facts(values: Mapping[str, Any]) -> dict[str, Any]:
     """Read what a row says, each value as text or as a number.
 
     Args:
         values: by the names of `COLUMNS`, or `BOX_SIDES`; other keys are passed over.
 
     Returns:
-        The facts. Valence and arousal outside [-1, 1] (as AffectNet writes -2 for "none") are None, as is NaN.
+        The fields of `Picture` that it states. Valence and arousal outside [-1, 1] (as AffectNet writes -2 for "none")
+        are None, as is NaN.
 
     Raises:
         ValueError: a value cannot be understood; the message says which.
     """
-    return Facts(
+    return dict(  # noqa: C408 (the fields of `Picture`)
         label=_text(values.get("label")),
         identity=_text(values.get("identity")),
         clip=_text(values.get("clip")),
