@@ -160,13 +160,9 @@ class PartedTable(FaceTable):
 
 @dataclass(frozen=True, eq=False)
 class PartedSet(EmbeddingSet):
-    """A set whose vectors and rows lie in parts.
+    """A set whose vectors and rows lie in parts."""
 
-    Attributes:
-        parts: the sets that it is made of, in order.
-    """
-
-    parts: Sequence[EmbeddingSet] = ()
+    parts: Sequence[EmbeddingSet] = ()  # the sets that it is made of, in order
 
     def verify(self) -> None:
         """As `EmbeddingSet.verify`, of every part."""

@@ -183,17 +183,11 @@ def _embed_all(stream: _VectorStream, staged: EmbeddingSetWriter, progress: Prog
 
 @dataclass(frozen=True)
 class _VectorStream:
-    """A stream of faces whose vectors are computed ahead of whoever writes them, as its faces are found ahead of that.
+    """A stream of faces whose vectors are computed ahead of whoever writes them, as its faces are found before."""
 
-    Attributes:
-        update: the faces, and what is known of them.
-        ready: computes the vectors.
-        batch_size: faces per pass through the network.
-    """
-
-    update: Update
-    ready: Embedding
-    batch_size: int
+    update: Update  # the faces, and what is known of them
+    ready: Embedding  # computes the vectors
+    batch_size: int  # faces per pass through the network
 
     @property
     def crop_size(self) -> int:

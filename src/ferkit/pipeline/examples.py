@@ -29,71 +29,42 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked for, as a user says it; at least one of ``pictures``, ``rows``, ``source``, ``like`` and ``after``.
+    """What is asked for; at least one of ``pictures``, ``rows``, ``source``, ``like`` and ``after``."""
 
-    Attributes:
-        pictures: photos or face crops that show it; ``-`` is standard input.
-        negatives: photos or face crops that do not.
-        rows: rows of the set that show it.
-        source: a picture of the set that shows it.
-        face: which face of the one picture, or of ``source``, from 1, left to right; None takes the largest.
-        like: a class of the encoder's head, or of ``prototypes``.
-        prototypes: a labelled embedding set whose class means stand for the classes.
-        before: a photo of a person, with ``after``: what changed between the two is asked for.
-        after: a later photo of that person.
-        combine: a rule of `ferkit.search.queries.RULES`.
-    """
-
-    pictures: Sequence[str | Path] = ()
-    negatives: Sequence[str | Path] = ()
-    rows: Sequence[int] = ()
-    source: str | Path | None = None
+    pictures: Sequence[str | Path] = ()  # photos or face crops that show it; ``-`` is standard input
+    negatives: Sequence[str | Path] = ()  # photos or face crops that do not
+    rows: Sequence[int] = ()  # rows of the set that show it
+    source: str | Path | None = None  # a picture of the set that shows it
+    # which face of the one picture, or of ``source``, from 1, left to right; None takes the largest
     face: int | None = None
-    like: str | None = None
-    prototypes: str | Path | None = None
-    before: str | Path | None = None
-    after: str | Path | None = None
-    combine: str = MEAN
+    like: str | None = None  # a class of the encoder's head, or of ``prototypes``
+    prototypes: str | Path | None = None  # a labelled embedding set whose class means stand for the classes
+    before: str | Path | None = None  # a photo of a person, with ``after``: what changed between the two is asked for
+    after: str | Path | None = None  # a later photo of that person
+    combine: str = MEAN  # a rule of `ferkit.search.queries.RULES`
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A face that is asked with, or a class.
+    """A face that is asked with, or a class."""
 
-    Attributes:
-        vector: (D,) of length 1.
-        name: what to call it.
-        crop: (128, 128, 3) uint8 RGB; a text where there is none.
-        face: what is known of it; None of a class.
-        row: of the set, where it is one of its faces.
-        faces: how many its picture shows; 0 where nobody looked.
-    """
-
-    vector: NDArray[np.float32]
-    name: str
-    crop: Pixels | str
-    face: Face | None = None
-    row: int | None = None
-    faces: int = 0
+    vector: NDArray[np.float32]  # (D,) of length 1
+    name: str  # what to call it
+    crop: Pixels | str  # (128, 128, 3) uint8 RGB; a text where there is none
+    face: Face | None = None  # what is known of it; None of a class
+    row: int | None = None  # of the set, where it is one of its faces
+    faces: int = 0  # how many its picture shows; 0 where nobody looked
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """A question as vectors.
+    """A question as vectors."""
 
-    Attributes:
-        query: what scores are computed by.
-        positives: what is asked for; of a change, the photo after it.
-        negatives: what is not; of a change, the photo before it.
-        name: the whole in words.
-        expression: the class of the encoder's head that is asked for, where nothing else is.
-    """
-
-    query: Query
-    positives: list[Example]
-    negatives: list[Example] = field(default_factory=list)
-    name: str = ""
-    expression: str | None = None
+    query: Query  # what scores are computed by
+    positives: list[Example]  # what is asked for; of a change, the photo after it
+    negatives: list[Example] = field(default_factory=list)  # what is not; of a change, the photo before it
+    name: str = ""  # the whole in words
+    expression: str | None = None  # the class of the encoder's head that is asked for, where nothing else is
 
     @classmethod
     def of(

@@ -27,18 +27,13 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Door:
-    """By which addresses the page is reached.
+    """By which addresses the page is reached."""
 
-    Attributes:
-        names: host names that stand in a Host header, in lower case.
-        port: the port beside them.
-        token: what the link of a page that others can reach must carry; None where only this machine can.
-        any_address: whether a numeric address may stand in place of a name. It cannot be made to point elsewhere.
-    """
-
-    names: Collection[str]
-    port: int
+    names: Collection[str]  # host names that stand in a Host header, in lower case
+    port: int  # the port beside them
+    # what the link of a page that others can reach must carry; None where only this machine can
     token: str | None = None
+    # whether a numeric address may stand in place of a name. It cannot be made to point elsewhere
     any_address: bool = False
 
     def admits(self, host: str) -> bool:

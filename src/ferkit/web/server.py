@@ -26,17 +26,11 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 @dataclass(frozen=True)
 class Served:
-    """A page that was served until it was stopped.
+    """A page that was served until it was stopped."""
 
-    Attributes:
-        path: the embedding set.
-        faces: how many it holds.
-        link: the page's address, with its token if it needed one.
-    """
-
-    path: Path
-    faces: int
-    link: str
+    path: Path  # the embedding set
+    faces: int  # how many it holds
+    link: str  # the page's address, with its token if it needed one
 
 
 def serve(

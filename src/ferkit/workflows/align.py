@@ -16,27 +16,16 @@ from ferkit.progress import Progress, Silent
 
 @dataclass(frozen=True)
 class AlignResult:
-    """Where the face set lies and what it was made of.
+    """Where the face set lies and what it was made of."""
 
-    Attributes:
-        path: folder of the face set; its ``problems.csv`` lists the pictures that gave no face.
-        faces: crops in it.
-        pictures: pictures and frames that were looked at.
-        unit: which of them: ``pictures``, ``frames`` or ``pictures and frames``.
-        faceless: sources that show no face.
-        filtered: sources whose faces were all left out by a filter.
-        unreadable: (source, why) of those that cannot be read.
-        seconds: how long this run took.
-    """
-
-    path: Path
-    faces: int
-    pictures: int
-    unit: str
-    faceless: list[str]
-    filtered: list[str]
-    unreadable: list[tuple[str, str]]
-    seconds: float
+    path: Path  # folder of the face set; its ``problems.csv`` lists the pictures that gave no face
+    faces: int  # crops in it
+    pictures: int  # pictures and frames that were looked at
+    unit: str  # which of them: ``pictures``, ``frames`` or ``pictures and frames``
+    faceless: list[str]  # sources that show no face
+    filtered: list[str]  # sources whose faces were all left out by a filter
+    unreadable: list[tuple[str, str]]  # (source, why) of those that cannot be read
+    seconds: float  # how long this run took
 
 
 def align(

@@ -82,17 +82,11 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranking:
-    """One query's answer.
+    """One query's answer."""
 
-    Attributes:
-        person: who asks.
-        expression: what the query shows.
-        found: the other people's faces, most similar first.
-    """
-
-    person: str
-    expression: str
-    found: tuple[Answer, ...]
+    person: str  # who asks
+    expression: str  # what the query shows
+    found: tuple[Answer, ...]  # the other people's faces, most similar first
 
     @property
     def rank(self) -> int:

@@ -29,37 +29,21 @@ from ferkit.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """Where the embedding set lies and what it was made of.
+    """Where the embedding set lies and what it was made of."""
 
-    Attributes:
-        path: the ``.npy`` file; ``.parquet`` and ``.json`` lie beside it.
-        faces: vectors in it.
-        pictures: pictures that were looked at; for a face set, those that its faces come from.
-        unit: what that counts: ``pictures``, ``frames`` or ``pictures and frames``.
-        faceless: sources that show no face.
-        filtered: sources whose faces were all left out by a filter.
-        unreadable: (source, why) of those that cannot be read.
-        encoder: name of the encoder.
-        runtime: what computed: ``torch``, ``onnx`` or ``openvino``.
-        precision: in which: ``float32``, ``bfloat16`` (GPUs) or ``int8``.
-        seconds: how long it took, without loading the encoder.
-        rate: faces per second of this run; what an earlier, killed run had done does not count.
-        changes: since the set that was there before; None where there was none to go on from.
-    """
-
-    path: Path
-    faces: int
-    pictures: int
-    unit: str
-    faceless: list[str]
-    filtered: list[str]
-    unreadable: list[tuple[str, str]]
-    encoder: str
-    runtime: str
-    precision: str
-    seconds: float
-    rate: float
-    changes: Changes | None = None
+    path: Path  # the ``.npy`` file; ``.parquet`` and ``.json`` lie beside it
+    faces: int  # vectors in it
+    pictures: int  # pictures that were looked at; for a face set, those that its faces come from
+    unit: str  # what that counts: ``pictures``, ``frames`` or ``pictures and frames``
+    faceless: list[str]  # sources that show no face
+    filtered: list[str]  # sources whose faces were all left out by a filter
+    unreadable: list[tuple[str, str]]  # (source, why) of those that cannot be read
+    encoder: str  # name of the encoder
+    runtime: str  # what computed: ``torch``, ``onnx`` or ``openvino``
+    precision: str  # in which: ``float32``, ``bfloat16`` (GPUs) or ``int8``
+    seconds: float  # how long it took, without loading the encoder
+    rate: float  # faces per second of this run; what an earlier, killed run had done does not count
+    changes: Changes | None = None  # since the set that was there before; None where there was none to go on from
 
 
 def embed(

@@ -30,27 +30,16 @@ class EmbedPartsKeywords(PartKeywords, FaceKeywords, total=False):
 
 @dataclass(frozen=True)
 class EmbedPartsResult:
-    """Where the set lies, and what was done for it.
+    """Where the set lies, and what was done for it."""
 
-    Attributes:
-        path: the folder.
-        faces: vectors in it.
-        pictures: pictures that were looked at.
-        unit: as `ferkit.workflows.embed.EmbedResult`.
-        parts: of how many parts it is.
-        made: how many of them this run has made.
-        encoder: name of the encoder.
-        seconds: how long it took.
-    """
-
-    path: Path
-    faces: int
-    pictures: int
-    unit: str
-    parts: int
-    made: int
-    encoder: str
-    seconds: float
+    path: Path  # the folder
+    faces: int  # vectors in it
+    pictures: int  # pictures that were looked at
+    unit: str  # as `ferkit.workflows.embed.EmbedResult`
+    parts: int  # of how many parts it is
+    made: int  # how many of them this run has made
+    encoder: str  # name of the encoder
+    seconds: float  # how long it took
 
 
 def embed_parts(

@@ -32,23 +32,14 @@ _NEIGHBOUR_LISTS = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.li
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """What was written."""
 
-    Attributes:
-        path: the file or folder.
-        tool: that it is for.
-        faces: how many it holds.
-        without_picture: of these, faces whose picture is not where it was, or has changed since.
-        bytes: size of all that was written.
-        open_with: a command, or a line of Python, that opens it.
-    """
-
-    path: Path
-    tool: str
-    faces: int
-    without_picture: int
-    bytes: int
-    open_with: str
+    path: Path  # the file or folder
+    tool: str  # that it is for
+    faces: int  # how many it holds
+    without_picture: int  # of these, faces whose picture is not where it was, or has changed since
+    bytes: int  # size of all that was written
+    open_with: str  # a command, or a line of Python, that opens it
 
 
 @dataclass(frozen=True)

@@ -44,25 +44,15 @@ _GRAY_LEVELS = 2  # by which the channels of decoded gray pictures may differ; a
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """Where the run lies and how it ended.
+    """Where the run lies and how it ended."""
 
-    Attributes:
-        run: its folder, which is an encoder as well.
-        method: a name of METHODS.
-        faces: how many it learnt from.
-        steps: optimiser steps.
-        seconds: of this part of the run.
-        last: figures of the last row of metrics.csv.
-        best: folder of the encoder that the monitor found best; None without labelled faces.
-    """
-
-    run: Path
-    method: str
-    faces: int
-    steps: int
-    seconds: float
-    last: dict[str, float]
-    best: Path | None = None
+    run: Path  # its folder, which is an encoder as well
+    method: str  # a name of METHODS
+    faces: int  # how many it learnt from
+    steps: int  # optimiser steps
+    seconds: float  # of this part of the run
+    last: dict[str, float]  # figures of the last row of metrics.csv
+    best: Path | None = None  # folder of the encoder that the monitor found best; None without labelled faces
 
 
 def pretrain(

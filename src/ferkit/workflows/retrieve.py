@@ -38,29 +38,18 @@ _COPIES = 8
 
 @dataclass(frozen=True)
 class RetrieveResult:
-    """The answer to a query.
+    """The answer to a query."""
 
-    Attributes:
-        query: what was asked for, in words: names of pictures, a class.
-        face: number of the face of the first picture that was taken, from 1, left to right; None where there is none.
-        faces: how many faces that picture shows; 0 where nobody looked.
-        searched: how many faces of the set were allowed to be found.
-        encoder: name of the encoder.
-        good: whether a hit is more likely than not to show the same expression; None where that is not known.
-        people: what told people apart: ``identity``, ``clip`` or ``nothing``; None where nobody asked.
-        hits: best first.
-        outputs: files and folders that were written, by what they are.
-    """
-
-    query: str
+    query: str  # what was asked for, in words: names of pictures, a class
+    # number of the face of the first picture that was taken, from 1, left to right; None where there is none
     face: int | None
-    faces: int
-    searched: int
-    encoder: str
-    good: bool | None
-    people: str | None
-    hits: list[Hit]
-    outputs: dict[str, Path]
+    faces: int  # how many faces that picture shows; 0 where nobody looked
+    searched: int  # how many faces of the set were allowed to be found
+    encoder: str  # name of the encoder
+    good: bool | None  # whether a hit is more likely than not to show the same expression; None where that is not known
+    people: str | None  # what told people apart: ``identity``, ``clip`` or ``nothing``; None where nobody asked
+    hits: list[Hit]  # best first
+    outputs: dict[str, Path]  # files and folders that were written, by what they are
 
 
 def retrieve(
