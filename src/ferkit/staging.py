@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ferkit.atomic import flush_to_disk, output_errors, put_back, put_in_place, remove
+from ferkit.errors import OutputError
 from ferkit.locks import output_lock
 
 JOURNAL = "journal.jsonl"
@@ -70,24 +71,25 @@ class StagedOutput:
         with self._lock:
             self._close()
 
-    def resume(self) -> Iterator[tuple[int, Any]] | None:
-        """Open the journal of the same job; None if there is none.
+    def resume(self, counts: Callable[[Any], bool] = lambda entry: True) -> bool:
+        """Go on with the journal of the same job, up to the first entry that does not count; say whether there is one.
 
-        Returns:
-            (place behind it, entry) of every entry up to the first damaged one; give `cut` the last place that counts.
+        Args:
+            counts: given the entries one by one, says whether what each tells of is there still.
         """
         try:
             self._journal = FileIO(self.folder / JOURNAL, "r+b", opener=_for_appending)
         except (FileNotFoundError, NotADirectoryError):
-            return None
-        entries = self._entries()
-        if next(entries, (0, None))[1] != json.loads(json.dumps(self.job, default=_plain)):
-            return None
-        return entries
-
-    def cut(self, end: int) -> None:
-        """Forget what stands behind a place in the journal; 0 forgets all but the job."""
-        self._opened().truncate(end or next(self._entries())[0])
+            return False
+        end, job = next(entries := self._entries(), (0, None))
+        if job != json.loads(json.dumps(self.job, default=_plain)):
+            return False
+        for behind, entry in entries:
+            if not counts(entry):
+                break
+            end = behind
+        self._journal.truncate(end)
+        return True
 
     def begin(self) -> None:
         """Start with an empty folder."""
@@ -199,6 +201,16 @@ class StagedOutput:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+
+def require_own(is_own: Callable[[str], bool], folder: Path) -> None:
+    """Refuse to sweep away a folder that holds more than our own files, by their names.
+
+    Raises:
+        OutputError: it does, or is no folder.
+    """
+    if not (folder.is_dir() and all(is_own(child.name) for child in folder.iterdir())):
+        raise OutputError(f"{str(folder)!r} is in the way and not ferkit's; move it or choose another output")
 
 
 def _is_filled(path: Path) -> bool:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.errors import InputError, OutputError
-from ferkit.search import build_index
+from ferkit.errors import BusyError, InputError, OutputError
+from ferkit.locks import output_lock
+from ferkit.search import approximate, build_index
 from ferkit.search.approximate import StaleIndexError, index_path, read_index
 from ferkit.search.build_index import choose_plan, size_of
 from ferkit.search.index import FlatIndex
@@ -22,7 +23,7 @@ def write_clusters(path, count, seed=0, dim=16):
     random = np.random.default_rng(seed)
     centres = random.normal(size=(40, dim))
     vectors = unit_rows(centres[random.integers(40, size=count)] + 0.4 * random.normal(size=(count, dim)))
-    write_set(path, vectors)
+    write_clusters(path, vectors)
     return vectors
 
 
@@ -88,6 +89,44 @@ def test_lists_on_the_disk_are_built_part_by_part(tmp_path, monkeypatch, capfd):
         read_index(EmbeddingSet.open(tmp_path / "emb.npy"), tmp_path / "emb.index")
     assert index(tmp_path / "emb.npy", kind="flat").path is None
     assert not list(tmp_path.glob("*.lists"))
+
+
+def test_a_build_on_the_disk_that_was_killed_goes_on_with_the_parts_that_are_there(tmp_path, monkeypatch, listener):
+    write_clusters(tmp_path / "emb.npy", 10_000)
+    monkeypatch.setattr(build_index, "_BLOCK", 1500)
+    settings = {"kind": "disk", "memory": 50_000}
+    index(tmp_path / "emb.npy", **settings)
+    unbroken = (tmp_path / "emb.index").read_bytes(), next(tmp_path.glob("emb.*.lists")).read_bytes()
+    written, write = [], approximate.faiss().write_index
+
+    def killed(built, path):
+        written.append(path)
+        write(built, path)
+        if len(written) == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(approximate.faiss(), "write_index", killed)
+        with pytest.raises(KeyboardInterrupt):
+            index(tmp_path / "emb.npy", **settings)
+    second = tmp_path / "emb.index.partial" / "1500.index"
+    second.write_bytes(second.read_bytes()[:-9] + b"otherwise")  # it and what follows is made again
+    progress = listener()
+    index(tmp_path / "emb.npy", progress=progress, **settings)
+    assert ("adding", 10_000, 1500) in progress.started
+    assert "training" not in [task for task, *_ in progress.started]
+    assert next(tmp_path.glob("emb.*.lists")).read_bytes() == unbroken[1]
+    assert not (tmp_path / "emb.index.partial").exists()
+
+
+def test_two_builds_of_one_index_and_a_folder_in_the_way_are_refused(tmp_path):
+    write_clusters(tmp_path / "emb.npy", 1000)
+    with output_lock(tmp_path / "emb.index"), pytest.raises(BusyError):
+        index(tmp_path / "emb.npy", kind="ivf")
+    (tmp_path / "emb.index.partial").mkdir()
+    (tmp_path / "emb.index.partial" / "letters.txt").touch()
+    with pytest.raises(OutputError, match="not ferkit's"):
+        index(tmp_path / "emb.npy", kind="ivf")
 
 
 def test_a_disk_that_is_too_small_for_the_lists_is_told(tmp_path, monkeypatch):
@@ -173,6 +212,8 @@ def test_the_choice_follows_rows_memory_and_kind():
     plan, why = choose_plan(1_000_000, 512, "auto", 4 * GB, 0.95)
     assert (plan.kind, plan.factory) == ("ivf", "IVF1024,SQ8")
     assert why.startswith("ivf: codes of 512 bytes in 1,024 cells take 0.52 GB beside the 2 GB of vectors")
+    assert "the 2 GB of vectors" in why
+    assert "the 1 GB of vectors" in choose_plan(1_000_000, 512, "auto", 4 * GB, 0.95, stored=1_024_000_000)[1]
     assert choose_plan(1_000_000, 512, "auto", GB // 4, 0.95)[0].factory == "IVF1024,PQ128x4fs"
     assert choose_plan(200_000, 100, "ivfpq", GB, 0.95)[0].factory == "IVF512,PQ25x4fs"
     assert size_of("ivfpq", 1_000_000, 512) < 100e6

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,17 +31,17 @@ from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.data.file_state import file_state
 from ferkit.data.places import to_relative
 from ferkit.data.source_records import SourceRecord, read_records, records_path
-from ferkit.data.stored_vectors import StoredVectors
+from ferkit.data.stored_vectors import StoredVectors, release
 from ferkit.data.stores import fetch_set
 from ferkit.documents import read_json
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
-from ferkit.staging import JOURNAL, StagedOutput
+from ferkit.staging import JOURNAL, StagedOutput, require_own
 
 _FORMAT = 1
 _DIGEST_KEY = b"ferkit.vectors"
 _DIGEST_ROWS = 256  # enough to tell two sets apart, few enough to check on every opening
 _SCAN_ROWS = 16384
-_HASHED_BYTES = 1 << 26
+_HASHED_BYTES, _HASHING_THREADS = 1 << 26, 4
 _VERIFIED: set[tuple[object, ...]] = set()
 """Files whose digests were found right, by place and `file_state`."""
 
@@ -319,12 +320,7 @@ def check_embedding_output(path: Path) -> None:
 def staged_set(path: Path, job: Mapping[str, Any]) -> StagedOutput:
     """An embedding set on its way to the ``.npy`` file ``path``; the vectors take their name last."""
     known = {JOURNAL, *(part.name for part in (records_path(path), *_sidecars(path), path))}
-
-    def refuse_foreign(folder: Path) -> None:
-        if not (folder.is_dir() and {child.name for child in folder.iterdir()} <= known):
-            raise OutputError(f"{str(folder)!r} is in the way and not ferkit's; move it or choose another output")
-
-    return StagedOutput(path, job, refuse_foreign, files=True)
+    return StagedOutput(path, job, partial(require_own, known.__contains__), files=True)
 
 
 def _sidecars(path: Path) -> tuple[Path, Path]:
@@ -359,11 +355,19 @@ def _digest(vectors: NDArray[np.float32]) -> str:
 
 
 def _full_digest(vectors: NDArray[np.float32]) -> str:
-    """Digest the shape and all vectors: the SHA-256 of those of blocks, which several cores share."""
+    """Digest the shape and all vectors: the SHA-256 of those of blocks, which several cores share.
+
+    Of vectors in files, however many, no more than these blocks are in memory.
+    """
     step = max(1, _HASHED_BYTES // max(1, vectors.shape[1] * 4))
-    blocks = (np.ascontiguousarray(vectors[start : start + step], "<f4") for start in range(0, len(vectors), step))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        digests = threads.map(lambda block: hashlib.sha256(block).digest(), blocks)
+
+    def block_digest(start: int) -> bytes:
+        digest = hashlib.sha256(np.ascontiguousarray(vectors[start : start + step], "<f4").data).digest()
+        release(vectors)
+        return digest
+
+    with ThreadPoolExecutor(min(_HASHING_THREADS, os.cpu_count() or 1)) as threads:
+        digests = threads.map(block_digest, range(0, len(vectors), step))
         return hashlib.sha256(repr(vectors.shape).encode() + b"".join(digests)).hexdigest()
 
 

@@ -222,17 +222,14 @@ class StagedRows:
 
     def _resume(self) -> bool:
         self._forget()
-        entries = self._output.resume()
-        if entries is None:
+        if resumed := self._output.resume(self._counts):
+            self._array.resume(self.rows)
+        return resumed
+
+    def _counts(self, entry: dict[str, Any]) -> bool:
+        if self._array.checksum(self.rows, self.rows + entry["rows"]) != entry["crc32"]:
             return False
-        counted = 0
-        for end, entry in entries:
-            if self._array.checksum(self.rows, self.rows + entry["rows"]) != entry["crc32"]:
-                break
-            self._count(entry)
-            counted = end
-        self._output.cut(counted)
-        self._array.resume(self.rows)
+        self._count(entry)
         return True
 
     def _forget(self) -> None:

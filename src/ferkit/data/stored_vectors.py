@@ -11,6 +11,13 @@ _KEPT = 1 << 30
 _A_ROW = 1 << 16  # what the system maps when one row is asked for
 
 
+def release(vectors: "NDArray[Any] | StoredVectors") -> None:
+    """Let go of the pages that were read of vectors in files; the system reads them again when they are asked for."""
+    for part in vectors._parts if isinstance(vectors, StoredVectors) else [vectors]:
+        if isinstance(part.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            part.base.madvise(mmap.MADV_DONTNEED)
+
+
 class StoredVectors:
     """Vectors of one or several files as one (N, D) float32 array that is only read.
 
@@ -80,8 +87,6 @@ class StoredVectors:
     def _count(self, size: int) -> None:
         """Let go of the pages that were read, once they are many."""
         self._read += size
-        if self._read > _KEPT and hasattr(mmap, "MADV_DONTNEED"):
+        if self._read > _KEPT:
             self._read = size
-            for part in self._parts:
-                if isinstance(part.base, mmap.mmap):
-                    part.base.madvise(mmap.MADV_DONTNEED)
+            release(self)

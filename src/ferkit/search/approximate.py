@@ -145,6 +145,15 @@ def remove_index(path: Path, keep: str | None = None) -> None:
             remove(lists)
     if keep is None:
         remove(path)
+        remove(path.with_name(f"{path.name}.partial"))  # of a build that was killed
+
+
+def write_faiss(built: Any, path: Path) -> None:  # noqa: ANN401 (an index of FAISS)
+    """Write an index as FAISS does; what it cannot write is an `OSError`."""
+    try:
+        faiss().write_index(built, str(path))
+    except RuntimeError as error:
+        raise OSError(f"FAISS: {' '.join(str(error).split())[-120:]}") from error
 
 
 def write_index(index: ApproximateIndex, embeddings: EmbeddingSet, path: Path) -> None:
@@ -154,10 +163,10 @@ def write_index(index: ApproximateIndex, embeddings: EmbeddingSet, path: Path) -
         OutputError: it cannot be written.
     """
     with atomic_path(path) as temporary:
-        faiss().write_index(index.built, str(temporary))
+        write_faiss(index.built, temporary)
         told = {
             "set": embeddings.digest,
-            "crc32": _checksum(temporary),
+            "crc32": crc32_of(temporary),
             "lists": index.lists and [index.lists.name, index.lists.stat().st_size],
             **asdict(index.plan),
         }
@@ -176,7 +185,7 @@ def read_index(embeddings: EmbeddingSet, path: Path) -> ApproximateIndex:
         FileNotFoundError: there is none.
     """
     plan, size, checksum, lists = _read_plan(embeddings, path)
-    if _checksum(path, size) != checksum:
+    if crc32_of(path, size) != checksum:
         raise StaleIndexError("it is damaged")
     library = faiss()
     # Cells stay on the disk until they are looked into; a graph is walked from end to end and comes into memory.
@@ -226,7 +235,7 @@ def _read_plan(embeddings: EmbeddingSet, path: Path) -> tuple[IndexPlan, int, in
     return plan, begin, checksum, file_of_lists
 
 
-def _checksum(path: Path, size: int | None = None) -> int:
+def crc32_of(path: Path, size: int | None = None) -> int:
     """CRC-32 of the first ``size`` bytes of a file, or of all."""
     value, left = 0, path.stat().st_size if size is None else size
     with path.open("rb") as file:

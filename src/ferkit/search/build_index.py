@@ -1,8 +1,10 @@
 """Choose, train and measure an approximate index."""
 
+import re
 import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.atomic import output_errors, remove
+from ferkit._version import __version__
+from ferkit.atomic import output_errors
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import InputError, OutputError
-from ferkit.locks import output_lock
 from ferkit.progress import Progress
-from ferkit.search.approximate import ApproximateIndex, IndexPlan, faiss, index_path, nothing_printed
+from ferkit.search.approximate import (
+    ApproximateIndex,
+    IndexPlan,
+    crc32_of,
+    faiss,
+    lists_path,
+    nothing_printed,
+    write_faiss,
+)
 from ferkit.search.index import FlatIndex, Rows
+from ferkit.staging import JOURNAL, StagedOutput, require_own
 
 KINDS = ("auto", "flat", "hnsw", "ivf", "ivfpq", "disk")
 
@@ -33,6 +44,7 @@ _SEARCHES = {
 }
 """For each kind the depths and the efforts that are tried, cheapest first."""
 _BLOCK = 16_384
+_OWN = re.compile(rf"(trained|\d+)\.index|{re.escape(JOURNAL)}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,9 @@ class Measured:
     flat_milliseconds: float
 
 
-def choose_plan(rows: int, dim: int, kind: str, memory: int, recall: float) -> tuple[IndexPlan | None, str]:
+def choose_plan(
+    rows: int, dim: int, kind: str, memory: int, recall: float, *, stored: int | None = None
+) -> tuple[IndexPlan | None, str]:
     """Choose an index from what there is and what is wanted.
 
     Args:
@@ -59,6 +73,7 @@ def choose_plan(rows: int, dim: int, kind: str, memory: int, recall: float) -> t
         kind: one of `KINDS`.
         memory: bytes that the index may take.
         recall: share of the true 10 nearest that should come back, in (0, 1].
+        stored: bytes of the vectors; None where they are float32.
 
     Returns:
         The plan, None for exact search, and the choice explained in a sentence.
@@ -94,8 +109,8 @@ def choose_plan(rows: int, dim: int, kind: str, memory: int, recall: float) -> t
         "disk": f"codes of {_disk_codes(dim)} bytes in {cells:,} cells on the disk",
     }
     why = (
-        f"{kind}: {how[kind]} take {_gigabytes(size)} beside the {_gigabytes(rows * dim * 4)} of vectors, on which the "
-        "candidates are compared exactly"
+        f"{kind}: {how[kind]} take {_gigabytes(size)} beside the {_gigabytes(stored or rows * dim * 4)} of vectors, on"
+        " which the candidates are compared exactly"
     )
     return IndexPlan(kind, factories[kind]), why
 
@@ -109,13 +124,19 @@ def size_of(kind: str, rows: int, dim: int) -> int:
     return int(rows * ((dim if kind == "ivf" else _code_bytes(dim)) + 8) + _cells(rows) * dim * 4)
 
 
+def staged_index(embeddings: EmbeddingSet, plan: IndexPlan, memory: int, path: Path) -> StagedOutput:
+    """The index of a set on its way to ``path``, for `build_index`; whoever enters it builds alone."""
+    job = {"set": embeddings.digest, "factory": plan.factory, "memory": memory, "ferkit": __version__}
+    return StagedOutput(path, job, partial(require_own, lambda name: bool(_OWN.fullmatch(name))), files=True)
+
+
 def build_index(
     embeddings: EmbeddingSet,
     plan: IndexPlan,
     recall: float,
     memory: int,
     progress: Progress,
-    lists: Path,
+    output: StagedOutput,
     seed: int = 0,
 ) -> tuple[ApproximateIndex, Measured]:
     """Train an index on a sample, add all vectors, and find the least effort that reaches a recall.
@@ -126,7 +147,8 @@ def build_index(
         recall: to be reached on one half of the held-out queries; the other half measures it.
         memory: bytes that the sample, or codes on their way to the disk, may take a quarter of.
         progress: told of every block.
-        lists: file for the inverted lists of an index on the disk.
+        output: entered, of `staged_index`; an index on the disk is built part by part in its folder, and a build that
+            was killed goes on with those parts that are there.
         seed: of the sample and the queries.
 
     Raises:
@@ -135,28 +157,31 @@ def build_index(
     vectors, random = embeddings.vectors, np.random.default_rng(seed)
     library = faiss()
     built = library.index_factory(embeddings.encoder.dim, plan.factory, library.METRIC_INNER_PRODUCT)
-    if plan.kind == "disk":
-        _require_space(lists, 2 * len(vectors) * (built.code_size + 8))
     most = max(10_000, memory // 4 // (4 * embeddings.encoder.dim))
     order = random.permutation(len(vectors))
     sample = np.sort(order[: min(most, max(_SAMPLE, _SAMPLE_A_CELL * _cells(len(vectors))))])
-    progress.start("training", None)
-    built.train(np.ascontiguousarray(vectors[sample]))
-    progress.start("adding", len(vectors), unit="vectors")
-    if plan.kind == "disk":
-        _add_on_disk(built, vectors, memory // 4, lists, progress)
+    lists = lists_path(output.target) if plan.kind == "disk" else None
+    if lists is not None:
+        built = _built_on_disk(built, vectors, sample, memory // 4, output, lists, progress)
     else:
+        _train(built, vectors, sample, progress)
         _add(built, vectors, range(len(vectors)), progress)
     progress.start("measuring", None)
     queries = order[-min(_QUERIES, len(vectors)) :]
-    return _tuned(ApproximateIndex(vectors, built, plan, lists if plan.kind == "disk" else None), queries, recall)
+    return _tuned(ApproximateIndex(vectors, built, plan, lists), queries, recall)
 
 
-def _require_space(lists: Path, size: int) -> None:
+def _require_space(folder: Path, size: int) -> None:
     """Refuse to begin where a file that FAISS maps would fill the disk: that ends the process."""
-    if (free := shutil.disk_usage(lists.absolute().parent).free) < size:
-        where = str(lists.absolute().parent)
-        raise OutputError(f"building in {where!r} takes {_gigabytes(size)} of disk, and {_gigabytes(free)} are free")
+    where, there = folder.absolute().parent, sum(part.stat().st_size for part in folder.glob("*.index"))
+    if (free := shutil.disk_usage(where).free) + there < size:
+        raise OutputError(f"building in {where} takes {_gigabytes(size)} of disk, and {_gigabytes(free)} are free")
+
+
+def _train(built: Any, vectors: Rows, sample: NDArray[np.int64], progress: Progress) -> None:  # noqa: ANN401 (of FAISS)
+    progress.start("training", None)
+    built.train(np.ascontiguousarray(vectors[sample]))
+    progress.start("adding", len(vectors), unit="vectors")
 
 
 def _add(built: Any, vectors: Rows, rows: range, progress: Progress) -> None:  # noqa: ANN401 (an index of FAISS)
@@ -166,26 +191,53 @@ def _add(built: Any, vectors: Rows, rows: range, progress: Progress) -> None:  #
         progress.advance(len(block))
 
 
-def _add_on_disk(built: Any, vectors: Rows, memory: int, lists: Path, progress: Progress) -> None:  # noqa: ANN401
+def _built_on_disk(
+    built: Any,  # noqa: ANN401 (an index of FAISS)
+    vectors: Rows,
+    sample: NDArray[np.int64],
+    memory: int,
+    output: StagedOutput,
+    lists: Path,
+    progress: Progress,
+) -> Any:  # noqa: ANN401
     """Fill the inverted lists part by part, each within some memory, and merge these cell by cell into one file."""
     from faiss.contrib.ondisk import merge_ondisk
 
-    library, step = faiss(), max(_BLOCK, memory // (built.code_size + 8))
-    folder = lists.with_name(f".{index_path(lists).name}.parts")
-    with output_errors(lists), output_lock(folder):
-        remove(folder)
-        folder.mkdir()
-        try:
-            files = [str(folder / f"{start}.index") for start in range(0, len(vectors), step)]
-            for number, file in enumerate(files):
+    step, folder = max(_BLOCK, memory // (built.code_size + 8)), output.folder
+    trained, *parts = [folder / "trained.index", *(folder / f"{start}.index" for start in range(0, len(vectors), step))]
+    _require_space(folder, 2 * len(vectors) * (built.code_size + 8))
+    there: set[str] = set()
+
+    def is_there(entry: dict[str, Any]) -> bool:
+        file = folder / entry["file"]
+        if not (file.is_file() and crc32_of(file) == entry["crc32"]):
+            return False
+        there.add(file.name)
+        return True
+
+    def keep(file: Path) -> None:
+        write_faiss(built, file)
+        output.add({"file": file.name, "crc32": crc32_of(file)})
+
+    with output_errors(output.target):
+        if not output.resume(is_there) or trained.name not in there:
+            output.begin()
+            there.clear()
+            _train(built, vectors, sample, progress)
+            keep(trained)
+        else:
+            built = faiss().read_index(str(trained))
+            progress.say(f"going on after {len(there) - 1} of {len(parts)} parts")
+            progress.start("adding", len(vectors), min((len(there) - 1) * step, len(vectors)), unit="vectors")
+        for number, file in enumerate(parts):
+            if file.name not in there:
                 _add(built, vectors, range(number * step, min((number + 1) * step, len(vectors))), progress)
-                library.write_index(built, file)
+                keep(file)
                 built.reset()
-            progress.start("merging", None)
-            with nothing_printed():
-                merge_ondisk(built, files, str(lists))
-        finally:
-            remove(folder)
+        progress.start("merging", None)
+        with nothing_printed():
+            merge_ondisk(built, [str(file) for file in parts], str(lists))
+    return built
 
 
 def _tuned(index: ApproximateIndex, queries: NDArray[np.int64], wanted: float) -> tuple[ApproximateIndex, Measured]:

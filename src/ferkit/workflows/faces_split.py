@@ -133,7 +133,7 @@ def _write(
             output.discard()
             return
         with output_errors(out):
-            if output.resume() is None:
+            if not output.resume():
                 output.begin()
             (output.folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         for name, part in taken.items():

@@ -8,8 +8,8 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.stores import fetch_set
 from ferkit.errors import InputError
 from ferkit.progress import Progress, Silent
-from ferkit.search.approximate import index_path, lists_path, remove_index, write_index
-from ferkit.search.build_index import Measured, build_index, choose_plan
+from ferkit.search.approximate import index_path, remove_index, write_index
+from ferkit.search.build_index import Measured, build_index, choose_plan, staged_index
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -62,21 +62,24 @@ def index(
     Raises:
         SetError: the set is missing or damaged.
         InputError: an argument is out of range, or the kind does not fit the set or the memory.
-        OutputError: the index cannot be written.
+        BusyError: another run builds it.
+        OutputError: the index cannot be written; a disk index goes on with the parts that are there.
     """
     path, most, progress = fetch_set(Path(embeddings)), _bytes(memory), progress or Silent()
     embedded = EmbeddingSet.open(path)
     rows, file = len(embedded), index_path(path)
-    plan, why = choose_plan(rows, embedded.encoder.dim, kind, most, recall)
+    plan, why = choose_plan(rows, embedded.encoder.dim, kind, most, recall, stored=embedded.vectors.nbytes)
     embedded.verify()
     if plan is None or not embedded.normalized:
         remove_index(file)
         return IndexResult(None, "flat", why, rows)
-    built, measured = build_index(embedded, plan, recall, most, progress, lists_path(path))
-    if kind == "auto" and (reason := _why_not(measured, recall)):
-        remove_index(file)
+    with staged_index(embedded, plan, most, file) as output:
+        built, measured = build_index(embedded, plan, recall, most, progress, output)
+        reason = _why_not(measured, recall) if kind == "auto" else None
+        remove_index(file) if reason else write_index(built, embedded, file)
+        output.discard()
+    if reason:
         return IndexResult(None, "flat", f"flat: {plan.kind} {reason}", rows)
-    write_index(built, embedded, file)
     size = sum(part.stat().st_size for part in (file, built.lists) if part)
     return IndexResult(
         file, plan.kind, why, rows, size, measured.recall, measured.milliseconds, measured.flat_milliseconds
