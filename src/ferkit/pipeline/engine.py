@@ -7,7 +7,6 @@ import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol, TypedDict
 
 from ferkit._version import __version__
@@ -126,21 +125,19 @@ class _Worker:
 
     def __init__(self, open_job: Open, listing: str, parts: int) -> None:
         self._open_job, self._listing, self._parts = open_job, listing, parts
-
-    @cached_property
-    def _job(self) -> Job:
-        job = self._open_job(Silent())
-        if job.stream.listing != self._listing:
-            raise InputError(
-                f"{socket.gethostname()} sees other sources than the machine that leads, or they have changed since; "
-                "let all see the same files"
-            )
-        return job
+        self._job: Job | None = None
 
     def version(self) -> str:
         return __version__
 
     def make(self, number: int) -> int:
+        if self._job is None:
+            self._job = self._open_job(Silent())
+        if self._job.stream.listing != self._listing:
+            raise InputError(
+                f"{socket.gethostname()} sees other sources than the machine that leads, or they have changed since; "
+                "let all see the same files"
+            )
         return len(self._job.build_part(number, self._parts))
 
 
