@@ -351,7 +351,9 @@ def _stamped(table: pa.Table, digest: str) -> pa.Table:
 def _digest(vectors: NDArray[np.float32]) -> str:
     """Digest the shape and evenly spaced rows, first and last included; the whole would take minutes when large."""
     rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _DIGEST_ROWS)).astype(np.int64)
-    return hashlib.sha256(repr(vectors.shape).encode() + vectors[rows].astype("<f4").tobytes()).hexdigest()
+    digest = hashlib.sha256(repr(vectors.shape).encode() + vectors[rows].astype("<f4").tobytes()).hexdigest()
+    release(vectors)
+    return digest
 
 
 def _full_digest(vectors: NDArray[np.float32]) -> str:

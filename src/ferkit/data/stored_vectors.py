@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _KEPT = 1 << 30
-_A_ROW = 1 << 16  # what the system maps when one row is asked for
+_A_ROW = 1 << 21  # what the system may map when one row is asked for: Linux, a large folio
 
 
 def release(vectors: "NDArray[Any] | StoredVectors") -> None:
@@ -87,6 +87,6 @@ class StoredVectors:
     def _count(self, size: int) -> None:
         """Let go of the pages that were read, once they are many."""
         self._read += size
-        if self._read > _KEPT:
+        if self._read > _KEPT < self.nbytes:
             self._read = size
             release(self)
