@@ -23,7 +23,7 @@ def write_clusters(path, count, seed=0, dim=16):
     random = np.random.default_rng(seed)
     centres = random.normal(size=(40, dim))
     vectors = unit_rows(centres[random.integers(40, size=count)] + 0.4 * random.normal(size=(count, dim)))
-    write_clusters(path, vectors)
+    write_set(path, vectors)
     return vectors
 
 
