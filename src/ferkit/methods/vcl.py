@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ferkit.methods.base import Method, MethodSettings, mlp
 from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
-from ferkit.ops.losses import cosine_matrix, normal_divergence, power_divergence
+from ferkit.ops.losses import contrast_logits, normal_divergence, power_divergence
 
 
 class VclSettings(MethodSettings):
@@ -42,8 +42,7 @@ class Vcl(Method[VclSettings]):
         noise = s.noise * torch.randn_like(mean) if self.training else torch.zeros_like(mean)
         a, b = (gather_rows(rows) for rows in (mean + noise * (log_variance / 2).exp()).chunk(2))
         samples = torch.cat([a, b])
-        logits = (cosine_matrix(samples, samples) / s.temperature).fill_diagonal_(-torch.inf)
         partner = torch.arange(len(samples), device=samples.device).roll(len(a))
-        contrast = power_divergence(logits, partner, s.beta)
+        contrast = power_divergence(contrast_logits(samples, s.temperature), partner, s.beta)
         divergence = normal_divergence(gather_rows(mean), gather_rows(log_variance))
         return {"loss": contrast + s.divergence * divergence, "contrast": contrast, "divergence": divergence}

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ferkit.ops.losses import cosine_matrix
+from ferkit.ops.losses import contrast_logits
 
 
 def cut_boxes(share: Tensor, centers: Tensor) -> Tensor:
@@ -99,15 +99,12 @@ def mixed_nt_xent_loss(
         () mean over the 2N rows of -sum of targets times log softmax; an anchor that no mixed face shows counts 0.
     """
     rows = len(a)
-    anchors = torch.cat([a, b])
-    others = anchors if negatives is None else torch.cat([anchors, negatives])
-    logits = (cosine_matrix(anchors, others) / temperature).fill_diagonal_(-torch.inf)
-    share = share.to(logits)
-    of_mixed = torch.diag(share).scatter_add(1, partner[:, None], (1 - share)[:, None])
     if spared is not None:
         shown = torch.eye(rows, dtype=torch.bool, device=a.device).scatter(1, partner[:, None], True)
-        positive = F.pad(shown.T, (rows, 0, 0, rows)) | F.pad(shown, (0, rows, rows, 0))
-        logits = logits.masked_fill(F.pad(spared & ~positive, (0, len(others) - len(anchors))), -torch.inf)
+        spared = spared & ~F.pad(shown.T, (rows, 0, 0, rows)) & ~F.pad(shown, (0, rows, rows, 0))
+    logits = contrast_logits(torch.cat([a, b]), temperature, negatives, spared)
+    share = share.to(logits)
+    of_mixed = torch.diag(share).scatter_add(1, partner[:, None], (1 - share)[:, None])
     log_softmax = logits.log_softmax(1).masked_fill(logits.isneginf(), 0)  # whose targets are 0
     of_anchor = of_mixed.T / of_mixed.sum(0).clamp(min=torch.finfo(share.dtype).tiny)[:, None]
     summed = (of_anchor * log_softmax[:rows, rows : 2 * rows]).sum() + (of_mixed * log_softmax[rows:, :rows]).sum()

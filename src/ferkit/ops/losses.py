@@ -49,15 +49,8 @@ def nt_xent_loss(
     Returns:
         () mean over the 2B anchors of -log softmax of their positive.
     """
-    anchors = torch.cat([a, b])
-    others = anchors if negatives is None else torch.cat([anchors, negatives])
-    logits = cosine_matrix(anchors, others) / temperature
-    logits.fill_diagonal_(-torch.inf)
-    if spared is not None:
-        logits = logits.masked_fill(F.pad(spared, (0, len(others) - len(anchors))), -torch.inf)
-    rows = len(a)
-    partner = torch.arange(2 * rows, device=a.device).roll(rows)
-    return F.cross_entropy(logits, partner)
+    partner = torch.arange(2 * len(a), device=a.device).roll(len(a))
+    return F.cross_entropy(contrast_logits(torch.cat([a, b]), temperature, negatives, spared), partner)
 
 
 def info_nce_loss(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
@@ -116,12 +109,10 @@ def supervised_contrastive_loss(
     Returns:
         () mean over the anchors of known class; one that is alone in its class counts 0.
     """
-    others = anchors if negatives is None else torch.cat([anchors, negatives])
-    beyond = (0, len(others) - len(anchors))
-    has_class = label >= 0
-    logits = cosine_matrix(anchors, others) / temperature
+    logits, has_class = contrast_logits(anchors, temperature, negatives), label >= 0
+    beyond = (0, logits.shape[1] - len(anchors))
     # What is left out stays in the matrix, without weight: to cut it out, a GPU would have to tell the host its size.
-    logits = logits.masked_fill(F.pad(~has_class, beyond), -torch.inf).fill_diagonal_(-torch.inf)
+    logits = logits.masked_fill(F.pad(~has_class, beyond), -torch.inf)
     logits = logits.masked_fill(logits.isneginf().all(1, keepdim=True), 0)  # a softmax of nothing is no number
     positive = F.pad((label[:, None] == label) & has_class, beyond).fill_diagonal_(False)
     summed = torch.where(positive, logits.log_softmax(1), 0).sum(1)
@@ -157,7 +148,7 @@ def agreement_contrast_loss(anchors: Tensor, shares: Tensor, temperature: float)
     Returns:
         () mean over the anchors that agree with any other, weighted by the sum of their shares.
     """
-    logits = (cosine_matrix(anchors, anchors) / temperature).fill_diagonal_(-torch.inf)
+    logits = contrast_logits(anchors, temperature)
     agreement = (shares @ shares.T).fill_diagonal_(0)
     total = agreement.sum(1)
     eps = torch.finfo(torch.float32).eps
@@ -297,6 +288,27 @@ def spread(x: Tensor) -> Tensor:
         () in [0, 1]; 1 where they point everywhere alike, 0 where all are the same.
     """
     return F.normalize(x, dim=1).var(dim=0, correction=0).sum().sqrt()
+
+
+def contrast_logits(
+    anchors: Tensor, temperature: float, negatives: Tensor | None = None, spared: Tensor | None = None
+) -> Tensor:
+    """What a softmax chooses each anchor's partner by.
+
+    Args:
+        anchors: (N, D) projections, any norm.
+        temperature: > 0.
+        negatives: (M, D) projections that are no anchors.
+        spared: (N, N) bool, which anchors are left out of which one's denominator.
+
+    Returns:
+        (N, N + M) cosines over the temperature; -inf for an anchor itself and for what is spared.
+    """
+    others = anchors if negatives is None else torch.cat([anchors, negatives])
+    logits = (cosine_matrix(anchors, others) / temperature).fill_diagonal_(-torch.inf)
+    if spared is not None:
+        logits = logits.masked_fill(F.pad(spared, (0, len(others) - len(anchors))), -torch.inf)
+    return logits
 
 
 def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ferkit.ops.colour import LUMA
 from ferkit.ops.grids import sample, sampling_grid
-from ferkit.ops.losses import cosine_matrix
+from ferkit.ops.losses import contrast_logits, cosine_matrix
 
 
 def box_around(points: Tensor, margin: float) -> Tensor:
@@ -103,16 +103,12 @@ def masked_nt_xent_losses(
     Returns:
         () L1 and () L2, means over the 2N rows; one without false negative has the plain L1 and counts 0 in L2.
     """
-    anchors = torch.cat([a, b])
-    others = anchors if negatives is None else torch.cat([anchors, negatives])
-    row = torch.arange(len(anchors), device=a.device)
+    row = torch.arange(2 * len(a), device=a.device)
     partner, has_false = row.roll(len(a)), false_negative >= 0
     pulled = torch.where(has_false, false_negative, partner)
-    logits = (cosine_matrix(anchors, others) / temperature).fill_diagonal_(-torch.inf)
-    if spared is not None:
-        spared = spared.scatter(1, pulled[:, None], False)
-        logits = logits.masked_fill(F.pad(spared, (0, len(others) - len(anchors))), -torch.inf)
-    column = torch.arange(len(others), device=a.device)
+    spared = None if spared is None else spared.scatter(1, pulled[:, None], False)
+    logits = contrast_logits(torch.cat([a, b]), temperature, negatives, spared)
+    column = torch.arange(logits.shape[1], device=a.device)
     # A logit of 0 instead would be a negative at a right angle.
     without_false = logits.masked_fill(column == false_negative[:, None], -torch.inf)
     without_both = without_false.masked_fill(column == partner[:, None], -torch.inf)
