@@ -140,16 +140,8 @@ def finetune_values(
 ) -> FineTuneResult:
     """Train all weights on values such as valence and arousal by the CCC loss, and let the network judge the test part.
 
-    As `finetune_answers`, by `ferkit.ops.losses.concordance_loss` over each batch.
-
-    Args:
-        encoder: a loaded encoder.
-        train: N faces, aligned to the encoder's template.
-        train_values: (N, K) finite.
-        test: M faces.
-        settings: how to train; the defaults when None. Smoothing and balance do not concern values.
-        seed: of the last layer, the order of the faces and their views.
-        progress: told of every step.
+    Arguments as of `finetune_answers`, with (N, K) finite values for the labels; the loss is
+    `ferkit.ops.losses.concordance_loss` over each batch, so that smoothing and balance do not concern it.
 
     Raises:
         InputError: lengths differ, a value is missing, there is nothing to judge, or the loss leaves the finite

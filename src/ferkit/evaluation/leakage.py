@@ -93,19 +93,10 @@ def linear_leak(
 ) -> Leak:
     """Ask how often `linear_answers`, fitted on one half, tells the value of the other half: linear identity accuracy.
 
-    Chance is the share of the most frequent value of the asked half.
-
-    Args:
-        vectors: (N, D); faceless rows are not used.
-        values: N identities, or another column; rows of None are not used.
-        identities: N people, for the interval; a row of None is a person of its own.
-        groups: N names of what must not be in both halves, as in `neighbour_leak`. A value whose groups all came into
-            the asked half, so that nobody could know it, is not asked.
-        least: faces that a value needs.
-        most: values that are told apart, those with most faces. More of them make a harder question: compare figures of
-            equal ``values`` alone. Both defaults are ferkit's.
-        strengths: inverse regularisations to choose from.
-        seed: of the halves and the bootstrap.
+    Chance is the share of the most frequent value of the asked half. Vectors and columns are as of `neighbour_leak`;
+    here no group is in both halves, and a value whose groups all came into the asked one is not asked. A value needs
+    ``least`` faces, and the ``most`` values with most faces are told apart (ferkit defaults): more make a harder
+    question, so compare figures of equal ``values`` alone.
 
     Raises:
         InputError: lengths differ, fewer than two values have enough faces, or the groups cannot be halved.
