@@ -65,15 +65,8 @@ def contract_digest(card: EncoderCard) -> str:
 
     Embedding sets keep it, so what it is made of stays as it is.
     """
-    contract = (
-        card.arch,
-        card.input_size,
-        card.field,
-        card.gray,
-        card.mean,
-        card.std,
-        *(["flip"] if card.flip else ()),
-    )
+    names = ("arch", "input_size", "field", "gray", "mean", "std")
+    contract = (*(getattr(card, name) for name in names), *(["flip"] if card.flip else ()))
     return hashlib.sha256(repr(contract).encode()).hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +115,7 @@ def linear_leak(
     return _leak(hits, float(np.bincount(test.values).max() / len(hits)), test, seed)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Faces:
+class _Faces(NamedTuple):
     """The faces that can be used: (N, D) vectors, and (N,) numbers of value, group, person and row."""
 
     vectors: Rows
@@ -125,7 +125,7 @@ class _Faces:
     rows: NDArray[np.intp]
 
     def at(self, rows: NDArray[np.bool_]) -> _Faces:
-        return _Faces(self.vectors[rows], self.values[rows], self.groups[rows], self.people[rows], self.rows[rows])
+        return _Faces._make(part[rows] for part in self)
 
 
 def _usable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -117,8 +118,7 @@ def as_pictures(views: Tensor, settings: ViewSettings) -> NDArray[np.uint8]:
     return pixels.permute(0, 2, 3, 1).numpy()
 
 
-@dataclass(frozen=True)
-class Transforms:
+class Transforms(NamedTuple):
     """Global transforms of B views, as drawn.
 
     Attributes:
@@ -144,8 +144,7 @@ class Transforms:
 
     def rows(self, rows: slice) -> Transforms:
         """The transforms of some of the views."""
-        parts = (self.affine, self.sigma, self.matrix, self.about, self.offset)
-        return Transforms(*(part[rows] for part in parts))
+        return Transforms(*(part[rows] for part in self))
 
     def recolour(self, planes: Tensor, mean: Tensor, white: float = 1.0, out: Tensor | None = None) -> Tensor:
         """Change the colours of (B, 3, H, W) views of (B, 3) means, whose values reach up to ``white``."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -70,8 +69,7 @@ class WarpSettings(BaseModel):
     symmetric: float = Field(0.5, ge=0, le=1, description="chance that left and right move alike")
 
 
-@dataclass(frozen=True)
-class _Drags:
+class _Drags(NamedTuple):
     """(B, M, 2) places on the faces and shifts, (B, M) radii and whether a place moves, (B,) whether symmetric."""
 
     centers: Tensor
@@ -82,8 +80,7 @@ class _Drags:
 
     def rows(self, rows: Tensor, device: torch.device, moved: Tensor | None) -> _Drags:
         """Those of some faces, on ``device``; their places ``moved``, all faces' (B, M, 2) there, where given."""
-        parts = (self.centers, self.shifts, self.radii, self.moving, self.symmetric)
-        centers, *rest = (part[rows].to(device, non_blocking=True) for part in parts)
+        centers, *rest = (part[rows].to(device, non_blocking=True) for part in self)
         if moved is not None:
             centers = centers + moved[rows.to(device, non_blocking=True)]
         return _Drags(centers, *rest)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,25 +72,23 @@ class LabelledFaces:
         return float(np.mean(answers == np.array(true_labels)))
 
 
+@dataclass(eq=False)
 class RunMonitor:
     """The monitor of a run, a `ferkit.training.loop.Monitor`.
 
     It goes without kNN accuracy where ``labelled`` is None; pictures go into ``folder``.
     """
 
-    def __init__(
-        self,
-        method: Method[Any],
-        faces: TrainingFaces,
-        labelled: LabelledFaces | None,
-        card: EncoderCard,
-        settings: MonitorSettings,
-        folder: Path,
-        progress: Progress,
-    ) -> None:
-        self.method, self.faces, self.labelled, self.card = method, faces, labelled, card
-        self.settings, self.folder, self.progress = settings, folder, progress
-        self.rows = np.sort(np.random.default_rng(_SEED).permutation(len(faces))[: settings.pairs])
+    method: Method[Any]
+    faces: TrainingFaces
+    labelled: LabelledFaces | None
+    card: EncoderCard
+    settings: MonitorSettings
+    folder: Path
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.rows = np.sort(np.random.default_rng(_SEED).permutation(len(self.faces))[: self.settings.pairs])
 
     @torch.no_grad()
     def __call__(self, backbone: nn.Module, step: int) -> dict[str, float]:
