@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, JsonOpt, OverwriteOpt, PartOpt, SourcesArg, in_parts, with_settings
-from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.cli.output import escape, run_and_report
 from ferkit.cli.words import count_of, count_pictures, problem_lines, shell_path
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
@@ -34,19 +33,17 @@ def align(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find and align every face of photos and videos; keep the crops as a face set."""
+    arguments = dict(locals())
     require_names(sources)
-    shared: dict[str, Any] = {"crop_size": crop_size, "device": device, "overwrite": overwrite, **options}
-    result: AlignResult
-    with ProgressBar() as progress:
-        if in_parts(shared):
-            from ferkit.workflows.align_parts import align_parts
+    if in_parts(options):
+        from ferkit.workflows.align_parts import align_parts
 
-            result = align_parts(sources, out, progress=progress, **shared)
-        else:
-            from ferkit.workflows.align import align as run
+        del arguments["part"]
+        run_and_report(align_parts, arguments, _summary)
+    else:
+        from ferkit.workflows.align import align as run
 
-            result = run(sources, out, part=part, progress=progress, **shared)
-    report(_summary(result), asdict(result), json=json)
+        run_and_report(run, arguments, _summary)
 
 
 def _summary(result: AlignResult) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from ferkit.cli.checks import require_names
 from ferkit.cli.options import DeviceOpt, EncoderOpt, JsonOpt, PartOpt, in_parts, optional, with_settings
-from ferkit.cli.output import ProgressBar, escape, report
+from ferkit.cli.output import escape, run_and_report
 from ferkit.cli.words import count_of, count_pictures, problem_lines, shell_path
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.runtimes import FLOAT32
@@ -68,46 +67,34 @@ def embed(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Turn every face into a vector; run again, it embeds only what is new or changed."""
+    arguments = dict(locals())
     require_names(sources, encoder=encoder)
-    shared: dict[str, Any] = {
-        "encoder": encoder,
-        "batch_size": batch_size,
-        "device": device,
-        "runtime": runtime,
-        "precision": precision,
-        "fps": fps,
-    }
     if in_parts(options):
         if fresh:
             raise InputError("parts that are there are not made anew; remove their folder, or leave out --fresh")
         from ferkit.workflows.embed_parts import embed_parts
 
-        with ProgressBar() as progress:
-            made = embed_parts(sources or "faces", out, progress=progress, **shared, **options)
-        report(_summary_of_parts(made), asdict(made), json=json)
-        return
-    from ferkit.workflows.embed import embed as run
+        del arguments["fresh"], arguments["part"]
+        run_and_report(embed_parts, arguments, _summary_of_parts)
+    else:
+        from ferkit.workflows.embed import embed as run
 
-    with ProgressBar() as progress:
-        result = run(sources or "faces", out, fresh=fresh, part=part, progress=progress, **shared, **options)
-    report(_summary(result), asdict(result), json=json)
+        run_and_report(run, arguments, _summary)
+
+
+def _made(result: EmbedResult | EmbedPartsResult) -> str:
+    faces = f"{count_of(result.faces, 'face')} of {count_pictures(result.pictures, result.unit)}"
+    return f"[bold]{escape(str(result.path))}[/]: {faces} by {escape(result.encoder)}"
 
 
 def _summary_of_parts(result: EmbedPartsResult) -> str:
     return (
-        f"[bold]{escape(str(result.path))}[/]: {count_of(result.faces, 'face')}"
-        f" of {count_pictures(result.pictures, result.unit)} by {escape(result.encoder)},"
-        f" {result.made} of {count_of(result.parts, 'part')} made in {result.seconds:.1f} s\n"
+        f"{_made(result)}, {result.made} of {count_of(result.parts, 'part')} made in {result.seconds:.1f} s\n"
         f"next: [bold]ferkit retrieve QUERY.jpg --set {shell_path(result.path)}[/]"
     )
 
 
 def _summary(result: EmbedResult) -> str:
-    done = (
-        f"[bold]{escape(str(result.path))}[/]: {count_of(result.faces, 'face')}"
-        f" of {count_pictures(result.pictures, result.unit)} by {escape(result.encoder)}"
-        f" in {result.seconds:.1f} s ({result.rate:.0f} faces/s)"
-    )
-    lines = [done, *problem_lines(result)]
+    lines = [f"{_made(result)} in {result.seconds:.1f} s ({result.rate:.0f} faces/s)", *problem_lines(result)]
     there = "" if str(result.path) == "emb.npy" else f" --set {shell_path(result.path)}"
     return "\n".join([*lines, f"next: [bold]ferkit retrieve QUERY.jpg{there}[/]"])
