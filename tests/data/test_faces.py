@@ -5,13 +5,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import (
     FACE_SCHEMA,
     Face,
     crop_sha256,
     face_from_row,
     faces_to_table,
-    read_table,
     table_row_to_face,
     write_table,
 )
@@ -42,7 +42,7 @@ BARE = face("/crops/x.png", sha256="cd" * 32)
 
 def test_faces_come_back_from_the_file_as_they_were(tmp_path):
     write_table(faces_to_table([FULL, BARE, FULL]), tmp_path / "f.parquet")
-    table = read_table(tmp_path / "f.parquet")
+    table = FaceTable(tmp_path / "f.parquet").read(None)
     assert table.schema.equals(FACE_SCHEMA)
     assert [table_row_to_face(table, row) for row in range(3)] == [FULL, BARE, FULL]
 
@@ -63,8 +63,8 @@ def test_odd_tables_and_names(tmp_path):
     folder = tmp_path / "split=train"
     folder.mkdir()
     write_table(faces_to_table([]), folder / "f.parquet")
-    assert read_table(folder / "f.parquet").num_rows == 0
-    assert read_table(folder / "f.parquet").column_names == FACE_SCHEMA.names
+    assert FaceTable(folder / "f.parquet").read(None).num_rows == 0
+    assert FaceTable(folder / "f.parquet").read(None).column_names == FACE_SCHEMA.names
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_damaged_tables(tmp_path, content, why):
     if content is not None:
         (tmp_path / "f.parquet").write_bytes(content)
     with pytest.raises(ValueError, match=why):
-        read_table(tmp_path / "f.parquet")
+        FaceTable(tmp_path / "f.parquet").read(None)
 
 
 NEW = ["valence", "arousal", "size", "sharpness", "yaw", "pitch", "roll", "clipped"]
@@ -84,7 +84,7 @@ NEW = ["valence", "arousal", "size", "sharpness", "yaw", "pitch", "roll", "clipp
 def test_tables_from_before_a_column_was_known_have_it_empty(tmp_path):
     old = faces_to_table([FULL, BARE]).drop_columns(NEW)
     write_table(old, tmp_path / "f.parquet")
-    table = read_table(tmp_path / "f.parquet")
+    table = FaceTable(tmp_path / "f.parquet").read(None)
     assert table.schema.equals(FACE_SCHEMA)
     expected = [replace(FULL, **dict.fromkeys(NEW)), BARE]
     assert [table_row_to_face(table, row) for row in range(2)] == expected

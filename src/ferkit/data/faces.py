@@ -95,21 +95,6 @@ def face_from_row(values: Mapping[str, Any]) -> Face:
     return Face(**{**values, **points})
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read a parquet file of faces; columns of `FACE_SCHEMA` that may be empty and are not there are added as nulls.
-
-    Raises:
-        ValueError: it is missing, damaged, or lacks a column; the message begins with the file's name.
-    """
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise ValueError(f"{path.name} is missing") from None
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path.name} cannot be read") from error
-    return with_all_columns(table, path.name)
-
-
 def with_all_columns(table: pa.Table, name: str) -> pa.Table:
     """Return ``table`` with the columns of `FACE_SCHEMA` that it lacks as nulls.
 
