@@ -94,12 +94,12 @@ class FaceSet(WithColumns):
             make = f"make one with `ferkit align PHOTOS -o {shlex.quote(path.name)}`"
             raise SetError(sets_below(path) or f"{str(path)!r} is not a face set; {make}")
         meta = _read_meta(path)
-        with _damage_named(path):
+        with _name_damage(path):
             rows = FaceTable(path / _TABLE)
             shards = CropShards(path, meta["size"], lambda: rows.read(["sha256"]).column(0))
         if not meta["count"] == len(rows) == len(shards):
             held = f"{_TABLE} holds {len(rows)} and the shards {len(shards)}"
-            raise _damaged(path, f"{_META} says {meta['count']} faces, {held}")
+            raise _damage_error(path, f"{_META} says {meta['count']} faces, {held}")
         return cls(path, meta["template"], meta["size"], rows, shards)
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class FaceSet(WithColumns):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Sent to another process, memory maps would travel as gigabytes; path and rows say it all.
-        return _reopened, (self.path, self._taken)
+        return _reopen, (self.path, self._taken)
 
     @property
     def shards(self) -> int:
@@ -122,7 +122,7 @@ class FaceSet(WithColumns):
     @property
     def digest(self) -> str:
         """Hex SHA-256 of the table, which holds the digest of each crop, and of which rows these are."""
-        with _damage_named(self.path):
+        with _name_damage(self.path):
             table = self._rows.sha256()
         return hashlib.sha256(table.encode() + self.rows.tobytes()).hexdigest()
 
@@ -141,13 +141,13 @@ class FaceSet(WithColumns):
         The files are read in ascending order whatever the order of ``indices``, repeats included.
         """
         rows = self._numbers(indices)
-        with _damage_named(self.path):
+        with _name_damage(self.path):
             return self._shards.read(rows)
 
     def faces(self, indices: ArrayLike) -> list[Face]:
         """Return what is known of the faces at ``indices`` (n,), in that order."""
         rows = self._numbers(indices)
-        with _damage_named(self.path):
+        with _name_damage(self.path):
             return self._rows.faces(rows)
 
     def face(self, index: int) -> Face:
@@ -162,12 +162,12 @@ class FaceSet(WithColumns):
         return wanted if self._taken is None else self._taken[wanted]
 
     def _read(self, names: Sequence[str] | None) -> pa.Table:
-        with _damage_named(self.path):
+        with _name_damage(self.path):
             table = self._rows.read(names)
         return table if self._taken is None else table.take(self._taken)
 
 
-def _reopened(path: Path, taken: NDArray[np.int64] | None) -> FaceSet:
+def _reopen(path: Path, taken: NDArray[np.int64] | None) -> FaceSet:
     opened = FaceSet.open(path)
     return opened if taken is None else opened.subset(taken)
 
@@ -351,22 +351,22 @@ def _read_meta(path: Path) -> dict[str, Any]:
         newer = int(meta["format"]) > _FORMAT
         found = {"template": str(meta["template"]), "size": int(meta["size"]), "count": int(meta["count"])}
     except FileNotFoundError:
-        raise _damaged(path, f"{_META} is missing") from None
+        raise _damage_error(path, f"{_META} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise _damaged(path, f"{_META} cannot be understood") from error
+        raise _damage_error(path, f"{_META} cannot be understood") from error
     if newer:
         raise SetError(f"face set {str(path)!r} was written by a newer ferkit; upgrade with `pip install -U ferkit`")
     return found
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _name_damage(path: Path) -> Iterator[None]:
     """Turn the `ValueError` that names a broken file into the `SetError` that names the face set."""
     try:
         yield
     except ValueError as error:
-        raise _damaged(path, str(error)) from error
+        raise _damage_error(path, str(error)) from error
 
 
-def _damaged(path: Path, what: str) -> SetError:
+def _damage_error(path: Path, what: str) -> SetError:
     return SetError(f"face set {str(path)!r} is damaged: {what}; make it again with `ferkit align`")

@@ -49,7 +49,7 @@ _SURE, _LIKELY = (
 _ROUNDS = 2  # how often landmarks are placed anew
 
 
-class Placed(NamedTuple):
+class Verification(NamedTuple):
     """What became of n faces."""
 
     kept: NDArray[np.bool_]  # (n,) whether the landmarks are right now
@@ -71,7 +71,7 @@ class _Look(NamedTuple):
         return quality
 
 
-def verify(image: Pixels, landmarks: NDArray[np.floating], network: Network, *, again: bool = False) -> Placed:
+def verify(image: Pixels, landmarks: NDArray[np.floating], network: Network, *, again: bool = False) -> Verification:
     """Check the landmarks of faces, and place those anew that belong to a turned face.
 
     Args:
@@ -96,7 +96,7 @@ def verify(image: Pixels, landmarks: NDArray[np.floating], network: Network, *, 
         kept[left], scores[left] = right, looks[0].scores
         found = np.array([look.landmarks for look in looks])[best, np.arange(len(left))]
         points[left[~right]], turned[left[~right]] = found[~right], True
-    return Placed(kept, points, turned, scores)
+    return Verification(kept, points, turned, scores)
 
 
 def box_around(landmarks: Doubles) -> Doubles:

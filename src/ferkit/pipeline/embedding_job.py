@@ -23,7 +23,7 @@ from ferkit.errors import EncoderMismatchError, SetError
 from ferkit.pipeline.decoding import prefetch
 from ferkit.pipeline.face_finder import FaceBatch
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.face_stream import SetStream, followed, open_faces, require_faces
+from ferkit.pipeline.face_stream import SetStream, open_faces, require_faces, with_progress
 from ferkit.pipeline.parts import part_of
 from ferkit.pipeline.reuse import Changes, Update, VectorBatch, plan_update
 from ferkit.pipeline.runtimes import Embedding, RuntimeChoice, choose_runtime, open_runtime
@@ -175,7 +175,7 @@ def open_job(
 
 def _embed_all(stream: _VectorStream, staged: EmbeddingSetWriter, progress: Progress) -> None:
     done = staged.pictures_done
-    for batch in followed("embedding", stream, done, staged.state, len(staged), progress):
+    for batch in with_progress("embedding", stream, done, staged.state, len(staged), progress):
         assert isinstance(batch, VectorBatch)  # noqa: S101 (what this stream gives)
         done += batch.pictures
         staged.append(batch.vectors, batch.faces, pictures_done=done, problems=batch.problems, state=batch.state)

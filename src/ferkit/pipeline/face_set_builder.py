@@ -14,7 +14,7 @@ from ferkit.data.face_set import FaceSet, FaceSetWriter, face_set_job, is_face_s
 from ferkit.errors import BusyError, InputError
 from ferkit.faces.template import CROP_SIZE, CROP_SIZES, TEMPLATE_NAME
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.face_stream import FaceStream, followed, open_pictures, require_faces
+from ferkit.pipeline.face_stream import FaceStream, open_pictures, require_faces, with_progress
 from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.parts import part_of
 from ferkit.pipeline.source_stream import SourceStream
@@ -168,6 +168,6 @@ def _is_complete(writer: FaceSetWriter, path: Path, progress: Progress) -> bool:
 
 def _append_all(stream: FaceStream, writer: FaceSetWriter, progress: Progress) -> None:
     done = writer.pictures_done
-    for batch in followed("aligning", stream, done, writer.state, len(writer), progress):
+    for batch in with_progress("aligning", stream, done, writer.state, len(writer), progress):
         done += batch.pictures
         writer.append(batch.crops, batch.faces, pictures_done=done, problems=batch.problems, state=batch.state)

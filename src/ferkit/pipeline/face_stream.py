@@ -120,7 +120,7 @@ def open_pictures(
     check_policy(options.faces)
     opened = open_sources(sources, rules)
     if len(opened.pictures) + len(opened.videos) > 1:
-        progress.say(_labels_taken(opened, rules))
+        progress.say(_describe_labels(opened, rules))
     if opened.repeated:
         progress.say(f"{opened.repeated:,} pictures or videos are named more than once: each is taken once")
     if opened.videos:
@@ -133,7 +133,7 @@ def open_pictures(
     return SourceStream(opened, options.aligned, options, device, crop_size)
 
 
-def _labels_taken(opened: Sources, rules: SourceRules) -> str:
+def _describe_labels(opened: Sources, rules: SourceRules) -> str:
     """Say which labels there are, by a sample of the pictures and videos, and where they come from."""
     step = max(1, len(opened.pictures) // _LABELS_SAMPLED)
     found = {opened.pictures[row].label for row in range(0, len(opened.pictures), step)}
@@ -212,7 +212,7 @@ class SetStream:
             yield FaceBatch(self.face_set.crops(rows), self.face_set.faces(rows), len(rows), [])
 
 
-def followed(
+def with_progress(
     task: str, stream: FaceStream, done: int, state: Bookmark, faces: int, progress: Progress
 ) -> Iterator[FaceBatch]:
     """Yield a stream's batches from a place on, and tell how far they are.

@@ -68,7 +68,7 @@ def save_answers(files: Mapping[str, Path], shown: Shown, progress: Progress) ->
     crops: list[Pixels | Lost] = []
     if {"montage", "html", "explain"} & files.keys():
         crops = row_crops(shown.searcher.set, [hit.row for hit in shown.hits])
-        _tell_lost(crops, progress)
+        _say_lost(crops, progress)
     for name, path in files.items():
         if name == "montage":
             save_picture(_montage(shown, crops), path)
@@ -82,7 +82,7 @@ def save_answers(files: Mapping[str, Path], shown: Shown, progress: Progress) ->
             write_rows(shown.hits, Hit, path)
 
 
-def _tell_lost(crops: Sequence[Pixels | Lost], progress: Progress) -> None:
+def _say_lost(crops: Sequence[Pixels | Lost], progress: Progress) -> None:
     for lost, what in (
         (Lost.MISSING, "are not where they were"),
         (Lost.CHANGED, "have changed since they were embedded"),

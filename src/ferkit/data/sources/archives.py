@@ -195,7 +195,7 @@ class _TarPictures(_Members):
         image = self._images[number]
         source = self._source(number)
         try:
-            facts = read_facts({"label": self._classes[number]} | self._said(image))
+            facts = read_facts({"label": self._classes[number]} | self._read_sidecars(image))
         except (ValueError, OSError) as error:
             return unreadable_picture(source, str(error))
         picture = Picture(source, fetch=partial(self._bytes, source, image), **facts)
@@ -226,7 +226,7 @@ class _TarPictures(_Members):
             file.seek(member.offset)
             return is_media(member.name, file.read(min(HEAD, member.size)))
 
-    def _said(self, image: _Member) -> dict[str, Any]:
+    def _read_sidecars(self, image: _Member) -> dict[str, Any]:
         """Return what stands beside an image, by our names; `ValueError` where it cannot be understood."""
         values: dict[str, Any] = {}
         beside = self._sidecars.get(_key(image), {})
