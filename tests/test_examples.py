@@ -2,27 +2,23 @@
 
 import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
-import matplotlib.cbook
 import pytest
-from PIL import Image
-from skimage import data
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture
-def photos(tmp_path, monkeypatch):
+def photos(tmp_path, monkeypatch, portraits):
     """A folder with two portraits, in an otherwise empty current folder."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    Image.fromarray(data.astronaut()).save(folder / "collins.png")
-    with Image.open(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)) as image:
-        image.save(folder / "hopper.png")
-    return folder
+    (tmp_path / "photos").mkdir()
+    for name, portrait in {"collins": "astronaut", "hopper": "hopper"}.items():
+        shutil.copy(portraits[portrait], tmp_path / "photos" / f"{name}.png")
+    return tmp_path / "photos"
 
 
 def run(name, *arguments, monkeypatch):

@@ -44,19 +44,9 @@ def code_lines(document):
     return [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
 
 
-def test_no_large_file(files):
+def test_no_large_file_photo_video_pickle_or_link_out_of_the_repository(files):
     assert [path for path in files if path.stat().st_size > LIMIT] == []
-
-
-def test_no_photo_and_no_video(files):
-    assert [path for path in files if path.suffix.lower() in PHOTOS_AND_VIDEOS] == []
-
-
-def test_no_pickle(files):
-    assert [path for path in files if path.suffix.lower() in PICKLES] == []
-
-
-def test_no_link_out_of_the_repository(files):
+    assert [path for path in files if path.suffix.lower() in PHOTOS_AND_VIDEOS | PICKLES] == []
     assert [path for path in files if not path.resolve().is_relative_to(ROOT.resolve())] == []
 
 
@@ -71,15 +61,10 @@ def test_changelog_begins_with_this_version():
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
-def test_links_lead_somewhere(document):
+def test_links_lead_somewhere_and_documented_commands_exist(document):
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
-
-
-@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
-def test_documented_commands_exist(document):
-    unknown = [line for line in code_lines(document) if line.startswith("ferkit ") and not _is_command(line)]
-    assert unknown == []
+    assert [line for line in code_lines(document) if line.startswith("ferkit ") and not _is_command(line)] == []
 
 
 def _is_command(line):

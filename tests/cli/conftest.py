@@ -1,9 +1,7 @@
 import sys
 from typing import NamedTuple
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import ferkit.cli
 
@@ -33,10 +31,6 @@ def ferkit_command(monkeypatch, capsys, tmp_path):
 
 
 @pytest.fixture
-def crops(tmp_path):
+def crops(crop_folder):
     """Five face crops that are pure noise, in crops/."""
-    folder = tmp_path / "crops"
-    folder.mkdir()
-    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (5, 128, 128, 3), np.uint8)):
-        Image.fromarray(pixels).save(folder / f"{number}.png", compress_level=1)
-    return folder
+    return crop_folder(5)

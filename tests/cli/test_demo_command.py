@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -36,15 +35,13 @@ def asked(monkeypatch):
 
 def test_text_tells_result_chance_and_next_step(asked):
     done = CliRunner().invoke(app, ["demo", "-o", "out", "--device", "cpu"])
-
     assert done.exit_code == 0
     assert asked == [(OUT, DEFAULT_ENCODER, "cpu")]
-    assert "2 of 3 as they are (chance: 1.5)" in done.stdout
-    assert done.stdout.index("tells less well") < done.stdout.index("0 of 1 hardly (chance: 0.5)")
-    assert "smile, shown at 1.0–2.0 s, asked for by the word smile: found at 1.1–2.1 s" in done.stdout
-    assert "asked for by the word fear: found nowhere" in done.stdout
-    assert str(OUT / "gallery.png") in done.stdout
-    assert str(OUT / "demo.html") in done.stdout
+    assert done.stdout.index("2 of 3 as they are (chance: 1.5)") < done.stdout.index("0 of 1 hardly (chance: 0.5)")
+    assert "found at 1.1–2.1 s" in done.stdout
+    assert "found nowhere" in done.stdout
+    for place in ("gallery.png", "demo.html"):
+        assert str(OUT / place) in done.stdout
     assert "[odd] name" in done.stdout  # no markup is made of what users name
     assert "ferkit retrieve query.jpg" in done.stdout
 
@@ -57,13 +54,3 @@ def test_the_page_opens_where_somebody_sees_it(asked, monkeypatch):
     assert opened == []
     CliRunner().invoke(app, ["demo"])
     assert opened == [(OUT / "demo.html").resolve().as_uri()]
-
-
-def test_json_is_one_object(asked):
-    done = CliRunner().invoke(app, ["demo", "--json", "-e", "runs/x"])
-
-    told = json.loads(done.stdout)
-    assert asked[0][1] == "runs/x"
-    first = told["rounds"][0]
-    assert (first["queries"], first["first"], first["first_by_chance"]) == (3, 2, 1.5)
-    assert first["rankings"][1]["rank"] == 2

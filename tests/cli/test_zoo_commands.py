@@ -9,6 +9,7 @@ import yaml
 
 from ferkit.encoders.card import model_card
 from ferkit.encoders.registry import load_registry, read_entry
+from ferkit.workflows.models import show_encoder
 
 
 @pytest.fixture
@@ -45,3 +46,4 @@ def test_card_of_a_name_a_run_and_a_file(ferkit_command, run_folder):
     assert ferkit_command("models", "card", run_folder).out == model_card(of_run, str(run_folder))
     weights = run_folder / "encoder.safetensors"
     assert ferkit_command("models", "card", weights).out == model_card(of_run, str(weights))
+    assert show_encoder(run_folder) == show_encoder(str(weights)) == of_run

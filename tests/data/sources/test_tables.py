@@ -75,13 +75,6 @@ def test_a_line_of_a_list(folder, line, number, label):
         assert value(picture) == number
 
 
-@pytest.mark.parametrize(("encoding", "end"), [("utf-8-sig", "\n"), ("utf-8", "\r\n"), ("utf-8-sig", "\r")])
-def test_line_ends_and_byte_order_marks_are_no_part_of_a_list(folder, encoding, end):
-    text = end.join(["ü/é, 3.png joy", "", "1.png fear", ""])
-    pictures = open_sources([write(folder / "x.txt", text, encoding)]).pictures
-    assert [(value(picture), picture.label) for picture in pictures] == [(3, "joy"), (0, "fear")]
-
-
 def test_a_missing_file_of_a_list_is_a_problem_of_its_own(folder):
     pictures = open_sources([write(folder / "x.txt", "gone.png\n1.png\nnul\0.png")]).pictures
     assert refusals(pictures, "/") == [
@@ -96,26 +89,6 @@ def test_videos_in_a_list(folder):
     assert [picture.label for picture in found.pictures] == ["a"]
     expected = [(str(folder / "clip 1.MP4"), "b", 5), (str(folder / "2.avi"), None, 5)]
     assert [(video.source, video.label, video.fps) for video in found.videos] == expected
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty; write a picture's path"),
-        (b"# only a remark\n\n", "is empty; write a picture's path"),
-        (b"Dear reader,\nthis is a letter.", r"no picture that .*x\.txt' names can be found \(the first: '.*/Dear'\)"),
-        (b"A page of text " * 100, "names can be found"),
-        (b"A\\page" * 100, "names can be found"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "is no text in UTF-8"),
-        ("1.png".encode("utf-16"), "is no text in UTF-8"),
-        ("1.png".encode("utf-16-le"), "is no text in UTF-8"),
-        (b"https://x.org/1.png\nhttps://x.org/2.png", r"names web addresses \('https://x\.org/1\.png'\); download"),
-    ],
-)
-def test_a_text_that_is_no_list(tmp_path, content, message):
-    (tmp_path / "x.txt").write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        open_sources([tmp_path / "x.txt"])
 
 
 # CSV
@@ -137,7 +110,10 @@ def test_a_table(folder, delimiter, suffix):
 
 
 @pytest.mark.parametrize(("encoding", "end"), [("utf-8-sig", "\n"), ("utf-8", "\r\n"), ("utf-8-sig", "\r")])
-def test_line_ends_and_byte_order_marks_are_no_part_of_a_table(folder, encoding, end):
+def test_line_ends_and_byte_order_marks_are_no_part_of_a_list_or_a_table(folder, encoding, end):
+    text = end.join(["ü/é, 3.png joy", "", "1.png fear", ""])
+    pictures = open_sources([write(folder / "x.txt", text, encoding)]).pictures
+    assert [(value(picture), picture.label) for picture in pictures] == [(3, "joy"), (0, "fear")]
     text = end.join(["file,label", '"ü/é, 3.png",joy', "", "joy\\2.png,fear", "1.png,joy", "1.png,joy", ""])
     pictures = open_sources([write(folder / "x.csv", text, encoding)]).pictures
     found = [(value(picture), picture.label) for picture in pictures]
@@ -190,25 +166,42 @@ def test_a_table_of_fer2013_holds_its_pictures(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        (b"", r"no column with the pictures' paths, such as `image` or `path` \(it is empty\)"),
-        (b"\n\n", r"it is empty"),
-        (b"a;b\n1;2", r"\(only: a, b\); say which one it is with `columns="),
-        (b"image\ngone.png", r"no picture that .*x\.csv' names can be found \(the first: '.*/gone\.png'\)"),
-        (b"image\n" + b"x\\" * 300, "names can be found"),
-        (b"image,time_s\n1.png,late", r"\(the first: '.*x\.csv#0'\)"),
-        (b"image\nhttps://x.org/1.png", "names web addresses"),
-        (b"image\n\xff\xfe", "is no text in UTF-8"),
-        ("image\n1.png".encode("utf-16-be"), "is no text in UTF-8"),
-        (b"PK\x03\x04\0\0\xff\xff", "is no text in UTF-8"),
-        (b'image\n"' + b"x" * 200_000, "is no table .*field larger than field limit"),
+        ("x.txt", b"", "is empty; write a picture's path"),
+        ("x.txt", b"# only a remark\n\n", "is empty; write a picture's path"),
+        (
+            "x.txt",
+            b"Dear reader,\na letter.",
+            r"no picture that .*x\.txt' names can be found \(the first: '.*/Dear'\)",
+        ),
+        ("x.txt", b"A page of text " * 100, "names can be found"),
+        ("x.txt", b"A\\page" * 100, "names can be found"),
+        ("x.txt", b"\x89PNG\r\n\x1a\n\0\0", "is no text in UTF-8"),
+        ("x.txt", "1.png".encode("utf-16"), "is no text in UTF-8"),
+        ("x.txt", "1.png".encode("utf-16-le"), "is no text in UTF-8"),
+        (
+            "x.txt",
+            b"https://x.org/1.png\nhttps://x.org/2.png",
+            r"web addresses \('https://x\.org/1\.png'\); download",
+        ),
+        ("x.csv", b"", r"no column with the pictures' paths, such as `image` or `path` \(it is empty\)"),
+        ("x.csv", b"\n\n", r"it is empty"),
+        ("x.csv", b"a;b\n1;2", r"\(only: a, b\); say which one it is with `columns="),
+        ("x.csv", b"image\ngone.png", r"no picture that .*x\.csv' names can be found \(the first: '.*/gone\.png'\)"),
+        ("x.csv", b"image\n" + b"x\\" * 300, "names can be found"),
+        ("x.csv", b"image,time_s\n1.png,late", r"\(the first: '.*x\.csv#0'\)"),
+        ("x.csv", b"image\nhttps://x.org/1.png", "names web addresses"),
+        ("x.csv", b"image\n\xff\xfe", "is no text in UTF-8"),
+        ("x.csv", "image\n1.png".encode("utf-16-be"), "is no text in UTF-8"),
+        ("x.csv", b"PK\x03\x04\0\0\xff\xff", "is no text in UTF-8"),
+        ("x.csv", b'image\n"' + b"x" * 200_000, "is no table .*field larger than field limit"),
     ],
 )
-def test_a_file_that_is_no_table(tmp_path, content, message):
-    (tmp_path / "x.csv").write_bytes(content)
+def test_a_text_that_is_no_list_and_no_table(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
-        open_sources([tmp_path / "x.csv"])
+        open_sources([tmp_path / name])
 
 
 def test_a_large_table_is_opened_without_a_picture_for_each_row(folder, monkeypatch):
