@@ -8,8 +8,8 @@ import ferkit
 from ferkit.cli.checks import require_names
 from ferkit.data.embedding_parts import made_parts
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.stores import copy_path, fetch_set, remote_url
-from ferkit.errors import InputError, OutputError, SetError
+from ferkit.data.stores import copy_path, driver_mark, fetch_set, remote_url
+from ferkit.errors import BusyError, InputError, OutputError, SetError
 
 
 @pytest.fixture
@@ -91,6 +91,16 @@ def test_what_cannot_be_read_or_written_there_is_told(store, crop_folder, settin
         EmbeddingSet.open("gs://bucket/emb.npy")
 
 
+def test_a_second_driver_on_another_machine_is_refused(store, crop_folder, settings):
+    folder = crop_folder(3)
+    store.pipe_file("/out/emb/driver.json", b'{"host": "elsewhere", "since": "noon"}')
+    with pytest.raises(BusyError, match=r"on elsewhere since noon; .* remove memory://out/emb/driver\.json"):
+        ferkit.embed_parts(folder, "memory://out/emb", parts=2, **settings)
+    store.rm_file("/out/emb/driver.json")
+    assert ferkit.embed_parts(folder, "memory://out/emb", parts=2, **settings).made == 2
+    assert not store.exists("/out/emb/driver.json")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_s3_gives_the_pictures_and_takes_the_parts(bucket, crop_folder, settings, tmp_path, monkeypatch):
     folder = crop_folder(5)
@@ -101,6 +111,10 @@ def test_s3_gives_the_pictures_and_takes_the_parts(bucket, crop_folder, settings
     with pytest.raises(SetError, match="no embedding set 's3://faces/emb'"):
         ferkit.Searcher("s3://faces/emb")
     monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "elsewhere"))  # another machine
+    with driver_mark(Path("s3://faces/emb")), monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        with pytest.raises(BusyError, match="if it has died"):
+            ferkit.embed_parts("s3://faces/crops", "s3://faces/emb", parts=3, **settings)
     result = ferkit.embed_parts("s3://faces/crops", "s3://faces/emb", parts=3, **settings)
     assert (result.faces, result.pictures, result.made) == (5, 5, 2)
     assert ferkit.embed_parts("s3://faces/crops", "s3://faces/emb", parts=3, **settings).made == 0

@@ -71,6 +71,8 @@ def test_what_is_in_the_way_is_told_before_any_work(photos, tmp_path):
     assert align_parts(photos, tmp_path / "faces", parts=2, overwrite=True, **SETTINGS).faces == 6
     with output_lock(tmp_path / "more.parts"), pytest.raises(BusyError):
         align_parts(photos, tmp_path / "more", parts=2, **SETTINGS)
+    with pytest.raises(OutputError, match="'s3://bucket/faces' is none"):
+        align_parts(photos, "s3://bucket/faces", parts=2, **SETTINGS)
     with pytest.raises(InputError, match="7/64"):
         ferkit.align(photos, tmp_path / "more", part="7", **SETTINGS)
 

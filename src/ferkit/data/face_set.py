@@ -28,6 +28,7 @@ from ferkit.data.crop_shards import CropShards, shard_name
 from ferkit.data.face_table import FaceTable, WithColumns
 from ferkit.data.faces import FACE_SCHEMA, PARQUET_OPTIONS, ROW_GROUP, Face
 from ferkit.data.staged_rows import GrowingArray, StagedRows
+from ferkit.data.stores import remote_url
 from ferkit.documents import read_json
 from ferkit.errors import OutputError, SetError
 from ferkit.locks import require_name
@@ -313,9 +314,13 @@ def refuse_foreign(path: Path) -> None:
     """Never delete a file, or a folder of somebody's photos, because it was named as the output.
 
     Raises:
-        OutputError: ``path`` is a file, or a folder that holds something beside the files of a face set.
+        OutputError: ``path`` is a file or an address, or a folder that holds something beside the files of a face set.
     """
     require_name(path)
+    if (url := remote_url(path)) is not None:
+        raise OutputError(
+            f"a face set is written to a disk, which {url!r} is none; `ferkit embed PHOTOS -o {url}` needs no face set"
+        )
     if not path.exists():
         return
     if not path.is_dir():

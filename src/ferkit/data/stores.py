@@ -5,7 +5,10 @@ in a store is read from a copy in the cache, which is brought up to date first, 
 """
 
 import hashlib
+import json
 import re
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,10 +16,10 @@ from typing import Any
 
 from ferkit.data.cache_folder import cache_folder
 from ferkit.documents import parse_json
-from ferkit.errors import InputError, OutputError, SetError
+from ferkit.errors import BusyError, InputError, OutputError, SetError
 from ferkit.locks import output_lock
 
-MANIFEST = "manifest.json"
+MANIFEST, _DRIVER = "manifest.json", "driver.json"
 
 _URL = re.compile(r"([a-z][a-z0-9]+):/{1,3}([^/].*)", re.DOTALL)
 _LOCAL = frozenset({"file", "local", "http", "https", "data", "git", "github"})
@@ -108,6 +111,39 @@ def put_set(path: Path) -> None:
                 files.put_file(str(file), place.removesuffix(copy.suffix) + suffix)
     except Exception as error:
         raise OutputError(f"cannot write {url!r} ({why(error)}); run the same again to put what is there") from error
+
+
+@contextmanager
+def driver_mark(folder: Path) -> Iterator[None]:
+    """Hold the mark of the one machine that leads a set in parts in a store; on one machine `output_lock` does that.
+
+    It is the object ``driver.json``, which a driver that died leaves to its own machine. Where a store makes no object
+    on condition, none is held.
+
+    Raises:
+        BusyError: another machine leads.
+        InputError: the store cannot be reached.
+    """
+    if (url := remote_url(folder)) is None:
+        yield
+        return
+    files, place = open_store(url)
+    mark, me = f"{place}/{_DRIVER}", {"host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M %z")}
+    try:
+        files.pipe_file(mark, json.dumps(me).encode(), mode="create")
+    except FileExistsError:
+        with _as_input(url):
+            other = parse_json(files.cat_file(mark))
+        if other.get("host") != me["host"]:
+            who = f"on {other.get('host')} since {other.get('since')}; if it has died, remove {url}/{_DRIVER}"
+            raise BusyError(url, who) from None
+    except Exception:  # noqa: BLE001 (whatever a store raises that knows no conditions; what else it cannot comes next)
+        mark = ""
+    try:
+        yield
+    finally:
+        with suppress(Exception):
+            files.rm_file(mark)
 
 
 def part_descriptions(folder: Path, names: Sequence[str]) -> dict[str, bytes]:

@@ -61,7 +61,8 @@ def align_parts(
         FerkitError: as `ferkit.align`; finished parts stay.
     """
     settings, chosen = part_settings(options, PartSettings, FaceOptions)
-    paths, folder, progress = absolute_paths(source_paths(sources)), Path(out).absolute(), progress or Silent()
+    *paths, folder = absolute_paths([*source_paths(sources), Path(out)])
+    progress = progress or Silent()
     started = time.monotonic()
     open_here = partial(
         open_job, paths, folder, chosen, device, crop_size=crop_size, overwrite=overwrite, in_parts=True

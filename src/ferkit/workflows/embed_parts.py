@@ -10,7 +10,7 @@ from typing import Unpack
 from ferkit.data.embedding_parts import PartSummary, complete_parts, made_parts
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import unit_of
-from ferkit.data.stores import MANIFEST, copy_path, remote_url
+from ferkit.data.stores import MANIFEST, copy_path, driver_mark, remote_url
 from ferkit.encoders import DEFAULT_ENCODER
 from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.runtimes import FLOAT32
@@ -85,7 +85,7 @@ def embed_parts(
     places = absolute_paths(paths), folder, encoder
     how = partial(open_job, batch_size=batch_size, runtime=runtime, precision=precision)
     open_here = partial(how, *places, chosen.for_search(), device)
-    with output_lock(copy_path(folder / MANIFEST)):
+    with output_lock(copy_path(folder / MANIFEST)), driver_mark(folder):
         job = open_here(progress)
         maker = (job.stream.listing, job.entry.sha256, contract_digest(job.entry), precision == "int8")
         made = {number for number, part in made_parts(folder, settings.count).items() if _maker(part) == maker}
