@@ -88,6 +88,13 @@ def test_figures_are_scikit_learns_with_two_seeds_pooled():
     assert accuracy.interval[0] < accuracy.value < accuracy.interval[1]
 
 
+def test_neighbours_that_are_all_faces_are_said(planted_rows):
+    rows = planted_rows()
+    for neighbours, said in ((5, False), (10 * len(rows), True)):
+        protocol = knn_section(rows, rows, folds_of(rows), neighbours).protocol
+        assert ("all training faces" in protocol) == said
+
+
 def test_a_few_labels(planted_rows):
     rows = planted_rows(people=20)
     section = few_label_section(rows, rows, folds_of(rows), shares=[0.1, 1.0], draws=2)

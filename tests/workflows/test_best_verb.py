@@ -1,6 +1,7 @@
 import pytest
 from PIL import Image
 
+from ferkit.errors import InputError
 from ferkit.workflows.best import best
 from ferkit.workflows.embed import embed
 
@@ -36,6 +37,16 @@ def test_of_every_burst_the_photo_that_is_most_alike_is_chosen_and_copied(crops,
     assert copied[0].read_bytes() == (crops / "1.png").read_bytes()
     assert (tmp_path / "t.csv").read_text().count("\n") == 5
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_videos_beside_photos_are_left_out_unread(crops, run_folder, listener, tmp_path):
+    (crops / "clip.mp4").write_bytes(b"no video")
+    heard, like = listener(), tmp_path / "like.png"
+    result = best(crops, like, encoder=run_folder, device="cpu", aligned=True, progress=heard)
+    assert result.photos == 6
+    assert any(said.startswith("1 videos are left out") for said in heard.said)
+    with pytest.raises(InputError, match="only videos"):
+        best(crops / "clip.mp4", like, encoder=run_folder, device="cpu", aligned=True)
 
 
 def test_faces_of_one_photo_are_one_burst(portraits, tmp_path):

@@ -72,7 +72,11 @@ def retrieve(
     exclude_identity: Annotated[str | None, _who("Leave out this person.", metavar="NAME")] = None,
     fold: Annotated[
         bool,
-        typer.Option("--fold/--all", help="Show copies of a photo and frames of a clip as one.", rich_help_panel=_WHO),
+        typer.Option(
+            "--fold/--all",
+            help="Show copies of a photo and frames of a clip as one; `alike` counts them among the nearest.",
+            rich_help_panel=_WHO,
+        ),
     ] = True,
     where: WhereOpt = None,
     encoder: MovedEncoderOpt = None,

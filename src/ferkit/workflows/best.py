@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.sources import find_picture
+from ferkit.data.face_set import is_face_set
+from ferkit.data.sources import SourceRules, find_picture, open_sources
 from ferkit.errors import InputError
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import source_paths
@@ -24,6 +25,7 @@ from ferkit.search.bursts import Candidate, find_bursts, photo_look, reasons, wo
 from ferkit.workflows.embed import open_or_embed
 
 _THUMBNAIL = 64
+_ONLY_VIDEOS = "there are only videos among the sources; `ferkit moments` chooses frames of these"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def best(
         raise InputError(f"--burst-seconds must be 0 or more, not {burst_seconds}")
     outputs = named_files(sheet=sheet, csv=csv, copies=copy_to)
     check_output_files(outputs, paths, BestShot)
+    paths = _without_videos(paths, given, progress)
     with open_or_embed(paths, given, encoder, device, None if keep is None else Path(keep), progress) as searcher:
         found = searcher.set
         photos = _photos(found)
@@ -115,6 +118,23 @@ def best(
     return BestResult(str(like), liked.measure, len(photos), found.encoder.name, shots, outputs)
 
 
+def _without_videos(paths: list[Path], options: FaceOptions, progress: Progress) -> list[Path]:
+    """Return photos by their own places where there are videos beside them, so that no frame is embedded for nothing.
+
+    Raises:
+        InputError: there are only videos.
+    """
+    if options.layout is not None or any(path.suffix == ".npy" or is_face_set(path) for path in paths):
+        return paths
+    opened = open_sources(paths, SourceRules(columns=options.columns))
+    if not opened.videos:
+        return paths
+    if not opened.pictures:
+        raise InputError(_ONLY_VIDEOS)
+    progress.say(f"{len(opened.videos):,} videos are left out; `ferkit moments` chooses frames of these")
+    return [Path(picture.source) for picture in opened.pictures]
+
+
 def _photos(found: EmbeddingSet) -> dict[str, list[int]]:
     """The rows of each photo, in the order of the set; frames of videos are none."""
     table = found.columns(["source", "time_s"])
@@ -124,7 +144,7 @@ def _photos(found: EmbeddingSet) -> dict[str, list[int]]:
     for row in rows:
         photos.setdefault(sources[row], []).append(row)
     if not photos:
-        raise InputError("there are only videos among the sources; `ferkit moments` chooses frames of these")
+        raise InputError(_ONLY_VIDEOS)
     return photos
 
 

@@ -15,7 +15,8 @@ _TEMPERATURE = 0.07
 def knn_section(train_rows: ProbeRows, test_rows: ProbeRows, split: Split, neighbours: int = 20) -> ClassifierSection:
     """Ask the nearest training faces; also with votes that weigh by nearness.
 
-    Where there are fewer than ``neighbours``, all of them are asked.
+    Where there are fewer than ``neighbours``, all of them are asked, so that only the weighted votes tell faces apart;
+    the section says so.
     """
     fewest = min(int(has_embedding(train_rows.vectors[fold.train]).sum()) for folds in split.folds for fold in folds)
     k = max(1, min(neighbours, fewest))
@@ -30,7 +31,8 @@ def knn_section(train_rows: ProbeRows, test_rows: ProbeRows, split: Split, neigh
     plain = classifier_section(f"kNN (cosine, k = {k})", train_rows, test_rows, split, fit_with(None))
     weighted = classifier_section("", train_rows, test_rows, split, fit_with(_TEMPERATURE))
     more = tuple(replace(figure, name=f"weighted.{figure.name}") for figure in weighted.figures)
-    protocol = f"kNN (cosine, k = {k}; weighted: votes by exp(cosine / {_TEMPERATURE:g}))"
+    every = ", all training faces: each answer is their commonest class" if k == fewest else ""
+    protocol = f"kNN (cosine, k = {k}{every}; weighted: votes by exp(cosine / {_TEMPERATURE:g}))"
     return ClassifierSection(
         with_split(protocol, split), plain.figures + more, plain.result, (), plain.true, plain.predicted
     )
