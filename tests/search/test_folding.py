@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from ferkit.data.faces import Face
-from ferkit.search.folding import fold_copies, near_equal, one_per_person
+from ferkit.search.folding import fold_copies, near_copies, near_equal, one_per_person
 
 
 def face(number, **known):
@@ -52,6 +52,18 @@ def test_crops_are_compared_where_vectors_are_near():
     assert asked == [[0, 1, 2, 3]]
     assert fold_copies(faces, np.eye(4), crops_of) == [[0], [1], [2], [3]]
     assert asked[1:] == [[]]
+
+
+def test_copies_of_one_face_are_known_by_their_crops():
+    coarse = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    crop, other = (np.asarray(Image.fromarray(small).resize((128, 128))) for small in coarse)
+    crops = [blurred(crop, 48), other, crop, None, crop]
+    points = np.array(face(0).landmarks) + np.tile([0, 3], 5)
+    faces = [face(1, landmarks=tuple(2 * points + 7)), face(2), face(3), face(4), face(5)]
+    vectors = np.eye(2)[[0, 0, 1, 0, 0]]
+    one = face(0, landmarks=tuple(points))
+    found = near_copies(one, vectors[0], crop, faces, vectors, lambda some: [crops[place] for place in some])
+    assert found == [0, 4]
 
 
 def test_the_best_face_of_each_person_stays():

@@ -93,6 +93,30 @@ def near_equal(crops: Sequence[Pixels]) -> NDArray[np.bool_]:
     return np.asarray(small @ small.T > _EQUAL * np.outer(lengths, lengths))
 
 
+def near_copies(
+    face: Face,
+    vector: NDArray[np.floating[Any]],
+    crop: Pixels,
+    faces: Sequence[Face],
+    vectors: NDArray[np.floating[Any]],
+    crops_of: CropsOf,
+) -> list[int]:
+    """Return the places in ``faces`` of those that are near-equal to one face: resized or compressed copies of it.
+
+    Args:
+        face: the one.
+        vector: (D,) of length 1.
+        crop: (H, H, 3) RGB.
+        faces: n, best first.
+        vectors: (n, D) of length 1.
+        crops_of: as of `fold_copies`.
+    """
+    faces, vectors = faces[:_MOST_COMPARED], vectors[:_MOST_COMPARED]
+    near = np.flatnonzero((vectors @ vector > _NEAR) & _same_shape([face, *faces])[0, 1:]).tolist()
+    crops = zip(near, crops_of(near), strict=True)
+    return [place for place, other in crops if other is not None and near_equal([crop, other])[0, 1]]
+
+
 def one_per_person(groups: Sequence[list[int]], faces: Sequence[Face]) -> list[list[int]]:
     """Keep the first group of each person, by identity, else by clip; a face without either is somebody of its own."""
     kept, seen = [], set()

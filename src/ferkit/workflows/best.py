@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow.compute as pc
@@ -13,7 +13,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import is_face_set
 from ferkit.data.sources import SourceRules, find_picture, open_sources
 from ferkit.errors import InputError
-from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import source_paths
 from ferkit.pipeline.likeness import Likeness, faces_like
 from ferkit.pipeline.recrop import row_crops
@@ -72,7 +72,7 @@ def best(
     encoder: str | Path | None = None,
     device: str | None = None,
     progress: Progress | None = None,
-    **options: Any,  # noqa: ANN401
+    **options: Unpack[FaceKeywords],
 ) -> BestResult:
     """Choose of every burst of photos the one with the best face: most like it, sharp, large, and to the camera.
 

@@ -1,7 +1,7 @@
 """Find the faces whose expression is closest to that of a query."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -22,7 +22,7 @@ from ferkit.progress import Progress, Silent
 from ferkit.report.answers import Shown, check_answer_files, save_answers
 from ferkit.report.contact_sheet import draw_numbered_faces
 from ferkit.report.safe_picture import save_picture
-from ferkit.search.folding import fold_copies, is_copy, one_per_person
+from ferkit.search.folding import fold_copies, is_copy, near_copies, one_per_person
 from ferkit.search.hits import Hit
 from ferkit.search.people import ANY, people_known_by, rows_of_person, same_person_rows
 from ferkit.search.queries import MEAN, nearest
@@ -187,6 +187,7 @@ class _Answer:
     exclude_query: bool
     fold: bool
     one_per_person: bool
+    crops: dict[int, NDArray[np.uint8] | str] = field(default_factory=dict)  # of rows that were compared
 
     def hits(self, k: int, allowed: Mask | None) -> tuple[list[Hit], int]:
         """Return the nearest faces, folded, and how many faces of the query itself were left out."""
@@ -194,7 +195,8 @@ class _Answer:
         while True:
             scores, rows = nearest(self.searcher, self.examples.query, width, allowed)
             faces = self.searcher.set.faces_of(rows.tolist())
-            others = [place for place, face in enumerate(faces) if not self._is_query(face)]
+            own = self._query_places(rows, faces)
+            others = [place for place in range(len(faces)) if place not in own]
             groups = self._groups(rows[others], [faces[place] for place in others])
             if len(groups) >= k or len(rows) < width:
                 break
@@ -204,22 +206,28 @@ class _Answer:
         hits = self._hits(scores[places], rows[places], [faces[place] for place in places], groups)
         return hits, len(faces) - len(others)
 
-    def _is_query(self, face: Face) -> bool:
-        asked = (*self.examples.positives, *self.examples.negatives)
-        return self.exclude_query and any(each.face is not None and is_copy(face, each.face) for each in asked)
+    def _query_places(self, rows: NDArray[np.int64], faces: Sequence[Face]) -> set[int]:
+        """Return the places of those that are left out: the faces of the query and their copies."""
+        vectors, own, crops_of = np.asarray(self.searcher.set.vectors[rows]), set[int](), partial(self._crops, rows)
+        for each in (*self.examples.positives, *self.examples.negatives) if self.exclude_query else ():
+            if each.face is not None:
+                own |= {place for place, face in enumerate(faces) if is_copy(face, each.face)}
+                if not isinstance(each.crop, str):
+                    own.update(near_copies(each.face, each.vector, each.crop, faces, vectors, crops_of))
+        return own
 
     def _groups(self, rows: NDArray[np.int64], faces: Sequence[Face]) -> list[list[int]]:
         if self.fold:
-            groups = fold_copies(
-                faces, np.asarray(self.searcher.set.vectors[rows]), lambda some: self._crops(rows, some)
-            )
+            groups = fold_copies(faces, np.asarray(self.searcher.set.vectors[rows]), partial(self._crops, rows))
         else:
             groups = [[place] for place in range(len(faces))]
         return one_per_person(groups, faces) if self.one_per_person else groups
 
     def _crops(self, rows: NDArray[np.int64], places: Sequence[int]) -> list[NDArray[np.uint8] | None]:
-        crops = row_crops(self.searcher.set, rows[list(places)].tolist())
-        return [None if isinstance(crop, str) else crop for crop in crops]
+        asked = rows[list(places)].tolist()
+        new = [row for row in asked if row not in self.crops]
+        self.crops.update(zip(new, row_crops(self.searcher.set, new), strict=True))
+        return [None if isinstance(crop := self.crops[row], str) else crop for row in asked]
 
     def _hits(
         self,
