@@ -12,6 +12,7 @@ from ferkit.evaluation.triplets import triplet_score
 from ferkit.probing.folds import ProbeRows, cross_validation_split, fixed_split
 from ferkit.probing.protocols.base import FoldResult, classifier_section
 from ferkit.probing.protocols.few_labels import few_label_section
+from ferkit.probing.protocols.knn import knn_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
 from ferkit.probing.protocols.linear import linear_section, random_crops
 from ferkit.probing.protocols.retrieval import retrieval_section
