@@ -59,7 +59,7 @@ def retrieve(
         float | None, optional("Leave out what is less likely to show the same expression.", metavar="P")
     ] = None,
     exclude_query: Annotated[
-        bool, typer.Option("--exclude-query/--include-query", help="Leave the query and its copies out of what is found.")
+        bool, typer.Option("--exclude-query/--include-query", help="Leave out the query and its copies.")
     ] = True,
     same_person: Annotated[
         str,
