@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ferkit.methods.anchors import ANCHORS
 from ferkit.ops.displacements import bump_displacement
-from ferkit.ops.grids import sample, sampling_grid
+from ferkit.ops.grids import sample
 
 _CROP = 128
 
@@ -54,19 +54,6 @@ EXPRESSIONS: dict[str, tuple[Push, ...]] = {
 """Expressions by name; every one is symmetric and folds nothing."""
 
 
-def expression_grid(expression: str) -> Tensor:
-    """Lay out where each pixel of the crop with the expression takes its colour from.
-
-    Args:
-        expression: a name of `EXPRESSIONS`.
-
-    Returns:
-        (1, 128, 128, 2) face coordinates, exact at every pixel.
-    """
-    identity = sampling_grid(torch.eye(2, 3)[None], _CROP)
-    return identity - _displacement(expression, identity)
-
-
 def with_expression(
     image: NDArray[np.uint8], expression: str, *, strength: float = 1.0, to_crop: NDArray[np.float64] | None = None
 ) -> NDArray[np.uint8]:
@@ -87,13 +74,14 @@ def with_expression(
     pixels = torch.stack([columns, rows], -1)[None].double()
     half = _CROP / 2
     points = (pixels @ matrix[:, :2].T + matrix[:, 2] + 0.5) / half - 1
-    shifts = _displacement(expression, points.float()).double() * half @ matrix[:, :2].inverse().T
+    shifts = expression_displacement(expression, points.float()).double() * half @ matrix[:, :2].inverse().T
     grid = (pixels - strength * shifts + 0.5) * 2 / torch.tensor([width, height]) - 1
     bent = sample(torch.from_numpy(image).permute(2, 0, 1)[None].float(), grid.float())[0].permute(1, 2, 0)
     return bent.round().clamp(0, 255).byte().numpy()
 
 
-def _displacement(expression: str, points: Tensor) -> Tensor:
+def expression_displacement(expression: str, points: Tensor) -> Tensor:
+    """How far an expression of `EXPRESSIONS` moves the skin at (1, ..., 2) points, in face coordinates, of one shape."""
     pushes, half = EXPRESSIONS[expression], _CROP / 2
     pixels = torch.tensor([[ANCHORS[push.anchor] for push in pushes]])
     shifts = torch.tensor([[push.shift for push in pushes]], dtype=torch.float32)
