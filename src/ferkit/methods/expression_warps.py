@@ -81,7 +81,7 @@ def with_expression(
 
 
 def expression_displacement(expression: str, points: Tensor) -> Tensor:
-    """How far an expression of `EXPRESSIONS` moves the skin at (1, ..., 2) points: displacements in face coordinates."""
+    """How far an expression of `EXPRESSIONS` moves the skin at (1, ..., 2) points, in face coordinates."""
     pushes, half = EXPRESSIONS[expression], _CROP / 2
     pixels = torch.tensor([[ANCHORS[push.anchor] for push in pushes]])
     shifts = torch.tensor([[push.shift for push in pushes]], dtype=torch.float32)

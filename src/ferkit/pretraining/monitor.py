@@ -18,6 +18,7 @@ from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.registry import EncoderCard
 from ferkit.errors import InputError
 from ferkit.evaluation.knn import knn_answers
+from ferkit.evaluation.rows import row_blocks
 from ferkit.methods import Method
 from ferkit.methods.views import as_pictures
 from ferkit.ops.losses import alignment, spread, uniformity
@@ -111,8 +112,8 @@ class RunMonitor:
     def _features(self, backbone: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
         device = next(backbone.parameters()).device
         generator = torch.Generator().manual_seed(_SEED)
-        for start in range(0, len(self.rows), _BLOCK):
-            views = self.method.views(self._batch(self.rows[start : start + _BLOCK], device), generator)
+        for rows in row_blocks(self.rows, _BLOCK):
+            views = self.method.views(self._batch(rows, device), generator)
             with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
                 yield backbone(views.a).float(), backbone(views.b).float()
 
@@ -138,5 +139,4 @@ class RunMonitor:
 
 def features_of(encoder: Encoder, faces: FaceSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the (n, D) raw features of some faces, reading a few at a time."""
-    parts = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
-    return np.concatenate([encoder.features(faces.crops(part)) for part in parts])
+    return np.concatenate([encoder.features(faces.crops(block)) for block in row_blocks(rows, _BLOCK)])

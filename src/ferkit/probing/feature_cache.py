@@ -11,6 +11,7 @@ from ferkit.data.arrays import map_array
 from ferkit.data.cache_folder import cache_folder
 from ferkit.data.face_set import FaceSet, is_face_set
 from ferkit.errors import OutputError
+from ferkit.evaluation.rows import row_blocks
 from ferkit.locks import output_lock
 from ferkit.pipeline.fingerprint import digest
 from ferkit.pipeline.source_stream import SourceStream
@@ -32,8 +33,7 @@ def cached_features(encoder: FaceEncoder, faces: FaceSet, progress: Progress) ->
         return cached
     features = np.empty((len(faces), encoder.dim), np.float32)
     progress.start(f"embedding by {encoder.name}", len(faces), unit="faces")
-    for start in range(0, len(faces), _BATCH):
-        rows = np.arange(start, min(start + _BATCH, len(faces)))
+    for rows in row_blocks(np.arange(len(faces)), _BATCH):
         features[rows] = encoder.features(faces.crops(rows))
         progress.advance(len(rows))
     try:

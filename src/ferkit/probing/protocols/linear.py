@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 from ferkit.evaluation.linear import linear_answers
-from ferkit.evaluation.rows import Rows, has_embedding
+from ferkit.evaluation.rows import Rows, has_embedding, row_blocks
 from ferkit.evaluation.sgd import SCHEDULES, SgdSchedule, sgd_answers
 from ferkit.methods.random_ranges import uniform
 from ferkit.ops.grids import affine_matrices, sampling_grid
@@ -112,10 +112,8 @@ def _random_crop_features(task: Task, least_area: float) -> Augmented:
     encoder: FaceEncoder = source
 
     def features(rows: NDArray[np.int64], generator: torch.Generator) -> Rows:
-        blocks = np.split(rows, range(_BLOCK, len(rows), _BLOCK))
-        return np.concatenate(
-            [encoder.features(random_crops(faces.crops(block), least_area, generator)) for block in blocks]
-        )
+        crops = (random_crops(faces.crops(block), least_area, generator) for block in row_blocks(rows, _BLOCK))
+        return np.concatenate([encoder.features(block) for block in crops])
 
     return features
 
