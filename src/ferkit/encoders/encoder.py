@@ -239,7 +239,13 @@ def load_encoder(
     head = _head(entry, path, progress)
     encoder = Encoder(entry, network, projection=projection, sha256=entry.sha256, head=head)
     state.setdefault("center", encoder.center)
-    _fill(encoder, state, path)
+    if wrong := misfits(encoder, state):
+        name, expected, actual = wrong[0]
+        raise WeightsError(
+            f"{str(path)!r} does not fit {entry.arch!r}: {name!r} should be {expected} and is {actual} "
+            f"({len(wrong)} such); correct the entry beside it"
+        )
+    encoder.load_state_dict(state, assign=True)
     return encoder.to(place).to(memory_format=torch.channels_last)
 
 
@@ -398,14 +404,3 @@ def require_head(head: ExpressionHead | None, name: str) -> ExpressionHead:
         f"{name!r} has no expression head, so its vectors have no classes; give --head HEAD of "
         f"`ferkit probe {name} --save-head HEAD`, or for a class to search by --prototypes SET"
     )
-
-
-def _fill(encoder: Encoder, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load the weights, all of them or none."""
-    if wrong := misfits(encoder, state):
-        name, expected, actual = wrong[0]
-        raise WeightsError(
-            f"{str(path)!r} does not fit {encoder.entry.arch!r}: {name!r} should be {expected} and is {actual} "
-            f"({len(wrong)} such); correct the entry beside it"
-        )
-    encoder.load_state_dict(state, assign=True)
