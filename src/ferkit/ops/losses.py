@@ -196,8 +196,8 @@ def power_divergence(logits: Tensor, label: Tensor, beta: float) -> Tensor:
     if beta == 0:
         return -log_true.mean()
     # 1 - p^beta over beta without the cancellation of small beta.
-    all_classes, true = ((1 + beta) * log_softmax).exp().sum(1), beta * log_true
-    return (all_classes - true.exp() - torch.expm1(true) / beta).mean()
+    all_classes = ((1 + beta) * log_softmax).exp().sum(1)
+    return (all_classes - (beta * log_true).exp() - torch.expm1(beta * log_true) / beta).mean()
 
 
 def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
