@@ -23,11 +23,13 @@ demo: $(VENV)/.demo ## find the same expression on another person; leaves the pa
 test: $(VENV)/.dev ## run the tests (ARGS='-k name' for some of them)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(JOBS) --durations=10 $(ARGS)
 
-test-floors: $(BIN)/python ## install the oldest releases that pyproject.toml allows into .venv-floors and run the demo
+test-floors: $(BIN)/python ## install the oldest releases that pyproject.toml allows; run the demo, pretrain and index
 	@$(BIN)/python -m venv --clear .venv-floors
 	@$(BIN)/python tests/floors.py > .venv-floors/floors.txt
-	@.venv-floors/bin/python -m pip install --quiet --requirement .venv-floors/floors.txt --editable .
+	@.venv-floors/bin/python -m pip install --quiet --requirement .venv-floors/floors.txt --editable . pytest
 	@.venv-floors/bin/ferkit demo --out .venv-floors/demo
+	@.venv-floors/bin/ferkit pretrain .venv-floors/demo/faces --set epochs=.5 --set batch_size=4 -o .venv-floors/run
+	@.venv-floors/bin/python -m pytest -p no:benchmark -W default -k recall tests/search/test_approximate.py
 
 fuzz: $(VENV)/.dev ## damage files of every kind at random, FERKIT_FUZZ=500 times each (test takes 4)
 	@FERKIT_FUZZ=$${FERKIT_FUZZ:-500} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(JOBS) tests/fuzz

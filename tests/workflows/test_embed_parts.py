@@ -16,7 +16,7 @@ from ferkit.data.stores import MANIFEST
 from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
 from ferkit.errors import BusyError, InputError, MissingPathError, OutputError, SetError, UnknownNameError
 from ferkit.locks import output_lock
-from ferkit.pipeline import embedding_job, engine, face_finder
+from ferkit.pipeline import embedding_job, engine, face_finder, runtimes
 from ferkit.pipeline import parts as module
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_faces
@@ -147,6 +147,24 @@ def test_parts_of_photos_are_searched_by_what_searches_the_whole(crop_folder, mo
     stream = open_faces([crop_folder(7)], FaceOptions(aligned=False), "cpu", Silent())
     of_whole = face_finder.with_runtime(stream.options, stream.total).detector
     assert {module.part_of(stream, number, 3).options.detector for number in (1, 2, 3)} == {of_whole}
+
+
+def test_parts_in_int8_are_all_calibrated_on_the_first_faces_of_the_whole(whole, settings, tmp_path, monkeypatch):
+    _, folder = whole
+    monkeypatch.setattr(runtimes, "_CALIBRATED_ON", 4)
+    monkeypatch.setattr(runtimes, "_LEAST_CALIBRATION", 2)
+
+    def converted(chosen, encoder, side, faces, calibration, progress):
+        """Gives vectors that tell the calibration."""
+        turn = int(calibration, 16) % encoder.dim
+        return SimpleNamespace(embed=lambda crops, batch_size: np.roll(encoder.embed(crops), turn, axis=1))
+
+    monkeypatch.setattr(runtimes, "_open_converted", converted)
+    embed(folder, tmp_path / "int8.npy", precision="int8", **settings)
+    embed_parts(folder, tmp_path / "emb", parts=3, precision="int8", **settings)
+    one, many = EmbeddingSet.open(tmp_path / "int8.npy"), EmbeddingSet.open(tmp_path / "emb")
+    assert (many.encoder, many.encoder.precision) == (one.encoder, "int8")
+    np.testing.assert_allclose(np.asarray(many.vectors), one.vectors, atol=1e-6)
 
 
 def test_workers_that_see_other_sources_are_told(whole, tmp_path):
