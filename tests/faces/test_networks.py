@@ -57,6 +57,24 @@ def test_openvino_computes_the_same(build, shapes):
         torch.testing.assert_close(compiled(image.to(torch.uint8)), heads, atol=1e-4, rtol=1e-4)
 
 
+def test_where_bfloat16_is_forbidden_float32_computes(monkeypatch):
+    """With ONEDNN_MAX_CPU_ISA=AVX2 OpenVINO still lists BF16, and has no kernel for it."""
+    openvino = pytest.importorskip("openvino")
+    compile_model = openvino.Core.compile_model
+
+    def without_bfloat16(core, model, device, settings):
+        if settings["INFERENCE_PRECISION_HINT"] == "bf16":
+            raise RuntimeError("Supported primitive descriptors list is empty for node: MaxPool_11")
+        return compile_model(core, model, device, settings)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", without_bfloat16)
+    image, network = pixels(1, 12, 12, 3), proposal_network()
+    with torch.inference_mode():
+        heads = network(image.permute(0, 3, 1, 2))
+    found = OpenVinoNetwork(network, threads=1, half=True)(image.to(torch.uint8))
+    torch.testing.assert_close(found, heads, atol=1e-4, rtol=1e-4)
+
+
 def test_damaged_weights_are_named(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "pnet.pt").write_bytes(b"not weights")

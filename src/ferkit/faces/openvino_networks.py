@@ -32,9 +32,14 @@ class OpenVinoNetwork(nn.Module):
 
         core = openvino.Core()
         half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        precision = "bf16" if half else "f32"
-        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads, "INFERENCE_PRECISION_HINT": precision}
-        compiled = core.compile_model(_graph(network), "CPU", settings)
+        graph, settings = _graph(network), {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
+        try:
+            hint = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"}
+            compiled = core.compile_model(graph, "CPU", settings | hint)
+        except RuntimeError:  # ONEDNN_MAX_CPU_ISA may forbid what the processor has
+            if not half:
+                raise
+            compiled = core.compile_model(graph, "CPU", settings | {"INFERENCE_PRECISION_HINT": "f32"})
         self._free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         for _ in range(threads):
             self._free.put(compiled.create_infer_request())
