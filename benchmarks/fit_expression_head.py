@@ -74,7 +74,7 @@ def measure(head: ExpressionHead, faces: Labelled) -> dict:
 def metrics(measured: dict[str, dict]) -> list[dict]:
     def rounded(right):
         ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-        return {"value": round(float(right.mean()), 3), "interval": [round(end, 3) for end in ends]}
+        return {"value": round(float(right.mean()), 3), "interval": [round(float(end), 3) for end in ends]}
 
     lines = []
     for data, found in measured.items():
@@ -84,7 +84,7 @@ def metrics(measured: dict[str, dict]) -> list[dict]:
             {
                 "protocol": "expected calibration error of its probability",
                 "data": data,
-                "value": round(found["ece"], 3),
+                "value": round(float(found["ece"]), 3),
             },
             {
                 "protocol": "same expression or not, right at probability .5, pairs of different people (chance 0.5)",
@@ -94,7 +94,7 @@ def metrics(measured: dict[str, dict]) -> list[dict]:
             {
                 "protocol": "expected calibration error of the probability of the same expression",
                 "data": data,
-                "value": round(found["same_ece"], 3),
+                "value": round(float(found["same_ece"]), 3),
             },
         ]
     return lines
