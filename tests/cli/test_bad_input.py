@@ -97,6 +97,7 @@ def test_an_output_that_is_taken(refused, ferkit_command, crops, run_folder, tmp
     (tmp_path / "notes.json").write_text("{}")
     assert "notes.json" in refused(6, "embed", "crops", "-o", "notes.npy", "-e", run_folder)
     assert "notes.txt.npy" in refused(6, "embed", "crops", "-o", "notes.txt", "-e", run_folder)
+    assert "leave out --fresh" in refused(2, "embed", "crops", "-o", "emb", "--parts", "2", "--fresh")
 
 
 @pytest.mark.parametrize("place", ["crops/0.png/x", "sealed/x"])
