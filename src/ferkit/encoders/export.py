@@ -47,29 +47,17 @@ class Format(NamedTuple):
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written, and how near its vectors are to the encoder's own.
+    """What was written, and how near its vectors are to the encoder's own."""
 
-    Attributes:
-        path: the file or folder.
-        format: its format.
-        encoder: name of the encoder.
-        bytes: size of all that was written.
-        input: what it takes.
-        output: what it gives.
-        crops: how many crops were compared with PyTorch, noise and smooth ones.
-        difference: largest absolute difference of a component.
-        cosine: least cosine between the two vectors of a crop.
-    """
-
-    path: Path
-    format: str
-    encoder: str
-    bytes: int
-    input: str
-    output: str
-    crops: int
-    difference: float
-    cosine: float
+    path: Path  # the file or folder
+    format: str  # its format
+    encoder: str  # name of the encoder
+    bytes: int  # size of all that was written
+    input: str  # what it takes
+    output: str  # what it gives
+    crops: int  # how many crops were compared with PyTorch, noise and smooth ones
+    difference: float  # largest absolute difference of a component
+    cosine: float  # least cosine between the two vectors of a crop
 
 
 def export_encoder(

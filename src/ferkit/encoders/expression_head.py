@@ -30,28 +30,18 @@ class UnknownExpressionError(UnknownNameError):
 
 @dataclass(frozen=True, eq=False)
 class ExpressionHead:
-    """A linear reading of one encoder's vectors, kept beside its weights.
+    """A linear reading of one encoder's vectors, kept beside its weights."""
 
-    Attributes:
-        encoder: sha256 of the weights file whose vectors it reads.
-        classes: C names, such as those of `ferkit.data.expressions.EXPRESSIONS`.
-        prototypes: (C, D) float32 of length 1, the mean vector of each class.
-        weight: (C, D) float32, calibrated: logits are ``vectors @ weight.T + bias``.
-        bias: (C,) float32.
-        same: slope and intercept of the logistic curve from the cosine of two people's faces to the probability that
-            they show one expression; None where it was not fitted.
-        affect_weight: (2, D) float32, of `DIMENSIONS`; None where it was not fitted.
-        affect_bias: (2,) float32, with ``affect_weight``.
-    """
-
-    encoder: str
-    classes: tuple[str, ...]
-    prototypes: NDArray[np.float32]
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    encoder: str  # sha256 of the weights file whose vectors it reads
+    classes: tuple[str, ...]  # C names, such as those of `ferkit.data.expressions.EXPRESSIONS`
+    prototypes: NDArray[np.float32]  # (C, D) float32 of length 1, the mean vector of each class
+    weight: NDArray[np.float32]  # (C, D) float32, calibrated: logits are ``vectors @ weight.T + bias``
+    bias: NDArray[np.float32]  # (C,) float32
+    # slope and intercept of the logistic curve from the cosine of two people's faces to the probability that they show
+    # one expression; None where it was not fitted
     same: tuple[float, float] | None = None
-    affect_weight: NDArray[np.float32] | None = None
-    affect_bias: NDArray[np.float32] | None = None
+    affect_weight: NDArray[np.float32] | None = None  # (2, D) float32, of `DIMENSIONS`; None where it was not fitted
+    affect_bias: NDArray[np.float32] | None = None  # (2,) float32, with ``affect_weight``
 
     def probabilities(self, vectors: Floats) -> NDArray[np.float32]:
         """Return the (N, C) probabilities of the classes for (N, D) vectors of length 1; rows sum to 1."""

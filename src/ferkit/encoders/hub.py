@@ -43,15 +43,10 @@ _AGENT = f"ferkit/{__version__}"
 
 @dataclass(frozen=True)
 class HubRepo:
-    """A repository of the hub at one revision.
+    """A repository of the hub at one revision."""
 
-    Attributes:
-        id: such as ``user/name``.
-        revision: a branch, a tag or a commit.
-    """
-
-    id: str
-    revision: str = constants.DEFAULT_REVISION
+    id: str  # such as ``user/name``
+    revision: str = constants.DEFAULT_REVISION  # a branch, a tag or a commit
 
     def __post_init__(self) -> None:
         """Refuse a revision that would lead out of the cache, where it becomes part of a path.
@@ -69,17 +64,11 @@ class HubRepo:
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of the hub, as it lies in the cache.
+    """A file of the hub, as it lies in the cache."""
 
-    Attributes:
-        path: in the hub's cache.
-        commit: the revision that it is of, as 40 hexadecimal digits.
-        fetched: whether it was fetched just now.
-    """
-
-    path: Path
-    commit: str
-    fetched: bool = False
+    path: Path  # in the hub's cache
+    commit: str  # the revision that it is of, as 40 hexadecimal digits
+    fetched: bool = False  # whether it was fetched just now
 
 
 def is_commit(revision: str) -> bool:

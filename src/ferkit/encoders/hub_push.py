@@ -31,21 +31,13 @@ _ABSOLUTE = re.compile(r"(?<![\w:/.<])/(?:[\w.@+-]+/)+[\w.@+-]*|\b[A-Za-z]:\\\\?
 
 @dataclass(frozen=True)
 class PushResult:
-    """What the hub holds now.
+    """What the hub holds now."""
 
-    Attributes:
-        repo: such as ``user/name``.
-        commit: of this push; of an earlier one where nothing differed.
-        url: of the repository's page.
-        private: whether only its owners see it.
-        changed: whether anything differed from what was there.
-    """
-
-    repo: str
-    commit: str
-    url: str
-    private: bool
-    changed: bool
+    repo: str  # such as ``user/name``
+    commit: str  # of this push; of an earlier one where nothing differed
+    url: str  # of the repository's page
+    private: bool  # whether only its owners see it
+    changed: bool  # whether anything differed from what was there
 
 
 def push_encoder(

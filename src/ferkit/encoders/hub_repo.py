@@ -55,19 +55,12 @@ class _Record(BaseModel):
 
 @dataclass(frozen=True)
 class PullResult:
-    """An encoder whose weights lie on this machine and are the right ones.
+    """An encoder whose weights lie on this machine and are the right ones."""
 
-    Attributes:
-        entry: with the commit, hash and size of its weights.
-        path: of the weights.
-        fetched: whether they were fetched just now.
-        source: what to give to ``--encoder``.
-    """
-
-    entry: EncoderEntry
-    path: Path
-    fetched: bool
-    source: str
+    entry: EncoderEntry  # with the commit, hash and size of its weights
+    path: Path  # of the weights
+    fetched: bool  # whether they were fetched just now
+    source: str  # what to give to ``--encoder``
 
 
 def pull_encoder(name: str, *, update: bool = False, progress: Progress | None = None) -> PullResult:

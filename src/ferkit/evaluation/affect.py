@@ -24,17 +24,12 @@ Values = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffectAnswers:
-    """What ridge regression says of the test part.
+    """What ridge regression says of the test part."""
 
-    Attributes:
-        predicted: (M, K) values; a faceless row gets the mean of train, the answer of one who cannot see.
-        alpha: the penalty that was chosen.
-        held_out: squared error on the held-out part of train with each penalty that was tried.
-    """
-
+    # (M, K) values; a faceless row gets the mean of train, the answer of one who cannot see
     predicted: NDArray[np.float64]
-    alpha: float
-    held_out: dict[float, float]
+    alpha: float  # the penalty that was chosen
+    held_out: dict[float, float]  # squared error on the held-out part of train with each penalty that was tried
 
 
 def concordance(true: Values, predicted: Values) -> NDArray[np.float64]:

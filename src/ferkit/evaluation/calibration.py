@@ -18,29 +18,18 @@ Floats = NDArray[np.floating[Any]]
 
 
 class ReliabilityBin(NamedTuple):
-    """Predictions of about one probability.
+    """Predictions of about one probability."""
 
-    Attributes:
-        probability: their mean, in [0, 1].
-        right: share of them that came true.
-        predictions: how many there are.
-    """
-
-    probability: float
-    right: float
-    predictions: int
+    probability: float  # their mean, in [0, 1]
+    right: float  # share of them that came true
+    predictions: int  # how many there are
 
 
 class Pairs(NamedTuple):
-    """Pairs of faces of two people each.
+    """Pairs of faces of two people each."""
 
-    Attributes:
-        cosines: (P,) float64.
-        same: (P,) whether both show one expression.
-    """
-
-    cosines: NDArray[np.float64]
-    same: NDArray[np.bool_]
+    cosines: NDArray[np.float64]  # (P,) float64
+    same: NDArray[np.bool_]  # (P,) whether both show one expression
 
 
 def fit_temperature(logits: Floats, true: NDArray[np.int64]) -> float:

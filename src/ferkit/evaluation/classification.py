@@ -16,31 +16,19 @@ Table = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Right and wrong answers; a face without an answer counts as wrong.
+    """Right and wrong answers; a face without an answer counts as wrong."""
 
-    Attributes:
-        accuracy: share of right answers, in [0, 1].
-        balanced_accuracy: mean of the recalls, so that every class weighs the same.
-        macro_f1: mean over classes, of the truth or of the answers, of 2 TP / (2 TP + FP + FN).
-        recall: share of right answers among the faces of each class of the truth.
-        classes: labels of the truth and of the answers, sorted.
-        confusion: faces of class [row] that were called class [column], in the order of ``classes``.
-        unanswered: faces of each class without an answer, in the order of ``classes``.
-        unseen: labels of the truth that training did not hold, and their faces; they cannot be right.
-        coverage: share of faces with an answer.
-        count: faces.
-    """
-
-    accuracy: float
-    balanced_accuracy: float
-    macro_f1: float
-    recall: dict[str, float]
-    classes: tuple[str, ...]
+    accuracy: float  # share of right answers, in [0, 1]
+    balanced_accuracy: float  # mean of the recalls, so that every class weighs the same
+    macro_f1: float  # mean over classes, of the truth or of the answers, of 2 TP / (2 TP + FP + FN)
+    recall: dict[str, float]  # share of right answers among the faces of each class of the truth
+    classes: tuple[str, ...]  # labels of the truth and of the answers, sorted
+    # faces of class [row] that were called class [column], in the order of ``classes``
     confusion: tuple[tuple[int, ...], ...]
-    unanswered: tuple[int, ...]
-    unseen: dict[str, int]
-    coverage: float
-    count: int
+    unanswered: tuple[int, ...]  # faces of each class without an answer, in the order of ``classes``
+    unseen: dict[str, int]  # labels of the truth that training did not hold, and their faces; they cannot be right
+    coverage: float  # share of faces with an answer
+    count: int  # faces
 
 
 def classification_of(

@@ -20,18 +20,12 @@ _LEAST = 2
 
 @dataclass(frozen=True, slots=True)
 class FewLabelPoint:
-    """One point of the curve.
+    """One point of the curve."""
 
-    Attributes:
-        share: of the labels of train that was asked for, in (0, 1].
-        rows: how many labels that were.
-        results: one for each seed, each with other rows.
-        predicted: (M,) answers of each seed.
-    """
-
-    share: float
-    rows: int
-    results: tuple[Classification, ...]
+    share: float  # of the labels of train that was asked for, in (0, 1]
+    rows: int  # how many labels that were
+    results: tuple[Classification, ...]  # one for each seed, each with other rows
+    # (M,) answers of each seed
     predicted: tuple[Answers, ...] = field(default=(), repr=False, compare=False, metadata={"in_memory": True})
 
     @property

@@ -65,18 +65,12 @@ FINETUNES: Mapping[str, FineTuneSettings] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FineTuneResult:
-    """What the network says of the test part after its last epoch.
+    """What the network says of the test part after its last epoch."""
 
-    Attributes:
-        outputs: (M, K) float32: values, or the logits of ``classes``; balanced softmax makes them those of equal
-            frequencies.
-        losses: mean training loss of each epoch.
-        classes: labels of train, sorted; none where the network learnt values.
-    """
-
+    # (M, K) float32: values, or the logits of ``classes``; balanced softmax makes them those of equal frequencies
     outputs: NDArray[np.float32]
-    losses: tuple[float, ...]
-    classes: tuple[str, ...] = ()
+    losses: tuple[float, ...]  # mean training loss of each epoch
+    classes: tuple[str, ...] = ()  # labels of train, sorted; none where the network learnt values
 
     @property
     def predicted(self) -> Answers:

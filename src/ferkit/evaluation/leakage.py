@@ -21,25 +21,15 @@ _TIE = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leak:
-    """How often a column's value can be told; read it beside ``chance``, and beside pixels and random weights.
+    """How often a column's value can be told; read it beside ``chance``, and beside pixels and random weights."""
 
-    Attributes:
-        rate: share of faces whose value is told, in [0, 1].
-        interval: its 95 % interval, of a bootstrap over people.
-        chance: the rate of vectors that know nothing of the value.
-        faces: faces that were asked; faceless ones are not, or they would count as leaking nothing.
-        values: different values among them.
-        rows: (faces,) which rows of the vectors were asked.
-        hits: (faces,) whether each was told, in [0, 1].
-    """
-
-    rate: float
-    interval: tuple[float, float]
-    chance: float
-    faces: int
-    values: int
-    rows: NDArray[np.intp]
-    hits: NDArray[np.float64]
+    rate: float  # share of faces whose value is told, in [0, 1]
+    interval: tuple[float, float]  # its 95 % interval, of a bootstrap over people
+    chance: float  # the rate of vectors that know nothing of the value
+    faces: int  # faces that were asked; faceless ones are not, or they would count as leaking nothing
+    values: int  # different values among them
+    rows: NDArray[np.intp]  # (faces,) which rows of the vectors were asked
+    hits: NDArray[np.float64]  # (faces,) whether each was told, in [0, 1]
 
 
 def neighbour_leak(

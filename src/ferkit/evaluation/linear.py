@@ -31,17 +31,11 @@ Labels = NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearModel:
-    """A linear classifier as it stands on raw features.
+    """A linear classifier as it stands on raw features."""
 
-    Attributes:
-        classes: C labels.
-        weights: (C, D).
-        bias: (C,).
-    """
-
-    classes: tuple[str, ...]
-    weights: NDArray[np.float64]
-    bias: NDArray[np.float64]
+    classes: tuple[str, ...]  # C labels
+    weights: NDArray[np.float64]  # (C, D)
+    bias: NDArray[np.float64]  # (C,)
 
     def scores(self, features: Rows) -> NDArray[np.float64]:
         """Return (N, C) logits of (N, D) raw features; the largest is the answer."""
@@ -50,19 +44,12 @@ class LinearModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearAnswers:
-    """What a linear classifier says of the test part.
+    """What a linear classifier says of the test part."""
 
-    Attributes:
-        predicted: (M,) labels; None for a faceless row.
-        strength: the inverse regularisation that was chosen.
-        held_out: accuracy on the held-out part of train with each one that was tried.
-        model: the classifier itself.
-    """
-
-    predicted: Answers
-    strength: float
-    held_out: dict[float, float]
-    model: LinearModel
+    predicted: Answers  # (M,) labels; None for a faceless row
+    strength: float  # the inverse regularisation that was chosen
+    held_out: dict[float, float]  # accuracy on the held-out part of train with each one that was tried
+    model: LinearModel  # the classifier itself
 
 
 def linear_answers(

@@ -17,18 +17,13 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OcclusionMap:
-    """What faces of one class lose where they are covered.
+    """What faces of one class lose where they are covered."""
 
-    Attributes:
-        drop: (H, W) mean loss of the true class's probability over the faces and the patches that cover the pixel, in
-            [-1, 1]; those with their middle near it weigh more. Below 0 where a region spoke against the class.
-        probability: mean probability of the true class with nothing covered, in [0, 1].
-        faces: how many there are.
-    """
-
+    # (H, W) mean loss of the true class's probability over the faces and the patches that cover the pixel, in [-1, 1];
+    # those with their middle near it weigh more. Below 0 where a region spoke against the class
     drop: Doubles
-    probability: float
-    faces: int
+    probability: float  # mean probability of the true class with nothing covered, in [0, 1]
+    faces: int  # how many there are
 
 
 def occlusion_map(

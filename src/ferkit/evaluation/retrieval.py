@@ -14,27 +14,16 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RetrievalScore:
-    """How often the faces that come back show what the query shows; by chance, one in as many as there are classes.
+    """How often the faces that come back show what the query shows; by chance, one in as many as there are classes."""
 
-    Attributes:
-        precision: share of right faces among the first k; mean over classes of the mean over queries.
-        mean_average_precision: the same of average precision over the whole gallery.
-        by_class: both, for the queries of each class.
-        precisions: (N,) of each query, mean over repeats.
-        average_precisions: (N,) of each query, mean over repeats.
-        k: how many of the first faces count.
-        per_class: faces of each class in a gallery.
-        repeats: galleries drawn.
-    """
-
-    precision: float
-    mean_average_precision: float
-    by_class: dict[str, tuple[float, float]]
-    precisions: Doubles
-    average_precisions: Doubles
-    k: int
-    per_class: int
-    repeats: int
+    precision: float  # share of right faces among the first k; mean over classes of the mean over queries
+    mean_average_precision: float  # the same of average precision over the whole gallery
+    by_class: dict[str, tuple[float, float]]  # both, for the queries of each class
+    precisions: Doubles  # (N,) of each query, mean over repeats
+    average_precisions: Doubles  # (N,) of each query, mean over repeats
+    k: int  # how many of the first faces count
+    per_class: int  # faces of each class in a gallery
+    repeats: int  # galleries drawn
 
 
 def retrieval_score(

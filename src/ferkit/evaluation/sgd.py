@@ -20,27 +20,17 @@ Redraw = Callable[[int], Rows]
 
 @dataclass(frozen=True, slots=True)
 class SgdSchedule:
-    """How long and how fast to learn; the defaults are MoCo's (arXiv:1911.05722, section 4.1).
+    """How long and how fast to learn; the defaults are MoCo's (arXiv:1911.05722, section 4.1)."""
 
-    Attributes:
-        lr: at the start.
-        epochs: passes over train.
-        milestones: epochs after which the rate is multiplied by ``factor``.
-        factor: see there.
-        batch: rows of a step; the last, smaller one of an epoch counts too.
-        momentum: of SGD.
-        weight_decay: of SGD.
-        least_area: share of a face that its smallest crop shows, where each epoch sees others, mirrored or not
-            (torchvision's RandomResizedCrop); 1 for the faces as they are.
-    """
-
-    lr: float = 30.0
-    epochs: int = 100
-    milestones: tuple[int, ...] = (60, 80)
-    factor: float = 0.1
-    batch: int = 256
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    lr: float = 30.0  # at the start
+    epochs: int = 100  # passes over train
+    milestones: tuple[int, ...] = (60, 80)  # epochs after which the rate is multiplied by ``factor``
+    factor: float = 0.1  # see there
+    batch: int = 256  # rows of a step; the last, smaller one of an epoch counts too
+    momentum: float = 0.9  # of SGD
+    weight_decay: float = 0.0  # of SGD
+    # share of a face that its smallest crop shows, where each epoch sees others, mirrored or not (torchvision's
+    # RandomResizedCrop); 1 for the faces as they are
     least_area: float = 1.0
 
     def lasting(self, epochs: int | None) -> SgdSchedule:

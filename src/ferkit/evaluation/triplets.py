@@ -24,39 +24,24 @@ class TripletScore:
 
     The intervals are of a bootstrap over people, who come or stay away as anchors and as positives alike: drawing the
     anchors alone would take the positives for fixed and claim too much.
-
-    Attributes:
-        accuracy: share of triplets that are right; people with many pictures weigh more.
-        interval: its 95 % interval.
-        by_person: mean of the anchor people's own shares; everyone weighs the same.
-        by_person_interval: its 95 % interval, from the same resamples.
-        triplets: how many were compared, both directions together.
-        people: how many identities gave anchors.
     """
 
-    accuracy: float
-    interval: tuple[float, float]
-    by_person: float
-    by_person_interval: tuple[float, float]
-    triplets: int
-    people: int
+    accuracy: float  # share of triplets that are right; people with many pictures weigh more
+    interval: tuple[float, float]  # its 95 % interval
+    by_person: float  # mean of the anchor people's own shares; everyone weighs the same
+    by_person_interval: tuple[float, float]  # its 95 % interval, from the same resamples
+    triplets: int  # how many were compared, both directions together
+    people: int  # how many identities gave anchors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TripletTally:
-    """Which triplets are right, by the people who take part; everything that `TripletScore` is made of.
+    """Which triplets are right, by the people who take part; everything that `TripletScore` is made of."""
 
-    Attributes:
-        people: P names, sorted.
-        anchors: (A,) numbers of the people who give anchors.
-        wins: (A, P) right triplets of each anchor's person and each positive's; a tie counts half.
-        counts: (A, P) how many there are.
-    """
-
-    people: tuple[str, ...]
-    anchors: NDArray[np.intp]
-    wins: Floats
-    counts: Floats
+    people: tuple[str, ...]  # P names, sorted
+    anchors: NDArray[np.intp]  # (A,) numbers of the people who give anchors
+    wins: Floats  # (A, P) right triplets of each anchor's person and each positive's; a tie counts half
+    counts: Floats  # (A, P) how many there are
 
     def accuracies(self, times_drawn: NDArray[Any]) -> tuple[Floats, Floats]:
         """Return both accuracies for (R, P) multiplicities of people; resamples without a triplet drop out."""
@@ -169,19 +154,12 @@ def _right(anchors: Floats, positives: Floats, negatives: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OddOneOutScore:
-    """Triplet accuracy of the facial expression comparison data set (arXiv:1811.11283); by chance 1/3.
+    """Triplet accuracy of the facial expression comparison data set (arXiv:1811.11283); by chance 1/3."""
 
-    Attributes:
-        accuracy: share of triplets whose odd face is found.
-        by_kind: the same for the triplets of each kind, and how many they are.
-        right: (T,) of each triplet: 1, 0, or between where several pairs are equally near.
-        coverage: share of triplets whose three faces have a vector; the others count as wrong.
-    """
-
-    accuracy: float
-    by_kind: dict[str, tuple[float, int]]
-    right: NDArray[np.float64]
-    coverage: float
+    accuracy: float  # share of triplets whose odd face is found
+    by_kind: dict[str, tuple[float, int]]  # the same for the triplets of each kind, and how many they are
+    right: NDArray[np.float64]  # (T,) of each triplet: 1, 0, or between where several pairs are equally near
+    coverage: float  # share of triplets whose three faces have a vector; the others count as wrong
 
 
 def odd_one_out(

@@ -17,17 +17,11 @@ Settings = Mapping[str, Any]
 
 
 class Preset(NamedTuple):
-    """A method with some settings.
+    """A method with some settings."""
 
-    Attributes:
-        method: a name of METHODS.
-        settings: dotted settings of the method and the loop.
-        backbone: a timm model; None leaves the choice open.
-    """
-
-    method: str
-    settings: Settings = MappingProxyType({})
-    backbone: str | None = None
+    method: str  # a name of METHODS
+    settings: Settings = MappingProxyType({})  # dotted settings of the method and the loop
+    backbone: str | None = None  # a timm model; None leaves the choice open
 
 
 def _random_resized(least_area: float) -> Settings:

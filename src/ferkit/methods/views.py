@@ -54,30 +54,19 @@ class ViewSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Described:
-    """What MaskFN knows of N anchors and their N positives.
+    """What MaskFN knows of N anchors and their N positives."""
 
-    Attributes:
-        clip: (N,) int64 number of each anchor's clip, -1 for none.
-        features: (N, 2, D) of eyes and mouth of each anchor and of its positive.
-        legible: (N, 2) bool, whether both patches of each show something.
-    """
-
-    clip: Tensor
-    features: Tensor
-    legible: Tensor
+    clip: Tensor  # (N,) int64 number of each anchor's clip, -1 for none
+    features: Tensor  # (N, 2, D) of eyes and mouth of each anchor and of its positive
+    legible: Tensor  # (N, 2) bool, whether both patches of each show something
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """What CutMix did to N positives.
+    """What CutMix did to N positives."""
 
-    Attributes:
-        partner: (N,) int64 row of the anchor whose positive was mixed in.
-        share: (N,) how much of its own inner face each positive has kept, in [0, 1].
-    """
-
-    partner: Tensor
-    share: Tensor
+    partner: Tensor  # (N,) int64 row of the anchor whose positive was mixed in
+    share: Tensor  # (N,) how much of its own inner face each positive has kept, in [0, 1]
 
 
 LossContext = Described | Mixed | None
@@ -119,21 +108,13 @@ def as_pictures(views: Tensor, settings: ViewSettings) -> NDArray[np.uint8]:
 
 
 class Transforms(NamedTuple):
-    """Global transforms of B views, as drawn.
+    """Global transforms of B views, as drawn."""
 
-    Attributes:
-        affine: (B, 2, 3) maps from view to face coordinates.
-        sigma: (B,) widths of the blur in pixels, 0 for none.
-        matrix: (B, 3, 3) what becomes of a pixel in [0, 1], normalisation included.
-        about: (B, 3, 3) what is added of the view's mean colour.
-        offset: (B, 3) what is added to all.
-    """
-
-    affine: Tensor
-    sigma: Tensor
-    matrix: Tensor
-    about: Tensor
-    offset: Tensor
+    affine: Tensor  # (B, 2, 3) maps from view to face coordinates
+    sigma: Tensor  # (B,) widths of the blur in pixels, 0 for none
+    matrix: Tensor  # (B, 3, 3) what becomes of a pixel in [0, 1], normalisation included
+    about: Tensor  # (B, 3, 3) what is added of the view's mean colour
+    offset: Tensor  # (B, 3) what is added to all
 
     def to(self, device: torch.device) -> Transforms:
         """The same transforms on ``device``, but for the blur's widths, which decide on the host what is blurred."""

@@ -80,15 +80,11 @@ class Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe as written, whole or in part: a run's ``recipe.yaml``, or a few settings of one.
+    """A recipe as written, whole or in part: a run's ``recipe.yaml``, or a few settings of one."""
 
-    Attributes:
-        content: what the file says, all of it checked but the values of settings.
-        path: where it lies; None for no file.
-    """
-
+    # what the file says, all of it checked but the values of settings
     content: Mapping[str, Any] = field(default_factory=dict)
-    path: Path | None = None
+    path: Path | None = None  # where it lies; None for no file
 
     @classmethod
     def read(cls, path: Path) -> RecipeFile:

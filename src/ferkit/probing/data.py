@@ -33,21 +33,13 @@ _BINS = ("low", "middle", "high")
 
 @dataclass(frozen=True, eq=False)
 class ProbeData:
-    """N faces and what is known of them.
+    """N faces and what is known of them."""
 
-    Attributes:
-        sources: what was named.
-        table: N rows with the columns of the faces' table.
-        labels: N labels after the label map, or None.
-        face_set: the crops of the first rows; None where there are vectors alone.
-        faceless: how many rows, the last ones, are pictures that show no face.
-    """
-
-    sources: tuple[str, ...]
-    table: pa.Table
-    labels: list[str | None]
-    face_set: FaceSet | None = None
-    faceless: int = 0
+    sources: tuple[str, ...]  # what was named
+    table: pa.Table  # N rows with the columns of the faces' table
+    labels: list[str | None]  # N labels after the label map, or None
+    face_set: FaceSet | None = None  # the crops of the first rows; None where there are vectors alone
+    faceless: int = 0  # how many rows, the last ones, are pictures that show no face
 
     @cached_property
     def identities(self) -> list[str | None]:

@@ -19,25 +19,16 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ProbeRows:
-    """N faces, what is known of them, and what one encoder makes of them.
+    """N faces, what is known of them, and what one encoder makes of them."""
 
-    Attributes:
-        features: (N, D) raw features, for classifiers; a faceless row is not finite.
-        vectors: (N, D) of length 1, for cosines; likewise.
-        labels: N expressions, or None.
-        identities: N people, or None where nobody said.
-        people: N names of what stays together and is drawn anew: the identity, else the clip, else the picture.
-        clips: N clips, or None.
-        affect: (N, 2) valence and arousal, NaN where nobody said.
-    """
-
-    features: Rows
-    vectors: Rows
-    labels: Sequence[str | None]
-    identities: Sequence[str | None]
+    features: Rows  # (N, D) raw features, for classifiers; a faceless row is not finite
+    vectors: Rows  # (N, D) of length 1, for cosines; likewise
+    labels: Sequence[str | None]  # N expressions, or None
+    identities: Sequence[str | None]  # N people, or None where nobody said
+    # N names of what stays together and is drawn anew: the identity, else the clip, else the picture
     people: Sequence[str]
-    clips: Sequence[str | None]
-    affect: NDArray[np.float64]
+    clips: Sequence[str | None]  # N clips, or None
+    affect: NDArray[np.float64]  # (N, 2) valence and arousal, NaN where nobody said
 
     def __len__(self) -> int:
         return len(self.features)
@@ -65,19 +56,12 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """How training and test rows are told apart; every test row is answered once for each seed.
+    """How training and test rows are told apart; every test row is answered once for each seed."""
 
-    Attributes:
-        test: (M,) rows of the test faces.
-        seeds: of the fits.
-        folds: those of each seed.
-        words: the same for people.
-    """
-
-    test: Numbers
-    seeds: tuple[int, ...]
-    folds: tuple[tuple[Fold, ...], ...]
-    words: str
+    test: Numbers  # (M,) rows of the test faces
+    seeds: tuple[int, ...]  # of the fits
+    folds: tuple[tuple[Fold, ...], ...]  # those of each seed
+    words: str  # the same for people
 
 
 def fixed_split(train: Numbers, test: Numbers, seeds: Sequence[int]) -> Split:

@@ -35,21 +35,14 @@ _MOST_CANDIDATES = 5_000
 
 @dataclass(frozen=True)
 class IndexPlan:
-    """How an index is built and asked.
+    """How an index is built and asked."""
 
-    Attributes:
-        kind: ``hnsw``, ``ivf``, ``ivfpq`` or ``disk``.
-        factory: what FAISS builds, as its `index_factory` reads it.
-        effort: cells that are looked into (``ivf``, ``ivfpq``, ``disk``), or nodes that are kept in sight (``hnsw``).
-        depth: candidates that are compared exactly, for each result.
-        recall: share of the true 10 nearest that came back for held-out queries.
-    """
-
-    kind: str
-    factory: str
+    kind: str  # ``hnsw``, ``ivf``, ``ivfpq`` or ``disk``
+    factory: str  # what FAISS builds, as its `index_factory` reads it
+    # cells that are looked into (``ivf``, ``ivfpq``, ``disk``), or nodes that are kept in sight (``hnsw``)
     effort: int = 1
-    depth: int = 1
-    recall: float = 0.0
+    depth: int = 1  # candidates that are compared exactly, for each result
+    recall: float = 0.0  # share of the true 10 nearest that came back for held-out queries
 
 
 class StaleIndexError(Exception):

@@ -49,17 +49,11 @@ _OWN = re.compile(rf"(trained|\d+)\.index|{re.escape(JOURNAL)}")
 
 @dataclass(frozen=True)
 class Measured:
-    """What held-out queries found.
+    """What held-out queries found."""
 
-    Attributes:
-        recall: share of the true 10 nearest that came back.
-        milliseconds: median time of one query.
-        flat_milliseconds: the same of an exact search.
-    """
-
-    recall: float
-    milliseconds: float
-    flat_milliseconds: float
+    recall: float  # share of the true 10 nearest that came back
+    milliseconds: float  # median time of one query
+    flat_milliseconds: float  # the same of an exact search
 
 
 def choose_plan(

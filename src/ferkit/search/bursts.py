@@ -20,21 +20,13 @@ _LEVEL = 0.02
 
 @dataclass(frozen=True)
 class Candidate:
-    """What decides between faces.
+    """What decides between faces."""
 
-    Attributes:
-        likeness: how much it shows the expression, in [0, 1].
-        sharpness: in [0, 1], see `ferkit.faces.quality.sharpness`.
-        size: shorter side of the box in pixels.
-        yaw: degrees that the head is turned by; None where it is not known.
-        pitch: degrees, likewise.
-    """
-
-    likeness: float
-    sharpness: float
-    size: float
-    yaw: float | None
-    pitch: float | None
+    likeness: float  # how much it shows the expression, in [0, 1]
+    sharpness: float  # in [0, 1], see `ferkit.faces.quality.sharpness`
+    size: float  # shorter side of the box in pixels
+    yaw: float | None  # degrees that the head is turned by; None where it is not known
+    pitch: float | None  # degrees, likewise
 
     @property
     def facing(self) -> float:

@@ -26,17 +26,12 @@ _LABEL, _FOLDER, _SHOWS, _MONTH = "label", "folder", "shows", "month"
 
 @dataclass(frozen=True)
 class Choice:
-    """Which faces to search.
+    """Which faces to search."""
 
-    Attributes:
-        values: of each facet, those that are let through; a facet without any lets everything through.
-        quality: which of `QUALITIES` a face must have.
-        text: what its path, identity or label must hold, in any case.
-    """
-
+    # of each facet, those that are let through; a facet without any lets everything through
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    quality: Sequence[str] = ()
-    text: str = ""
+    quality: Sequence[str] = ()  # which of `QUALITIES` a face must have
+    text: str = ""  # what its path, identity or label must hold, in any case
 
 
 class Facets:

@@ -22,22 +22,15 @@ _MISSED = 2.5
 
 @dataclass(frozen=True)
 class Moment:
-    """One rise and fall of a score.
+    """One rise and fall of a score."""
 
-    Attributes:
-        onset_s: when the score has risen half of the way from the valley before; where it was high from the beginning
-            on, when the face is first seen.
-        apex_s: when the best frame about the highest smoothed score is shown.
-        offset_s: when it has fallen half of the way to the valley behind, or the face is last seen.
-        score: the smoothed score at its highest.
-        place: of the apex among the times that were searched.
-    """
-
+    # when the score has risen half of the way from the valley before; where it was high from the beginning on, when the
+    # face is first seen
     onset_s: float
-    apex_s: float
-    offset_s: float
-    score: float
-    place: int
+    apex_s: float  # when the best frame about the highest smoothed score is shown
+    offset_s: float  # when it has fallen half of the way to the valley behind, or the face is last seen
+    score: float  # the smoothed score at its highest
+    place: int  # of the apex among the times that were searched
 
 
 def find_moments(

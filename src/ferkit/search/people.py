@@ -21,15 +21,10 @@ Mask = NDArray[np.bool_]
 
 
 class PersonRows(NamedTuple):
-    """Which rows may be found.
+    """Which rows may be found."""
 
-    Attributes:
-        rows: (N,) booleans; None for all.
-        by: what told people apart: ``identity``, ``clip``, or ``nothing``; None where nobody asked.
-    """
-
-    rows: Mask | None
-    by: str | None
+    rows: Mask | None  # (N,) booleans; None for all
+    by: str | None  # what told people apart: ``identity``, ``clip``, or ``nothing``; None where nobody asked
 
 
 def same_person_rows(

@@ -25,18 +25,12 @@ _SAME = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """Examples of what is wanted, and of what is not.
+    """Examples of what is wanted, and of what is not."""
 
-    Attributes:
-        positives: (P, D) of length 1, P at least 1.
-        negatives: (M, D) of length 1.
-        rule: ``mean`` scores by the cosine with 2 mean(positives) - mean(negatives); ``best`` by the nearest positive's
-            cosine less the nearest negative's. Both are what vector databases offer (Qdrant's ``average_vector`` and
-            ``best_score``).
-    """
-
-    positives: Rows
-    negatives: Rows
+    positives: Rows  # (P, D) of length 1, P at least 1
+    negatives: Rows  # (M, D) of length 1
+    # ``mean`` scores by the cosine with 2 mean(positives) - mean(negatives); ``best`` by the nearest positive's cosine
+    # less the nearest negative's. Both are what vector databases offer (Qdrant's ``average_vector`` and ``best_score``)
     rule: str = MEAN
 
     def __post_init__(self) -> None:

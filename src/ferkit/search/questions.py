@@ -29,49 +29,30 @@ Example = int | NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Question:
-    """What is searched for. Without an example or an expression the set's faces come in their own order.
+    """What is searched for. Without an example or an expression the set's faces come in their own order."""
 
-    Attributes:
-        like: examples.
-        unlike: counter-examples.
-        expression: a class of the encoder's head.
-        person: ``exclude`` leaves out the people of the examples, ``only`` leaves out all others, ``any`` nobody.
-        once: whether each person is shown once, by the best face.
-        least: probability below which nothing is shown.
-        choice: which faces to search.
-        start: how many hits to pass over.
-        count: how many to return.
-    """
-
-    like: Sequence[Example] = ()
-    unlike: Sequence[Example] = ()
-    expression: str | None = None
+    like: Sequence[Example] = ()  # examples
+    unlike: Sequence[Example] = ()  # counter-examples
+    expression: str | None = None  # a class of the encoder's head
+    # ``exclude`` leaves out the people of the examples, ``only`` leaves out all others, ``any`` nobody
     person: str = EXCLUDE
-    once: bool = False
-    least: float = 0.0
-    choice: Choice = field(default_factory=Choice)
-    start: int = 0
-    count: int = 60
+    once: bool = False  # whether each person is shown once, by the best face
+    least: float = 0.0  # probability below which nothing is shown
+    choice: Choice = field(default_factory=Choice)  # which faces to search
+    start: int = 0  # how many hits to pass over
+    count: int = 60  # how many to return
 
 
 class Ranking(NamedTuple):
-    """Faces of the set, best first.
+    """Faces of the set, best first."""
 
-    Attributes:
-        rows: (K,) of the set.
-        scores: (K,) cosines with what was asked for; None where nothing was.
-        probabilities: (K,) that they show the same expression, or the one asked for; None where nobody knows.
-        faces: how many each stands for: copies of a photo and frames of a clip are one.
-        searched: how many faces could be found.
-        nobody_known: whether examples were given, and it is not known who any of them shows.
-    """
-
-    rows: Rows
-    scores: Floats | None
+    rows: Rows  # (K,) of the set
+    scores: Floats | None  # (K,) cosines with what was asked for; None where nothing was
+    # (K,) that they show the same expression, or the one asked for; None where nobody knows
     probabilities: Floats | None
-    faces: list[int]
-    searched: int
-    nobody_known: bool
+    faces: list[int]  # how many each stands for: copies of a photo and frames of a clip are one
+    searched: int  # how many faces could be found
+    nobody_known: bool  # whether examples were given, and it is not known who any of them shows
 
 
 class Questioner:

@@ -54,19 +54,12 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a finished run has to say of itself.
+    """What a finished run has to say of itself."""
 
-    Attributes:
-        steps: optimiser steps, those of earlier parts of the run included.
-        seconds: of this part.
-        last: figures of the last row of metrics.csv.
-        encoder: the backbone, or the moving average of its weights.
-    """
-
-    steps: int
-    seconds: float
-    last: dict[str, float]
-    encoder: nn.Module
+    steps: int  # optimiser steps, those of earlier parts of the run included
+    seconds: float  # of this part
+    last: dict[str, float]  # figures of the last row of metrics.csv
+    encoder: nn.Module  # the backbone, or the moving average of its weights
 
 
 def steps_of(settings: TrainSettings, faces: int) -> int:

@@ -20,17 +20,11 @@ _HARMLESS = re.compile(r"[\w./ -]+")  # between the quotes of a shell
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file of weights holds that matters here.
+    """What a file of weights holds that matters here."""
 
-    Attributes:
-        tensors: by name, as the file has them; floating-point ones as float32.
-        arch: the network's name, where the file states one.
-        sha256: of the file.
-    """
-
-    tensors: dict[str, Tensor]
-    arch: str | None
-    sha256: str
+    tensors: dict[str, Tensor]  # by name, as the file has them; floating-point ones as float32
+    arch: str | None  # the network's name, where the file states one
+    sha256: str  # of the file
 
 
 def read_checkpoint(path: Path, holders: Sequence[str] = ("state_dict",)) -> Checkpoint:

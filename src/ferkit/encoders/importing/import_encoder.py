@@ -37,19 +37,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import gave.
+    """What an import gave."""
 
-    Attributes:
-        folder: what `load_encoder` takes.
-        entry: as written to its encoder.yaml.
-        dropped: how many tensors were left out, by the first part of their names.
-        registered: the models file that has the entry now, if it was to.
-    """
-
-    folder: Path
-    entry: EncoderEntry
-    dropped: dict[str, int]
-    registered: Path | None
+    folder: Path  # what `load_encoder` takes
+    entry: EncoderEntry  # as written to its encoder.yaml
+    dropped: dict[str, int]  # how many tensors were left out, by the first part of their names
+    registered: Path | None  # the models file that has the entry now, if it was to
 
 
 def import_encoder(

@@ -20,27 +20,21 @@ class Origin:
 
     ``module.`` and ``_orig_mod.`` (DistributedDataParallel, torch.compile) are taken out of all names beforehand, and a
     network's classifier is left out afterwards; neither is told here.
-
-    Attributes:
-        holders: names under which a checkpoint may hold the tensors, the first that is there is taken; a file of
-            nothing but tensors is taken as it is.
-        prefixes: what the encoder's names begin with, the first that occurs is taken; "" takes all names.
-        renames: regular expressions and their replacements, applied in order to what follows the prefix.
-        spare: beginnings of names, after renaming, that are left out where the network has no such layer.
-        arch: the network, unless another is named; None finds it by the shapes.
-        input_size: side of the images in pixels that it was trained with.
-        supervision: what it learnt from.
-        paper: whose method it is.
     """
 
+    # names under which a checkpoint may hold the tensors, the first that is there is taken; a file of nothing but
+    # tensors is taken as it is
     holders: tuple[str, ...] = ("state_dict",)
+    # what the encoder's names begin with, the first that occurs is taken; "" takes all names
     prefixes: tuple[str, ...] = ("",)
+    # regular expressions and their replacements, applied in order to what follows the prefix
     renames: tuple[tuple[str, str], ...] = ()
+    # beginnings of names, after renaming, that are left out where the network has no such layer
     spare: tuple[str, ...] = ()
-    arch: str | None = None
-    input_size: int = 224
-    supervision: Supervision = "unsupervised"
-    paper: str | None = None
+    arch: str | None = None  # the network, unless another is named; None finds it by the shapes
+    input_size: int = 224  # side of the images in pixels that it was trained with
+    supervision: Supervision = "unsupervised"  # what it learnt from
+    paper: str | None = None  # whose method it is
 
 
 ORIGINS: Mapping[str, Origin] = {

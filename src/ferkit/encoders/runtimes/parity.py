@@ -22,19 +22,12 @@ _SPLIT = (1, 7)
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far the vectors of a converted encoder are from the encoder's own.
+    """How far the vectors of a converted encoder are from the encoder's own."""
 
-    Attributes:
-        crops: how many were compared.
-        difference: largest absolute difference of a component.
-        cosine: least cosine of two vectors of a crop.
-        mean_cosine: mean over the crops.
-    """
-
-    crops: int
-    difference: float
-    cosine: float
-    mean_cosine: float
+    crops: int  # how many were compared
+    difference: float  # largest absolute difference of a component
+    cosine: float  # least cosine of two vectors of a crop
+    mean_cosine: float  # mean over the crops
 
 
 def sample_crops(count: int, side: int, seed: int = 0) -> NDArray[np.uint8]:

@@ -23,25 +23,15 @@ _MARGIN = _FEATHER = 0.2
 
 @dataclass(frozen=True)
 class Pairs:
-    """N anchors with a positive each; N is B, or 2 B with HardNeg.
+    """N anchors with a positive each; N is B, or 2 B with HardNeg."""
 
-    Attributes:
-        anchors: (N, H, W, 3) uint8 crops, as they are on disk.
-        positives: (N, H, W, 3) uint8 crops, painted or not.
-        unpainted: (N, H, W, 3) the positives as they are on disk.
-        clip: (N,) int64 number of each anchor's clip, -1 for none; None where no part asks for it.
-        moments: (N, 2) int64 microseconds of each anchor and its positive; None without TimeAug.
-        landmarks: (N, 5, 2) of the anchors; None where the method does not ask for them.
-        mixed: what CutMix did.
-    """
-
-    anchors: Tensor
-    positives: Tensor
-    unpainted: Tensor
-    clip: Tensor | None = None
-    moments: Tensor | None = None
-    landmarks: Tensor | None = None
-    mixed: Mixed | None = None
+    anchors: Tensor  # (N, H, W, 3) uint8 crops, as they are on disk
+    positives: Tensor  # (N, H, W, 3) uint8 crops, painted or not
+    unpainted: Tensor  # (N, H, W, 3) the positives as they are on disk
+    clip: Tensor | None = None  # (N,) int64 number of each anchor's clip, -1 for none; None where no part asks for it
+    moments: Tensor | None = None  # (N, 2) int64 microseconds of each anchor and its positive; None without TimeAug
+    landmarks: Tensor | None = None  # (N, 5, 2) of the anchors; None where the method does not ask for them
+    mixed: Mixed | None = None  # what CutMix did
 
 
 def draw_pairs(batch: Mapping[str, Tensor], settings: PartsSettings, generator: torch.Generator) -> Pairs:

@@ -36,17 +36,11 @@ class Task:
 
 
 class Protocol(NamedTuple):
-    """A protocol of a probe.
+    """A protocol of a probe."""
 
-    Attributes:
-        title: what a report calls it.
-        check: raises an InputError where the data do not permit it.
-        run: gives the section of one encoder.
-    """
-
-    title: str
-    check: Callable[[ProbePlan], object]
-    run: Callable[[Task], Section]
+    title: str  # what a report calls it
+    check: Callable[[ProbePlan], object]  # raises an InputError where the data do not permit it
+    run: Callable[[Task], Section]  # gives the section of one encoder
 
 
 @dataclass(frozen=True, eq=False)
