@@ -80,6 +80,12 @@ def test_bad_input(change):
         linear_answers(**{"train": train, "train_labels": labels, "test": train, **change})
 
 
+def test_two_people_of_one_label_each_leave_nothing_to_fit():
+    train = np.random.default_rng(0).normal(size=(4, 3))
+    with pytest.raises(InputError, match="one label alone"):
+        linear_answers(train, list("aabb"), train, train_identities=list("xxyy"))
+
+
 def test_faceless_rows_train_nothing_and_are_not_answered():
     (train, labels), (test, _) = clouds(0, 100), clouds(1, 10)
     plus = np.vstack([train, np.full((50, 6), np.nan)])

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ferkit.encoders.encoder import random_encoder, save_encoder
 from ferkit.methods import METHODS, PRESETS
 from ferkit.methods.base import MethodSettings
 from ferkit.methods.views import Mixed
-from ferkit.ops.distributed import gather_rows, process_count, process_rank
+from ferkit.ops.distributed import gather_rows
+from samples import Tiny, save_run, seeded, smooth_crops
 
 LABELS = ("anger", "disgust", "joy")
 COARSE = {
@@ -65,15 +65,6 @@ MOMENTS = {"moment": 0, "positive_moment": 1, "hard_negative_moment": 4, "hard_p
 WORLD = 2
 
 
-class Tiny(nn.Sequential):
-    """(B, 3, S, S) -> (B, 8), with batch norm."""
-
-    def __init__(self):
-        super().__init__(
-            nn.Conv2d(3, 8, 5, stride=3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
-        )
-
-
 class Rowwise(nn.Sequential):
     """(B, 3, 24, 24) -> (B, 32), each row by itself."""
 
@@ -81,16 +72,10 @@ class Rowwise(nn.Sequential):
         super().__init__(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * 6 * 6, 32), nn.Tanh())
 
 
-def seeded(seed=1):
-    return torch.Generator().manual_seed(seed)
-
-
 def batch_of(count, seed=0):
     """Everything that any method may ask of a batch; a third of the faces have no known label, half a hard negative."""
-    coarse = torch.rand(count, 3, 6, 6, generator=seeded(seed))
-    crops = nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear")
+    crops = smooth_crops(count, seed, cells=6, mode="bilinear")
     landmarks = torch.tensor([[43.5, 43.5], [83.5, 43.5], [63.5, 66.0], [46.9, 89.7], [80.1, 89.7]])
-    crops = crops.mul(255).byte().permute(0, 2, 3, 1).contiguous()
     clip = torch.arange(count) // 2
     return {
         "crops": crops,
@@ -114,10 +99,7 @@ def batch_of(count, seed=0):
 @cache
 def descriptor():
     """The folder of a small encoder, the same in every process."""
-    folder = Path(tempfile.mkdtemp())
-    encoder = random_encoder("test_resnet", 32)
-    save_encoder(folder, encoder.backbone.state_dict(), encoder.entry.model_copy(update={"field": 32}))
-    return str(folder)
+    return str(save_run(Path(tempfile.mkdtemp()), field=32))
 
 
 def settings_of(variant):
@@ -128,36 +110,26 @@ def settings_of(variant):
     return settings.for_labels([*LABELS, "joy", None])
 
 
-def build(variant, backbone=Tiny):
+def build(variant, backbone=lambda: Tiny(side=2)):
     torch.manual_seed(0)
     return METHODS[VARIANTS[variant][0]](backbone(), 32, settings_of(variant))
 
 
 def take(views, rows):
     """Some rows, or all of them in another order; whom CutMix mixed must be among them."""
-    label, context = None if views.label is None else views.label[rows], views.context
+    context, places = views.context, torch.arange(len(views.a))
     if context is not None:
         context = replace(context, **{name: values[rows] for name, values in vars(context).items()})
     if isinstance(context, Mixed):
-        place = torch.full((len(views.a),), -1).index_put(
-            (torch.arange(len(views.a))[rows],), torch.arange(len(context.partner))
-        )
+        place = torch.full((len(places),), -1).index_put((places[rows],), torch.arange(len(context.partner)))
         context = replace(context, partner=place[context.partner])
-    known = {
-        name: getattr(views, name)[rows] for name in ("person", "row", "moments") if getattr(views, name) is not None
-    }
+    names = ("a", "b", "label", "person", "row", "moments")
+    taken = {name: getattr(views, name)[rows] for name in names if getattr(views, name) is not None}
     if views.displacement is not None:
-        known["displacement"] = views.displacement[:, rows]
+        taken["displacement"] = views.displacement[:, rows]
     if views.target is not None:
-        known["target"] = torch.cat([half[rows] for half in views.target.chunk(2)])
-    taken = {
-        "a": views.a[rows],
-        "b": views.b[rows],
-        "warped": views.warped[:, rows],
-        "label": label,
-        "context": context,
-    }
-    return replace(views, **taken, **known)
+        taken["target"] = torch.cat([half[rows] for half in views.target.chunk(2)])
+    return replace(views, **taken, warped=views.warped[:, rows], context=context)
 
 
 def views_of_halves(method):
@@ -271,7 +243,13 @@ def test_a_checkpoint_brings_back_the_loss(variant):
 def shares(tmp_path_factory):
     """What each of two processes has found for its half of the batch."""
     folder = tmp_path_factory.mktemp("processes")
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    tests = Path(__file__).parents[1]
+    environment = {
+        **os.environ,
+        "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([*sys.path, str(tests)]),
+    }
     running = [
         subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment) for rank in range(WORLD)
     ]
@@ -301,12 +279,6 @@ def test_gathered_rows_keep_their_order_and_their_gradient(shares):
     for rank, share in enumerate(shares):
         assert share["gathered"].tolist() == [[0.0], [1.0], [10.0], [11.0]]
         assert share["gathered gradient"].tolist() == [[[3.0], [6.0]], [[9.0], [12.0]]][rank]
-
-
-def test_one_process_gathers_its_own_rows():
-    x = torch.ones(2, 3)
-    assert gather_rows(x) is x
-    assert (process_count(), process_rank()) == (1, 0)
 
 
 def share_of(rank):

@@ -10,6 +10,7 @@ from ferkit.evaluation.retrieval import retrieval_score
 from ferkit.evaluation.sgd import SgdSchedule
 from ferkit.evaluation.triplets import triplet_score
 from ferkit.probing.folds import ProbeRows, cross_validation_split, fixed_split
+from ferkit.probing.protocols.affect import affect_section
 from ferkit.probing.protocols.base import FoldResult, classifier_section
 from ferkit.probing.protocols.few_labels import few_label_section
 from ferkit.probing.protocols.knn import knn_section
@@ -103,6 +104,19 @@ def test_a_few_labels(planted_rows):
     for figure, point in zip(section.figures, section.points, strict=True):
         assert figure.value == pytest.approx(point.accuracy)
         assert figure.by_seed == tuple(result.accuracy for result in point.results)
+
+
+def test_planted_affect_is_read(planted):
+    vectors, labels, who = planted(20, noise=1)
+    affect = np.tanh(vectors[:, :2] + vectors[:, 2:4])
+    rows = rows_of(vectors, labels, who, affect)
+    section = affect_section(rows, rows, folds_of(rows))
+    assert [figure.name for figure in section.figures] == [
+        f"{what}.{figure}" for what in ("valence", "arousal") for figure in ("ccc", "pcc", "sagr", "rmse")
+    ]
+    assert value_of(section, "valence.ccc") > 0.7
+    expected = np.sqrt(np.mean((section.predicted[:, 1] - affect[:, 1]) ** 2))
+    assert value_of(section, "arousal.rmse") == pytest.approx(expected)
 
 
 def test_retrieval_and_triplets_are_those_of_the_scores(planted_rows):
