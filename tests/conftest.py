@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import fsspec
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 # Set before anything imports the libraries that read them.
@@ -23,6 +24,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Every worker would start as many threads as there are cores, and they would fight for them.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"
+
+# Wall-clock time says nothing on a loaded machine.
+settings.register_profile("ferkit", deadline=None)
+settings.load_profile("ferkit")
 
 
 @pytest.fixture(scope="module")

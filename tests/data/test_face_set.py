@@ -273,7 +273,7 @@ def test_a_newer_format_and_no_face_set(tmp_path):
 # Breaks
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=st.sets(st.integers(1, PICTURES)), broken=st.integers(0, PICTURES))
 def test_bytes_depend_neither_on_batches_nor_on_breaks(tmp_path_factory, unbroken, steps, broken):
     path = tmp_path_factory.mktemp("any") / "faces"

@@ -9,7 +9,7 @@ from ferkit.errors import InputError
 from ferkit.evaluation.splits import identity_folds
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, *"pqrstu"])), min_size=8, max_size=40),
     st.integers(2, 4),

@@ -3,7 +3,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ferkit.encoders.registry import CROP_SIDES
@@ -47,7 +47,6 @@ def test_template_is_symmetric_and_inside_the_crop():
     assert not TEMPLATE.flags.writeable
 
 
-@settings(deadline=None)
 @given(five_points, angle, scale, coordinate, coordinate)
 def test_a_similarity_is_recovered(points, angle, scale, x, y):
     if np.ptp(points, axis=0).max() < 1:

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ferkit.faces.packing import pack
@@ -7,7 +7,6 @@ from ferkit.faces.packing import pack
 even = st.integers(1, 60).map(lambda half: 2 * half)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(even, even), max_size=40))
 def test_rectangles_lie_inside_the_canvas_and_apart(sizes):
     places, (width, height) = pack(sizes)

@@ -22,7 +22,7 @@ def moved(warp, size=128):
     return warp.at(identity(len(warp.displacement), size))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(kind="tps", placement="landmarks", radius=1.0, strength=1.0, spread=0.3, symmetric=1.0, flip=False, seed=371)
 @given(
     kind=st.sampled_from(list(KINDS)),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.ops import box_iou as torchvision_iou
 
@@ -37,7 +37,6 @@ def test_iou_agrees_with_torchvision():
     torch.testing.assert_close(box_iou(a, b), torchvision_iou(a, b))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 10_000), st.floats(0.05, 0.95))
 def test_suppression_is_the_textbook_loop(count, seed, threshold):
     boxes = random_boxes(count, seed)

@@ -22,7 +22,7 @@ def test_single_faces_make_up_for_what_groups_left_uneven():
     assert len(set(parts[:30])) == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(-1, 2)), min_size=1, max_size=60), st.integers(0, 5))
 def test_groups_stay_whole_and_no_part_is_empty(faces, seed):
     groups, labels = np.array(faces).T
