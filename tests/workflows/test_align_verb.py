@@ -6,12 +6,8 @@ import pytest
 
 from ferkit.data.face_set import FaceSet
 from ferkit.errors import InputError, OutputError
-from ferkit.pipeline import source_stream
 from ferkit.workflows.align import align
-
-
-def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+from samples import contents
 
 
 def test_photos_become_a_face_set_and_what_failed_is_listed(portraits, tmp_path):
@@ -45,31 +41,6 @@ def test_larger_crops_show_the_same_faces(portraits, tmp_path):
     assert np.abs(sharp[0] - sharp[1]).max() < 0.1
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(crop_folder, tmp_path, monkeypatch, listener):
-    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
-    folder = crop_folder(7)
-    align(folder, tmp_path / "unbroken")
-    with pytest.raises(KeyboardInterrupt):
-        align(folder, tmp_path / "faces", progress=listener(stop_after=7 + 4))  # all are read first
-    assert not (tmp_path / "faces").exists()
-    second = listener()
-    align(folder, tmp_path / "faces", progress=second)
-    assert second.started == [("reading", 7, 0), ("aligning", 7, 4)]
-    assert any("going on after 4 of 7" in text for text in second.said)
-    assert files(tmp_path / "faces") == files(tmp_path / "unbroken")
-    assert not (tmp_path / "faces.partial").exists()
-
-
-def test_other_settings_start_afresh(crop_folder, tmp_path, monkeypatch, listener):
-    monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
-    folder = crop_folder(5)
-    with pytest.raises(KeyboardInterrupt):
-        align(folder, tmp_path / "faces", progress=listener(stop_after=5 + 2))
-    second = listener()
-    align(folder, tmp_path / "faces", min_face=40, progress=second)
-    assert second.started == [("reading", 5, 0), ("aligning", 5, 0)]
-
-
 def test_a_picture_replaced_under_its_name_size_and_time_is_another_job(
     crop_folder, tmp_path, replace_unseen, listener
 ):
@@ -85,10 +56,10 @@ def test_a_picture_replaced_under_its_name_size_and_time_is_another_job(
 
 def test_a_folder_of_photos_is_never_the_output(crop_folder, tmp_path):
     folder = crop_folder(2)
-    before = files(folder)
+    before = contents(folder)
     with pytest.raises(OutputError):
         align(folder, folder, overwrite=True)
-    assert files(folder) == before
+    assert contents(folder) == before
 
 
 def test_a_face_set_is_not_aligned_again(make_face_set, noise_crops, tmp_path):

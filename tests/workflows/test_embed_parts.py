@@ -13,7 +13,7 @@ import pytest
 from ferkit.data.embedding_parts import made_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.stores import MANIFEST
-from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import BusyError, InputError, MissingPathError, OutputError, SetError, UnknownNameError
 from ferkit.locks import output_lock
 from ferkit.pipeline import embedding_job, engine, face_finder, runtimes
@@ -24,6 +24,7 @@ from ferkit.progress import Silent
 from ferkit.search.searcher import Searcher
 from ferkit.workflows.embed import embed
 from ferkit.workflows.embed_parts import embed_parts
+from samples import save_run
 
 
 @pytest.fixture
@@ -82,9 +83,7 @@ def test_finished_parts_are_not_made_again_unless_the_sources_changed(whole, set
 
 def test_parts_by_another_encoder_are_made_again(whole, settings, tmp_path):
     _, folder = whole
-    encoder = random_encoder("resnet18", input_size=32, seed=1)
-    (tmp_path / "other").mkdir()
-    save_encoder(tmp_path / "other", encoder.backbone.state_dict(), encoder.entry)
+    save_run(tmp_path / "other", "resnet18", seed=1)
     embed_parts(folder, tmp_path / "emb", parts=2, **settings)
     assert embed_parts(folder, tmp_path / "emb", parts=2, **settings).made == 0
     other = {**settings, "encoder": tmp_path / "other"}

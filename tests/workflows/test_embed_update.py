@@ -1,7 +1,6 @@
 """A set that is made again: what it knows is taken over, the rest is embedded."""
 
 import json
-import os
 import shutil
 
 import numpy as np
@@ -9,10 +8,11 @@ import pytest
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.encoders.encoder import Encoder, random_encoder, save_encoder
+from ferkit.encoders.encoder import Encoder
 from ferkit.errors import InputError, MissingPathError, NoImagesError
 from ferkit.pipeline import reuse, source_stream
 from ferkit.workflows.embed import embed
+from samples import noise, save_run
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def opened(tmp_path):
 
 def save(path, seed):
     path.parent.mkdir(exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (128, 128, 3), dtype=np.uint8)).save(path)
+    Image.fromarray(noise(1, seed=seed)[0]).save(path)
 
 
 def names_and_vectors(made):
@@ -101,27 +101,19 @@ def test_moved_and_copied_pictures_are_known_by_their_content(crop_folder, updat
     assert all(source.startswith(str(tmp_path / "moved")) for source in opened(tmp_path).column("source").to_pylist())
 
 
-def test_a_picture_replaced_with_equal_size_and_time_is_noticed(crop_folder, update, tmp_path):
-    folder = crop_folder(2)
-    files = [file.rename(file.with_suffix(".bmp")) for file in sorted(folder.iterdir())]
-    for seed, file in enumerate(files):
-        save(file, seed)
+def test_a_picture_replaced_with_equal_size_and_time_is_noticed(crop_folder, update, tmp_path, replace_unseen):
+    folder = crop_folder(2, suffix="bmp")
     update(folder)
-    status = files[0].stat()
-    save(files[0], 7)
-    os.utime(files[0], ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert files[0].stat().st_size == status.st_size
+    save(tmp_path / "other.bmp", 7)
+    replace_unseen(folder / "0.bmp", tmp_path / "other.bmp")
     count, result = update(folder)
     assert (count, tuple(result.changes)) == (1, (0, 1, 0, 1))
 
 
 def test_by_another_encoder_all_is_embedded(crop_folder, update, tmp_path):
-    folder, other = crop_folder(3), tmp_path / "other"
+    folder = crop_folder(3)
     update(folder)
-    other.mkdir()
-    untrained = random_encoder("test_resnet", 32)
-    save_encoder(other, untrained.backbone.state_dict(), untrained.entry)
-    count, result = update(folder, encoder=other)
+    count, result = update(folder, encoder=save_run(tmp_path / "other"))
     assert (count, result.changes) == (3, None)
 
 

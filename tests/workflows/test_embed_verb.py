@@ -10,7 +10,7 @@ from PIL import Image
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.runtimes import is_installed
-from ferkit.errors import EncoderMismatchError, OutputError
+from ferkit.errors import EncoderMismatchError
 from ferkit.pipeline import face_stream as faces_of
 from ferkit.pipeline import source_stream
 from ferkit.workflows.align import align
@@ -112,21 +112,6 @@ embed(sys.argv[1], "emb.npy", encoder=sys.argv[2], device="cpu", progress=Killer
     embed(folder, tmp_path / "emb.npy", **settings, progress=(second := listener()))
     assert second.started[-1] == ("embedding", 7, 2)
     assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
-
-
-def test_a_disk_that_fills_up_leaves_the_old_set(crop_folder, run_folder, tmp_path, file_size_limit):
-    embed(crop_folder(2), tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    before = set_bytes(tmp_path / "emb.npy")
-    folder = crop_folder(3, "three")
-    with file_size_limit(4096), pytest.raises(OutputError, match=r"emb\.npy"):  # three vectors are 6 KB
-        embed(folder, tmp_path / "emb.npy", encoder=run_folder, device="cpu")
-    assert set_bytes(tmp_path / "emb.npy") == before
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "crops",
-        "three",
-        "emb.sources.parquet",
-        *(f"emb{suffix}" for suffix in SUFFIXES),
-    }
 
 
 def test_faces_on_another_template_are_refused(make_face_set, noise_crops, run_folder, tmp_path):

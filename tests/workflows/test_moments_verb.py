@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError
 from ferkit.search.set_encoder import encoder_stamp
 from ferkit.workflows.moments import moments
+from samples import face, unit_rows, write_set, write_video
 
 FPS = 25
 
@@ -37,16 +37,12 @@ def save_set(crops, run_folder, tmp_path):
         ends[0] = encoder.embed(crops[:1])[0]
         faces, vectors = [], []
         for number, shares in enumerate(clips, 1):
+            source = f"/videos/{number}.mp4"
             for frame, share in enumerate(shares):
-                source = f"/videos/{number}.mp4"
-                clip, time_s = (f"{source}@1", frame / FPS) if known else (None, None)
-                about = {"identity": f"person {number}", "label": None, "box": None, "landmarks": None, "score": None}
-                faces.append(Face(f"{source}#{frame}", 1, clip, time_s=time_s, sha256="0" * 64, **about))
-                mixed = share * ends[0] + (1 - share) * ends[1]
-                vectors.append(mixed / np.linalg.norm(mixed))
-        stamp = encoder_stamp(encoder, run_folder)
-        EmbeddingSet(np.array(vectors, np.float32), faces_to_table(faces), stamp).save(tmp_path / "emb.npy")
-        return tmp_path / "emb.npy"
+                about = {"clip": f"{source}@1", "time_s": frame / FPS} if known else {}
+                faces.append(face(f"{source}#{frame}", identity=f"person {number}", **about))
+                vectors.append(share * ends[0] + (1 - share) * ends[1])
+        return write_set(tmp_path / "emb.npy", unit_rows(np.array(vectors)), faces, encoder_stamp(encoder, run_folder))
 
     return save
 
@@ -54,14 +50,7 @@ def save_set(crops, run_folder, tmp_path):
 @pytest.fixture
 def video(crops, tmp_path):
     """A lossless video: picture b for 20 frames, a for 15, b for 20."""
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"FFV1"), FPS, (128, 128))
-    if not writer.isOpened():
-        pytest.skip("this OpenCV cannot write FFV1")
-    for share in PULSE:
-        writer.write(cv2.cvtColor(crops[1 - share], cv2.COLOR_RGB2BGR))
-    writer.release()
-    return path
+    return write_video(tmp_path / "clip.avi", [crops[1 - share] for share in PULSE], FPS, "FFV1")
 
 
 PULSE = [0] * 20 + [1] * 15 + [0] * 20
@@ -96,13 +85,9 @@ def test_a_set_that_was_made_to_be_searched_is_told(save_set, listener, monkeypa
 
 
 def test_a_video_gives_its_moments_sheet_plot_table_and_frames(video, crops, tmp_path):
-    files = {
-        name: tmp_path / "out" / f"m.{end}" for name, end in {"sheet": "png", "csv": "csv", "html": "html"}.items()
-    }
-    result = ask(
-        video, **files, plot=tmp_path / "plot.png", frames=tmp_path / "frames", keep=tmp_path / "kept.npy"
-    )  # fmt: skip
-    (moment,) = result.moments
+    files = {name: tmp_path / "out" / f"m.{end}" for name, end in (("sheet", "png"), ("csv", "csv"), ("html", "html"))}
+    more = {"plot": tmp_path / "plot.png", "frames": tmp_path / "frames", "keep": tmp_path / "kept.npy"}
+    (moment,) = ask(video, **files, **more).moments
     assert (moment.onset_s, moment.offset_s) == pytest.approx((19.5 / FPS, 34.5 / FPS), abs=0.2 / FPS)
     (frame,) = (tmp_path / "frames").iterdir()
     np.testing.assert_array_equal(np.asarray(Image.open(frame)), crops[0])
@@ -158,19 +143,14 @@ def test_pictures_have_no_moments(save_set):
 def test_a_smile_that_is_planted_between_two_portraits_is_found_to_the_frame(data_dir, tmp_path):
     people = data_dir / "studio-smiles"
     name = sorted(path.name.partition("_")[0] for path in (people / "smiling").glob("*.jpg"))
-    calm, smile = (
-        cv2.resize(
-            cv2.imread(str(next((people / look).glob(f"{name[0]}_*")))), (192, 192), interpolation=cv2.INTER_AREA
-        )
-        for look in ("neutral", "smiling")
-    )
-    writer = cv2.VideoWriter(str(tmp_path / "planted.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (192, 192))
+    pictures = [Image.open(next((people / look).glob(f"{name[0]}_*"))) for look in ("neutral", "smiling")]
+    calm, smile = (np.asarray(each.convert("RGB").resize((192, 192), Image.Resampling.BOX)) for each in pictures)
     fade = [step / 6 for step in range(1, 6)]
-    for share in [0] * 12 + fade + [1] * 12 + fade[::-1] + [0] * 8:  # half way at the frames 14 and 31
-        writer.write(cv2.addWeighted(smile, share, calm, 1 - share, 0))
-    writer.release()
+    shares = [0] * 12 + fade + [1] * 12 + fade[::-1] + [0] * 8  # half way at the frames 14 and 31
+    frames = [cv2.addWeighted(smile, share, calm, 1 - share, 0) for share in shares]
+    film = write_video(tmp_path / "planted.mp4", frames, FPS, "mp4v")
     kept, other = tmp_path / "kept.npy", next((people / "smiling").glob(f"{name[1]}_*"))
-    for sources, like in ((tmp_path / "planted.mp4", other), (kept, "happy")):
+    for sources, like in ((film, other), (kept, "happy")):
         result = moments(sources, like, min_face=60, **({} if sources == kept else {"keep": kept}))
         (moment,) = result.moments
         assert (moment.onset_s * FPS, moment.offset_s * FPS) == pytest.approx((14, 31), abs=3)

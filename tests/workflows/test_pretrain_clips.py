@@ -6,9 +6,10 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, TrainingError, UnknownEncoderError, UnknownMethodError
 from ferkit.workflows.pretrain import pretrain
+from samples import noise, save_run
 
 SMALL = {"views.size": 32, "log_steps": 1, "checkpoint_steps": 2, "monitor.sheet": 2}
 QUICK = {"backbone": "test_resnet", "batch_size": 4, "epochs": 1, "device": "cpu"}
@@ -18,12 +19,11 @@ MOMENTS = [("long", 0.5 * n) for n in range(9)] + [("short", 0.5 * n) for n in r
 @pytest.fixture
 def noise_set(make_face_set):
     """Write a face set of noise, with the clips and times of its faces."""
-
-    def make(moments, name):
-        pixels = np.random.default_rng(0).integers(0, 256, (len(moments), 128, 128, 3), dtype=np.uint8)
-        return make_face_set(pixels, name, clip=lambda row: moments[row][0], time_s=lambda row: moments[row][1]).path
-
-    return make
+    return lambda moments, name: (
+        make_face_set(
+            noise(len(moments)), name, clip=lambda row: moments[row][0], time_s=lambda row: moments[row][1]
+        ).path
+    )
 
 
 @pytest.fixture
@@ -33,10 +33,7 @@ def clips(noise_set):
 
 @pytest.fixture
 def descriptor(tmp_path):
-    encoder = random_encoder("test_resnet", 32)
-    (tmp_path / "descriptor").mkdir()
-    save_encoder(tmp_path / "descriptor", encoder.backbone.state_dict(), encoder.entry)
-    return str(tmp_path / "descriptor")
+    return str(save_run(tmp_path / "descriptor"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import load_file
 
 from ferkit.workflows.pretrain import pretrain
+from samples import noise
 
 pytestmark = pytest.mark.slow
 
@@ -34,8 +35,7 @@ LAUNCHERS = {
 @pytest.fixture(scope="module")
 def folder(write_face_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
-    pixels = np.random.default_rng(0).integers(0, 256, (16, 128, 128, 3), dtype=np.uint8)
-    write_face_set(folder / "faces", pixels)
+    write_face_set(folder / "faces", noise(16))
     training = {"batch_size": 8, "epochs": 2, "lr": 0.01, "optimizer": "sgd", "log_steps": 1, "checkpoint_steps": 2}
     recipe = {"method": "simclr", "backbone": "test_resnet", "settings": {"views": STILL}, "training": training}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 import ferkit
-from ferkit.encoders.encoder import load_encoder, load_head, random_encoder, save_encoder
+from ferkit.encoders.encoder import load_encoder, load_head
 from ferkit.encoders.registry import read_entry
 from ferkit.errors import EncoderMismatchError, InputError, OutputError, UnknownEncoderError, WeightsError
 from ferkit.probing import encoders
 from ferkit.probing.protocols import base as protocols
 from ferkit.probing.report import as_json
 from ferkit.workflows.probe import PAGE, REPORT
+from samples import save_run
 
 probe_module = sys.modules["ferkit.workflows.probe"]  # the package has the function under this name
 LABELS = ("calm", "glad")
@@ -30,17 +31,10 @@ def own_cache_and_few_resamples(monkeypatch, tmp_path):
     monkeypatch.setattr(probe_module, "paired_interval", partial(probe_module.paired_interval, resamples=40))
 
 
-def save_run(folder, seed):
-    encoder = random_encoder("test_resnet", input_size=32, seed=seed)
-    folder.mkdir()
-    save_encoder(folder, encoder.backbone.state_dict(), encoder.entry.model_copy(update={"name": folder.name}))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run folder with a tiny encoder that knows nothing."""
-    return save_run(tmp_path_factory.mktemp("runs") / "tiny", seed=1)
+    return save_run(tmp_path_factory.mktemp("runs") / "tiny", seed=1, name="tiny")
 
 
 @pytest.fixture
@@ -253,7 +247,7 @@ def test_a_papers_linear_protocol(people, run):
 
 
 def test_published_figures_stand_in_the_entry_and_are_replaced(people, tmp_path):
-    run = save_run(tmp_path / "published", seed=0)
+    run = save_run(tmp_path / "published", name="published")
     before = read_entry(run / "encoder.yaml")
     for _ in range(2):
         report = ferkit.probe(run, people(), protocol="knn", publish=True)

@@ -1,13 +1,12 @@
 import json
 import shutil
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.encoders.encoder import load_encoder, random_encoder, save_encoder
+from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import (
     EncoderMismatchError,
     InputError,
@@ -16,6 +15,7 @@ from ferkit.errors import (
 )
 from ferkit.workflows.embed import embed
 from ferkit.workflows.retrieve import retrieve
+from samples import save_run, write_video
 
 
 @pytest.fixture
@@ -85,11 +85,8 @@ def test_of_several_faces_the_largest_is_taken_unless_told(portraits, run_folder
 
 
 def test_another_encoder_is_refused(people, tmp_path):
-    other = random_encoder("resnet18", input_size=32, seed=1)
-    (tmp_path / "other").mkdir()
-    save_encoder(tmp_path / "other", other.backbone.state_dict(), other.entry)
     with pytest.raises(EncoderMismatchError, match=r"untrained.*other"):
-        ask(people, encoder=tmp_path / "other")
+        ask(people, encoder=save_run(tmp_path / "other", "resnet18", seed=1))
 
 
 def test_the_same_weights_with_another_contract_are_refused(crop_folder, run_folder, tmp_path):
@@ -135,12 +132,8 @@ def test_a_montage_replaces_an_earlier_one_and_no_photo(people, noise_crops):
 
 
 def test_a_place_that_was_printed_asks(people, noise_crops, tmp_path, run_folder):
-    frames = [cv2.cvtColor(crop, cv2.COLOR_RGB2BGR) for crop in noise_crops(4)]
-    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (128, 128))
-    for frame in frames:
-        writer.write(frame)
-    writer.release()
-    embed(tmp_path / "clip.avi", tmp_path / "frames.npy", encoder=run_folder, device="cpu", aligned=True, fps=0)
+    clip = write_video(tmp_path / "clip.avi", noise_crops(4), 5)
+    embed(clip, tmp_path / "frames.npy", encoder=run_folder, device="cpu", aligned=True, fps=0)
     place = EmbeddingSet.open(tmp_path / "frames.npy").face(2).source
     assert place.endswith("clip.avi#2")
     hits = retrieve(place, tmp_path / "frames.npy", device="cpu", aligned=True, exclude_query=False).hits

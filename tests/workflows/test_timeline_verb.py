@@ -3,14 +3,13 @@ import numpy as np
 import pyarrow.csv as csv
 import pytest
 
-from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError, WeightsError
 from ferkit.search.set_encoder import encoder_stamp
 from ferkit.workflows import timeline as verb
 from ferkit.workflows.recognise import recognise
 from ferkit.workflows.timeline import timeline
+from samples import face, unit_rows, write_set
 
 
 @pytest.fixture
@@ -19,16 +18,13 @@ def clips(headed_run, tmp_path):
 
     def make(*known):
         encoder = load_encoder(headed_run, "cpu")
-        blank = dict.fromkeys(("label", "box", "landmarks", "score"))
         faces = [
-            Face(f"{name.partition('@')[0]}#{step}", 1, name, person, step / 4, sha256="0" * 64, **blank)
+            face(f"{name.partition('@')[0]}#{step}", clip=name, identity=person, time_s=step / 4)
             for name, first, last, person in known
             for step in range(4 * first, 4 * last + 1)
         ]
-        vectors = np.random.default_rng(0).normal(size=(len(faces), encoder.dim))
-        vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-        EmbeddingSet(vectors, faces_to_table(faces), encoder_stamp(encoder, headed_run)).save(tmp_path / "emb.npy")
-        return tmp_path / "emb.npy"
+        vectors = unit_rows(np.random.default_rng(0).normal(size=(len(faces), encoder.dim)))
+        return write_set(tmp_path / "emb.npy", vectors, faces, encoder_stamp(encoder, headed_run))
 
     return make
 
