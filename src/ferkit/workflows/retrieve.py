@@ -105,7 +105,7 @@ def retrieve(
         exclude_query: leave out the query itself, by its place, its pixels or its landmarks; copies of it as well.
         same_person: ``exclude`` leaves out the faces of the query's person, ``only`` all others; ``any`` none.
         one_per_person: show the best face of each person alone.
-        fold: show copies of a photo, near-equal crops and frames of one clip as one hit.
+        fold: show copies of a photo, near-equal crops and frames of one clip as one hit, and none of the query.
         identity: who the query shows, where the set does not know.
         exclude_identity: leave out the faces of this person.
         where: condition on the set's columns, such as ``"label = 'fear' and yaw < 20"``, see
@@ -212,7 +212,7 @@ class _Answer:
         for each in (*self.examples.positives, *self.examples.negatives) if self.exclude_query else ():
             if each.face is not None:
                 own |= {place for place, face in enumerate(faces) if is_copy(face, each.face)}
-                if not isinstance(each.crop, str):
+                if self.fold and not isinstance(each.crop, str):
                     own.update(near_copies(each.face, each.vector, each.crop, faces, vectors, crops_of))
         return own
 
