@@ -83,7 +83,7 @@ class Cascade(nn.Module):
         """Let OpenVINO compute the networks on the CPU, for so many calls side by side.
 
         P-Net and R-Net, whose boxes O-Net moves once more, may do so in bfloat16; O-Net, which decides, does not. Where
-        OpenVINO cannot compute them, as where its instructions are limited, torch goes on, and that is logged.
+        OpenVINO cannot, as under settings that take instructions from it, torch goes on computing them, and that is logged.
         """
         halves = {"propose_net": True, "refine_net": True, "output_net": False}
         try:
