@@ -166,18 +166,6 @@ def test_openvino_finds_the_same_faces(detector, faces):
         assert_same(found, same, atol=0.05)
 
 
-def test_torch_computes_what_openvino_cannot(monkeypatch, caplog, detector, faces):
-    pytest.importorskip("openvino")
-
-    def refuse(*_, **__):
-        raise RuntimeError("Exception from plugin\nno descriptors")
-
-    monkeypatch.setattr("ferkit.faces.cascade.OpenVinoNetwork.__init__", refuse)
-    other = FaceDetector(runtime="openvino")
-    assert "no descriptors" in caplog.text
-    assert_same(other.detect([faces["hopper"]])[0], detector.detect([faces["hopper"]])[0])
-
-
 @pytest.mark.parametrize("size", [(1, 300), (12, 12), (20, 21)])
 def test_nothing_is_found_in_black(detector, size):
     (found,) = detector.detect([black(*size)])

@@ -4,7 +4,6 @@ Boxes are continuous here: the first pixel covers 0 to 1. Every stage works on t
 each candidate carries the number of its image. The networks may run in half precision; boxes are always float32.
 """
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +20,6 @@ from ferkit.faces.networks import output_network, proposal_network, refine_netwo
 from ferkit.faces.openvino_networks import OpenVinoNetwork
 from ferkit.faces.packed_pyramid import CELL, STRIDE, Atlas
 from ferkit.ops.boxes import nms, nms_min, shift_boxes, square_boxes
-
-_LOGGER = logging.getLogger("ferkit")
 
 Pixels = NDArray[np.uint8]
 Stacks = Sequence[Sequence[Pixels]]
@@ -82,19 +79,11 @@ class Cascade(nn.Module):
     def use_openvino(self, threads: int) -> None:
         """Let OpenVINO compute the networks on the CPU, for so many calls side by side.
 
-        P-Net and R-Net, whose boxes O-Net moves once more, may do so in bfloat16; O-Net, which decides, does not. Where
-        OpenVINO cannot, as under settings that take instructions from it, torch goes on computing them, and that is logged.
+        P-Net and R-Net, whose boxes O-Net moves once more, may do so in bfloat16; O-Net, which decides, does not.
         """
-        halves = {"propose_net": True, "refine_net": True, "output_net": False}
-        try:
-            networks = {name: OpenVinoNetwork(getattr(self, name), threads, half=half) for name, half in halves.items()}
-        except RuntimeError as error:
-            _LOGGER.warning(
-                "OpenVINO cannot compute the face detector here, PyTorch does: %s", str(error).split("\n")[-1]
-            )
-            return
-        for name, network in networks.items():
-            setattr(self, name, network)
+        self.propose_net = OpenVinoNetwork(self.propose_net, threads, half=True)
+        self.refine_net = OpenVinoNetwork(self.refine_net, threads, half=True)
+        self.output_net = OpenVinoNetwork(self.output_net, threads)
 
     @torch.inference_mode()
     def forward(self, images: Sequence[Pixels], min_face: Sequence[float], device: torch.device) -> Faces:

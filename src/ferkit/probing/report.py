@@ -69,7 +69,7 @@ class FewLabelSection(Section):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffectSection(Section):
-    """Valence and arousal, each with figures ``valence.ccc``, ``valence.pcc``, ``valence.sagr``, ``valence.rmse``."""
+    """Valence and arousal: for each figures ``valence.ccc``, ``valence.pcc``, ``valence.sagr``, ``valence.rmse``."""
 
     chosen: tuple[Mapping[str, Any], ...]  # the penalty of each fit
     # (M, 2) valence and arousal of the test faces that have them
