@@ -39,7 +39,7 @@ SKIPPED = {
     r".*hf-hub:|.*models pu(ll|sh)": "the public hub: tests/encoders/test_hub_verbs.py has one of its own",
     r".*imagenet-r|.*dinov2": "the public hub",
     r".*precision int8": "takes 100 faces: tests/pipeline/test_runtimes.py",
-    r".*models import|.*-e moco-r50": "checkpoints of others: tests/encoders/importing",
+    r".*models import|.*-e moco-r50|export FERKIT_MODELS": "checkpoints of others: tests/encoders/importing",
     r".*--method cycleface|.*runs/cycleface": "a large network: tests/workflows/test_pretrain_cycleface.py",
 }
 """Commands that are left out, by how they begin, and why."""
