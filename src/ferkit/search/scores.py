@@ -59,6 +59,6 @@ def percentiles(query: Query, scores: Floats, vectors: Rows) -> Floats:
         vectors: (N, D) of length 1, all of the set, N at least 1.
     """
     rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _SAMPLE)).astype(np.int64)
-    all_scores = np.sort(query.scores(vectors if len(rows) == len(vectors) else vectors[rows]))
+    all_scores = np.sort(over_blocks(vectors, query.scores, None if len(rows) == len(vectors) else rows))
     # float32 sums differ by the order of their terms; a hit is not below itself.
     return 100 * np.searchsorted(all_scores, scores - 1e-6) / len(rows)
