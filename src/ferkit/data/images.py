@@ -152,7 +152,8 @@ def _read(
 def _even_rows(image: Image.Image) -> int:
     """How many rows at the bottom have one colour each, as those have that a JPEG's decoder had no data for."""
     pixels = np.asarray(image)
-    return int((pixels != pixels[:, :1]).any(axis=(1, 2))[::-1].argmax())
+    uneven = (pixels != pixels[:, :1]).any(axis=(1, 2))
+    return int(np.append(uneven[::-1], True).argmax())  # all of them, where none is uneven
 
 
 def image_size(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
