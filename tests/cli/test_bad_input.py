@@ -110,9 +110,16 @@ def test_a_place_that_cannot_be_written(refused, made, run_folder, tmp_path, pla
     assert f"{place}.png" in refused(6, "retrieve", "crops/0.png", "--montage", f"{place}.png")
 
 
-def test_a_slim_image_is_told_what_opencv_needs(refused, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (ImportError("libGL.so.1: cannot open shared object file"), "`apt-get install libgl1 libglib2.0-0`"),
+        (RuntimeError("operator torchvision::nms does not exist"), "install both from one index"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_told_with_its_remedy(refused, monkeypatch, error, remedy):
     def fail(*_, **__):
-        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+        raise error
 
     monkeypatch.setattr("ferkit.cli.app", fail)
-    assert "`apt-get install libgl1 libglib2.0-0`" in refused(1, "align", "photos")
+    assert remedy in refused(1, "align", "photos")

@@ -41,6 +41,7 @@ __all__ = ["app", "main"]
 
 _INTERRUPTED = 130  # typer turns Ctrl-C into this exit status, without a word
 _OF_OPENCV = ("libGL", "libgthread", "libglib")  # what slim images lack
+_OF_TORCHVISION = "operator torchvision::"  # what one that was built for another torch lacks
 
 app = typer.Typer(
     name="ferkit",
@@ -119,6 +120,15 @@ def _run() -> None:
         err.print(
             f"[bold red]error:[/] OpenCV cannot be loaded: {escape(str(error))}; on Debian and Ubuntu install what it "
             "needs by `apt-get install libgl1 libglib2.0-0`"
+        )
+        sys.exit(FerkitError.exit_code)
+    except RuntimeError as error:
+        if not str(error).startswith(_OF_TORCHVISION):
+            raise
+        err.print(
+            "[bold red]error:[/] torchvision was built for another torch than the installed one; install both from one "
+            "index, such as `pip install --force-reinstall torch torchvision --index-url "
+            "https://download.pytorch.org/whl/cpu`"
         )
         sys.exit(FerkitError.exit_code)
     except SystemExit as stop:
