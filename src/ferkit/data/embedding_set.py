@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,81 +23,45 @@ from numpy.typing import NDArray
 from ferkit._version import __version__
 from ferkit.atomic import output_errors
 from ferkit.data.arrays import map_array
+from ferkit.data.encoder_stamp import EncoderStamp, read_stamp
 from ferkit.data.face_set import is_face_set
-from ferkit.data.face_table import FaceTable, WithColumns
+from ferkit.data.face_table import FaceTable, JoinedTable, WithColumns
 from ferkit.data.faces import FACE_SCHEMA, Face, table_row_to_face, write_table
 from ferkit.data.file_state import file_state
 from ferkit.data.places import to_relative
 from ferkit.data.source_records import SourceRecord, read_records, records_path
-from ferkit.data.stored_vectors import StoredVectors, release
-from ferkit.data.stores import fetch_set
-from ferkit.documents import read_json
-from ferkit.errors import EncoderMismatchError, OutputError, SetError
+from ferkit.data.stored_vectors import StoredVectors, sample_digest, vectors_digest
+from ferkit.data.stores import MANIFEST, fetch_set
+from ferkit.documents import parse_json, read_json
+from ferkit.errors import OutputError, SetError
 from ferkit.staging import JOURNAL, StagedOutput, require_own
 
 _FORMAT = 1
 _DIGEST_KEY = b"ferkit.vectors"
-_DIGEST_ROWS = 256  # enough to tell two sets apart, few enough to check on every opening
 _SCAN_ROWS = 16384
-_HASHED_BYTES, _HASHING_THREADS = 1 << 26, 4
 _VERIFIED: set[tuple[object, ...]] = set()
 """Files whose digests were found right, by place and `file_state`."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderStamp:
-    """Which encoder made a vector; vectors of different stamps are never compared.
-
-    Attributes:
-        name: as in models.yaml, or the run's.
-        sha256: hex digest of the weight file.
-        dim: length D of a vector.
-        crop: name of the template that its faces are aligned to.
-        size: height and width in pixels of the image that the network sees.
-        precision: in which its convolutions were computed: ``float32``, ``bfloat16`` (GPUs) or ``int8``.
-        calibration: digest of the faces that fixed the steps of int8; None for the others.
-        contract: digest of how the weights are used (network, central square, gray, mean and deviation); None where an
-            older ferkit, which did not keep it, made the set.
-    """
-
-    name: str
-    sha256: str
-    dim: int
-    crop: str
-    size: int
-    precision: str = "float32"
-    calibration: str | None = None
-    contract: str | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class EmbeddingSet(WithColumns):
-    """Vectors and what is known of their faces, row by row.
+    """Vectors and what is known of their faces, row by row."""
 
-    Attributes:
-        vectors: (N, D) float32; memory-mapped and read-only when opened from disk, where they may have 16 bits.
-        rows: N rows with the columns of `FACE_SCHEMA`, in memory or, when opened from disk, on it; `table`, `columns`
-            and `faces_of` read them.
-        encoder: what made the vectors.
-        normalized: whether every vector has unit length.
-        faces: path of the face set that holds the crops, if they come from one.
-        version: the ferkit that made the set.
-        job: digest of all that decided it, by which a run sees that nothing is left to do; None where nobody asks.
-        pictures: how many were looked at for it.
-        listing: digest of all sources, of which this set is one part; None of a set that is whole.
-        sha256: digests of all vectors and of the table's file, see `verify`; none of a set that is not from disk.
-    """
-
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.float32]  # (N, D); memory-mapped and read-only when opened from disk
+    # N rows with the columns of `FACE_SCHEMA`, in memory or, when opened from disk, on it; `table`, `columns` and
+    # `faces_of` read them
     rows: pa.Table | FaceTable
-    encoder: EncoderStamp
-    normalized: bool = True
-    faces: str | None = None
-    version: str = __version__
+    encoder: EncoderStamp  # what made the vectors
+    normalized: bool = True  # whether every vector has unit length
+    faces: str | None = None  # path of the face set that holds the crops, if they come from one
+    version: str = __version__  # the ferkit that made the set
+    # digest of all that decided it, by which a run sees that nothing is left to do; None where nobody asks
     job: str | None = None
-    pictures: int | None = None
-    listing: str | None = None
+    pictures: int | None = None  # how many were looked at for it
+    listing: str | None = None  # digest of all sources, of which this set is one part; None of a set that is whole
+    # digests of all vectors and of the table's file, see `verify`; none of a set that is not from disk, or in parts
     sha256: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[EmbeddingSet] = ()  # the sets that it is made of, in order; none of a set in one file
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -107,7 +69,7 @@ class EmbeddingSet(WithColumns):
     @property
     def digest(self) -> str:
         """Hex digest of the vectors, by which an index knows them; of some of them in a set of an older ferkit."""
-        return self.sha256.get("vectors") or _digest(self.vectors)
+        return self.sha256.get("vectors") or sample_digest(self.vectors)
 
     @property
     def column_names(self) -> list[str]:
@@ -174,11 +136,11 @@ class EmbeddingSet(WithColumns):
         _check_shape(self.vectors, len(self.rows), self.encoder.dim, path)
         for start in range(0, len(self), _SCAN_ROWS):
             _check_finite(path, start, self.vectors[start : start + _SCAN_ROWS])
-        digest = _digest(self.vectors)
+        digest = sample_digest(self.vectors)
         table_file, json_file = _sidecars(output.folder / path.name)
         with output_errors(path):
             write_table(to_relative(_stamped(self.table, digest), path.resolve().parent), table_file)
-            sha256 = {"vectors": _full_digest(self.vectors), "table": _file_digest(table_file)}
+            sha256 = {"vectors": vectors_digest(self.vectors), "table": _file_digest(table_file)}
             description = {**self._description(digest, path.resolve().parent), "sha256": sha256}
             json_file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
             parts = [table_file.name, json_file.name, path.name]
@@ -193,7 +155,7 @@ class EmbeddingSet(WithColumns):
         """Return what a set from disk was made of; none if it is not known, or faces were found by other settings."""
         if not isinstance(self.rows, FaceTable):
             return []
-        return read_records(records_path(self.rows.path), _digest(self.vectors), settings)
+        return read_records(records_path(self.rows.path), sample_digest(self.vectors), settings)
 
     def verify(self) -> None:
         """Read everything once and compare it with the digests that were written with it; a set in memory is right.
@@ -204,7 +166,9 @@ class EmbeddingSet(WithColumns):
         Raises:
             SetError: the vectors or the table have changed since they were written.
         """
-        if not isinstance(self.rows, FaceTable):
+        for part in self.parts:
+            part.verify()
+        if self.parts or not isinstance(self.rows, FaceTable):
             return
         files = {"vectors": self.rows.path.with_suffix(".npy"), "table": self.rows.path}
         for name, stated in self.sha256.items():
@@ -212,7 +176,7 @@ class EmbeddingSet(WithColumns):
                 key = (str(files[name]), *file_state(files[name]), stated)
                 if key in _VERIFIED:
                     continue
-                found = _file_digest(files[name]) if name == "table" else _full_digest(self.vectors)
+                found = _file_digest(files[name]) if name == "table" else vectors_digest(self.vectors)
             except (OSError, KeyError) as error:
                 raise _broken(files["vectors"], f"its {name} cannot be read") from error
             if found != stated:
@@ -229,28 +193,7 @@ class EmbeddingSet(WithColumns):
             SetError: a file of the three is missing, damaged, or belongs to another set.
         """
         path = fetch_set(Path(path))
-        if path.is_dir():
-            from ferkit.data.embedding_parts import open_parts  # which is made of sets such as these
-
-            return open_parts(path)
-        vectors = _read_vectors(path)
-        table_path, json_path = _sidecars(path)
-        for sidecar in (json_path, table_path):
-            if not sidecar.exists():
-                raise _broken(path, f"{sidecar.name} is missing beside it")
-        try:
-            rows = FaceTable(table_path)
-        except ValueError as error:
-            raise _broken(path, str(error)) from error
-        description = read_description(path, json_path)
-        _check_shape(vectors, len(rows), description["encoder"].dim, path)
-        stated = {description.pop("vectors"), rows.metadata.get(_DIGEST_KEY, b"").decode()}
-        if stated != {_digest(vectors)}:
-            _check_finite(path, 0, vectors[:_SCAN_ROWS])
-            raise _broken(path, f"{path.name}, {table_path.name} and {json_path.name} belong to different sets")
-        if vectors.dtype == np.float16:
-            vectors = cast("NDArray[np.float32]", StoredVectors([vectors]))
-        return cls(vectors, rows, **description)
+        return _open_parts(path) if path.is_dir() else _open_one(path)
 
     def _description(self, digest: str, folder: Path) -> dict[str, Any]:
         faces, encoder = self.faces, asdict(self.encoder)
@@ -270,28 +213,6 @@ class EmbeddingSet(WithColumns):
             "vectors": digest,
             "ferkit": self.version,
         }
-
-
-def require_same_encoder(a: EncoderStamp, b: EncoderStamp) -> None:
-    """Refuse to compare vectors of two encoders.
-
-    float32 and bfloat16 are the same but for noise; int8 is what its calibration makes of it. A stamp without a
-    contract goes with any.
-
-    Raises:
-        EncoderMismatchError: the weights, their contract, the crop template, the input size or the dimension differ, or
-            one is int8 and the other is not, or of another calibration.
-    """
-    other_contract = a.contract != b.contract and None not in (a.contract, b.contract)
-    if other_contract or _identity(a) != _identity(b):
-        raise EncoderMismatchError(
-            f"vectors of {_called(a)} cannot be compared with those of {_called(b)}; "
-            f"embed both with one encoder, for example `ferkit embed ... --encoder {a.name}`"
-        )
-
-
-def _identity(stamp: EncoderStamp) -> tuple[object, ...]:
-    return stamp.sha256, stamp.dim, stamp.crop, stamp.size, stamp.precision == "int8", stamp.calibration
 
 
 def check_embedding_output(path: Path) -> None:
@@ -348,31 +269,6 @@ def _stamped(table: pa.Table, digest: str) -> pa.Table:
     return table.select(FACE_SCHEMA.names).replace_schema_metadata({_DIGEST_KEY: digest})
 
 
-def _digest(vectors: NDArray[np.float32]) -> str:
-    """Digest the shape and evenly spaced rows, first and last included; the whole would take minutes when large."""
-    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _DIGEST_ROWS)).astype(np.int64)
-    digest = hashlib.sha256(repr(vectors.shape).encode() + vectors[rows].astype("<f4").tobytes()).hexdigest()
-    release(vectors)
-    return digest
-
-
-def _full_digest(vectors: NDArray[np.float32]) -> str:
-    """Digest the shape and all vectors: the SHA-256 of those of blocks, which several cores share.
-
-    Of vectors in files, however many, no more than these blocks are in memory.
-    """
-    step = max(1, _HASHED_BYTES // max(1, vectors.shape[1] * 4))
-
-    def block_digest(start: int) -> bytes:
-        digest = hashlib.sha256(np.ascontiguousarray(vectors[start : start + step], "<f4").data).digest()
-        release(vectors)
-        return digest
-
-    with ThreadPoolExecutor(min(_HASHING_THREADS, os.cpu_count() or 1)) as threads:
-        digests = threads.map(block_digest, range(0, len(vectors), step))
-        return hashlib.sha256(repr(vectors.shape).encode() + b"".join(digests)).hexdigest()
-
-
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -393,51 +289,99 @@ def _check_finite(name: Path, start: int, vectors: NDArray[np.float32]) -> None:
         raise _broken(name, f"vector {start + int(bad.argmax())} is not made of finite numbers")
 
 
-def _read_vectors(path: Path) -> NDArray[Any]:
-    if path.is_dir():
-        what = "a face set" if is_face_set(path) else "a folder"
-        raise SetError(
-            f"{str(path)!r} is {what} and no embedding set; make one: `ferkit embed {path} -o emb.npy`, and name that"
-        )
+def _open_one(path: Path) -> EmbeddingSet:
     try:
-        return map_array(path)
+        vectors = map_array(path)
     except FileNotFoundError:
         raise SetError(f"there is no embedding set {str(path)!r}; make it: `ferkit embed FACES -o {path}`") from None
     except ValueError as error:
         raise _broken(path, str(error)) from error
-
-
-def read_description(path: Path, json_path: Path) -> dict[str, Any]:
-    """Return the fields of `EmbeddingSet` that the .json tells, and the digest under ``vectors``."""
+    table_path, json_path = _sidecars(path)
+    for sidecar in (json_path, table_path):
+        if not sidecar.exists():
+            raise _broken(path, f"{sidecar.name} is missing beside it")
     try:
-        told = read_json(json_path)
+        rows = FaceTable(table_path)
+    except ValueError as error:
+        raise _broken(path, str(error)) from error
+    description = read_description(path, json_path)
+    _check_shape(vectors, len(rows), description["encoder"].dim, path)
+    stated = {description.pop("vectors"), rows.metadata.get(_DIGEST_KEY, b"").decode()}
+    if stated != {sample_digest(vectors)}:
+        _check_finite(path, 0, vectors[:_SCAN_ROWS])
+        raise _broken(path, f"{path.name}, {table_path.name} and {json_path.name} belong to different sets")
+    if vectors.dtype == np.float16:
+        vectors = cast("NDArray[np.float32]", StoredVectors([vectors]))
+    return EmbeddingSet(vectors, rows, **description)
+
+
+def _open_parts(folder: Path) -> EmbeddingSet:
+    """Open a set in parts, see `ferkit.data.embedding_parts`, by its manifest."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+        listed = [(str(part["file"]), dict(part["sha256"])) for part in manifest["parts"]]
+        newer = int(manifest["format"]) > _FORMAT
+    except FileNotFoundError:
+        raise SetError(_without_manifest(folder)) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SetError(f"{str(folder / MANIFEST)!r} is damaged; embed again to write it anew") from error
+    if newer:
+        raise SetError(f"{str(folder)!r} was written by a newer ferkit; upgrade with `pip install -U ferkit`")
+    parts = []
+    for name, sha256 in listed:
+        if Path(name).name != name:
+            raise SetError(f"{str(folder / MANIFEST)!r} names a file outside its folder; embed again")
+        parts.append(_open_one(folder / name))
+        if dict(parts[-1].sha256) != sha256:
+            raise SetError(f"{name} of {str(folder)!r} is not the one that its manifest lists; embed again")
+    return replace(
+        parts[0],
+        vectors=cast("NDArray[np.float32]", StoredVectors([part.vectors for part in parts])),
+        rows=JoinedTable(folder / MANIFEST, [cast(FaceTable, part.rows) for part in parts]),
+        normalized=all(part.normalized for part in parts),
+        job=None,
+        pictures=sum(part.pictures or 0 for part in parts),
+        sha256={},
+        parts=parts,
+    )
+
+
+def _without_manifest(folder: Path) -> str:
+    """Say what a folder is in place of a set in parts, or which of its parts are still missing."""
+    made = sorted(folder.glob("part-*-of-*.npy"))
+    try:
+        numbers, parts = {int(part.name[5:10]) for part in made}, int(made[0].stem.rpartition("-")[2])
+    except (IndexError, ValueError):
+        what = "a face set" if is_face_set(folder) else "a folder"
+        return (
+            f"{str(folder)!r} is {what} and no embedding set; make one: `ferkit embed {folder} -o emb.npy`, name that"
+        )
+    return unfinished(folder, [number for number in range(1, parts + 1) if number not in numbers], parts)
+
+
+def unfinished(folder: Path, missing: Sequence[int], parts: int) -> str:
+    """Say which parts of a set are missing."""
+    some = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
+    what = f"of its {parts} parts {len(missing)} are missing ({some})" if missing else "it has no manifest"
+    return f"{str(folder)!r} is unfinished: {what}; run the same `ferkit embed` again, which makes what is missing"
+
+
+def read_description(path: Path, json_path: Path, content: bytes | None = None) -> dict[str, Any]:
+    """Return the fields of `EmbeddingSet` that the .json, or its content, tells, and the digest under ``vectors``."""
+    try:
+        told = read_json(json_path) if content is None else parse_json(content)
         newer = int(told["format"]) > _FORMAT
         description = {name: told[name] for name in ("normalized", "faces", "vectors")}
         if description["faces"] is not None:
             description["faces"] = str(path.resolve().parent / str(description["faces"]))
         description |= {name: told.get(name) for name in ("job", "pictures", "listing")}
         description["sha256"] = {str(name): str(stated) for name, stated in dict(told.get("sha256") or {}).items()}
-        description |= {"encoder": _read_stamp(told["encoder"], path.resolve().parent), "version": str(told["ferkit"])}
+        description |= {"encoder": read_stamp(told["encoder"], path.resolve().parent), "version": str(told["ferkit"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, f"{json_path.name} cannot be understood") from error
     if newer:
         raise SetError(f"{str(path)!r} was written by a newer ferkit; upgrade with `pip install -U ferkit`")
     return description
-
-
-def _read_stamp(told: Mapping[str, Any], folder: Path) -> EncoderStamp:
-    texts = {name: str(told[name]) for name in ("name", "sha256", "crop")}
-    if texts["name"].startswith("./"):
-        texts["name"] = str(folder / texts["name"])
-    later = {name: told[name] for name in ("precision", "calibration", "contract") if name in told}
-    return EncoderStamp(**texts, dim=int(told["dim"]), size=int(told["size"]), **later)
-
-
-def _called(stamp: EncoderStamp) -> str:
-    calibration = f" calibrated on {stamp.calibration}" if stamp.calibration else ""
-    network = f"sha256 {stamp.sha256[:8]}, {stamp.precision}{calibration}"
-    contract = f", contract {stamp.contract}" if stamp.contract else ""
-    return f"{stamp.name!r} ({network}, {stamp.dim}-d, {stamp.size} px of {stamp.crop}{contract})"
 
 
 def _broken(path: Path | str, what: str) -> SetError:

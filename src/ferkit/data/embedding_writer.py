@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, staged_set
+from ferkit.data.embedding_set import EmbeddingSet, staged_set
+from ferkit.data.encoder_stamp import EncoderStamp
 from ferkit.data.faces import FACE_SCHEMA, Face
 from ferkit.data.source_records import SourceRecord, write_records
 from ferkit.data.staged_rows import GrowingArray, StagedRows

@@ -113,14 +113,16 @@ class FaceTable:
         order = np.argsort(rows, kind="stable")
         cuts = np.searchsorted(rows[order], self._starts)
         found: dict[int, Face] = {}
-        for group in np.flatnonzero(np.diff(cuts)).tolist():
-            places = order[cuts[group] : cuts[group + 1]]
-            below = np.ascontiguousarray(rows[places] - self._starts[group], np.int64)
-            # Made without pa.array, which loads pandas where that is installed.
-            indices = pa.Array.from_buffers(pa.int64(), len(below), [None, pa.py_buffer(below)])
-            values = self._group(group).take(indices).to_pylist()
-            found |= zip(places.tolist(), map(face_from_row, values), strict=True)
+        for part in np.flatnonzero(np.diff(cuts)).tolist():
+            places = order[cuts[part] : cuts[part + 1]]
+            below = np.ascontiguousarray(rows[places] - self._starts[part], np.int64)
+            found |= zip(places.tolist(), self._faces(part, below), strict=True)
         return [found[place] for place in range(len(rows))]
+
+    def _faces(self, group: int, rows: NDArray[np.int64]) -> list[Face]:
+        # Made without pa.array, which loads pandas where that is installed.
+        indices = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
+        return [face_from_row(values) for values in self._group(group).take(indices).to_pylist()]
 
     def _group(self, number: int) -> pa.Table:
         last = self._last
@@ -133,6 +135,30 @@ class FaceTable:
     def _opened(self) -> pq.ParquetFile:
         # Opened anew for every read: threads may share this object, and no handle is kept.
         return pq.ParquetFile(self.path, metadata=self._footer)
+
+
+class JoinedTable(FaceTable):
+    """The tables of all parts of a set, one behind the other; they lie in one folder.
+
+    Args:
+        path: of what lists the parts.
+        parts: at least one.
+    """
+
+    def __init__(self, path: Path, parts: Sequence[FaceTable]) -> None:
+        self.path, self._parts = path, parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+        self.names, self.metadata = parts[0].names, {}
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def read(self, names: Sequence[str] | None = None) -> pa.Table:
+        """As `FaceTable.read`."""
+        return pa.concat_tables([part.read(names) for part in self._parts])
+
+    def _faces(self, number: int, rows: NDArray[np.int64]) -> list[Face]:
+        return self._parts[number].faces(rows)
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """Vectors as they lie on the disk: in one file or many, of 32 bits or 16."""
 
+import hashlib
 import mmap
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 _KEPT = 1 << 30
+_DIGEST_ROWS = 256  # enough to tell two sets apart, few enough to check on every opening
+_HASHED_BYTES, _HASHING_THREADS = 1 << 26, 4
 _A_ROW = 1 << 21  # what the system may map when one row is asked for: Linux, a large folio
 
 
@@ -16,6 +21,31 @@ def release(vectors: "NDArray[Any] | StoredVectors") -> None:
     for part in vectors._parts if isinstance(vectors, StoredVectors) else [vectors]:
         if isinstance(part.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             part.base.madvise(mmap.MADV_DONTNEED)
+
+
+def sample_digest(vectors: NDArray[np.float32]) -> str:
+    """Digest the shape and evenly spaced rows, first and last included; the whole would take minutes when large."""
+    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _DIGEST_ROWS)).astype(np.int64)
+    digest = hashlib.sha256(repr(vectors.shape).encode() + vectors[rows].astype("<f4").tobytes()).hexdigest()
+    release(vectors)
+    return digest
+
+
+def vectors_digest(vectors: NDArray[np.float32]) -> str:
+    """Digest the shape and all vectors: the SHA-256 of those of blocks, which several cores share.
+
+    Of vectors in files, however many, no more than these blocks are in memory.
+    """
+    step = max(1, _HASHED_BYTES // max(1, vectors.shape[1] * 4))
+
+    def block_digest(start: int) -> bytes:
+        digest = hashlib.sha256(np.ascontiguousarray(vectors[start : start + step], "<f4").data).digest()
+        release(vectors)
+        return digest
+
+    with ThreadPoolExecutor(min(_HASHING_THREADS, os.cpu_count() or 1)) as threads:
+        digests = threads.map(block_digest, range(0, len(vectors), step))
+        return hashlib.sha256(repr(vectors.shape).encode() + b"".join(digests)).hexdigest()
 
 
 class StoredVectors:

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import torch
 
 from ferkit.data.embedding_parts import complete_parts, part_path
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, staged_set
+from ferkit.data.embedding_set import EmbeddingSet, check_embedding_output, staged_set
 from ferkit.data.embedding_writer import EmbeddingSetWriter
+from ferkit.data.encoder_stamp import EncoderStamp
 from ferkit.data.face_selection import unit_of
 from ferkit.data.stores import copy_path, fetch_set, put_set
 from ferkit.encoders.encoder import Encoder, load_encoder, locate_encoder

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ferkit.data.embedding_set import EmbeddingSet, require_same_encoder
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.encoder_stamp import require_same_encoder
 from ferkit.data.expressions import expression
 from ferkit.data.faces import Face
 from ferkit.encoders.encoder import require_head

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ferkit.data.arrays import map_array
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, require_same_encoder
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.encoder_stamp import EncoderStamp, require_same_encoder
 from ferkit.data.faces import FACE_SCHEMA
 from ferkit.encoders.hashes import sha256_of
 from ferkit.errors import EncoderMismatchError, InputError, SetError

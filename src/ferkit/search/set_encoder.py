@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, require_same_encoder
+from ferkit.data.embedding_set import EmbeddingSet
+from ferkit.data.encoder_stamp import EncoderStamp, require_same_encoder
 from ferkit.encoders.encoder import Encoder, find_head, load_encoder
 from ferkit.encoders.export_module import contract_digest
 from ferkit.encoders.expression_head import ExpressionHead
