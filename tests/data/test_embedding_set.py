@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp, check_embedding_output, require_same_encoder
+from ferkit.data.embedding_set import EmbeddingSet, check_embedding_output
+from ferkit.data.encoder_stamp import EncoderStamp, require_same_encoder
 from ferkit.data.faces import faces_to_table
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
 from samples import contents, face, full_disk, unit_rows
