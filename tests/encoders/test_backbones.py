@@ -16,6 +16,7 @@ from ferkit.errors import WeightsError
     [
         *(("resnet18", 512), ("mobilenetv3_small_050", 1024), ("convnext_atto", 320)),
         *(("cycleface", 256), ("cycleface-map", 128 * 4 * 4), ("resnet18-half", 256)),
+        ("resnet18-quarters", 4 * (128 + 256 + 512)),
     ],
 )
 def test_features_are_pooled_and_of_the_stated_length(arch, dim):
@@ -24,6 +25,17 @@ def test_features_are_pooled_and_of_the_stated_length(arch, dim):
         features = backbone(torch.zeros(2, 3, 64, 64))
     assert features.shape == (2, dim)
     assert feature_dim(backbone) == dim
+
+
+def test_quarters_are_the_means_of_three_stages_over_each_quarter():
+    quarters, usual = (build_backbone(arch).eval() for arch in ("resnet18-quarters", "resnet18"))
+    quarters.load_state_dict(usual.state_dict())
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        features, whole = quarters(images), usual(images)
+    last = features[:, -4 * 512 :].view(2, 512, 4)
+    torch.testing.assert_close(last.mean(2), whole, rtol=1e-5, atol=1e-5)  # its quarters are of one size
+    assert (last.std(2) > 0).any()
 
 
 @pytest.mark.parametrize("arch", ["", "hf-hub:owner/repo", "local-dir:/tmp", "resnet18.a1_in1k", "resnet18.nothing"])

@@ -17,6 +17,7 @@ _OWN: Mapping[str, Callable[[int], nn.Module]] = {
     "cycleface": CycleFaceEncoder,
     "cycleface-map": partial(CycleFaceEncoder, code=False),
     "resnet18-half": lambda size: ResNet(*RESNETS["resnet18"], width=32),
+    "resnet18-quarters": lambda size: ResNet(*RESNETS["resnet18"], quarters=True),
 }
 _OWN_SIZE = 64
 
@@ -41,8 +42,9 @@ def build_backbone(arch: str, input_size: int | None = None) -> nn.Module:
 
     Args:
         arch: a timm name without a weights tag, such as ``resnet18``; or one of ferkit's own: ``cycleface``, whose
-            features are codes, and ``cycleface-map``, whose features are the map in front of the code; and
-            ``resnet18-half``, a ResNet-18 with half of its channels, 256 features and 2.8 million weights.
+            features are codes, and ``cycleface-map``, whose features are the map in front of the code;
+            ``resnet18-half``, a ResNet-18 with half of its channels, 256 features and 2.8 million weights; and
+            ``resnet18-quarters``, a ResNet-18 of which three stages are pooled over each quarter, 3,584 features.
         input_size: S, which decides the shape of a transformer's position embedding and of the layers of a code, and so
             must be the same when weights are loaded; None takes the network's usual size. Other networks take any.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 
@@ -18,32 +19,44 @@ class ResNet(nn.Module):
         block: what the four stages are made of.
         depths: blocks of each stage.
         width: channels of the first stage; each stage has twice those of the one before.
+        quarters: pool the last three stages over each quarter of the image, in place of the last over the whole: D is
+            then four times their channels, and the features still tell where something was seen and what it was made of.
     """
 
     pretrained_cfg: ClassVar[Mapping[str, Any]] = {"classifier": "fc"}
 
-    def __init__(self, block: type[_Block | _Bottleneck], depths: tuple[int, int, int, int], width: int = 64) -> None:
+    def __init__(
+        self,
+        block: type[_Block | _Bottleneck],
+        depths: tuple[int, int, int, int],
+        width: int = 64,
+        *,
+        quarters: bool = False,
+    ) -> None:
         super().__init__()
         self.conv1, self.bn1 = _convolution(3, width, 7, 2)
         self.act1 = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        first = width
+        first, widths = width, []
         for stage, depth in enumerate(depths):
             blocks = []
             for number in range(depth):
                 blocks.append(block(width, first << stage, stride=2 if stage and not number else 1))
                 width = (first << stage) * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
-        self.num_features = width
-        self.global_pool = nn.AdaptiveAvgPool2d(1)
+            widths.append(width)
+        self.quarters = quarters
+        self.num_features = 4 * sum(widths[1:]) if quarters else width
+        self.global_pool = nn.AdaptiveAvgPool2d(2 if quarters else 1)
         self.fc: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
-        features = self.maxpool(self.act1(self.bn1(self.conv1(images))))
+        stages = [self.maxpool(self.act1(self.bn1(self.conv1(images))))]
         for number in range(1, 5):
-            features = self.get_submodule(f"layer{number}")(features)
-        pooled: Tensor = self.fc(self.global_pool(features).flatten(1))
+            stages.append(self.get_submodule(f"layer{number}")(stages[-1]))
+        last = stages[2:] if self.quarters else stages[4:]
+        pooled: Tensor = self.fc(torch.cat([self.global_pool(stage).flatten(1) for stage in last], 1))
         return pooled
 
     def reset_classifier(self, outputs: int) -> None:
