@@ -62,17 +62,6 @@ def test_a_file_that_only_partly_fits(tmp_path, file_size_limit):
     assert names(tmp_path) == []
 
 
-def test_a_folder_replaces_a_folder_and_leaves_nothing_behind(tmp_path):
-    target = tmp_path / "set"
-    target.mkdir()
-    (target / "old").write_text("old")
-    with atomic_path(target) as temporary:
-        temporary.mkdir()
-        (temporary / "new").write_text("new")
-    assert names(target) == ["new"]
-    assert names(tmp_path) == ["set"]
-
-
 def test_a_folder_that_cannot_be_swapped_in_gives_way_to_the_old_one(tmp_path, monkeypatch):
     old, new = tmp_path / "set", tmp_path / "set.partial"
     for folder, content in ((old, "old"), (new, "new")):

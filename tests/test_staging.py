@@ -1,6 +1,5 @@
 """Whatever rename or flush a writer dies behind, the same command gives the same bytes and leaves nothing else."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -219,21 +218,6 @@ def test_a_lock_ends_with_its_process(tmp_path):
     with output_lock(tmp_path / "x"):
         assert f"process {os.getpid()} " in (tmp_path / ".x.lock").read_text()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_writers_of_one_file_take_turns(tmp_path):
-    def write(number):
-        with atomic_path(tmp_path / "x.json") as partial:
-            assert not partial.exists()
-            partial.write_text(json.dumps(number))
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert json.loads((tmp_path / "x.json").read_text()) in range(8)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_a_lock_is_never_written_through_a_link(tmp_path):

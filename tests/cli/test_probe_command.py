@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import ferkit
-from ferkit.cli.probe import _number, probe
+from ferkit.cli.probe import probe
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.probing.settings import ProbeSettings
 
@@ -55,8 +55,3 @@ def test_defaults_of_the_command_and_of_the_function_agree():
     named = {"json", *(field.name for kind in (FaceOptions, ProbeSettings) for field in fields(kind))}
     assert named <= set(ours)
     assert set(ours) - named == set(theirs) - {"progress", "options"}
-
-
-@pytest.mark.parametrize(("value", "sign", "text"), [(0.5, "-", ".500"), (1, "-", "1.000"), (-0.25, "+", "-.250")])
-def test_numbers_as_tables_show_them(value, sign, text):
-    assert _number(value, sign) == text

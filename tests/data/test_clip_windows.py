@@ -1,8 +1,7 @@
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from ferkit.data.clip_windows import ClipMates, ClipWindows, Strangers, Windows, clip_numbers
+from ferkit.data.clip_windows import ClipMates, ClipWindows, Strangers, Windows
 
 
 def generator(seed=0):
@@ -80,20 +79,6 @@ def test_a_sub_window_without_frames_leaves_its_chance_to_the_others():
     assert (positive == 2).mean() == pytest.approx(1 / 6, abs=0.008)
 
 
-def test_frames_of_a_sub_window_are_drawn_evenly():
-    """At 25 frames a second each sub-window holds five: 12 to 16 frames away, and so on to 36."""
-    clip, time_s = frames(37)
-    positive = ClipWindows(clip, time_s).draw(np.zeros(75_000, np.int64), generator()).positive
-    shares = np.bincount(positive)[12:] / len(positive)
-    np.testing.assert_allclose(shares, np.repeat([5, 4, 3, 2, 1], 5) / 75, atol=0.004)
-
-
-def test_hard_negatives_are_drawn_evenly_from_both_sides():
-    clip, time_s = frames(200, fps=10.0)
-    hard = ClipWindows(clip, time_s).draw(np.full(20_000, 50), generator()).hard_negative
-    assert (hard < 50).mean() == pytest.approx(22 / (22 + 121), abs=0.02)  # frames 0 to 21, and 79 to 199
-
-
 def test_what_cannot_be_paired_is_left_out_and_counted():
     clip = np.array([0] * 200 + [1] * 50 + [2] + [3] * 3 + [-1] * 7 + [4] * 2)
     time_s = np.concatenate([frames(200, 50)[1], [0.0], [0, 0.04, 3.0], np.zeros(7), [np.nan, 1.0]])
@@ -117,25 +102,6 @@ def test_hard_negatives_have_positives_themselves():
     windows = ClipWindows(np.zeros(31, np.int64), time_s)
     assert windows.counts.lonely == 1
     assert not windows.has_hard_negative.any()
-
-
-def test_anchors_come_clip_by_clip_in_time_not_in_the_order_of_names():
-    """Frames 1, 10, 11, 2, ... as a folder lists them."""
-    time_s = np.array(sorted(range(1, 31), key=str)) / 2
-    windows = ClipWindows(np.zeros(30, np.int64), time_s)
-    assert (np.diff(time_s[windows.anchors]) > 0).all()
-
-
-def test_clips_are_numbered_as_they_occur_over_all_chunks():
-    names = pa.chunked_array([["b", None, "b"], ["a", "b"], []], pa.string())
-    np.testing.assert_array_equal(clip_numbers(names), [0, -1, 0, 1, 0])
-
-
-def test_clips_do_not_reach_into_the_next_however_many_they_are():
-    clip, time_s = frames(*[125] * 800)
-    windows = ClipWindows(clip, time_s)
-    assert windows.counts.without_hard_negative == 800 * 19  # of 125 frames, those from 53 to 71
-    assert len(windows.draw(windows.anchors, generator()).positive) == 100_000
 
 
 def test_moments_keep_times_within_a_clip_and_clips_apart():

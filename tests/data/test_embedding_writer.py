@@ -49,24 +49,6 @@ def test_a_stopped_job_finds_its_vectors_faces_and_problems_again(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.npy", "x.parquet"]
 
 
-def test_the_same_job_has_nothing_left_to_do_and_another_begins(tmp_path):
-    for job, complete in ((JOB, False), (JOB, True), ({"fingerprint": "b"}, False)):
-        with writer(tmp_path, job) as staged:
-            assert staged.complete is complete
-            assert (len(staged), staged.pictures_done) == ((1, 2) if complete else (0, 0))
-            if not complete:
-                staged.append(vectors(1), faces("a"), pictures_done=2)
-
-
-def test_vectors_that_the_journal_does_not_count_are_cut_off(tmp_path):
-    stop_after_two(tmp_path)
-    with (tmp_path / "x.npy.partial" / "x.npy").open("ab") as file:
-        file.write(b"half a vec")
-    with writer(tmp_path) as staged:
-        staged.append(vectors(3), faces("c"), pictures_done=4)
-    np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "x.npy").vectors, vectors(1, 2, 3))
-
-
 @pytest.mark.parametrize(("place", "kept"), [(-1, 1), (-13, 0)])
 def test_a_batch_that_has_changed_is_done_again_with_all_behind_it(tmp_path, place, kept):
     stop_after_two(tmp_path)
@@ -89,26 +71,6 @@ def test_a_damaged_line_of_the_journal_counts_no_more_than_what_stands_before(tm
         assert len(staged) == max(0, line - 1)
         staged.append(vectors(9), faces("z"), pictures_done=4)
     assert sources(tmp_path)[-1] == "z"
-
-
-@pytest.mark.parametrize("change", ["gone", "empty", "another job"])
-def test_missing_vectors_and_another_job_start_afresh(tmp_path, change):
-    stop_after_two(tmp_path)
-    path = tmp_path / "x.npy.partial" / "x.npy"
-    if change == "gone":
-        path.unlink()
-    elif change == "empty":
-        path.write_bytes(b"")
-    with writer(tmp_path, {"fingerprint": "b"} if change == "another job" else JOB) as staged:
-        assert (len(staged), staged.pictures_done, staged.problems) == (0, 0, [])
-        staged.append(vectors(9), faces("z"), pictures_done=1)
-    assert sources(tmp_path) == ["z"]
-
-
-def test_nothing_is_kept_of_a_job_that_failed_before_its_first_vector(tmp_path):
-    with pytest.raises(ValueError, match="early"), writer(tmp_path):
-        raise ValueError("early")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_keeps_the_batches_before(tmp_path, file_size_limit):

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from ferkit.data.face_table import FaceTable
 from ferkit.data.faces import (
@@ -47,13 +46,6 @@ def test_faces_come_back_from_the_file_as_they_were(tmp_path):
     assert [table_row_to_face(table, row) for row in range(3)] == [FULL, BARE, FULL]
 
 
-def test_equal_tables_give_equal_bytes(tmp_path):
-    write_table(faces_to_table([FULL, BARE]), tmp_path / "a.parquet")
-    halves = [faces_to_table([FULL]), faces_to_table([BARE])]
-    write_table(pa.concat_tables(halves).combine_chunks(), tmp_path / "b.parquet")
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-
-
 def test_odd_tables_and_names(tmp_path):
     """Further columns, none of the rows, names that are not UTF-8, folders that are named like partitions."""
     table = faces_to_table([FULL]).append_column("votes", pa.array([7]))
@@ -65,17 +57,6 @@ def test_odd_tables_and_names(tmp_path):
     write_table(faces_to_table([]), folder / "f.parquet")
     assert FaceTable(folder / "f.parquet").read(None).num_rows == 0
     assert FaceTable(folder / "f.parquet").read(None).column_names == FACE_SCHEMA.names
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [(None, "f.parquet is missing"), (b"PAR1 and nothing more", "f.parquet cannot be read"), (b"", "cannot be read")],
-)
-def test_damaged_tables(tmp_path, content, why):
-    if content is not None:
-        (tmp_path / "f.parquet").write_bytes(content)
-    with pytest.raises(ValueError, match=why):
-        FaceTable(tmp_path / "f.parquet").read(None)
 
 
 NEW = ["valence", "arousal", "size", "sharpness", "yaw", "pitch", "roll", "clipped"]

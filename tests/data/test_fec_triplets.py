@@ -67,21 +67,6 @@ def test_what_is_missing_undecided_or_damaged_is_left_out_and_counted(published)
     assert (fec.missing_pictures, fec.without_picture, fec.undecided, fec.damaged) == (2, 2, 1, 6)
 
 
-def test_blank_answers_at_the_end_are_no_answers(published):
-    fec = read_fec(*published([*row(votes=(2, 2)), "", "", "", ""]))
-    assert fec.agreement.tolist() == [1]
-
-
-@pytest.mark.parametrize(("least", "left"), [(0.0, 2), (0.6, 1), (0.7, 0)])
-def test_an_agreement_can_be_asked_for(published, least, left):
-    files = published(row("abc", votes=(1, 1, 2, 3, 2, 1)), row("abd", votes=(1, 1, 1, 1, 2, 2)))
-    if not left:
-        with pytest.raises(InputError, match="2 have no majority"):
-            read_fec(*files, agreement=least)
-        return
-    assert len(read_fec(*files, agreement=least).triplets) == left
-
-
 def test_a_mapping_names_files_by_address_or_by_name(published, tmp_path):
     table, folder = published(row("abc"))
     here = folder / "2345"

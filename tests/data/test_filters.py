@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import pyarrow as pa
 import pytest
 
 from ferkit.data.faces import faces_to_table
@@ -32,22 +31,6 @@ FACES = [
 def test_faces_and_rows_pass_by_one_rule(limits, expected):
     wanted = FaceFilter(**limits)
     assert wanted.keep(FACES).tolist() == wanted.keep_rows(faces_to_table(FACES)).tolist() == list(map(bool, expected))
-
-
-def test_rows_in_chunks_and_without_a_single_value():
-    wanted = FaceFilter(min_size=1)
-    chunks = pa.concat_tables([faces_to_table(FACES[:1]), faces_to_table(FACES[1:])])
-    assert wanted.keep_rows(chunks).tolist() == [True, True, True, False]
-    assert wanted.keep_rows(faces_to_table([BARE])).tolist() == wanted.keep([BARE]).tolist() == [False]
-    assert wanted.keep([]).tolist() == wanted.keep_rows(faces_to_table([])).tolist() == []
-
-
-def test_a_filter_is_off_until_a_limit_is_set_and_reads_as_on_the_command_line():
-    assert not FaceFilter()
-    assert FaceFilter(min_sharpness=0.0)  # it leaves out what was never measured
-    assert (FaceFilter().describe(), FaceFilter(max_yaw=30).describe()) == ("", "--max-yaw 30")
-    wanted = FaceFilter(min_size=40, max_yaw=22.5, min_sharpness=0.5)
-    assert wanted.describe() == "--min-size 40 --max-yaw 22.5 --min-sharpness 0.5"
 
 
 @pytest.mark.parametrize(

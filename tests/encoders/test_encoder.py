@@ -72,14 +72,6 @@ def test_a_gray_encoder_sees_luminance_alone():
     np.testing.assert_allclose(mean_colour(gray=True).features(gray), mean_colour().features(gray), atol=1e-6)
 
 
-def test_prepare_keeps_pixels_in_place():
-    faces = noise(2)
-    images = mean_colour().prepare(faces)
-    assert images.shape == (2, 3, 112, 112)
-    assert images.is_contiguous(memory_format=torch.channels_last)
-    np.testing.assert_allclose(images[1, 2, 5, 7], faces[1, 8 + 5, 8 + 7, 2] / 255)
-
-
 def test_the_field_is_resized_where_the_network_wants_another_size():
     # Halving with the triangle filter of width 4: (p0 + 3 p1 + 3 p2 + p3) / 8, so a ramp stays a ramp.
     ramp = np.broadcast_to(np.arange(128, dtype=np.uint8)[:, None, None], (1, 128, 128, 3))
@@ -135,14 +127,6 @@ def test_embedding_is_that_of_the_bare_network(toy):
         features = toy.backbone(images).numpy()
     expected = features / np.linalg.norm(features, axis=1, keepdims=True)
     np.testing.assert_allclose(toy.embed(faces), expected, atol=1e-5)
-
-
-def test_memory_maps_and_tensors_are_taken_as_arrays_are(toy, tmp_path):
-    faces = noise(3)
-    np.save(tmp_path / "faces.npy", faces)
-    mapped = np.load(tmp_path / "faces.npy", mmap_mode="r")
-    np.testing.assert_array_equal(toy.embed(mapped), toy.embed(faces))
-    np.testing.assert_array_equal(toy.embed(torch.from_numpy(faces)), toy.embed(faces))
 
 
 @pytest.mark.parametrize(

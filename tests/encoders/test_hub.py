@@ -68,14 +68,6 @@ def test_a_second_fetch_moves_no_byte_and_a_commit_in_the_cache_needs_no_hub(hub
     assert hub.asked == []
 
 
-def test_a_branch_is_looked_up_each_time(hub, commit):
-    fetch(REPO, FILE)
-    later = hub.repos["ann/faces"].commit({FILE: DATA[::-1]})
-    file = fetch(REPO, FILE)
-    assert (file.path.read_bytes(), file.commit) == (DATA[::-1], later)
-    assert fetch(HubRepo("ann/faces", commit), FILE).path.read_bytes() == DATA
-
-
 def test_a_repository_that_moved_is_followed_and_a_busy_hub_asked_again(hub, commit):
     hub.moved["old/name"] = "ann/faces"
     hub.faults[f"HEAD {FILE}"] = [("status", 503), ("status", 500), ("status", 429)]
@@ -105,11 +97,6 @@ def test_a_fetch_that_failed_leaves_nothing_and_may_be_tried_again(hub, commit):
     assert fetch(REPO, FILE).path.read_bytes() == DATA
 
 
-def test_a_server_that_knows_no_ranges_sends_all_of_it(hub, commit):
-    hub.faults[GET_STORED] = [("cut", 3000), ("whole",)]
-    assert fetch(REPO, FILE).path.read_bytes() == DATA
-
-
 @pytest.mark.parametrize(
     ("file", "fault", "data"), [(FILE, GET_STORED, DATA), ("config.json", "GET config.json", b"{}")]
 )
@@ -121,22 +108,6 @@ def test_what_is_not_as_announced_by_sha256_or_git_s_hash_does_not_stay_in_the_c
     assert fetch(REPO, file).path.read_bytes() == data
 
 
-def test_a_branch_that_moves_meanwhile_brings_no_other_file(hub, commit):
-    repo, later = hub.repos["ann/faces"], DATA[::-1]
-    look = repo.at
-
-    def at_and_move(revision):
-        repo.at = look
-        found = look(revision)
-        repo.commit({FILE: later})
-        return found
-
-    repo.at = at_and_move
-    with pytest.raises(WeightsError, match="expected"):
-        fetch(REPO, FILE, sha256=SHA256)
-    assert fetch(REPO, FILE).path.read_bytes() == later
-
-
 def test_a_damaged_file_leaves_the_cache_and_is_fetched_anew(hub, commit):
     file = fetch(REPO, FILE)
     assert intact_sha256(file) == SHA256
@@ -144,14 +115,6 @@ def test_a_damaged_file_leaves_the_cache_and_is_fetched_anew(hub, commit):
     with pytest.raises(WeightsError, match=r"damaged.*pull it again"):
         intact_sha256(file)
     assert fetch(REPO, FILE).fetched
-
-
-def test_the_client_s_own_store_behind_a_blob_is_not_taken_for_damage(hub, commit, tmp_path):
-    file = fetch(REPO, FILE)
-    blob = file.path.resolve()
-    stored = blob.rename(tmp_path / ("0" * 64))  # by another hash than SHA-256
-    blob.symlink_to(stored)
-    assert intact_sha256(file) == SHA256
 
 
 def test_another_hash_than_the_entry_s_is_not_even_fetched(hub, commit):

@@ -146,23 +146,6 @@ def test_who_sees_a_repository_is_never_changed_in_passing(hub, pushed, is_priva
     assert pushed(private=is_private).private is is_private
 
 
-def test_a_commit_that_came_between_is_not_lost(hub, pushed, monkeypatch):
-    pushed()
-    hub.add("ann/smiles", files(hub))
-    look = hub.repos["ann/smiles"].at
-
-    def at_and_move(revision):
-        hub.repos["ann/smiles"].at = look
-        found = look(revision)
-        hub.repos["ann/smiles"].commit({"README.md": b"theirs"})
-        return found
-
-    hub.repos["ann/smiles"].at = at_and_move
-    with pytest.raises(HubError, match="412"):
-        pushed()
-    assert files(hub)["README.md"] == b"theirs"
-
-
 # who may write
 
 
@@ -185,15 +168,6 @@ def test_a_push_that_fails_does_not_speak_of_fetching(hub, pushed, monkeypatch, 
     with pytest.raises(HubError, match=said) as caught:
         pushed()
     assert not {"fetched", "pa55", "hf_…"} & set(re.findall(r"[\w…]+", str(caught.value)))
-
-
-def test_addresses_and_fractions_are_no_paths(hub, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_write")
-    save(tmp_path, "smiles", seed=0)
-    yaml_file = tmp_path / "encoder.yaml"
-    words = "https://example.org/a/b/c, doi.org/10.1/x, and/or, 3/4 of 1/2, a / b"
-    yaml_file.write_text(yaml_file.read_text().replace("a dozen faces", words))
-    assert push_encoder(tmp_path, "ann/smiles").changed
 
 
 @pytest.mark.parametrize("data", ["photos of /home/ann/private", r"C:\\Users\\ann", "from ~/photos", "/srv/faces/2024"])

@@ -187,14 +187,6 @@ def test_the_first_pull_is_recorded_and_holds_from_then_on(hub):
     assert pinned_entry(unknown()) == updated
 
 
-@pytest.mark.parametrize("change", [{"weights": _at("ann/faces", "v2")}, {"sha256": "ab" * 32}])
-def test_a_record_of_what_models_yaml_said_before_is_void(hub, change):
-    hub.add("ann/faces", {WEIGHTS: b"first"})
-    fetch_entry(unknown())
-    changed = unknown().model_copy(update=change)
-    assert pinned_entry(changed) == changed
-
-
 @pytest.mark.parametrize("fetched", [lambda: fetch_encoder(HubRepo("ann/faces")), lambda: fetch_entry(unknown())])
 def test_what_is_damaged_in_the_cache_becomes_no_reference(hub, monkeypatch, fetched):
     hub.add("ann/faces", timm_files(ARCH)[0])
@@ -205,17 +197,6 @@ def test_what_is_damaged_in_the_cache_becomes_no_reference(hub, monkeypatch, fet
         fetched()
     again, file = fetched()
     assert (again, file.fetched) == (settled, True)
-
-
-def test_entries_of_one_repository_have_a_record_each(hub):
-    first = hub.add("ann/faces", {WEIGHTS: b"first"})
-    repo = hub.repos["ann/faces"]
-    repo.tags |= {"v1": first, "v2": repo.commit({WEIGHTS: b"second"})}
-    one, two = (unknown(weights=_at("ann/faces", tag)) for tag in ("v1", "v2"))
-    pinned = [fetch_entry(one)[0], fetch_entry(two)[0]]
-    repo.tags["v1"] = repo.commit({WEIGHTS: b"third"})
-    assert [fetch_entry(one)[0], fetch_entry(two)[0]] == pinned
-    assert pinned[0].weights.revision == first
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"revision": "v1", "sha256": "x", "bytes": 1}'])
@@ -239,12 +220,3 @@ def test_where_nothing_can_be_recorded_the_fetch_goes_on_and_says_so(hub, listen
     assert fetch_entry(unknown(), heard)[0].weights.revision == commit
     assert "cannot be written" in heard.said[-1]
     assert pinned_entry(unknown()) == unknown()
-
-
-@pytest.mark.parametrize("arch", [ARCH, "test_vit"])
-def test_what_timm_itself_writes_of_a_usual_network_is_taken(hub, tmp_path, arch):
-    network = timm.create_model(arch, num_classes=7)
-    timm.models.save_for_hf(network, tmp_path, safe_serialization=True)
-    hub.add("ann/other", {path.name: path.read_bytes() for path in tmp_path.iterdir()})
-    fetched, _ = fetch_encoder(HubRepo("ann/other"))
-    assert (fetched.arch, fetched.dim) == (arch, network.head_hidden_size)

@@ -44,15 +44,6 @@ def registered(pushed, run_folder, monkeypatch):
 # pull
 
 
-@pytest.mark.parametrize("name", ["ann/toy", "hf-hub:ann/toy"])
-def test_a_repository_is_pulled_by_its_name(pushed, run_folder, name):
-    pulled = pull_encoder(name)
-    assert (pulled.source, pulled.fetched) == ("hf-hub:ann/toy", True)
-    assert pulled.entry.weights.revision == pushed
-    assert pulled.path.read_bytes() == (run_folder / "encoder.safetensors").read_bytes()
-    assert pull_encoder(name).fetched is False
-
-
 def test_an_entry_is_pulled_recorded_and_shown(registered, pushed, hub):
     assert show_encoder("toy") == registered
     pulled = pull_encoder("toy")
@@ -83,14 +74,6 @@ def test_what_a_run_leaves_open_must_be_said(run_folder):
         push_encoder(run_folder, "ann/toy")
     with pytest.raises(InputError, match="add data"):
         push_encoder(run_folder, "ann/toy", licence="MIT")
-
-
-@pytest.mark.parametrize("name", ["toy", "hf-hub:ann/toy"])
-def test_what_is_on_the_hub_is_not_pushed_there(registered, hub, name):
-    hub.asked.clear()
-    with pytest.raises(InputError, match="on the hub already"):
-        push_encoder(name, "ann/other", **STATED)
-    assert hub.asked == []
 
 
 def test_damaged_weights_are_not_passed_on(hub, tmp_path, run_folder, monkeypatch):

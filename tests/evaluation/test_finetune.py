@@ -164,13 +164,6 @@ def test_a_head_of_two_layers_learns_at_the_full_rate(arch):
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
-def test_a_transformers_position_embedding_does_not_decay():
-    network = timm.create_model("test_vit", img_size=32, num_classes=2)
-    optimizer = layered_optimizer(network, FineTuneSettings())
-    spared = {id(w) for group in optimizer.param_groups if not group["weight_decay"] for w in group["params"]}
-    assert id(network.pos_embed) in spared
-
-
 @pytest.mark.parametrize(("balance", "apart"), [("none", math.log(3)), ("softmax", 0.0)])
 def test_balanced_softmax_takes_the_frequencies_off(balance, apart):
     # All faces look alike, so all that can be learnt is that "b" is three times as frequent; that is what the
@@ -181,13 +174,6 @@ def test_balanced_softmax_takes_the_frequencies_off(balance, apart):
     settings = FineTuneSettings(epochs=60, balance=balance, **plain)
     logits = finetune_answers(small("test_vit"), faces, list("abbb") * 8, faces[:1], settings=settings).outputs[0]
     assert logits[1] - logits[0] == pytest.approx(apart, abs=0.03)
-
-
-def test_a_face_set_is_read_batch_by_batch(encoder, make_face_set):
-    crops, labels = squares(20, 0)
-    opened, settings = make_face_set(crops), FineTuneSettings(epochs=1, **QUICK)
-    of_set = finetune_answers(encoder, opened, labels, opened, settings=settings)
-    assert np.array_equal(of_set.outputs, finetune_answers(encoder, crops, labels, crops, settings=settings).outputs)
 
 
 @pytest.mark.parametrize(

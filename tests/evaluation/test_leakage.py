@@ -85,13 +85,6 @@ def test_the_people_with_most_faces_are_told_apart():
     assert (two.values, two.faces, two.chance) == (2, 7, pytest.approx(4 / 7))
 
 
-def test_equal_directions_tie_whatever_their_lengths():
-    vectors = np.random.default_rng(0).uniform(0.1, 9, size=(40, 1)) * np.array([[0.3, 0.7, 0.1]])
-    who = [str(number // 2) for number in range(40)]
-    leak = neighbour_leak(vectors.astype(np.float32), who, who)
-    assert leak.rate == pytest.approx(leak.chance)
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_a_person_of_one_clip_is_not_asked_where_nobody_could_know(seed):
     clips = np.repeat(np.arange(9), 4)  # four people of two clips each, and one of one

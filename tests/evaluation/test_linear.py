@@ -3,10 +3,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_info
 
 from ferkit.errors import InputError
-from ferkit.evaluation.linear import linear_answers, one_thread, standardise
+from ferkit.evaluation.linear import linear_answers, standardise
 from samples import clouds
 
 
@@ -55,14 +54,6 @@ def test_the_better_of_two_strengths_is_taken():
     assert len(answers.held_out) == 5
 
 
-def test_rare_classes_stay_in_training():
-    vectors, labels = clouds(0, 50, spread=0.1)
-    vectors = np.vstack([vectors, [[0, 0, 0, 0, 0, 9]]])
-    answers = linear_answers(vectors, [*labels, "contempt"], vectors)
-    assert "contempt" in answers.model.classes
-    assert max(answers.held_out.values()) == 1  # of nobody whose class the rest lacks
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -78,12 +69,6 @@ def test_bad_input(change):
     train, labels = clouds(0, 20)
     with pytest.raises(InputError):
         linear_answers(**{"train": train, "train_labels": labels, "test": train, **change})
-
-
-def test_two_people_of_one_label_each_leave_nothing_to_fit():
-    train = np.random.default_rng(0).normal(size=(4, 3))
-    with pytest.raises(InputError, match="one label alone"):
-        linear_answers(train, list("aabb"), train, train_identities=list("xxyy"))
 
 
 def test_faceless_rows_train_nothing_and_are_not_answered():
@@ -132,14 +117,3 @@ def test_single_precision_is_kept_and_does_not_blur_the_mean_of_many_rows():
     assert train.dtype == test.dtype == np.float32
     train = np.tile(np.float32([[1000, 3000], [1001, 3002]]), (50_000, 1))
     assert np.abs(standardise(train, train[:1])[0].mean(axis=0, dtype=np.float64)).max() < 1e-3
-
-
-def threads():
-    return [pool["num_threads"] for pool in threadpool_info()]
-
-
-def test_one_thread_inside_and_as_before_outside():
-    before = threads()
-    with one_thread():
-        assert set(threads()) == {1}
-    assert threads() == before

@@ -25,17 +25,6 @@ def test_of_the_patches_over_a_pixel_those_with_their_middle_near_it_weigh_more(
     np.testing.assert_allclose(found.drop, np.outer(along, along))
 
 
-def test_overlapping_patches_are_averaged_and_faces_too():
-    crops = np.zeros((2, 4, 4, 3), np.uint8)
-    crops[0, 0, 0] = 64  # mean 4, mean of the other 0
-    # Only the first face loses, 1 whenever its corner is covered.
-    found = occlusion_map(lambda c: (c[:, 0, 0, 0] == 64) + 0.0, crops, patch=1 / 2, stride=1 / 4)
-    # Along a side patches begin at 0, 1 and 2. Only the one at (0, 0) costs: half of it over the two faces.
-    np.testing.assert_allclose(found.drop[0], [0.5, 0.25, 0, 0])
-    np.testing.assert_allclose(found.drop[1], [0.25, 0.125, 0, 0])
-    np.testing.assert_allclose(found.drop[2:], 0)
-
-
 def test_a_patch_has_its_faces_own_mean_colour():
     seen = []
     crops = np.zeros((2, 4, 4, 3), np.uint8)

@@ -97,12 +97,6 @@ def test_a_face_that_turns_up_elsewhere_between_two_searches_is_found_there(dete
     assert_like(faces, detector.detect(frames))
 
 
-def test_two_faces_that_change_places_are_both_found(detector, heads):
-    frames = [scene((heads[0], (10 + 14 * step, 30)), (heads[1], (290 - 14 * step, 60))) for step in range(20)]
-    faces, _ = found_by(detector, frames)
-    assert_like(faces, detector.detect(frames))
-
-
 def test_frames_far_apart_are_all_searched(detector, heads, counted):
     finder = FrameFinder(detector)
     finder.find([0.0, 0.6, 1.2, 1.8], moving(heads[0], 4))
@@ -124,26 +118,3 @@ def test_large_frames_are_followed_at_the_size_at_which_they_are_searched(heads)
     frames = moving(heads[0], 13)
     faces, _ = found_by(detector, frames)
     assert_like(faces, detector.detect(frames))
-
-
-def test_nothing_to_follow_is_nothing_found(detector):
-    assert [len(each) for each in detector.follow([scene()] * 2, [np.empty((0, 4), np.float32)] * 2)] == [0, 0]
-    (gone,) = detector.follow([scene()], [np.array([[20, 20, 100, 120]], np.float32)])
-    assert len(gone) == 0
-
-
-def test_a_frame_that_is_that_before_it_is_not_looked_at(detector, heads, counted, monkeypatch):
-    followed, follow = [], detector.follow
-
-    def listen(images, boxes):
-        followed.extend(images)
-        return follow(images, boxes)
-
-    monkeypatch.setattr(detector, "follow", listen)
-    frame, other = scene((heads[0], (30, 30))), scene((heads[0], (34, 30)))
-    faces, state = found_by(detector, [frame.copy() for _ in range(9)] + [other])
-    assert len(counted) == 2  # the first and the last
-    assert not followed
-    assert all(np.array_equal(each.landmarks, faces[0].landmarks) for each in faces[:9])
-    assert not np.array_equal(faces[9].landmarks, faces[0].landmarks)
-    assert state["time_s"] == 9 / FPS

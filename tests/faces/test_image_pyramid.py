@@ -30,14 +30,6 @@ def test_halvings_average_two_by_two():
     assert np.abs(half - expected).max() <= 0.5
 
 
-@pytest.mark.parametrize(
-    ("shape", "sizes"),
-    [((1, 1), [1]), ((48, 48), [48]), ((200, 100), [200, 100, 50, 25]), ((3, 1000), [3, 1]), ((1, 90), [1])],
-)
-def test_halvings_end_when_small(shape, sizes):
-    assert [copy.shape[0] for copy in halvings(noise(*shape))] == sizes
-
-
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
 def test_a_patch_is_the_average_of_the_pixels_under_it(factor):
     image, side = noise(400, 500), 24 * factor

@@ -149,14 +149,6 @@ def test_goes_on_exactly_from_its_state_as_json():
     assert len(seen) > 10
 
 
-def test_state_does_not_grow():
-    tracker = Tracker()
-    for k in range(200):
-        link(tracker, k / 10, (box(10), person(k)), frame=OTHER_ROOM if k % 50 else ROOM)
-    assert tracker.state["clips"] > 100
-    assert len(tracker.state["tracks"]) <= 7  # those of the last 0.5 s
-
-
 def test_faces_of_one_colour_are_linked():
     tracker, black = Tracker(), np.zeros((128, 128, 3), np.uint8)
     link(tracker, 0.0, (box(10), black))

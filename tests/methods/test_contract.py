@@ -207,12 +207,6 @@ def test_views_are_seeded_and_of_the_asked_size(variant):
         assert views.label.tolist() == batch_of(4)["label"].tolist()
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_settings_survive_a_recipe(variant):
-    settings = settings_of(variant)
-    assert type(settings).model_validate_json(settings.model_dump_json()) == settings
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_documentation_cites_the_paper_and_every_setting_says_what_it_is(name):
     kind = METHODS[name]

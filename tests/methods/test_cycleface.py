@@ -184,23 +184,6 @@ def test_a_partner_may_be_the_mirror_image_of_the_face(mirror, same):
     assert torch.equal(views.a.flip(3), views.b) == same
 
 
-def test_views_show_the_middle_of_the_crop():
-    """What encoders never look at is white here."""
-    faces = torch.full((2, 128, 128, 3), 255, dtype=torch.uint8)
-    faces[:, 8:-8, 8:-8] = 0
-    views = build().views({"crops": faces, "partner": faces}, seeded())
-    assert views.a.max() == views.b.max() == 0
-
-
-def test_a_look_shows_neutral_faces_and_flows():
-    method, views = without_motion(build()), even_views(0.2, 0.6)
-    a, b, neutral, other, flow, rebuilt = method.pictures(views)
-    assert {picture.shape for picture in (a, b, neutral, other, flow, rebuilt)} == {(1, 3, 24, 24)}
-    assert [picture.mean().item() for picture in (a, b, neutral, other)] == pytest.approx([0.2, 0.6, 0.2, 0.6])
-    assert flow.min() == 1  # no motion is white
-    torch.testing.assert_close(rebuilt, other)
-
-
 def test_noise_is_drawn_only_where_a_flow_leaves_gaps():
     torch.manual_seed(0)
     generator, images = Generator(16, 1, make_stem(16)).eval(), torch.rand(1, 3, 16, 16)

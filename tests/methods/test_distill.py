@@ -41,10 +41,6 @@ def test_each_face_is_embedded_once_while_there_is_room(teacher, monkeypatch, ke
     assert embedded == ([2, 1] if kept else [2, 2])
 
 
-def test_the_teacher_is_no_part_of_a_checkpoint(teacher):
-    assert set(build(teacher).state_dict()) == {"head.weight", "head.bias"}
-
-
 def test_vectors_of_the_encoder_are_the_head_s_but_for_its_bias(teacher):
     method, features = build(teacher), torch.randn(4, 3)
     vectors = (features - features.mean(0)) @ method.projection(features, {})

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ferkit.methods.anchors import ANCHORS
-from ferkit.methods.unwarp import FaceQueue, Unwarp, UnwarpSettings, _flipped_at_random, _nearest_strangers
+from ferkit.methods.unwarp import FaceQueue, Unwarp, UnwarpSettings, _flipped_at_random
 from ferkit.methods.views import Views
 from samples import seeded, smooth_crops, vectors
 
@@ -70,14 +70,6 @@ def test_own_warps_are_the_only_negatives_without_strangers():
     assert method._contrast(a, a, warped, a).item() == pytest.approx(math.log(1 + 1 / math.e), rel=1e-5)
 
 
-def test_nearest_strangers_are_spared():
-    features = torch.tensor([[1.0, 0], [0.9, 0.1], [-1, 0], [-0.9, -0.3]])
-    spared = _nearest_strangers(features, 0.3)
-    assert spared.shape == (8, 8)
-    assert spared[0].nonzero().flatten().tolist() == [1, 5]
-    assert spared[2].nonzero().flatten().tolist() == [3, 7]
-
-
 def test_neighbour_is_the_nearest_face_on_another_person():
     queue = FaceQueue(4, 2, 3)
     features = torch.tensor([[5.0, 0], [4.0, 0.5], [-5, 0], [-4, -0.5]])
@@ -87,17 +79,6 @@ def test_neighbour_is_the_nearest_face_on_another_person():
     nearest, known = queue.nearest(torch.tensor([[5.0, 0]]), torch.tensor([0]))
     assert known.all()
     assert nearest.tolist() == [[0, 1, 0]]
-
-
-def test_the_queue_goes_round_and_keeps_the_latest():
-    queue = FaceQueue(3, 1, 2)
-    for start in (0, 2):
-        rows = torch.arange(start, start + 2)
-        queue.push(rows[:, None].float(), torch.ones(2, 2), rows, rows)
-    assert sorted(queue.row.tolist()) == [1, 2, 3]
-    rows = torch.arange(10, 15)
-    queue.push(rows[:, None].float(), torch.ones(5, 2), rows, rows)
-    assert sorted(queue.row.tolist()) == [12, 13, 14]
 
 
 def test_other_pictures_of_the_person_are_negatives():

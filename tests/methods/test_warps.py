@@ -111,15 +111,6 @@ def test_a_mixture_holds_every_kind():
     assert mixed.displacement.flatten(1).norm(dim=1).min() > 0
 
 
-def test_warps_are_seeded_and_rows_are_theirs():
-    drawn = WarpSettings(kind=("tps", "field"))
-    first, again, other = (draw_warps(6, drawn, seeded(seed)).displacement for seed in (1, 1, 2))
-    torch.testing.assert_close(first, again, atol=0, rtol=0)
-    assert (first - other).abs().amax((1, 2, 3)).min() > 0.01
-    warp = draw_warps(6, drawn, seeded(1))
-    torch.testing.assert_close(warp.rows(slice(2, 4)).displacement, first[2:4])
-
-
 @EVERY_KIND
 def test_no_strength_moves_nothing(kind):
     warp = draw_warps(3, WarpSettings(kind=kind, strength=(0, 0)), seeded())

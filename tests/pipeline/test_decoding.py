@@ -104,12 +104,6 @@ def decoded(height, width):
     return Decoded(Picture("x"), np.broadcast_to(np.uint8(0), (height, width, 3)))
 
 
-def test_groups_end_at_their_number_and_at_their_pixels():
-    small, huge = decoded(100, 100), decoded(5000, 5000)
-    sizes = [len(group) for group in group_by_pixels([small] * 5 + [huge] * 2 + [small] * 4, 3)]
-    assert sizes == [3, 2, 1, 1, 3, 1]
-
-
 @given(st.lists(st.integers(1, 6000), max_size=40), st.integers(1, 8))
 def test_a_resumed_job_meets_the_same_groups(sides, most):
     items = [decoded(side, side) for side in sides]
@@ -120,11 +114,6 @@ def test_a_resumed_job_meets_the_same_groups(sides, most):
         assert again == [[id(item) for item in other] for other in groups[number:]]
         done += len(group)
     assert done == len(items)
-
-
-def test_a_crop_says_how_large_its_original_was():
-    assert read_crop(picture_of(np.zeros((48, 48, 3))))[1] * 128 == 48
-    assert read_crop(picture_of(np.zeros((2000, 3000, 3)), "JPEG"))[1] * 128 == 2000
 
 
 def counted(start, stop, closed, error=None):

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.errors import InputError, NoFaceError, NoImagesError
+from ferkit.errors import InputError
 from ferkit.faces.template import TEMPLATE
 from ferkit.pipeline import face_stream as faces_of
-from ferkit.pipeline.face_finder import FILTERED, NO_FACE
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.face_stream import open_faces, open_pictures, require_faces, split_problems
+from ferkit.pipeline.face_stream import open_faces, open_pictures
 from ferkit.progress import Silent
 
 
@@ -94,31 +93,6 @@ def test_the_fingerprint_tells_other_pictures_and_settings(crop_folder, replace_
     shutil.copy(folder / "0.bmp", folder / "9.bmp")
     others.add(fingerprint())
     assert len(others - {before}) == 4
-
-
-def test_a_face_set_made_anew_has_another_listing(make_face_set, noise_crops):
-    def listing(faces):
-        return set_stream(faces.path).listing
-
-    assert listing(make_face_set(noise_crops(3))) != listing(make_face_set(noise_crops(4)))
-
-
-def test_only_a_job_without_any_face_fails(tmp_path):
-    require_faces(1, [("a", NO_FACE)], [tmp_path])
-    with pytest.raises(NoFaceError, match="aligned=True"):
-        require_faces(0, [("a", "cut short"), ("b", NO_FACE)], [tmp_path])
-    with pytest.raises(NoImagesError, match="a: cut short"):
-        require_faces(0, [("a", "cut short")], [tmp_path])
-
-
-def test_problems_part_by_what_was_wrong():
-    problems = [
-        ("a", NO_FACE),
-        ("b", "cut short"),
-        ("c", f"{NO_FACE} where the source says"),
-        ("d", f"{FILTERED}--x 1"),
-    ]
-    assert split_problems(problems) == (["a", "c"], ["d"], [("b", "cut short")])
 
 
 def test_a_set_may_be_filtered(make_face_set, noise_crops, listener):

@@ -66,13 +66,6 @@ def test_a_damaged_face_set_falls_back_on_the_photos(crop_folder, noise_crops, t
     assert row_crops(made, [0, 1]) == [Lost.MISSING] * 2
 
 
-def test_a_number_sign_in_a_file_name_is_no_row(crop_folder, noise_crops, tmp_path, run_folder):
-    folder = crop_folder(1)
-    (folder / "0.png").rename(folder / "take#1")
-    made = embedded([folder / "take#1"], tmp_path, run_folder)
-    np.testing.assert_array_equal(row_crops(made, [0]), noise_crops(1))
-
-
 def test_a_picture_that_was_replaced_is_not_shown_under_the_old_vector(crop_folder, noise_crops, tmp_path, run_folder):
     folder = crop_folder(2)
     made = embedded(folder, tmp_path, run_folder)

@@ -116,15 +116,6 @@ def test_a_video_of_nobody_is_an_error_and_leaves_nothing(write_video, nobody, t
     assert not (tmp_path / "faces.partial").exists()
 
 
-def test_filters_do_not_break_clips(write_video, still, nobody):
-    path = write_video([still] * 4 + [np.asarray(Image.fromarray(still).resize((128, 160)).resize((256, 320)))] * 3)
-    everything = [face for batch in stream_of(path).batches() for face in batch.faces]
-    limit = np.median([face.sharpness for face in everything])
-    some = [face for batch in stream_of(path, min_sharpness=limit).batches() for face in batch.faces]
-    assert 0 < len(some) < len(everything)
-    assert some == [face for face in everything if face.sharpness >= limit]
-
-
 def test_a_video_whose_faces_are_all_left_out_says_by_what(write_video, still, portraits, tmp_path):
     path = write_video([still] * 3)
     with pytest.raises(NoFaceError, match="min_size=1000"):

@@ -102,15 +102,6 @@ def test_pairs_of_clips_come_with_the_faces(clips, listener):
     assert batch["hard_positive_landmarks"].shape == (4, 5, 2)
 
 
-def test_pairs_follow_from_the_generator(clips):
-    reading = TrainingFaces(clips(MOMENTS[:14]), {"positive", "hard_negative"})
-    first, again, other = (
-        reading.batch(np.arange(14), np.random.default_rng(seed))["hard_negative"] for seed in (0, 0, 1)
-    )
-    np.testing.assert_array_equal(first, again)
-    assert (shown(first) != shown(other)).any()
-
-
 def test_partners_are_other_faces_of_the_clip(clips, listener):
     progress = listener()
     faces = usable_faces(clips(), {"partner"}, Windows(), progress)

@@ -13,7 +13,6 @@ from ferkit.probing.folds import ProbeRows, cross_validation_split, fixed_split
 from ferkit.probing.protocols.affect import affect_section
 from ferkit.probing.protocols.base import FoldResult, classifier_section
 from ferkit.probing.protocols.few_labels import few_label_section
-from ferkit.probing.protocols.knn import knn_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
 from ferkit.probing.protocols.linear import linear_section, random_crops
 from ferkit.probing.protocols.retrieval import retrieval_section
@@ -88,13 +87,6 @@ def test_figures_are_scikit_learns_with_two_seeds_pooled():
     assert accuracy.chance == pytest.approx(max(labels.count(name) for name in "abc") / 40)
     assert (accuracy.groups, section.result.count) == (20, 80)
     assert accuracy.interval[0] < accuracy.value < accuracy.interval[1]
-
-
-def test_neighbours_that_are_all_faces_are_said(planted_rows):
-    rows = planted_rows()
-    for neighbours, said in ((5, False), (10 * len(rows), True)):
-        protocol = knn_section(rows, rows, folds_of(rows), neighbours).protocol
-        assert ("all training faces" in protocol) == said
 
 
 def test_a_few_labels(planted_rows):

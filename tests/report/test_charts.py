@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 from matplotlib.colors import to_hex
 
 from ferkit.evaluation.classification import classification_of
-from ferkit.evaluation.occlusion import OcclusionMap
-from ferkit.report.charts import draw_confusion, draw_occlusion, draw_projection, draw_training
+from ferkit.report.charts import draw_confusion, draw_projection, draw_training
 
 
 def texts(axes):
@@ -49,18 +47,6 @@ def test_no_two_names_look_alike():
         (to_hex(points.get_facecolor()[0]), points.get_paths()[0].vertices.tobytes()) for points in axes.collections
     }
     assert len(looks) == 81
-
-
-@pytest.mark.parametrize("count", [1, 2, 6])
-def test_occlusion_maps_share_one_scale(count):
-    maps = {f"class {n}": OcclusionMap(np.full((4, 4), (n + 1) / 10), 0.5, 7) for n in range(count)}
-    faces = {name: np.full((4, 4), 100.0) for name in maps}
-    figure = draw_occlusion(maps, faces, "title")
-    shown = [axes for axes in figure.axes if len(axes.images) == 2]
-    assert [axes.get_title() for axes in shown] == list(maps)
-    assert {axes.images[1].get_clim() for axes in shown} == {(-count / 10, count / 10)}
-    np.testing.assert_allclose(shown[0].images[1].get_array(), 0.1)
-    assert texts(shown[0]) == ["7 faces, p = 0.50"]
 
 
 def test_training_has_a_panel_a_figure_and_the_loss_first():

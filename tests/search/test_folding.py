@@ -69,16 +69,3 @@ def test_copies_of_one_face_are_known_by_their_crops():
 def test_the_best_face_of_each_person_stays():
     faces = [face(0, identity="Ann"), face(1), face(2, identity="Ann"), face(3, clip="c"), face(4, clip="c"), face(5)]
     assert one_per_person([[0], [1], [2], [3], [4], [5]], faces) == [[0], [1], [3], [5]]
-
-
-def test_only_faces_of_one_shape_are_compared():
-    eyes_and_mouth = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], float)
-    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
-    wider = eyes_and_mouth * [1.3, 1]
-    shapes = [eyes_and_mouth, 2 * eyes_and_mouth @ turn.T + 7, wider, wider + 1]
-    faces = [face(number, landmarks=tuple(shape.ravel().tolist())) for number, shape in enumerate(shapes)]
-    asked = []
-    fold_copies(faces[:3], np.eye(4)[[0, 0, 0]], lambda places: asked.append(places) or [None] * len(places))
-    assert asked == [[0, 1]]
-    fold_copies(faces, np.eye(4)[[0, 0, 0, 0]], lambda places: asked.append(places) or [None] * len(places))
-    assert asked[1] == [0, 1, 2, 3]

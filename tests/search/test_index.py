@@ -48,19 +48,6 @@ def test_scores_are_cosines_whatever_the_lengths():
     np.testing.assert_allclose(scores, [[1, 0.5**0.5, 0, -1]], atol=1e-6)
 
 
-def test_fewer_are_returned_where_fewer_are_allowed():
-    index = FlatIndex(np.eye(4))
-    allowed = np.array([False, True, False, True])
-    scores, ids = index.query(np.array([[4.0, 3.0, 2.0, 1.0]]), k=3, allowed=allowed)
-    assert ids.tolist() == [[1, 3]]
-    assert scores.shape == (1, 2)
-
-
-def test_nothing_is_returned_where_nothing_is_allowed():
-    scores, ids = FlatIndex(np.eye(3)).query(np.eye(3)[:2], k=3, allowed=np.zeros(3, bool))
-    assert scores.shape == ids.shape == (2, 0)
-
-
 def test_memory_maps_are_read_block_by_block_and_left_alone(tmp_path, monkeypatch):
     vectors = 3 * np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     np.save(tmp_path / "emb.npy", vectors)
@@ -69,12 +56,6 @@ def test_memory_maps_are_read_block_by_block_and_left_alone(tmp_path, monkeypatc
     assert (len(index), index.dim) == (50, 8)
     assert index.query(vectors, k=1)[1][:, 0].tolist() == list(range(50))
     np.testing.assert_array_equal(np.load(tmp_path / "emb.npy"), vectors)
-
-
-def test_the_query_is_left_alone():
-    query = np.full((1, 3), 2.0, dtype=np.float32)
-    FlatIndex(np.eye(3)).query(query, k=1)
-    assert query.tolist() == [[2.0, 2.0, 2.0]]
 
 
 @pytest.mark.parametrize("options", [{"vectors": np.ones((1, 4))}, {"k": 0}, {"allowed": np.ones(2, bool)}])

@@ -74,14 +74,6 @@ def test_who_is_not_known_cannot_be_left_out(questioner):
     assert len(ranking.rows) == N - 1
 
 
-def test_counter_examples_push_away(questioner):
-    vectors = questioner._set.vectors.astype(np.float64)
-    away = 2 * vectors[0] - vectors[5]
-    ranking = questioner.rank(Question([0], [5], person=ANY, count=N))
-    expected = [row for row in np.argsort(-vectors @ away) if row not in (0, 5)]
-    assert ranking.rows.tolist() == expected
-
-
 def test_each_person_once_by_the_best_face(questioner):
     every = questioner.rank(Question([0], count=N)).rows.tolist()
     best = [next(row for row in every if row < N - 5 and row % PEOPLE == person) for person in range(1, PEOPLE)]

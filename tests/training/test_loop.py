@@ -17,7 +17,6 @@ from ferkit.training import checkpoint, loop
 from ferkit.training.loop import train
 from ferkit.training.optimizer import make_optimizer
 from ferkit.training.processes import Processes
-from ferkit.training.schedule import pair_generator
 from ferkit.training.settings import MonitorSettings, TrainSettings
 from samples import Tiny
 
@@ -115,11 +114,6 @@ def test_pairs_are_drawn_anew_at_each_step_and_alike_by_a_resumed_run(tmp_path):
             partners.setdefault(index, set()).add(partner)
     assert len(faces.drawn) == 8
     assert sum(len(found) > 1 for found in partners.values()) > 15  # of 20 faces, in four epochs
-
-
-def test_processes_draw_pairs_of_their_own():
-    drawn = {tuple(pair_generator(*key).integers(1000, size=8)) for key in [(3, 0), (3, 1), (4, 0), (3, 0, 1), (0, 3)]}
-    assert len(drawn) == 5
 
 
 def test_a_finished_run_leaves_safetensors_json_and_two_checkpoints_and_takes_no_further_step(tmp_path):
@@ -252,18 +246,6 @@ def test_all_that_changes_is_resumed(tmp_path, more):
     assert same(resumed[1].encoder.state_dict(), whole[1].encoder.state_dict())
 
 
-def test_scaler_is_kept_in_a_checkpoint(tmp_path):
-    def learning(scale):
-        method = Regression()
-        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
-        return checkpoint.Learner(method, torch.optim.SGD(method.parameters(), 0.1), scaler=scaler, step=7)
-
-    path = checkpoint.save_checkpoint(tmp_path, learning(8.0))
-    other = learning(2.0)
-    checkpoint.load_checkpoint(path, other)
-    assert (other.scaler.get_scale(), other.step) == (8.0, 7)
-
-
 @pytest.mark.parametrize("name", ["method.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "nested", "gone", "list"])
 def test_a_damaged_checkpoint_is_not_gone_on_with(tmp_path, name, damage):
@@ -302,16 +284,6 @@ def test_monitor_looks_every_epoch_and_the_best_stays(tmp_path):
     assert [(row["step"], row["knn"]) for row in rows(tmp_path / "watched", "monitor.csv")][1] == ("4", "0.5")
     alone, _ = run(tmp_path / "alone", method=Regression(dropout=0.5), settings=settings)
     assert same(alone, method.state_dict())
-
-
-def test_the_best_of_other_data_is_replaced(tmp_path):
-    method = Regression()
-    for data, value in (("easy", 0.9), ("hard", 0.3)):
-        settings = changed(monitor=MonitorSettings(every=4, data=data), epochs=4 if data == "easy" else 8)
-        run(tmp_path, method=method, settings=settings, monitor=lambda encoder, step, value=value: {"knn": value})
-    best = tmp_path / "checkpoints"
-    assert checkpoint.best_value(best, "hard") == 0.3
-    assert checkpoint.best_value(best, "easy") == -float("inf")
 
 
 def test_what_an_optimiser_keeps_is_laid_out_like_its_weights(tmp_path):
@@ -416,16 +388,6 @@ def test_a_signal_in_the_last_step_lets_the_run_end_and_a_second_interrupt_ends_
     assert not (tmp_path / "twice" / "checkpoints").exists()
 
 
-def test_minutes_make_checkpoints_too(tmp_path, monkeypatch):
-    now = iter(range(0, 100_000, 90))  # each look at the clock is a minute and a half after the one before
-    monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
-    settings = changed(checkpoint_minutes=5, checkpoints=9, epochs=3)
-    run(tmp_path, Memory(fail_after=6), method=Regression(), settings=settings)
-    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert kept[-1] == "step-00000006"
-    assert len(kept) > 1
-
-
 def test_before_its_first_step_a_run_says_how_long_it_takes_and_what_would_shorten_it(tmp_path, monkeypatch, listener):
     now, said_by, progress = [0.0], [], listener()
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -439,13 +401,6 @@ def test_before_its_first_step_a_run_says_how_long_it_takes_and_what_would_short
     train(method, Memory(), PLAIN, tmp_path, progress, Processes("cpu"), shorter="less of it")
     assert progress.said == ["about 2 min 0 s for 8 steps; shorter with less of it"]
     assert said_by == [0, 0, *[1] * 8]
-
-
-def test_what_the_estimate_tries_leaves_no_trace(tmp_path, monkeypatch):
-    tried, _ = run(tmp_path / "tried")
-    monkeypatch.setattr(loop._Run, "_say_estimate", lambda *_: None)
-    untried, _ = run(tmp_path / "untried")
-    assert same(tried, untried)  # running means of batch norms among them
 
 
 class Advises(Regression):

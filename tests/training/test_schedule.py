@@ -60,9 +60,3 @@ def test_shares_of_a_draw_are_rounded_by_chance():
     often = np.bincount(drawn) / 1000
     assert often == pytest.approx([1.25, 1.25, 1.25, 0.25], abs=0.05)
     assert sorted(next(batches(4, 4, 0, 0, 1, np.ones(4)))) == [0, 1, 2, 3]
-
-
-def test_steps_that_are_skipped_change_no_weighted_step():
-    weights = np.random.default_rng(0).random(10)
-    whole = list(batches(10, 3, 5, 0, 8, weights))
-    np.testing.assert_array_equal(whole[4:], list(batches(10, 3, 5, 4, 8, weights)))

@@ -133,22 +133,6 @@ def test_a_photo_is_dropped(page, shown_crops):
     assert tiles(page)[0] == 1
 
 
-def test_a_photo_is_pasted_from_the_clipboard(page, shown_crops):
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.evaluate(
-        """async content => {
-            const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
-            const picture = new Blob([bytes], { type: "image/png" });
-            await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
-        }""",
-        base64.b64encode(png(shown_crops[3])).decode(),
-    )
-    page.keyboard.press("Control+V")
-    page.wait_for_selector(".chip.like")
-    settled(page)
-    assert tiles(page)[0] == 3
-
-
 def test_the_camera_takes_a_still_and_is_let_go(page):
     page.context.grant_permissions(["camera"])
     page.click("#camera-open")

@@ -1,5 +1,3 @@
-import shutil
-
 import numpy as np
 import pytest
 
@@ -42,17 +40,6 @@ def test_single_parts_make_the_face_set_whatever_their_order(photos, tmp_path):
         align(photos, tmp_path / "faces", part=part, **SETTINGS)
     assert len(FaceSet.open(tmp_path / "faces")) == 7
     assert align(photos, tmp_path / "faces", part="1/2", **SETTINGS).faces == 7  # of the whole: nothing is left to do
-
-
-def test_parts_that_are_there_are_made_again_only_where_their_sources_changed(photos, tmp_path, monkeypatch):
-    align(photos, tmp_path / "faces", part="2/3", **SETTINGS)
-    kept = shutil.copytree(tmp_path / "faces.parts", tmp_path / "kept")
-    assert align_parts(photos, tmp_path / "faces", parts=3, **SETTINGS).made == 2
-    shutil.rmtree(tmp_path / "faces")
-    shutil.move(kept, tmp_path / "faces.parts")
-    (photos / "6.png").unlink()
-    assert align_parts(photos, tmp_path / "faces", parts=3, **SETTINGS).made == 3
-    assert len(FaceSet.open(tmp_path / "faces")) == 6
 
 
 def test_a_part_without_faces_is_one_and_no_face_at_all_is_told(photos, tmp_path):

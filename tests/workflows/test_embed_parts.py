@@ -4,7 +4,6 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,18 +12,12 @@ import pytest
 from ferkit.data.embedding_parts import made_parts, part_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.stores import MANIFEST
-from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import BusyError, InputError, MissingPathError, OutputError, SetError, UnknownNameError
 from ferkit.locks import output_lock
-from ferkit.pipeline import embedding_job, engine, face_finder, runtimes
-from ferkit.pipeline import parts as module
-from ferkit.pipeline.face_options import FaceOptions
-from ferkit.pipeline.face_stream import open_faces
-from ferkit.progress import Silent
+from ferkit.pipeline import engine
 from ferkit.search.searcher import Searcher
 from ferkit.workflows.embed import embed
 from ferkit.workflows.embed_parts import embed_parts
-from samples import save_run
 
 
 @pytest.fixture
@@ -81,31 +74,12 @@ def test_finished_parts_are_not_made_again_unless_the_sources_changed(whole, set
     assert len(EmbeddingSet.open(tmp_path / "emb")) == 6
 
 
-def test_parts_by_another_encoder_are_made_again(whole, settings, tmp_path):
-    _, folder = whole
-    save_run(tmp_path / "other", "resnet18", seed=1)
-    embed_parts(folder, tmp_path / "emb", parts=2, **settings)
-    assert embed_parts(folder, tmp_path / "emb", parts=2, **settings).made == 0
-    other = {**settings, "encoder": tmp_path / "other"}
-    assert embed_parts(folder, tmp_path / "emb", parts=2, **other).made == 2
-    assert EmbeddingSet.open(tmp_path / "emb").encoder.sha256 == load_encoder(tmp_path / "other").sha256
-
-
 def test_a_face_set_is_cut_as_well(make_face_set, noise_crops, settings, tmp_path):
     faces = make_face_set(noise_crops(5))
     embed_parts(faces.path, tmp_path / "emb", parts=2, **settings)
     made = EmbeddingSet.open(tmp_path / "emb")
     assert [made.face(row) for row in range(5)] == [faces.face(row) for row in range(5)]
     assert made.faces == str(faces.path)
-
-
-@pytest.mark.parametrize("work", [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 100, 1], [5, 0, 0, 1], [1], []])
-@pytest.mark.parametrize("parts", [1, 2, 3, 7])
-def test_every_picture_is_in_one_part(work, parts):
-    ranges = [module._range(np.array(work, float), number, parts) for number in range(1, parts + 1)]
-    assert [row for start, stop in ranges for row in range(start, stop)] == list(range(len(work)))
-    if len(work) == 6 and parts == 2:
-        assert ranges == ([(0, 3), (3, 6)] if max(work) == 1 else [(0, 4), (4, 6)])
 
 
 def test_parts_that_do_not_belong_together_are_refused(whole, crop_folder, settings, tmp_path):
@@ -127,55 +101,6 @@ def test_parts_that_do_not_belong_together_are_refused(whole, crop_folder, setti
         EmbeddingSet.open(tmp_path / "emb")
 
 
-def test_what_is_loaded_is_loaded_once_and_sources_are_listed_once(whole, settings, tmp_path, monkeypatch):
-    _, folder = whole
-    calls = []
-
-    def counted(name):
-        original = getattr(embedding_job, name)
-        return lambda *given, **more: calls.append(name) or original(*given, **more)
-
-    for name in ("open_faces", "load_encoder", "open_runtime"):
-        monkeypatch.setattr(embedding_job, name, counted(name))
-    assert embed_parts(folder, tmp_path / "emb", parts=3, **settings).made == 3
-    assert sorted(calls) == ["load_encoder", "open_faces", "open_runtime"]
-
-
-def test_parts_of_photos_are_searched_by_what_searches_the_whole(crop_folder, monkeypatch):
-    monkeypatch.setattr(face_finder, "_WORTH_LOADING", 7)
-    stream = open_faces([crop_folder(7)], FaceOptions(aligned=False), "cpu", Silent())
-    of_whole = face_finder.with_runtime(stream.options, stream.total).detector
-    assert {module.part_of(stream, number, 3).options.detector for number in (1, 2, 3)} == {of_whole}
-
-
-def test_parts_in_int8_are_all_calibrated_on_the_first_faces_of_the_whole(whole, settings, tmp_path, monkeypatch):
-    _, folder = whole
-    monkeypatch.setattr(runtimes, "_CALIBRATED_ON", 4)
-    monkeypatch.setattr(runtimes, "_LEAST_CALIBRATION", 2)
-
-    def converted(chosen, encoder, side, faces, calibration, progress):
-        """Gives vectors that tell the calibration."""
-        turn = int(calibration, 16) % encoder.dim
-        return SimpleNamespace(embed=lambda crops, batch_size: np.roll(encoder.embed(crops), turn, axis=1))
-
-    monkeypatch.setattr(runtimes, "_open_converted", converted)
-    embed(folder, tmp_path / "int8.npy", precision="int8", **settings)
-    embed_parts(folder, tmp_path / "emb", parts=3, precision="int8", **settings)
-    one, many = EmbeddingSet.open(tmp_path / "int8.npy"), EmbeddingSet.open(tmp_path / "emb")
-    assert (many.encoder, many.encoder.precision) == (one.encoder, "int8")
-    np.testing.assert_allclose(np.asarray(many.vectors), one.vectors, atol=1e-6)
-
-
-def test_workers_that_see_other_sources_are_told(whole, tmp_path):
-    _, folder = whole
-    open_here = partial(
-        embedding_job.open_job, [folder], tmp_path / "emb", "votes-r18", FaceOptions(), "cpu", precision="float32"
-    )
-    worker = engine._Worker(open_here, "the listing elsewhere", 2)
-    with pytest.raises(InputError, match="sees other sources"):
-        worker.make(1)
-
-
 def test_bad_arguments_are_told(whole, settings, tmp_path, monkeypatch):
     _, folder = whole
     with pytest.raises(InputError, match="7/64"):
@@ -189,13 +114,6 @@ def test_bad_arguments_are_told(whole, settings, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"ferkit\[ray\]"):
         embed_parts(folder, tmp_path / "emb", parts=2, engine="ray", **settings)
-
-
-def test_a_poisoned_picture_costs_itself(whole, settings, tmp_path):
-    _, folder = whole
-    (folder / "3.torn.png").write_bytes((folder / "3.png").read_bytes()[:2000])
-    result = embed_parts(folder, tmp_path / "emb", parts=3, **settings)
-    assert (result.faces, result.pictures) == (7, 8)
 
 
 def test_a_full_disk_keeps_the_parts_that_are_finished(whole, settings, tmp_path, file_size_limit):

@@ -12,7 +12,7 @@ from ferkit.encoders.encoder import Encoder
 from ferkit.errors import InputError, MissingPathError, NoImagesError
 from ferkit.pipeline import reuse, source_stream
 from ferkit.workflows.embed import embed
-from samples import noise, save_run
+from samples import noise
 
 
 @pytest.fixture
@@ -108,13 +108,6 @@ def test_a_picture_replaced_with_equal_size_and_time_is_noticed(crop_folder, upd
     replace_unseen(folder / "0.bmp", tmp_path / "other.bmp")
     count, result = update(folder)
     assert (count, tuple(result.changes)) == (1, (0, 1, 0, 1))
-
-
-def test_by_another_encoder_all_is_embedded(crop_folder, update, tmp_path):
-    folder = crop_folder(3)
-    update(folder)
-    count, result = update(folder, encoder=save_run(tmp_path / "other"))
-    assert (count, result.changes) == (3, None)
 
 
 def test_faces_of_photos_are_not_searched_for_again(portraits, update, tmp_path, monkeypatch):

@@ -54,21 +54,6 @@ def test_photos_and_their_face_set_give_the_same_vectors(portraits, run_folder, 
     assert (len(a), a.faces, b.faces) == (2, str(faces.path.resolve()), None)
 
 
-def test_a_stopped_run_over_a_face_set_goes_on_to_the_same_bytes(
-    make_face_set, noise_crops, run_folder, tmp_path, monkeypatch, listener
-):
-    monkeypatch.setattr(faces_of, "_ROWS_A_BATCH", 2)
-    faces = make_face_set(noise_crops(7))
-    settings = {"encoder": run_folder, "device": "cpu", "batch_size": 2}
-    embed(faces.path, tmp_path / "unbroken.npy", **settings)
-    with pytest.raises(KeyboardInterrupt):
-        embed(faces.path, tmp_path / "emb.npy", **settings, progress=listener(stop_after=4))
-    second = listener()
-    embed(faces.path, tmp_path / "emb.npy", **settings, progress=second)
-    assert second.started == [("embedding", 7, 4)]
-    assert set_bytes(tmp_path / "emb.npy") == set_bytes(tmp_path / "unbroken.npy")
-
-
 def test_a_stopped_run_begins_anew_where_the_contract_has_changed(
     make_face_set, noise_crops, run_folder, tmp_path, monkeypatch, listener
 ):

@@ -76,16 +76,6 @@ def test_info_counts(party):
     assert info.sheet is None
 
 
-def test_info_tells_quality_of_the_faces_that_have_it(party):
-    # Two values a and b have the quantile q at a + q (b - a).
-    assert faces_info(party).quality == {
-        "size": pytest.approx((42, 50, 60, 70, 78)),
-        "sharpness": pytest.approx((0.51, 0.55, 0.6, 0.65, 0.69)),
-        "yaw": pytest.approx((11, 15, 20, 25, 29)),
-        "score": pytest.approx((0.905, 0.925, 0.95, 0.975, 0.995)),
-    }
-
-
 def test_a_contact_sheet_shows_each_face_once_and_replaces_no_photo(party, tmp_path):
     assert faces_info(party, sheet=tmp_path / "a.png", sheet_faces=100).sheet == tmp_path / "a.png"
     with Image.open(tmp_path / "a.png") as sheet:
@@ -242,21 +232,6 @@ def test_nobody_is_in_two_parts_and_labels_have_their_share(people, tmp_path, li
     record = json.loads((tmp_path / "split" / "split.json").read_text())
     assert (record["parts"], record["by"], record["seed"]) == (PARTS, "identity", 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["people", "split"]
-
-
-def test_a_seed_gives_the_same_split_and_another_another(people, tmp_path):
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        split_faces(people, tmp_path / name, PARTS, seed=seed)
-    a, b, c = (columns(tmp_path / name, "source") for name in "abc")
-    assert a == b != c
-
-
-def test_faces_of_nobody_named_stay_with_their_clip_if_people_stay_together(write, tmp_path):
-    faces = write("faces", [a_face(i, source=f"/v/a.mp4#{i}", clip=f"c{i % 6}") for i in range(60)])
-    for by, together in (("identity", True), ("none", False)):
-        split_faces(faces, tmp_path / by, PARTS, by=by)
-        clips = columns(tmp_path / by, "clip")
-        assert (sum(len(set(names)) for names in clips.values()) == 6) is together
 
 
 def test_pictures_in_two_parts_are_reported(write, tmp_path, listener):

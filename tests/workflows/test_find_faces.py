@@ -50,14 +50,6 @@ def test_files_give_the_same_faces(faces, portraits, tmp_path):
         assert aligned.face(row).yaw == pytest.approx(face.quality["yaw"], abs=0.01)
 
 
-@pytest.mark.parametrize(
-    "held", [Image.fromarray, torch.from_numpy, lambda image: torch.from_numpy(image).permute(2, 0, 1)]
-)
-def test_however_an_image_is_held(faces, pictures, held):
-    (face,) = ferkit.find_faces(held(pictures[0].copy()), device="cpu")
-    require_same_crops(face.crop, faces[0].crop)
-
-
 def test_landmarks_of_another_detector(faces, pictures):
     points = [faces[0].landmarks[None], faces[1].landmarks, [faces[2].landmarks, faces[3].landmarks]]
     cut = ferkit.find_faces(pictures, landmarks=points)

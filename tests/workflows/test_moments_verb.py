@@ -75,15 +75,6 @@ def test_moments_are_ranked_over_clips_with_times_and_people(save_set):
     assert len(ask(save_set(weaker, PULSE), k=1).moments) == 1
 
 
-@pytest.mark.parametrize(("fps", "words"), [(25, []), (2, ["about 2 frames a second"])])
-def test_a_set_that_was_made_to_be_searched_is_told(save_set, listener, monkeypatch, fps, words):
-    monkeypatch.setitem(globals(), "FPS", fps)
-    progress = listener()
-    ask(save_set(PULSE), progress=progress)
-    assert [word for word in words if not any(word in said for said in progress.said)] == []
-    assert any("--fps 0" in said for said in progress.said) == bool(words)
-
-
 def test_a_video_gives_its_moments_sheet_plot_table_and_frames(video, crops, tmp_path):
     files = {name: tmp_path / "out" / f"m.{end}" for name, end in (("sheet", "png"), ("csv", "csv"), ("html", "html"))}
     more = {"plot": tmp_path / "plot.png", "frames": tmp_path / "frames", "keep": tmp_path / "kept.npy"}

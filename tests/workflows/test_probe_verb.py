@@ -240,12 +240,6 @@ def test_fine_tuned_valence_and_arousal(people, run):
     assert "CCC loss" in report.encoders[0].sections["finetune-affect"].protocol
 
 
-def test_a_papers_linear_protocol(people, run):
-    more = {"protocol": "linear", "linear": "crs-cont", "epochs": 2, "lr": 0.1}
-    report = ferkit.probe(run, people(2), test=people(2, "more"), **more)
-    assert "SGD, 2 epochs, lr 0.1" in report.encoders[0].sections["linear"].protocol
-
-
 def test_published_figures_stand_in_the_entry_and_are_replaced(people, tmp_path):
     run = save_run(tmp_path / "published", name="published")
     before = read_entry(run / "encoder.yaml")

@@ -112,14 +112,6 @@ def test_an_encoder_that_moved_is_asked_for_and_taken_from_its_new_place(crop_fo
     assert len(ask(tmp_path, "crops/0.png", encoder=tmp_path / "new").hits) == 2
 
 
-def test_the_montage_shows_query_and_hits(people):
-    result = ask(people, k=3, montage=people / "found.png")
-    assert result.outputs == {"montage": people / "found.png"}
-    with Image.open(people / "found.png") as picture:
-        assert (picture.format, picture.mode) == ("PNG", "RGB")
-        assert picture.width > 420 + 3 * 200
-
-
 def test_a_montage_replaces_an_earlier_one_and_no_photo(people, noise_crops):
     for k in (1, 2):
         ask(people, k=k, montage=people / "found.png")

@@ -1,6 +1,4 @@
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -64,25 +62,6 @@ def test_parquet_is_read_a_row_group_at_a_time(tmp_path, monkeypatch):
     assert asked == [0, 1, 2]
     pictures[0].read()
     assert asked == [0, 1, 2, 0]
-
-
-def test_one_thread_reads_the_parquet_file_at_a_time(tmp_path, monkeypatch):
-    inside, most = [], []
-    read = pq.ParquetFile.read_row_group
-
-    def watched(self, group, **options):
-        inside.append(group)
-        most.append(len(inside))
-        time.sleep(0.002)
-        result = read(self, group, **options)
-        inside.remove(group)
-        return result
-
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", watched)
-    path = write_parquet(tmp_path / "x.parquet", structs([png(value) for value in range(24)]))
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(Picture.read, open_sources([path]).pictures))
-    assert max(most) == 1
 
 
 def test_a_row_without_bytes(tmp_path):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ferkit.data.sources import Picture, SourceRules, find_picture, first_sizes, open_sources
+from ferkit.data.sources import SourceRules, find_picture, open_sources
 from ferkit.errors import InputError, MissingPathError
 from samples import png, write_parquet, write_video
 from samples import save_gray as save
@@ -192,18 +192,6 @@ def test_a_picture_that_is_gone(tmp_path, source, error, message):
         (tmp_path / name).touch()
     with pytest.raises(error, match=message):
         find_picture(f"{tmp_path}/{source}")
-
-
-def test_first_sizes_asks_64_pictures_and_passes_over_what_cannot_be_read():
-    asked = []
-
-    def fetch(row):
-        asked.append(row)
-        return png(0) if row else b""
-
-    pictures = [Picture(f"x#{row}", fetch=lambda row=row: fetch(row)) for row in range(200)]
-    assert list(first_sizes(pictures)) == [(4, 4)] * 64
-    assert asked == list(range(65))
 
 
 # Real data

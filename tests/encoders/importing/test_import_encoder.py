@@ -12,7 +12,7 @@ from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.hashes import sha256_of
 from ferkit.encoders.importing.import_encoder import import_encoder
 from ferkit.encoders.registry import load_registry, read_entry
-from ferkit.errors import InputError, WeightsError
+from ferkit.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -140,11 +140,3 @@ def test_an_import_that_was_killed_before_it_was_registered_goes_on(checkpoint, 
     assert own.read_text().count("name: moco-resnet10t") == 1
     with pytest.raises(InputError, match="'moco-resnet10t' already"):
         import_encoder(checkpoint, "moco", register=True, input_size=96)
-
-
-def test_weights_that_are_not_finite(here, network):
-    state = {f"backbone.{name}": tensor * float("nan") for name, tensor in network.state_dict().items()}
-    torch.save({"state_dict": state}, here / "diverged.ckpt")
-    with pytest.raises(WeightsError, match="NaN"):
-        import_encoder(here / "diverged.ckpt", "solo-learn")
-    assert not (here / "encoders" / "solo-learn-resnet10t").exists()

@@ -6,7 +6,7 @@ import timm
 import torch
 from torch import nn
 
-from ferkit.encoders.importing.mapping import CANDIDATES, fit_network, networks_to_try, take_encoder
+from ferkit.encoders.importing.mapping import fit_network, networks_to_try, take_encoder
 from ferkit.encoders.importing.origins import ORIGINS, pick_origin
 from ferkit.errors import WeightsError
 
@@ -246,26 +246,3 @@ def test_moco_v3s_small_transformer_has_timms_shapes_and_other_heads(position):
     else:
         with pytest.raises(WeightsError, match="12 heads"):
             fit_network(taken, moco, networks_to_try(taken, moco))
-
-
-def test_what_the_file_states_is_tried_first(resnet):
-    state, moco = resnet.state_dict(), ORIGINS["moco"]
-    assert networks_to_try(state, moco, None, "resnet26")[:2] == ("resnet26", "resnet18")
-    assert networks_to_try(state, moco, None, "vit_small")[0] == "resnet18"  # MoCo v3's own name
-    assert networks_to_try(state, moco, "resnet50", "resnet26") == ("resnet50",)
-    assert networks_to_try(state, ORIGINS["cycleface"]) == ("cycleface",)
-
-
-@pytest.mark.parametrize("mark", CANDIDATES)
-def test_every_family_has_its_mark_and_timm_has_its_networks(mark):
-    assert set(CANDIDATES[mark]) <= set(timm.list_models())
-    with torch.device("meta"):
-        state = timm.create_model(CANDIDATES[mark][-1], num_classes=0).state_dict()
-    assert [other for other in CANDIDATES if other in state] == [mark]
-
-
-def test_a_small_transformer_without_a_position_embedding():
-    with torch.device("meta"):
-        state = timm.create_model("vit_small_patch16_dinov3", num_classes=0).state_dict()
-    assert "pos_embed" not in state
-    assert fit_network(state, ORIGINS["timm"], ["vit_small_patch16_dinov3"]).dim == 384

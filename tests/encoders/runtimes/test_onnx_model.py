@@ -3,23 +3,6 @@ from torch import nn
 
 from ferkit.encoders.encoder import Encoder, random_encoder
 from ferkit.encoders.runtimes import ConversionError
-from ferkit.encoders.runtimes.onnx_model import quantize_onnx
-
-
-def steps_before(model, name):
-    """Operators that the input of the first convolution is made by."""
-    makers = {output: node for node in model.graph.node for output in node.output}
-    waiting, found = [name], []
-    while waiting:
-        node = makers.get(waiting.pop())
-        if node is not None:
-            found.append(node.op_type)
-            waiting += node.input
-    return found
-
-
-def first_convolution(model):
-    return next(node for node in model.graph.node if node.op_type == "Conv")
 
 
 def test_the_file_says_what_it_is(onnx_model):
@@ -28,18 +11,6 @@ def test_the_file_says_what_it_is(onnx_model):
     assert told["input"] == "(N, 128, 128, 3) uint8 RGB, aligned to ferkit-128"
     (given,) = onnx_model.graph.input
     assert [axis.dim_value for axis in given.type.tensor_type.shape.dim] == [0, 128, 128, 3]
-
-
-def test_the_image_is_prepared_in_float32(onnx_model, crops):
-    model = quantize_onnx(onnx_model, crops)
-    assert steps_before(model, first_convolution(model).input[0]).count("QuantizeLinear") == 1
-
-
-def test_the_first_layer_stays_in_float32_on_request(onnx_model, crops):
-    model = quantize_onnx(onnx_model, crops, first_layer=False)
-    first = first_convolution(model)
-    assert "QuantizeLinear" not in steps_before(model, first.input[0])
-    assert "DequantizeLinear" in {node.op_type for node in model.graph.node}
 
 
 def test_a_network_that_cannot_be_exported_is_refused(onnx_model):
