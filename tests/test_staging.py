@@ -143,24 +143,6 @@ def whole(tmp_path, write):
     return contents(folder)
 
 
-@pytest.mark.parametrize("write", [write_faces, write_vectors, write_split])
-def test_another_job_after_a_kill_leaves_no_trace_of_the_first(tmp_path, monkeypatch, write):
-    for folder in killed_everywhere(tmp_path, monkeypatch, write, True, True):
-        write(folder, 2)
-        (tmp_path / "other").mkdir(exist_ok=True)
-        write(tmp_path / "other", 2)
-        assert contents(folder) == contents(tmp_path / "other")
-
-
-def test_a_complete_job_is_told_from_another(tmp_path):
-    write_faces(tmp_path, 1)
-    before = contents(tmp_path)
-    write_faces(tmp_path, 1, overwrite=False)
-    assert contents(tmp_path) == before
-    with pytest.raises(OutputError, match="already holds a face set"):
-        write_faces(tmp_path, 2, overwrite=False)
-
-
 def test_whoever_comes_second_is_told_who_is_at_work(tmp_path):
     crops, faces = rows(1)
     with FaceSetWriter(tmp_path / "faces", "t", 8, fingerprint="1") as writer:

@@ -46,12 +46,6 @@ def test_nothing_is_left_of_a_file_that_gives_other_vectors(encoder, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_safetensors_of_a_run_are_the_same_bytes(run_folder, tmp_path):
-    write_export(load_encoder(run_folder, "cpu"), tmp_path / "x", "safetensors", 128)
-    for name in ("encoder.safetensors", "encoder.yaml"):
-        assert (tmp_path / "x" / name).read_bytes() == (run_folder / name).read_bytes()
-
-
 @pytest.mark.parametrize("name", ["onnx", "openvino", "torchscript"])
 def test_a_full_disk_is_one_sentence(encoder, name, tmp_path, monkeypatch, file_size_limit):
     if not is_installed(FORMATS[name].runtime):

@@ -82,10 +82,3 @@ def test_a_file_that_is_not_there_is_not_passed_over(monkeypatch, tmp_path):
     monkeypatch.setenv("FERKIT_MODELS", str(tmp_path / "none.yaml"))
     with pytest.raises(InputError, match=r"none\.yaml'.*No such file"):
         load_registry()
-
-
-@pytest.mark.parametrize("content", ["", "# none yet\n", "encoders:\n", "encoders: []\n"])
-def test_a_file_without_entries_adds_none(own, content):
-    shipped = load_registry()
-    own("a").write_text(content)
-    assert load_registry() == shipped

@@ -16,12 +16,6 @@ def test_each_class_gives_its_share_and_two_rows_at_least(share, counts):
     assert [names.count(name) for name in ("a", "b", "rare", "once")] == counts
 
 
-def test_the_rows_of_a_smaller_share_are_among_those_of_a_larger():
-    few, more, other = (set(few_label_rows(LABELS, share, seed=seed)) for share, seed in ((0.1, 0), (0.3, 0), (0.1, 1)))
-    assert few < more
-    assert few != other
-
-
 def test_the_whole_is_the_plain_probe(planted):
     vectors, labels, who = planted(20, expression=0.3, noise=1)
     train, test = slice(0, 60), slice(60, None)

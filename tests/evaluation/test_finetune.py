@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from torch import nn
 
 from ferkit.encoders.backbones import feature_dim
 from ferkit.encoders.encoder import Encoder, random_encoder
@@ -62,16 +61,7 @@ def test_it_learns_what_is_planted_and_leaves_the_encoder_as_it_was(encoder):
     assert not encoder.training
 
 
-PLAIN = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d((4, 1)), nn.Flatten())
 """A network that is none of timm's: it has no classifier to replace."""
-
-
-def test_a_network_without_a_classifier_gets_one():
-    card = EncoderCard(name="plain", arch="test_resnet", dim=32, input_size=32, field=32, supervision="none")
-    (train, labels), (test, truth) = squares(96, 0), squares(40, 1)
-    settings = FineTuneSettings(epochs=12, **QUICK, **STILL)
-    answers = finetune_answers(Encoder(card, PLAIN), train, labels, test, settings=settings)
-    assert classification_of(truth, answers.predicted).accuracy > 0.9
 
 
 def test_one_seed_gives_one_answer_whatever_was_drawn_before(encoder):

@@ -26,13 +26,6 @@ def test_people_are_drawn_with_all_of_their_rows():
     assert (found.value, found.low, found.high, found.groups) == (0.5, 0.0, 1.0, 2)
 
 
-def test_copies_of_a_picture_claim_no_more():
-    values = np.random.default_rng(0).normal(size=50)
-    one = bootstrap_interval(mean_of(values), [str(number) for number in range(50)])
-    ten = bootstrap_interval(mean_of(np.repeat(values, 10)), [str(number) for number in np.repeat(range(50), 10)])
-    assert (ten.low, ten.high) == pytest.approx((one.low, one.high), abs=1e-9)
-
-
 def test_it_holds_the_truth_19_times_in_20():
     random, held = np.random.default_rng(0), 0
     for number in range(200):

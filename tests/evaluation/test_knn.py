@@ -37,12 +37,6 @@ def test_votes_by_hand():
     assert not is_near(temperature=2.0)  # e^(1/2) < 2
 
 
-def test_a_small_temperature_does_not_overflow():
-    train, test = clouds(0, 50), clouds(1, 20)
-    nearest = knn_answers(*train, test[0], k=1)
-    assert np.array_equal(knn_answers(*train, test[0], k=5, temperature=1e-4), nearest)
-
-
 @pytest.mark.parametrize("change", [{"train_labels": ["a"]}, {"test": np.empty((0, 2))}, {"k": 3}])
 def test_bad_input(change):
     good = {"train": np.eye(2), "train_labels": ["a", "b"], "test": np.eye(2), "k": 1}

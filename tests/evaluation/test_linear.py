@@ -43,17 +43,6 @@ def test_the_regularisation_is_chosen_without_the_test_part():
     assert straight + crossed == pytest.approx(1)
 
 
-def test_the_better_of_two_strengths_is_taken():
-    train, test = clouds(0, 300), clouds(1, 500)
-    useless, good = 1e-12, 1e-2  # the first fits the class frequencies alone
-    both = accuracy(*train, *test, strengths=[useless, good])
-    assert both == accuracy(*train, *test, strengths=[good])
-    assert both > accuracy(*train, *test, strengths=[useless])
-    answers = linear_answers(*train, test[0])
-    assert answers.strength == max(answers.held_out, key=answers.held_out.get)
-    assert len(answers.held_out) == 5
-
-
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from ferkit.errors import InputError
 from ferkit.evaluation.sgd import SCHEDULES, SgdSchedule, sgd_answers
@@ -20,13 +19,6 @@ def test_one_step_by_hand():
     assert answers.tolist() == ["a", "b", "b"]
 
 
-def test_it_comes_to_what_scikit_learn_comes_to():
-    train, test = clouds(0, 300), clouds(1, 300)
-    oracle = LogisticRegression(C=1e6).fit(*train).predict(test[0])
-    schedule = SgdSchedule(lr=0.3, epochs=60, milestones=(40, 50), batch=300)
-    assert np.mean(sgd_answers(*train, test[0], schedule=schedule) == oracle) > 0.97
-
-
 def test_the_papers_schedules():
     """FaceCycle's and CRS-CONT's are facts of their code, see docs/papers.md."""
     assert ("lbfgs", *SCHEDULES) == LINEAR
@@ -37,20 +29,6 @@ def test_the_papers_schedules():
     assert crs_cont.least_area < 1
     assert facecycle.lasting(30).milestones == (8, 16, 24)  # fewer epochs keep the milestones' shares
     assert facecycle.lasting(None) is facecycle
-
-
-def test_each_epoch_may_see_other_features():
-    """The second of two epochs shows the classes exchanged, and undoes the first."""
-    train, labels = np.array([[1.0, 0.0], [0.0, 1.0]]), ["a", "b"]
-    schedule = SgdSchedule(lr=1.0, epochs=2, milestones=(), batch=2, momentum=0.0)
-    seen = []
-
-    def redraw(epoch):
-        seen.append(epoch)
-        return train[::-1] * (1 if epoch else 0.25)
-
-    assert sgd_answers(train, labels, train, schedule=schedule, redraw=redraw).tolist() == ["b", "a"]
-    assert seen == [0, 1]
 
 
 def test_the_rate_falls_tenfold_at_each_milestone(monkeypatch):

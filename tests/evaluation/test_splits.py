@@ -37,13 +37,6 @@ def test_each_fold_has_its_share_of_every_label():
     assert np.bincount(dealt[labels == "fear"]).tolist() == [10] * 5
 
 
-def test_without_people_labels_are_dealt_evenly_and_rare_ones_where_they_go():
-    labels = ["a"] * 11 + ["b"] * 10 + ["rare"]
-    dealt = identity_folds(labels, [None] * 22, folds=5)
-    assert np.bincount(dealt[:11]).tolist().count(2) == 4
-    assert np.bincount(dealt[11:21]).tolist() == [2] * 5
-
-
 @pytest.mark.parametrize(
     ("labels", "people"), [(["a"] * 9, list("xxxyyyzzz")), (list("abcdefgh"), [None] * 8), (["a"], ["x", "y"])]
 )

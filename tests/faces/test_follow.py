@@ -111,10 +111,3 @@ def test_it_goes_on_after_any_group_as_an_unbroken_run(detector, heads):
     for these, those in zip(rest, whole[8:], strict=True):
         np.testing.assert_array_equal(these.boxes, those.boxes)
         np.testing.assert_array_equal(these.landmarks, those.landmarks)
-
-
-def test_large_frames_are_followed_at_the_size_at_which_they_are_searched(heads):
-    detector = FaceDetector(min_face=40, max_side=210)
-    frames = moving(heads[0], 13)
-    faces, _ = found_by(detector, frames)
-    assert_like(faces, detector.detect(frames))

@@ -96,17 +96,6 @@ def test_points_of_any_kind_have_a_pose_within_range_or_none():
     assert head_pose(np.empty((0, 5, 2))).shape == (3, 0)
 
 
-def test_roll_of_a_tilted_head_and_yaw_of_upright_ones(data_dir):
-    from ferkit.faces.detect import FaceDetector
-
-    names = ["lisa1", "lisa2", "lisa3", "lisa4"]  # lisa3 tilts her head to the image's right, eyes counter-clockwise
-    photos = [np.asarray(Image.open(data_dir / "photos" / "selfies" / f"{name}.jpg").convert("RGB")) for name in names]
-    found = FaceDetector(device="cpu", min_face=100).detect(photos)
-    yaw, _, roll = head_pose(np.concatenate([faces.landmarks for faces in found]))
-    np.testing.assert_allclose(roll, [0, 0, -20, 0], atol=4)
-    assert np.abs(yaw).max() < 20
-
-
 # Clipping
 
 

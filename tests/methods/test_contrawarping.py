@@ -8,7 +8,6 @@ from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.contrawarping import WEAK_VIEWS, ContraWarping, ContraWarpingSettings
 from ferkit.methods.parts.strategy import near_frames
 from ferkit.methods.views import ViewSettings
-from ferkit.methods.warps import WarpSettings
 from ferkit.ops.losses import nt_xent_loss, regression_loss
 from ferkit.ops.masked_contrast import false_negatives, masked_nt_xent_losses
 from ferkit.ops.warp_losses import (
@@ -112,14 +111,6 @@ def test_simclr_with_warps_as_positives_is_the_mean_over_all_pairs():
     a, b, warped = simclr_parts(method, views)
     pairs = [nt_xent_loss(one, other, 0.5) for one, other in ((a, b), (a, warped), (b, warped))]
     torch.testing.assert_close(method(views)["loss"], torch.stack(pairs).mean())
-
-
-def test_warps_follow_the_landmarks_of_the_batch():
-    method, faces = build(warps=WarpSettings(placement="landmarks")), batch()
-    lower = {**faces, "landmarks": faces["landmarks"] + torch.tensor([0.0, 12.0])}
-    views, others = (method.views(given, seeded()) for given in (faces, lower))
-    torch.testing.assert_close(views.a, others.a, atol=0, rtol=0)
-    assert (views.warped - others.warped).abs().mean() > 0.01
 
 
 def test_warps_and_parts_share_one_denominator():

@@ -9,7 +9,7 @@ from torch import nn
 
 from ferkit.methods.crs_cont import CrsCont, CrsContSettings
 from ferkit.methods.views import Views
-from ferkit.ops.losses import nt_xent_loss, supervised_contrastive_loss
+from ferkit.ops.losses import supervised_contrastive_loss
 from samples import Means, vectors
 
 FINE = ["happiness", "anger", "sadness", "neutral", "surprise", "fear", None, "boredom"]
@@ -82,13 +82,6 @@ def test_loss_equals_the_equation_in_loops(tau, negatives):
     others = rows(negatives, seed=1)
     found = supervised_contrastive_loss(z, label, torch.tensor(weights), tau, others if negatives else None)
     assert found.item() == pytest.approx(loop_loss(z, label, weights, tau, others), rel=1e-5)
-
-
-def test_with_a_class_for_each_face_it_is_nt_xent():
-    z = rows(12).float()
-    found = supervised_contrastive_loss(z, torch.arange(6).repeat(2), torch.ones(6), 0.1)
-    torch.testing.assert_close(found, nt_xent_loss(*z.chunk(2), 0.1))
-    torch.testing.assert_close(found, NTXentLoss(temperature=0.1)(*z.chunk(2)))
 
 
 @pytest.mark.parametrize("label", [[-1, -1, -1], [0, -1, 1]])

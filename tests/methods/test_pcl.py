@@ -26,13 +26,6 @@ def test_orthogonality_by_hand(angle_deg, expected):
     assert orthogonality_loss(3 * at(0), 0.1 * at(angle_deg)).item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_own_info_nce_by_hand():
-    """Positive at cosine 1, mirror image at -1, tau 2: log (1 + e^-1)."""
-    a, mirrored = torch.tensor([[2.0, 0.0]]), torch.tensor([[[-1.0, 0.0]]])
-    loss = own_warps_info_nce_loss(a, 3 * a, mirrored, 2.0)
-    assert loss.item() == pytest.approx(torch.tensor(-1.0).exp().log1p().item())
-
-
 def test_views_are_upright_and_the_third_is_the_mirror_image():
     crops = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8, generator=seeded())
     drawn = build().views({"crops": crops}, seeded())

@@ -27,15 +27,6 @@ def test_plain_view_only_normalises(as_given):
     torch.testing.assert_close(view, expected, atol=1e-5, rtol=0)
 
 
-def test_same_generator_same_view_and_each_image_its_own():
-    images = crops(1).expand(20, -1, -1, -1)  # more than are worked on at a time
-    maker = ViewMaker(ViewSettings(size=64))
-    first, again, other = maker(images, seeded(1)), maker(images, seeded(1)), maker(images, seeded(2))
-    torch.testing.assert_close(first, again, atol=0, rtol=0)
-    assert (first - other).abs().mean() > 0.05
-    assert all((first[0] - view).abs().mean() > 0.05 for view in first[1:])
-
-
 @pytest.mark.parametrize("warped", [False, True])
 def test_uint8_on_the_cpu_shows_the_same_picture_as_float_anywhere(warped):
     """The path of the CPU and that of accelerators draw the same numbers, and differ by rounding to whole levels."""

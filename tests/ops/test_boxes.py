@@ -46,13 +46,6 @@ def test_suppression_is_the_textbook_loop(count, seed, threshold):
     assert nms(boxes, scores, group, threshold).tolist() == greedy(boxes, scores, group, threshold, box_iou)
 
 
-def test_a_box_inside_another_goes_by_min_only():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [3.0, 3, 6, 6]])
-    scores, group = torch.tensor([0.8, 0.9]), torch.zeros(2, dtype=torch.long)
-    assert nms(boxes, scores, group, 0.7).tolist() == [1, 0]
-    assert nms_min(boxes, scores, group, 0.7).tolist() == [1]
-
-
 def test_shift_moves_each_corner_by_shares_of_the_box():
     boxes = torch.tensor([[10.0, 20.0, 30.0, 60.0]])
     offsets = torch.tensor([[0.1, -0.1, 0.5, 0.25]])

@@ -14,7 +14,6 @@ from ferkit.pipeline.decoding import (
     Decoded,
     cut_scales,
     group_by_pixels,
-    prefetch,
     read_ahead,
     read_crop,
     read_picture,
@@ -33,22 +32,6 @@ def test_a_crop_of_the_right_size_is_taken_as_it_is():
     crop, scale = read_crop(picture_of(pixels))
     np.testing.assert_array_equal(crop, pixels)
     assert scale == 1
-
-
-@pytest.mark.parametrize("wide", [True, False])
-def test_of_an_oblong_the_central_square_is_taken(wide):
-    pixels = np.random.default_rng(0).integers(0, 256, (128, 228, 3), np.uint8)
-    middle = pixels[:, 50:178]  # (228 - 128) / 2 on either side
-    if not wide:
-        pixels, middle = pixels.swapaxes(0, 1), middle.swapaxes(0, 1)
-    np.testing.assert_array_equal(read_crop(picture_of(pixels))[0], middle)
-
-
-def test_shrinking_averages_instead_of_picking_pixels():
-    checker = np.indices((512, 512)).sum(0) % 2 * 255
-    crop, _ = read_crop(picture_of(np.repeat(checker[..., None], 3, axis=2)))
-    assert crop.shape == (128, 128, 3)
-    assert abs(crop.astype(float) - 127.5).max() < 3
 
 
 @pytest.mark.parametrize(
@@ -114,40 +97,3 @@ def test_a_resumed_job_meets_the_same_groups(sides, most):
         assert again == [[id(item) for item in other] for other in groups[number:]]
         done += len(group)
     assert done == len(items)
-
-
-def counted(start, stop, closed, error=None):
-    try:
-        yield from range(start, stop)
-        if error:
-            raise error
-    finally:
-        closed.append(True)
-
-
-def test_prefetching_keeps_order_and_passes_errors_on():
-    closed = []
-    assert list(prefetch(counted(0, 100, closed), 3)) == list(range(100))
-    items = prefetch(counted(0, 2, closed, ValueError("torn")), 3)
-    assert [next(items), next(items)] == [0, 1]
-    with pytest.raises(ValueError, match="torn"):
-        next(items)
-    assert closed == [True, True]
-
-
-def test_prefetching_stops_when_nobody_takes_any_more():
-    closed, taken = [], []
-
-    def endless():
-        try:
-            for number in range(10**9):
-                taken.append(number)
-                yield number
-        finally:
-            closed.append(True)
-
-    items = prefetch(endless(), 2)
-    next(items)
-    items.close()
-    assert closed == [True]
-    assert len(taken) <= 5

@@ -59,12 +59,6 @@ def test_faces_are_numbered_from_left_to_right_whatever_their_scores():
     assert {(face.label, face.identity) for face in faces} == {("glad", "Ann")}
 
 
-def test_what_the_source_says_of_a_picture_is_kept():
-    known = {"clip": "c", "time_s": 1.5, "valence": -0.5, "arousal": 0.25}
-    (face,) = batch([photo("a", **known)], found(0)).faces
-    assert {name: getattr(face, name) for name in known} == known
-
-
 def test_boxes_landmarks_and_sizes_are_told_in_pixels_of_the_original():
     face = batch([photo("a", scale=4)], found(0).rescaled(3)).faces[0]
     assert face.box == (5.5, 125.5, 605.5, 845.5)  # (v + 0.5) * 12 - 0.5
@@ -92,14 +86,6 @@ def test_a_bad_picture_is_listed_and_harms_no_other():
     assert [face.source for face in made.faces] == ["good", "also good"]
     assert made.problems == [("torn", "cut short"), ("tree", NO_FACE)]
     assert (made.pictures, made.crops.shape) == (4, (2, 128, 128, 3))
-
-
-@pytest.mark.parametrize(("which", "numbers"), [("all", [1, 2, 3]), ("largest", [3]), ("center", [2])])
-def test_the_chosen_face_keeps_its_number(which, numbers):
-    boxes = np.array([[210, 10, 290, 90], [125, 75, 175, 125], [0, 10, 50, 60]], np.float32)
-    landmarks = np.stack([FIVE, FIVE, FIVE])
-    three = Detections(boxes, np.float32([0.9, 0.8, 0.7]), landmarks)
-    assert [face.face for face in batch([photo("a")], three, which=which).faces] == numbers
 
 
 def test_a_box_of_the_source_names_the_face():

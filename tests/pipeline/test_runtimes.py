@@ -37,12 +37,6 @@ def test_what_is_chosen_where_nothing_is_wanted(installed, there, precision, fac
     assert choose_runtime(None, precision, "cpu", faces).runtime == runtime
 
 
-def test_what_is_wanted_is_taken_however_few_the_faces(installed):
-    installed("torch", "onnx")
-    assert choose_runtime("onnx", "float32", None, 1) == RuntimeChoice("onnx", "float32", asked=True)
-    assert choose_runtime("torch", "float32", "cpu", MANY).runtime == "torch"
-
-
 @pytest.mark.parametrize(
     ("wanted", "precision", "device", "message"),
     [

@@ -124,9 +124,3 @@ def test_a_video_whose_faces_are_all_left_out_says_by_what(write_video, still, p
     (size,) = [face.size for batch in stream_of(tmp_path / "large.png").batches() for face in batch.faces]
     result = align([path, tmp_path / "large.png"], tmp_path / "faces", min_face=60, min_size=size * 0.9)
     assert (result.faces, result.filtered, result.faceless) == (1, [str(path)], [])
-
-
-def test_frames_taken_as_crops_are_one_clip_a_shot(write_video, still):
-    path = write_video([still] * 3)
-    faces = [face for batch in stream_of(path, aligned=True).batches() for face in batch.faces]
-    assert [(face.clip, face.box) for face in faces] == [(f"{path}@1", None)] * 3

@@ -27,12 +27,6 @@ def test_they_are_cut_once(embeddings, tmp_path, monkeypatch, noise_crops):
     assert Thumbnails(embeddings, tmp_path / "kept").request(1).result(20) == first
 
 
-def test_one_request_serves_all_who_wait(embeddings, tmp_path):
-    thumbnails = Thumbnails(embeddings, tmp_path / "kept")
-    assert len({thumbnails.request(row % 3).result(20) for row in range(12)}) == 3
-    assert thumbnails.waiting == 0
-
-
 def test_a_photo_that_was_replaced_is_never_shown_as_the_face(embeddings, tmp_path, noise_crops):
     Image.fromarray(noise_crops(9)[8]).save(tmp_path / "crops" / "1.png")
     (tmp_path / "crops" / "2.png").unlink()

@@ -151,15 +151,6 @@ def test_votes_are_the_columns_shares_in_the_methods_order(face_set):
     assert votes["votes"].tolist() == [[0.125, 0.25, 0], [0, 1, 0], [0, 0, 0]]
 
 
-def test_people_are_numbered_by_identity_and_clip(face_set):
-    faces = face_set([None] * 4, [None] * 4, [("x", 0.0), (None, None), ("x", 1.0), (None, None)])
-    batch = TrainingFaces(faces, {"person", "row"}).batch(np.array([0, 2, 1, 3]), CHANCE)
-    assert batch["row"].tolist() == [0, 2, 1, 3]
-    first, second, third, fourth = batch["person"].tolist()
-    assert first == second
-    assert len({first, third, fourth}) == 3
-
-
 @pytest.mark.parametrize("classes", [None, "a, b", "3", '["a", "b"]'])
 def test_votes_that_cannot_be_read_are_said(face_set, classes):
     votes = [1] if classes == '["a", "b"]' else [0.5, 0.5]

@@ -12,7 +12,6 @@ from ferkit.evaluation.triplets import triplet_score
 from ferkit.probing.folds import ProbeRows, cross_validation_split, fixed_split
 from ferkit.probing.protocols.affect import affect_section
 from ferkit.probing.protocols.base import FoldResult, classifier_section
-from ferkit.probing.protocols.few_labels import few_label_section
 from ferkit.probing.protocols.leakage import leakage_figures, leakage_section
 from ferkit.probing.protocols.linear import linear_section, random_crops
 from ferkit.probing.protocols.retrieval import retrieval_section
@@ -87,15 +86,6 @@ def test_figures_are_scikit_learns_with_two_seeds_pooled():
     assert accuracy.chance == pytest.approx(max(labels.count(name) for name in "abc") / 40)
     assert (accuracy.groups, section.result.count) == (20, 80)
     assert accuracy.interval[0] < accuracy.value < accuracy.interval[1]
-
-
-def test_a_few_labels(planted_rows):
-    rows = planted_rows(people=20)
-    section = few_label_section(rows, rows, folds_of(rows), shares=[0.1, 1.0], draws=2)
-    assert [figure.name for figure in section.figures] == ["10%", "100%"]
-    for figure, point in zip(section.figures, section.points, strict=True):
-        assert figure.value == pytest.approx(point.accuracy)
-        assert figure.by_seed == tuple(result.accuracy for result in point.results)
 
 
 def test_planted_affect_is_read(planted):

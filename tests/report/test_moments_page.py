@@ -1,7 +1,6 @@
 import re
 
 import numpy as np
-import pytest
 
 from ferkit.report.moments_page import moments_page
 from ferkit.report.time_charts import Mark, ScoreCurve
@@ -42,11 +41,3 @@ def test_a_gap_breaks_the_curve_and_no_peak_of_a_long_one_is_lost():
     assert len(line) <= 1000
     assert min(y for _, y in line) == 0
     assert len(points(drawn(scores[:8], gone=2.0))) == 2
-
-
-@pytest.mark.parametrize(
-    ("measure", "levels"), [("probability", ["0 %", "50 %", "100 %"]), ("cosine", ["-0.30", "0.35", "1.00"])]
-)
-def test_the_scale_is_that_of_the_measure(measure, levels):
-    page = drawn([-0.25, 0.5], measure=measure)
-    assert re.findall(r'class="level"[^>]*>([^<]+)', page) == levels

@@ -30,8 +30,3 @@ def test_faces_are_drawn_at_their_size_and_ranks_run_left_to_right_and_then_down
 def test_nothing_found_and_pictures_gone_are_drawn_too(hits):
     picture = draw_montage(Tile(face((250, 0, 250)), "query", "q.jpg"), hits, "footer")
     assert count(picture, (250, 0, 250)) == 420 * 420
-
-
-def test_a_class_that_was_asked_for_takes_no_more_room_than_a_face():
-    asked = draw_montage(Tile("happiness", "like", "happiness"), [Tile(face(9), "0.5", "")])
-    assert asked.width == draw_montage(Tile(face(0), "like", ""), [Tile(face(9), "0.5", "")]).width - 220

@@ -15,7 +15,7 @@ from ferkit.probing.report import (
 )
 from ferkit.report import charts as drawing
 from ferkit.report import probe_figures as figures
-from ferkit.report.probe_figures import draw_figures, nearest_others, picture_paths, project
+from ferkit.report.probe_figures import draw_figures, nearest_others, picture_paths
 
 LABELS = ("joy", "calm") * 8
 PEOPLE = tuple(f"person {row // 4}" for row in range(16))
@@ -75,14 +75,6 @@ def test_everything_is_drawn_and_the_same_again(tmp_path, monkeypatch):
     assert "15 of the 15 labelled faces" in first[2].caption  # the faceless row is not there
 
 
-def test_what_the_report_does_not_hold_is_left_out(tmp_path, unsaved):
-    draw_figures(report_of(with_crops=False), tmp_path)
-    assert unsaved == ["small-linear-confusion", "few-labels", "small-map"]
-    unsaved.clear()
-    draw_figures(report_of(), tmp_path, occluded=0)
-    assert unsaved == ["small-linear-confusion", "few-labels", "small-map", "small-nearest"]
-
-
 def test_the_probe_looks_where_the_classes_differ(tmp_path, monkeypatch, unsaved):
     seen = {}
     monkeypatch.setattr(figures, "draw_occlusion", lambda maps, faces, title: seen.update(maps))
@@ -106,17 +98,3 @@ def test_nearest_faces_are_other_peoples():
     assert [[row for row, _ in strip] for strip in found] == [[2, 3], [2, 1]]
     assert found[0][0][1] == pytest.approx(np.cos(np.radians(10)))
     assert len(nearest_others(vectors, ["x", "x", "x", "x", "y"], [0], 3)[0]) == 1
-
-
-def test_a_map_keeps_clouds_apart_and_is_the_same_again():
-    random = np.random.default_rng(0)
-    cloud = np.repeat(np.eye(8)[:2], 20, axis=0) + 0.05 * random.normal(size=(40, 8))
-    points = project(cloud, seed=1)
-    assert points.shape == (40, 2)
-    middles = points[:20].mean(0), points[20:].mean(0)
-    spread = max(
-        np.linalg.norm(part - middle, axis=1).max()
-        for part, middle in zip((points[:20], points[20:]), middles, strict=True)
-    )
-    assert np.linalg.norm(middles[0] - middles[1]) > 2 * spread
-    assert np.array_equal(points, project(cloud, seed=1))

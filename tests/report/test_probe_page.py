@@ -131,17 +131,3 @@ def test_tables_hold_the_figures(report):
     assert by_class[1] == ["a", "0.500 / 0.250", "0.500 / 0.250"]
     assert [row[:2] for row in leakage[1:4]] == [["first", "0.900"], ["first: pixels", "0.300"], ["first: random", "–"]]
     assert differences[1] == ["first – second", "linear", "accuracy", "+0.100 (+0.050 to +0.150)", "yes"]
-
-
-def test_what_could_not_be_measured_is_said_once(report):
-    text = Page(page_of(report, [])).text
-    assert text.count("Without identity linear: too few faces") == 1  # of two encoders
-    assert text.count("Left out: triplets: no identities") == 1
-
-
-def test_pictures_stand_with_their_protocol(report, picture, tmp_path):
-    other = SavedFigure(picture.path, "Confusion", "shares", "linear", "first")
-    text = page_of(report, [picture, other])
-    order = [text.index(word) for word in ("Linear probe</h2>", "first: Confusion.", "Retrieval</h2>", "Pictures</h2>")]
-    assert order == sorted(order)
-    assert text.index("Pictures</h2>") < text.index("first: Map.")

@@ -4,8 +4,7 @@ from PIL import Image
 
 from ferkit.errors import InputError
 from ferkit.methods.parts.pairs import inner_face
-from ferkit.pipeline.face_options import FaceOptions
-from ferkit.report.swap_sheet import different_people, swap_all
+from ferkit.report.swap_sheet import swap_all
 from ferkit.workflows.warp_preview import warp_preview
 
 
@@ -36,14 +35,6 @@ def test_each_person_of_a_face_set_is_shown_once(people, tmp_path):
     result = warp_preview(people.path, tmp_path / "swap.png", face_swap=True)
     assert (result.faces, result.swaps, result.warps) == (3, 6, 0)
     assert shown(tmp_path / "swap.png").std() > 30
-
-
-def test_people_of_a_face_set_are_drawn_by_the_seed(people, listener):
-    taken = [different_people([people.path], 2, seed, FaceOptions(), listener()) for seed in (0, 0, *range(1, 8))]
-    assert all(crops.shape == (2, 128, 128, 3) for crops in taken)
-    assert all(len(set((crops.mean((1, 2, 3)) // 80).tolist())) == 2 for crops in taken)
-    np.testing.assert_array_equal(taken[0], taken[1])
-    assert len({crops.tobytes() for crops in taken}) > 3
 
 
 def test_one_person_has_nobody_to_swap_with(crop_folder, make_face_set, noise_crops, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from ferkit.report.pages import clock
-from ferkit.report.time_charts import Lane, Mark, ScoreCurve, Stretch, draw_moments, draw_timeline
+from ferkit.report.time_charts import Lane, Stretch, draw_timeline
 from ferkit.search.moment_settings import MomentSettings
 
 UNSMOOTHED = MomentSettings(smooth=0)
@@ -35,24 +35,6 @@ def test_where_no_face_was_seen_nothing_is_drawn():
     assert len(found) == 4  # two classes, before and after the gap
     ends = sorted({tuple(each.get_paths()[0].vertices[:, 0][[0]]) for each in found})
     assert ends == [(0.0,), (3.0,)]
-
-
-def test_a_class_is_named_where_it_leads_for_longest_and_a_weak_one_is_not():
-    leading = [0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 2]  # 5 frames a second
-    shares = np.full((13, 3), 0.2)
-    shares[np.arange(13), leading] = 0.6
-    figure = timeline(Stretch("", np.arange(13) / 5, shares), classes=("neutral", "surprise", "fear"))
-    named = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts if text.get_text()}
-    assert named == {"neutral": pytest.approx(1.4), "surprise": pytest.approx(0.6)}
-
-
-def test_curves_show_gaps_and_moments():
-    times = np.concatenate([np.arange(10), 30 + np.arange(10)]) / 10
-    curve = ScoreCurve("a.mp4@1", times, np.ones(20), np.ones(20), [Mark(3, 0.2, 0.5, 0.7)])
-    figure = draw_moments([curve], "like a.jpg", "probability", 0.5, 0.5)
-    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 10]
-    assert [line.get_xdata()[0] for line in lines] == [0, 3]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["3"]
 
 
 @pytest.mark.parametrize(

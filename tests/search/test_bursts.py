@@ -17,10 +17,6 @@ def test_photos_within_seconds_of_each_other_are_a_burst_whatever_they_show():
     assert find_bursts(times, looks(0, 1, 2, 3, 4), seconds=3.2) == [[0, 1, 2, 3], [4]]
 
 
-def test_files_need_not_be_in_the_order_in_which_they_were_taken():
-    assert find_bursts([10.0, 50.0, 11.0], looks(0, 1, 2)) == [[0, 2], [1]]
-
-
 def test_without_times_neighbours_that_look_alike_are_a_burst():
     assert find_bursts([None] * 5, looks(0, 0, 1, 2, 2)) == [[0, 1], [2], [3, 4]]
     assert find_bursts([None] * 3, looks(0, 1, 0)) == [[0], [1], [2]]  # no neighbours
@@ -40,11 +36,6 @@ def test_worth_is_the_product_that_is_stated():
     faces = [Candidate(0.8, 0.6, 100, 0, 0), Candidate(0.9, 0.3, 25, 60, None)]
     # 0.8 * 1 * 1 * 1; 0.9 * 0.3/0.6 * sqrt(25/100) * cos 60°
     assert worth(faces) == pytest.approx([0.8, 0.9 * 0.5 * 0.5 * 0.5])
-
-
-def test_a_face_alone_needs_no_size_or_sharpness():
-    assert worth([Candidate(0.7, 0.0, 0.0, None, None)]) == pytest.approx([0.0])
-    assert reasons([Candidate(0.7, 0.0, 0.0, None, None)], 0) == []
 
 
 def test_reasons_say_where_a_face_is_ahead_and_where_behind():

@@ -53,17 +53,6 @@ def test_each_facet_counts_what_the_others_leave(embeddings):
     assert dict(counts["quality"]) == {"large": 1, "frontal": 1, "sharp": 2, "whole": 1}
 
 
-def test_a_chosen_value_stays_where_it_leaves_nothing(embeddings):
-    assert ("trip", 0) in Facets(embeddings).counts(Choice({"label": ["joy"], "folder": ["trip"]}))["folder"]
-
-
-def test_facets_come_later(embeddings):
-    facets = Facets(embeddings)
-    facets.add("shows", np.array([0, 1, 1, -1, 0]), ["neutral", "fear"])
-    assert np.flatnonzero(facets.rows(Choice({"shows": ["fear"]}))).tolist() == [1, 2]
-    assert facets.counts(Choice())["shows"] == [("neutral", 2), ("fear", 2)]
-
-
 def test_people_are_known_by_identity_else_by_clip(embeddings):
     assert people_known_by(embeddings) == "identity"
     numbers = person_numbers(embeddings).tolist()

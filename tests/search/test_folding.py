@@ -25,11 +25,6 @@ def test_frames_copies_and_equal_landmarks_are_one_face():
     assert fold_copies(faces, np.eye(6)) == [[0, 2], [1, 3, 4], [5]]
 
 
-def test_a_chain_is_one_face():
-    faces = [face(0), face(1, clip="c"), face(2, sha256="hash 0", clip="c")]
-    assert fold_copies(faces, np.eye(3)) == [[0, 1, 2]]
-
-
 def blurred(crop, side):
     return np.asarray(Image.fromarray(crop).resize((side, side)).resize((128, 128)))
 

@@ -42,14 +42,6 @@ def test_an_expression_that_is_there_from_the_first_to_the_last_frame_is_one_mom
         assert (moment.onset_s, moment.offset_s) == (0, times[-1])
 
 
-def test_one_moment_for_each_rise_and_none_overlaps():
-    times, scores = series((0.1, 20), (0.9, 20), (0.3, 20), (0.8, 20))
-    first, second = find_moments(times, scores, UNSMOOTHED)
-    assert (first.score, second.score) == (0.9, 0.8)
-    assert first.offset_s <= second.onset_s
-    assert second.offset_s == times[-1]  # it does not fall any more
-
-
 def test_ripples_below_the_prominence_are_one_moment():
     times, scores = series((0.1, 20), (0.9, 10), (0.8, 3), (0.9, 10), (0.1, 20))
     assert len(find_moments(times, scores, UNSMOOTHED)) == 1
@@ -87,15 +79,3 @@ def test_varying_frame_rates_give_the_same_moment():
     (moment,) = find_moments(times, scores, MomentSettings(smooth=0.02))
     # A Gaussian falls to half of its height at 1.1774 deviations.
     assert [moment.onset_s, moment.offset_s] == pytest.approx([2 - 0.3532, 2 + 0.3532], abs=0.02)
-
-
-def test_the_apex_is_the_best_frame_near_the_highest_smoothed_score():
-    times, scores = series((0.1, 20), (0.8, 21), (0.1, 20))
-    scores[32] = 0.95
-    (moment,) = find_moments(times, scores)
-    assert moment.place == 32
-
-
-def test_no_frame_no_moment():
-    assert find_moments([], []) == []
-    assert len(smoothed([], [])) == 0

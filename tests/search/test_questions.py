@@ -8,7 +8,7 @@ from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionError
 from ferkit.errors import InputError, WeightsError
 from ferkit.search.facets import Choice
-from ferkit.search.people import ANY, ONLY
+from ferkit.search.people import ANY
 from ferkit.search.questions import Question, Questioner
 from ferkit.search.searcher import Searcher
 from ferkit.search.set_encoder import encoder_stamp
@@ -63,11 +63,6 @@ def test_by_default_the_person_of_the_example_is_left_out(questioner):
     assert ranking.searched == len(expected)
 
 
-@pytest.mark.parametrize(("person", "rows"), [(ANY, [*range(3), *range(4, N)]), (ONLY, [11, 19, 27])])
-def test_or_everybody_else_or_nobody(questioner, person, rows):
-    assert sorted(questioner.rank(Question([3], person=person, count=N)).rows.tolist()) == rows
-
-
 def test_who_is_not_known_cannot_be_left_out(questioner):
     ranking = questioner.rank(Question([N - 1], count=N))
     assert ranking.nobody_known
@@ -93,14 +88,6 @@ def test_frames_of_one_clip_are_one_hit(questioner, searcher, monkeypatch):
     assert every.searched == N - 1
 
 
-def test_the_least_probability_holds_for_all_pages(questioner):
-    every = questioner.rank(Question([0], count=N))
-    likely = every.rows[every.probabilities >= 0.28].tolist()
-    assert 3 < len(likely) < 35
-    pages = [questioner.rank(Question([0], least=0.28, start=at, count=9)).rows.tolist() for at in range(0, N, 9)]
-    assert [row for page in pages for row in page] == likely
-
-
 def test_an_expression_ranks_by_its_probability(questioner):
     ranking = questioner.rank(Question(expression="glad", choice=Choice({"label": ["b"]}), count=N))
     shares = questioner.head.probabilities(questioner._set.vectors)[:, 1]
@@ -108,13 +95,6 @@ def test_an_expression_ranks_by_its_probability(questioner):
     assert ranking.rows.tolist() == expected
     assert ranking.scores is None
     np.testing.assert_allclose(ranking.probabilities, shares[expected], atol=1e-6)
-
-
-def test_an_expression_and_a_face_are_asked_together(questioner):
-    vectors = questioner._set.vectors.astype(np.float64)
-    ranking = questioner.rank(Question([9], expression="calm", person=ANY, count=3))
-    both = vectors @ (vectors[9] + vectors[0])
-    assert ranking.rows.tolist() == [row for row in np.argsort(-both) if row != 9][:3]
 
 
 def test_without_a_question_the_set_comes_in_its_order(questioner):

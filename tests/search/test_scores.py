@@ -1,20 +1,10 @@
 import numpy as np
 import pytest
 
-from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.search.queries import Query
-from ferkit.search.scores import percentiles, same_probabilities
+from ferkit.search.scores import percentiles
 
 NONE = np.empty((0, 3))
-
-
-def test_the_probability_is_the_mean_over_the_examples():
-    flat = np.zeros((1, 3), np.float32)
-    head = ExpressionHead("e", ("calm",), flat, flat, np.zeros(1, np.float32), (2.0, -1.0))
-    examples, faces = np.eye(3)[:2], np.eye(3)[:1]
-    expected = (1 / (1 + np.exp(-1)) + 1 / (1 + np.exp(1))) / 2
-    assert same_probabilities(head, examples, faces) == pytest.approx([expected])
-    assert same_probabilities(None, examples, faces) is None
 
 
 def test_percentiles_count_the_faces_below():

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ from PIL import Image
 
 import ferkit
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, NoFaceError, SetError
 from ferkit.progress import Silent
 from ferkit.search import searcher as searcher_module
@@ -45,21 +43,6 @@ def test_of_a_photo_the_largest_face_asks(portraits, run_folder, tmp_path):
         searcher.query(np.zeros((200, 200, 3), np.uint8))
     with pytest.raises(InputError, match="RGB"):
         searcher.query(np.zeros((200, 200, 4), np.uint8))
-
-
-def test_threads_share_one_searcher_and_one_encoder(people, noise_crops, monkeypatch):
-    loaded = []
-
-    def load(*arguments):
-        loaded.append(arguments)
-        return load_encoder(*arguments)
-
-    monkeypatch.setattr("ferkit.search.set_encoder.load_encoder", load)
-    searcher, crops = Searcher(people, device="cpu"), noise_crops(6)
-    with ThreadPoolExecutor(8) as pool:
-        firsts = list(pool.map(lambda row: searcher.query(crops[row % 6], k=1)[1].tolist(), range(24)))
-    assert firsts == [[row % 6] for row in range(24)]
-    assert len(loaded) == 1
 
 
 def test_vectors_ask_without_torch(people):

@@ -401,20 +401,3 @@ def test_before_its_first_step_a_run_says_how_long_it_takes_and_what_would_short
     train(method, Memory(), PLAIN, tmp_path, progress, Processes("cpu"), shorter="less of it")
     assert progress.said == ["about 2 min 0 s for 8 steps; shorter with less of it"]
     assert said_by == [0, 0, *[1] * 8]
-
-
-class Advises(Regression):
-    def advice(self, rows):
-        return f"the last of {len(rows)} rows has {rows[-1]['loss']:.0f}" if rows[-1]["loss"] > 0 else None
-
-
-@pytest.mark.parametrize(
-    ("epochs", "log_steps", "steps", "rows"),
-    [(25, 1, [10, 20, 40, 50], 10), (25, 10, [50], 5), (75, 1, [15, 30, 60, 120, 150], 10)],
-)
-def test_advice_comes_less_and_less_often_and_at_the_end(tmp_path, listener, epochs, log_steps, steps, rows):
-    progress = listener()
-    settings = changed(epochs=epochs, lr=1e-9, log_steps=log_steps)
-    train(Advises(), Memory(), settings, tmp_path, progress, Processes("cpu"))
-    assert [line.split(":")[0] for line in progress.said] == [f"step {step}" for step in steps]
-    assert progress.said[0].endswith(f"the last of {rows} rows has 0")

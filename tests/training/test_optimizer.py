@@ -36,13 +36,6 @@ def test_weights_alone_decay():
     }
 
 
-def test_betas_are_those_of_the_optimisers_that_have_some():
-    for name, betas in (("adam", (0.5, 0.999)), ("adamw", (0.5, 0.999)), ("sgd", None)):
-        made = make_optimizer(nn.Linear(2, 2), TrainSettings(optimizer=name, betas=(0.5, 0.999)))
-        assert made.defaults.get("betas") == betas
-    assert make_optimizer(nn.Linear(2, 2), TrainSettings(optimizer="adam")).defaults["betas"] == (0.9, 0.999)
-
-
 def stepped(name, **settings):
     """A weight (3, 4) of norm 5 after one step along the gradient (0, 1)."""
     layer = nn.Linear(2, 1, bias=False)

@@ -53,10 +53,3 @@ def test_weights_say_how_often_a_face_is_drawn():
     drawn = np.concatenate(list(batches(6, 3, 0, 0, 20, np.array([3.0, 2, 1, 0, 0, 0])))).reshape(10, 6)
     assert all(np.bincount(epoch, minlength=6).tolist() == [3, 2, 1, 0, 0, 0] for epoch in drawn)
     assert len({tuple(epoch) for epoch in drawn}) > 1
-
-
-def test_shares_of_a_draw_are_rounded_by_chance():
-    drawn = np.concatenate(list(batches(4, 2, 0, 0, 2000, np.array([1.0, 1, 1, 0.2]))))
-    often = np.bincount(drawn) / 1000
-    assert often == pytest.approx([1.25, 1.25, 1.25, 0.25], abs=0.05)
-    assert sorted(next(batches(4, 4, 0, 0, 1, np.ones(4)))) == [0, 1, 2, 3]

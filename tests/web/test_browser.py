@@ -8,7 +8,6 @@ import threading
 import time
 
 import cv2
-import numpy as np
 import pytest
 import uvicorn
 
@@ -144,12 +143,6 @@ def test_the_camera_takes_a_still_and_is_let_go(page):
     assert page.evaluate("track.readyState") == "ended"
 
 
-def test_a_camera_that_is_not_allowed_is_a_sentence(page):
-    page.click("#camera-open")
-    page.wait_for_selector("#toast:not([hidden])")
-    assert "allow it" in page.inner_text("#toast")
-
-
 def test_of_a_group_one_face_is_clicked(page, portraits):
     choose(page, portraits["both"].read_bytes())
     page.wait_for_selector("#photo .frame")
@@ -240,29 +233,6 @@ def test_the_map_opens_faces_and_holds_a_lasso(page):
     page.mouse.up()
     page.wait_for_selector(".map-chosen .face")
     assert "lasso=" in page.url
-
-
-def test_a_map_of_a_hundred_thousand_faces_is_moved_and_cut_out_of(page):
-    many = 100_000
-    places = np.random.default_rng(0).random((many, 2), np.float32)
-    colours = [{"name": "label", "title": "label", "values": ["left", "right"]}]
-    status = {"ready": True, "faces": many, "colours": colours}
-    content = places.astype("<f4").tobytes() + (places[:, 0] > 0.5).astype(np.uint8).tobytes()
-    page.route("**/api/map", lambda route: route.fulfill(json=status))
-    page.route("**/api/map/points", lambda route: route.fulfill(body=content))
-    page.route("**/thumbnail/*", lambda route: route.fulfill(body=png(np.zeros((8, 8, 3), np.uint8))))
-    page.goto(page.url + "?view=map&colour=label&lasso=0,0;0.5,0;0.5,1;0,1")
-    page.wait_for_selector(".map-chosen .face")
-    left = f"{(places[:, 0] < 0.5).sum():,}"
-    assert f"{left} faces" in page.inner_text(".map-chosen h2")
-    assert page.locator(".map-chosen .face").count() == 300
-    assert left in page.inner_text(".legend")
-    page.focus("canvas")
-    for key in ("+", "+", "ArrowRight", "l"):
-        page.keyboard.press(key)
-    assert page.get_attribute("#lasso", "aria-pressed") == "true"
-    page.keyboard.press("Escape")
-    page.wait_for_selector(".map-chosen", state="hidden")
 
 
 @pytest.mark.parametrize("width", [380, 820, 2560])

@@ -122,13 +122,6 @@ def test_folders_named_as_expressions_are_the_classes_at_any_depth(tmp_path, nam
     assert all(folder == label for folder, label in labels.items())
 
 
-def test_splits_of_many_names_are_no_classes(tmp_path):
-    for name in ("Training", "val_set", "TestData", "FER2013Valid", "PrivateTest"):
-        save(tmp_path / name / "joy" / "1.png")
-        save(tmp_path / name / "rage" / "2.png")
-    assert {picture.label for picture in open_sources([tmp_path]).pictures} == {"joy", "rage"}
-
-
 @pytest.mark.parametrize(
     "stated",
     ["names: ['Anger', 'Happy']", "names:\n- Anger\n- Happy", "names:\n  0: Anger\n  1: Happy", "names: {1: Happy}"],
@@ -221,12 +214,3 @@ def test_videos_come_beside_the_pictures(tmp_path):
 
 
 # Labels and identities from paths
-
-
-def test_rules_see_the_path_below_the_folder(tmp_path):
-    root = tmp_path / "S99"
-    for name in ("S01/joy/1.png", "S02/fear/2.png", "other/x.png"):
-        save(root / name)
-    rules = SourceRules(label_from=r"/(?P<label>[a-z]+)/", identity_from=r"^(S\d+)/")
-    found = [(picture.label, picture.identity) for picture in open_sources([root], rules).pictures]
-    assert found == [(None, None), ("joy", "S01"), ("fear", "S02")]

@@ -45,25 +45,6 @@ def test_class_numbers_get_the_hubs_names_or_stay_and_nested_labels_are_none(tmp
     assert labels == ["joy", "fear", None, "3", None]
 
 
-def test_parquet_is_read_a_row_group_at_a_time(tmp_path, monkeypatch):
-    path = write_parquet(tmp_path / "x.parquet", structs([png(value) for value in range(9)]))
-    asked = []
-    read = pq.ParquetFile.read_row_group
-    monkeypatch.setattr(
-        pq.ParquetFile, "read_row_group", lambda self, group, **kw: asked.append(group) or read(self, group, **kw)
-    )
-    pictures = open_sources([path]).pictures
-    assert asked == []
-    for picture in pictures:
-        picture.read()
-    assert asked == [0, 1, 2]
-    pictures[8].read()
-    pictures[4].read()  # both still in memory
-    assert asked == [0, 1, 2]
-    pictures[0].read()
-    assert asked == [0, 1, 2, 0]
-
-
 def test_a_row_without_bytes(tmp_path):
     path = write_parquet(tmp_path / "x.parquet", structs([png(1), None, b""]))
     pictures = open_sources([path]).pictures

@@ -163,13 +163,6 @@ def test_a_file_with_a_hash_in_its_name_is_a_file(tmp_path, name):
     assert find_picture(str(tmp_path / name)).read()[0, 0, 0] == 9
 
 
-def test_a_member_with_a_longer_name_than_files_have(tmp_path):
-    name = "/".join(["n" * 200] * 3) + ".png"
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-        archive.writestr(name, png(1))
-    assert find_picture(f"{tmp_path / 'x.zip'}#{name}").read()[0, 0, 0] == 1
-
-
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [

@@ -51,10 +51,6 @@ def level(frame):
     return (frame.image.mean() - 10) / STEP
 
 
-def open_files(path):
-    return sum(link.resolve() == path for link in Path("/proc/self/fd").iterdir())
-
-
 @pytest.mark.parametrize("suffix", sorted(CODECS))
 def test_reads_every_frame_of_every_container_in_order(tmp_path, suffix):
     frames = list(Video(write_video(tmp_path / f"a{suffix}", frames=30)).frames())
@@ -165,16 +161,6 @@ def test_refuses_what_cannot_be_opened(tmp_path):
         Video(str(tmp_path)).info()
     with pytest.raises(UnreadableVideoError, match="not UTF-8; rename it"):
         Video(f"{tmp_path}/a\udcff.mp4").info()
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
-def test_closes_the_file_when_frames_are_left_unread(tmp_path):
-    path = tmp_path / "a.mp4"
-    frames = Video(write_video(path)).frames()
-    next(frames)
-    assert open_files(path) == 1
-    frames.close()
-    assert open_files(path) == 0
 
 
 def test_writes_nothing_of_damaged_files_and_leaves_the_log_level(tmp_path):

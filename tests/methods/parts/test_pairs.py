@@ -94,15 +94,6 @@ def test_positives_are_swapped_with_their_chance_and_by_the_function_that_swaps(
     assert torch.equal(pairs_of("time-aug,face-swap", swap=0).positives, crops(1))
 
 
-def test_faces_without_a_clip_are_each_somebody():
-    """Face swap on pictures, where each face is its own positive."""
-    faces = {"crops": crops(0), "clip": torch.full((4,), -1)}
-    pairs = pairs_of("face-swap", faces=faces, swap=1)
-    worn = wearer(pairs.positives, pairs.unpainted)
-    assert (worn != torch.arange(4)).all()
-    assert torch.equal(pairs.unpainted, pairs.anchors)
-
-
 @pytest.mark.parametrize("parts", ["time-aug,face-swap", "time-aug,cutmix"])
 def test_a_batch_of_one_clip_goes_through(parts):
     faces = {**batch(), "clip": torch.zeros(4, dtype=torch.int64)}

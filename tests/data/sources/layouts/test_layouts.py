@@ -264,11 +264,6 @@ def test_voxceleb1_without_the_table_is_told_by_name(tree):
     assert identities == {"A.J._Buckley", "Zoe_Q"}
 
 
-def test_voxceleb2_without_dev_and_test(tree):
-    (picture,) = open_layout("voxceleb2", tree("voxceleb2") / "dev")
-    assert picture.identity == "id00012"
-
-
 def test_aff_wild2_as_archives_nest_it(tree):
     root = tree("aff-wild2")
     (root / "annotations").rename(root / "Third")

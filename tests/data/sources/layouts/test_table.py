@@ -19,20 +19,6 @@ def test_rows(tmp_path, content):
     assert rows.place(1) == f"{tmp_path}/table.csv#1"
 
 
-def test_the_file_may_have_other_columns_in_another_order(tmp_path):
-    rows = table(tmp_path, b"id,label,name\n7,1,a\n", needed=("name",))
-    assert rows.columns == ("id", "label", "name")
-    assert rows.rows() == [{"id": "7", "label": "1", "name": "a"}]
-
-
-def test_quoted_fields(tmp_path):
-    assert table(tmp_path, b'"a, b","say ""x"""\n').fields(0) == ["a, b", 'say "x"']
-
-
-def test_blanks_between_columns(tmp_path):
-    assert table(tmp_path, b"a  1 \n", delimiter=" ")[0] == {"name": "a", "label": "1"}
-
-
 @pytest.mark.parametrize("line", [b"a", b"a,1,2", b"\xff,1", b"a," + b"x" * 200_000])
 def test_damaged_rows(tmp_path, line):
     rows = table(tmp_path, b"a,1\n" + line + b"\nb,2\n")
