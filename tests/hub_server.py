@@ -50,7 +50,7 @@ class Hub:
     faults: dict[str, list[tuple]] = field(default_factory=dict)
     """By the method and the end of a path, such as ``GET model.safetensors``: what happens instead, once each:
     ``("status", 500)``, ``("cut", 100)`` bytes, ``("flip",)`` one byte, ``("whole",)`` in spite of a range,
-    ``("strange",)`` without the hub's headers, ``("mutate", function)`` of the bytes, ``("headers", {})`` beside."""
+    ``("mutate", function)`` of the bytes, ``("headers", {})`` beside."""
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
@@ -172,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
             self._json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
             return
         oid, files = commit
-        headers = {} if self.fault == ("strange",) else {"X-Repo-Commit": oid}
+        headers = {"X-Repo-Commit": oid}
         if file not in files:
             self._json(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound", **headers})
             return

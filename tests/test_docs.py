@@ -15,7 +15,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pytest
 import uvicorn
@@ -24,9 +23,9 @@ from PIL import Image
 import ferkit
 import ferkit.cli
 from ferkit.data.face_set import FaceSetWriter, is_face_set
-from ferkit.data.faces import Face, crop_sha256
 from ferkit.workflows import pretrain as pretrain_module
 from ferkit.workflows import probe as probe_module
+from samples import face, write_video
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,17 +98,15 @@ def face_set(folder):
     """Labelled faces of several people, measured as detected ones are."""
     classes, crops = ("anger", "fear", "happiness", "neutral"), [np.asarray(crop(seed)) for seed in range(48)]
     rows = [
-        Face(
-            source=f"/photos/trip/{row}.jpg",
-            face=1,
+        face(
+            f"/photos/trip/{row}.jpg",
+            crop=crops[row],
             identity=f"person {row // 4}",
             label=classes[row % 4],
             box=(10.0, 10.0, 130.0, 130.0),
             landmarks=(44.0, 44.0, 84.0, 44.0, 64.0, 66.0, 47.0, 90.0, 80.0, 90.0),
-            score=0.99,
-            sha256=crop_sha256(crops[row]),
-            **dict.fromkeys(("clip", "time_s")),
-            **{"size": 120.0, "sharpness": 0.65, "yaw": row - 24.0, "pitch": 0.0, "roll": 0.0, "clipped": 0.2},
+            **{"score": 0.99, "size": 120.0, "sharpness": 0.65},
+            **{"yaw": row - 24.0, "pitch": 0.0, "roll": 0.0, "clipped": 0.2},
         )
         for row in range(len(crops))
     ]
@@ -119,13 +116,7 @@ def face_set(folder):
 
 def film(path, picture, frames=16, fps=5.0):
     """A video in which a portrait moves a little."""
-    height, width = picture.shape[:2]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
-    for number in range(frames):
-        moved = np.roll(picture, number, axis=1)
-        writer.write(cv2.cvtColor(np.ascontiguousarray(moved), cv2.COLOR_RGB2BGR))
-    writer.release()
+    write_video(path, [np.roll(picture, number, axis=1) for number in range(frames)], fps, "mp4v")
 
 
 @pytest.fixture(scope="module")

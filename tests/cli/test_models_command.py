@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from typer.testing import CliRunner
 
@@ -61,12 +59,6 @@ def test_list_has_a_line_for_each_encoder_and_marks_the_default(call):
     for name in load_registry():
         (line,) = [line for line in lines if name in line]
         assert (" * " in line) == (name == DEFAULT_ENCODER)
-
-
-def test_list_as_json_is_the_registry(call):
-    printed = json.loads(call("list", "--json"))
-    assert printed["default"] == DEFAULT_ENCODER
-    assert [entry["name"] for entry in printed["encoders"]] == list(load_registry())
 
 
 def test_show_tells_everything(call, full_entry):

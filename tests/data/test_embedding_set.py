@@ -1,6 +1,5 @@
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -110,29 +109,6 @@ def test_a_full_disk_leaves_the_old_set(tmp_path, moment):
         make(seed=1).save(tmp_path / "emb.npy")
     assert contents(tmp_path) == before
     EmbeddingSet.open(tmp_path / "emb.npy")
-
-
-@pytest.mark.parametrize("renames", range(3))
-def test_a_crash_between_the_renames_is_noticed_and_mended_by_the_next_save(tmp_path, monkeypatch, renames):
-    make(seed=0).save(tmp_path / "emb.npy")
-    rename, left = Path.replace, iter(range(renames))
-
-    def crashing(self, target):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", crashing)
-        with pytest.raises(KeyboardInterrupt):
-            make(seed=1).save(tmp_path / "emb.npy")
-    if renames:
-        with pytest.raises(SetError, match="different sets"):
-            EmbeddingSet.open(tmp_path / "emb.npy")
-    else:
-        np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "emb.npy").vectors, make(seed=0).vectors)
-    make(seed=2).save(tmp_path / "emb.npy")
-    np.testing.assert_array_equal(EmbeddingSet.open(tmp_path / "emb.npy").vectors, make(seed=2).vectors)
 
 
 def test_other_peoples_files_beside_it_are_not_replaced(tmp_path):

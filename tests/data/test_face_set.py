@@ -5,13 +5,11 @@ from contextlib import suppress
 from itertools import chain, pairwise
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferkit.data.face_set import FaceSet, FaceSetWriter, is_face_set
-from ferkit.data.faces import FACE_SCHEMA
+from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.errors import OutputError, SetError
 from samples import contents, face, full_disk, noise
 
@@ -119,20 +117,6 @@ def test_sets_travel_as_a_path_and_rows(tmp_path):
         assert again.faces(range(len(rows))) == [ALL[1][row] for row in rows]
 
 
-def test_a_set_of_format_1_has_no_quality(tmp_path):
-    run(tmp_path / "faces")
-    meta, rows = tmp_path / "faces" / "meta.json", tmp_path / "faces" / "faces.parquet"
-    meta.write_text(meta.read_text().replace('"format": 2', '"format": 1'))
-    new = ["valence", "arousal", "size", "sharpness", "yaw", "pitch", "roll", "clipped"]
-    pq.write_table(pq.read_table(rows).drop_columns(new), rows)
-    face_set = FaceSet.open(tmp_path / "faces")
-    assert face_set.faces(range(FACES)) == ALL[1]
-    assert face_set.columns(["size", "face", "yaw"]).column_names == ["size", "face", "yaw"]
-    assert face_set.column("size").to_pylist() == face_set.subset(range(FACES)).column("yaw").to_pylist()
-    assert face_set.column("size").null_count == FACES
-    assert set(FACE_SCHEMA.names) <= set(face_set.table.column_names)
-
-
 @pytest.mark.parametrize(
     "damage", [lambda crops: crops[::-1], lambda crops: crops ^ (np.arange(len(crops)) == 2)[:, None, None, None]]
 )
@@ -165,15 +149,6 @@ def test_a_face_set_without_faces(tmp_path):
 
 def cut(path):
     path.write_bytes(path.read_bytes()[:-10])
-
-
-def test_is_face_set(tmp_path):
-    run(tmp_path / "faces")
-    assert is_face_set(tmp_path / "faces")
-    (tmp_path / "faces" / "meta.json").unlink()
-    assert is_face_set(tmp_path / "faces")  # damaged, and still not a folder of photos
-    assert not is_face_set(tmp_path)
-    assert not is_face_set(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize(

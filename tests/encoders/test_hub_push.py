@@ -138,14 +138,6 @@ def test_what_is_not_ours_is_left_alone(hub, pushed, there):
     assert hub.repos["ann/smiles"].commits[-1][0] == before
 
 
-@pytest.mark.parametrize(("is_private", "wanted"), [(True, "private=False"), (False, "private=True")])
-def test_who_sees_a_repository_is_never_changed_in_passing(hub, pushed, is_private, wanted):
-    hub.add("ann/smiles", {}, private=is_private)
-    with pytest.raises(OutputError, match=f"push without {wanted}"):
-        pushed(private=not is_private)
-    assert pushed(private=is_private).private is is_private
-
-
 # who may write
 
 

@@ -40,17 +40,6 @@ def test_scikit_learn_and_torchmetrics_agree(seed):
     assert result.macro_f1 == pytest.approx(float(multiclass_f1_score(*numbers, len(classes), average="macro")))
 
 
-def test_no_answer_is_what_scikit_learn_makes_of_a_wrong_one():
-    true, predicted = random_case(0)
-    predicted[:20] = [None] * 20
-    named = [label or "nothing" for label in predicted]
-    result = classification_of(true, predicted)
-    assert result.accuracy == pytest.approx(accuracy_score(true, named))
-    assert result.macro_f1 == pytest.approx(f1_score(true, named, labels=list("abcd"), average="macro"))
-    assert result.coverage == pytest.approx(2 / 3)
-    assert np.sum(result.confusion) + np.sum(result.unanswered) == 60
-
-
 def test_a_class_that_is_answered_but_never_true_lowers_macro_f1_alone_and_one_never_trained_is_named():
     result = classification_of(["a", "a"], ["a", "b"])
     assert (result.recall, result.balanced_accuracy) == ({"a": 0.5}, 0.5)

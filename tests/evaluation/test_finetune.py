@@ -64,20 +64,6 @@ def test_it_learns_what_is_planted_and_leaves_the_encoder_as_it_was(encoder):
 """A network that is none of timm's: it has no classifier to replace."""
 
 
-def test_one_seed_gives_one_answer_whatever_was_drawn_before(encoder):
-    train, labels = squares(32, 0)
-    settings = FineTuneSettings(epochs=1, **QUICK)
-
-    def logits(seed):
-        return finetune_answers(encoder, train, labels, train[:4], settings=settings, seed=seed).outputs
-
-    first = logits(0)
-    state = torch.get_rng_state()
-    assert np.array_equal(first, logits(0))
-    assert torch.equal(state, torch.get_rng_state())
-    assert not np.allclose(first, logits(1))
-
-
 def test_the_network_is_shown_what_the_encoder_would_be_shown(encoder):
     from ferkit.evaluation.finetune import _views
 
@@ -133,25 +119,6 @@ def test_ways_to_train_have_the_names_that_the_command_line_knows():
     theirs = FINETUNES["ssl-fer"]
     assert (theirs.optimizer, theirs.lr, theirs.weight_decay, theirs.epochs) == ("adam", 1e-4, 5e-4, 20)
     assert (theirs.batch_size, theirs.head, theirs.balance, theirs.layer_decay) == (64, "mlp", "softmax", 1)
-
-
-@pytest.mark.parametrize("arch", ["test_resnet", "test_vit"])
-def test_a_head_of_two_layers_learns_at_the_full_rate(arch):
-    from ferkit.evaluation.finetune import _with_head
-
-    settings = FineTuneSettings(head="mlp", optimizer="adam", lr=0.8, layer_decay=0.5)
-    network = _with_head(small(arch), 3, settings)
-    head = network.get_submodule(network.pretrained_cfg["classifier"])
-    width = head[0].in_features
-    assert [(type(layer).__name__, getattr(layer, "out_features", None)) for layer in head] == [
-        *[("Linear", width), ("ReLU", None)],
-        *[("Dropout", None), ("Linear", 3)],
-    ]
-    optimizer = layered_optimizer(network, settings)
-    assert type(optimizer) is torch.optim.Adam
-    rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
-    assert {rates[id(weight)] for weight in head.parameters()} == {0.8}
-    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(("balance", "apart"), [("none", math.log(3)), ("softmax", 0.0)])

@@ -85,14 +85,6 @@ def test_the_people_with_most_faces_are_told_apart():
     assert (two.values, two.faces, two.chance) == (2, 7, pytest.approx(4 / 7))
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_person_of_one_clip_is_not_asked_where_nobody_could_know(seed):
-    clips = np.repeat(np.arange(9), 4)  # four people of two clips each, and one of one
-    who = [str(clip // 2) for clip in clips]
-    leak = linear_leak(np.eye(5)[clips // 2], who, who, groups=[str(clip) for clip in clips], seed=seed)
-    assert leak.rate == 1
-
-
 def test_faceless_rows_are_not_asked(planted):
     vectors, _, who = planted(10, identity=1, noise=0.01)
     vectors[::6] = np.nan
@@ -117,11 +109,3 @@ def test_expression_over_identity_of_planted_vectors(planted, plan, expected):
 def test_bad_input(leak, values):
     with pytest.raises(InputError):
         leak(np.eye(4), values, [None] * 4)
-
-
-@pytest.mark.parametrize(
-    ("labels", "people"),
-    [(["a"] * 4, list("xxyy")), (list("abcd"), list("wxyz")), (list("abcd"), list("xxyy")), ([None] * 4, list("xxyy"))],
-)
-def test_rows_without_a_triplet(labels, people):
-    assert triplet_score(np.eye(4), labels, people) is None

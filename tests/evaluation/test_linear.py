@@ -21,15 +21,6 @@ def test_scikit_learns_pipeline_agrees():
     assert 0.5 < share < 1
 
 
-def test_scale_and_offset_of_a_feature_do_not_matter():
-    train, test = clouds(0, 200), clouds(1, 300)
-    scale, offset = np.array([1, 10, 100, 0.1, 1, 1]), np.array([0, 5, -50, 0, 1, 2])
-    moved = accuracy(train[0] * scale + offset, train[1], test[0] * scale + offset, test[1])
-    assert moved == accuracy(*train, *test)
-    plus = [np.column_stack([vectors, np.full(len(vectors), 7.0)]) for vectors in (train[0], test[0])]  # never changes
-    assert accuracy(plus[0], train[1], plus[1], test[1]) == moved
-
-
 def test_the_regularisation_is_chosen_without_the_test_part():
     # Were it consulted, swapped labels would bring another choice, and the two shares would not add up to one.
     random = np.random.default_rng(0)

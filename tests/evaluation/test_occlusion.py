@@ -40,13 +40,3 @@ def test_a_patch_has_its_faces_own_mean_colour():
     assert np.array_equal(seen[0], crops)
     assert (seen[1][0] == (10, 20, 30)).all()
     assert (seen[1][1] == 50).all()
-
-
-@pytest.mark.parametrize(
-    ("size", "patch", "stride", "count"), [(8, 1 / 4, 1 / 4, 17), (10, 0.4, 0.3, 10), (7, 1, 1, 2)]
-)
-def test_patches_reach_the_border(size, patch, stride, count):
-    calls, faces = [], np.zeros((1, size, size, 3), np.uint8)
-    found = occlusion_map(lambda c: calls.append(1) or np.zeros(len(c)), faces, patch=patch, stride=stride)
-    assert np.isfinite(found.drop).all()  # no pixel that no patch covers
-    assert len(calls) == patch_count(size, patch=patch, stride=stride) == count

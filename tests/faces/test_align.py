@@ -90,14 +90,6 @@ def test_shrinking_averages_fine_detail():
     assert np.abs(crop[30:-30, 30:-30].astype(float) - 127.5).max() < 6
 
 
-def test_the_border_is_repeated():
-    image = np.full((30, 30, 3), 90, np.uint8)
-    image[:, -1] = 200
-    crop = align_faces(image, TEMPLATE[None] - 60)[0]
-    assert (crop[:, 100:] == 200).all()
-    assert (crop[10, :80] == 90).all()
-
-
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 40, 3), (40, 1, 3)])
 @pytest.mark.parametrize("points", [TEMPLATE, TEMPLATE * 0.01, TEMPLATE * 100, TEMPLATE + 5000, TEMPLATE * 0])
 def test_any_landmarks_on_any_image_give_a_crop(shape, points):

@@ -187,14 +187,6 @@ def test_min_face_leaves_small_faces_out(faces):
     assert_same(share, large)
 
 
-def test_max_side_finds_the_same_faces_in_the_image_as_given(detector, faces):
-    large = np.asarray(Image.fromarray(faces["hopper"]).resize((1500, 1758), Image.Resampling.BICUBIC))
-    (plain,), (reduced,) = detector.detect([large]), FaceDetector(max_side=500).detect([large])
-    assert len(reduced) == len(plain) == 1
-    assert overlap(reduced.boxes, plain.boxes).item() > 0.85
-    assert np.abs(reduced.landmarks - plain.landmarks).max() < 0.04 * np.ptp(plain.boxes[0, ::2])
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

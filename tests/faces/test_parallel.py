@@ -1,5 +1,4 @@
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -44,14 +43,3 @@ def test_a_failure_reaches_the_caller_and_the_threads_come_back(three_threads):
     with pytest.raises(ValueError, match="5"):
         map_in_threads(fail, [5, 5], workers=2)
     assert torch.get_num_threads() == 3
-
-
-def test_callers_in_several_threads_leave_the_setting_as_it_was(three_threads):
-    seen = []
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: map_in_threads(threads_seen, range(4), workers=2), range(4)):
-            seen += found
-    assert {threads for *_, threads in seen} == {1}
-    assert len(seen) == 16
-    with ThreadPoolExecutor(1) as later:
-        assert (torch.get_num_threads(), later.submit(torch.get_num_threads).result()) == (3, 3)

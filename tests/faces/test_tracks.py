@@ -119,14 +119,6 @@ def test_a_drop_out_of_more_than_half_a_second_ends_a_clip(missing_s, clip):
     assert link(tracker, 1.0 + missing_s, (box(10), ANN)) == [clip]
 
 
-def test_one_face_goes_on_while_another_drops_out():
-    tracker = Tracker()
-    link(tracker, 0.0, (box(10), ANN), (box(80), BOB))
-    for k in range(1, 20):
-        assert link(tracker, k / 25, (box(10), ANN)) == [1]
-    assert link(tracker, 0.8, (box(10), ANN), (box(80), BOB)) == [1, 3]
-
-
 def test_frames_far_apart_are_linked_and_a_missed_one_breaks():
     tracker = Tracker()
     assert [link(tracker, 2.0 * k, (box(10), ANN)) for k in range(3)] == [[1]] * 3

@@ -215,12 +215,6 @@ def test_documentation_cites_the_paper_and_every_setting_says_what_it_is(name):
     assert all(field.description for field in kind.settings_type.model_fields.values())
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_setting_of_the_views_leaves_the_method_s_others(name):
-    kind = METHODS[name].settings_type
-    assert kind(views={"size": 32}).views == kind().views.model_copy(update={"size": 32})
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_checkpoint_brings_back_the_loss(variant):
     method, other = build(variant), build(variant)

@@ -145,15 +145,6 @@ def test_warps_are_of_the_anchors_and_follow_their_landmarks():
     assert (views[4:] - others[4:]).abs().amax((1, 2, 3)).min() > 0.1
 
 
-def test_time_aug_and_face_swap_also_go_with_byol():
-    method = build(parts="time-aug,face-swap")
-    assert method.settings.base == "byol"
-    online, target, warped = byol_parts(method, views := method.views(batch_of_clips(), seeded()))
-    pairs = [(online[0], target[1]), (online[1], target[0])]
-    expected = sum(regression_loss(o, t) + warp_hinge_loss(o, t, warped, 0.3) for o, t in pairs)
-    torch.testing.assert_close(method(views)["loss"], expected)
-
-
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

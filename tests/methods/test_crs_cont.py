@@ -111,14 +111,6 @@ def test_further_terms_equal_independent_implementations():
     torch.testing.assert_close(figures["agree"], NTXentLoss(temperature=0.07)(shares.float(), others.float()))
 
 
-@pytest.mark.parametrize(("classify", "agree"), [(1.0, 0.4), (0.3, 0.0), (0.0, 2.0), (0.0, 0.0)])
-def test_each_term_has_its_weight_and_0_leaves_it_out(classify, agree):
-    all_terms, some = build()(views_of()), build(classify=classify, agree=agree)(views_of())
-    expected = all_terms["contrast"] + classify * all_terms["classify"] + agree * all_terms["agree"]
-    torch.testing.assert_close(some["loss"], expected)
-    assert ("classify" in some, "agree" in some) == (classify > 0, agree > 0)
-
-
 def test_faces_of_unknown_label_count_in_the_agreement_alone():
     views = views_of()
     known = NUMBERS >= 0

@@ -8,10 +8,9 @@ from torch.nn import functional as F
 
 from ferkit.errors import TrainingError
 from ferkit.methods import cycleface
-from ferkit.methods.cycle_networks import Generator, make_stem
 from ferkit.methods.cycleface import CycleFace, CycleFaceSettings
 from ferkit.methods.views import Views, ViewSettings
-from samples import noise, seeded
+from samples import seeded
 
 PLAIN = ViewSettings(size=24, mean=(0, 0, 0), std=(1, 1, 1))
 SMALL = {"stem": "learned", "channels": 16, "blocks": 1, "identity_blocks": 1, "perceptual": 0, "views": PLAIN}
@@ -129,15 +128,6 @@ def test_identity_leaves_the_expression_stage_as_it_is():
     assert step(build(), noise_views()) == {"backbone", "flow", "generator"}
 
 
-def test_imagenet_layers_stay_frozen(monkeypatch):
-    monkeypatch.setattr(cycleface, "load_imagenet", lambda network: network.requires_grad_(False))
-    method = build(stem="vgg19", channels=256, perceptual=0.01)
-    frozen = copy.deepcopy({**method.generator.stem.state_dict(), **method.perceptual.state_dict()})
-    step(method, noise_views(1))
-    after = {**method.generator.stem.state_dict(), **method.perceptual.state_dict()}
-    torch.testing.assert_close(after, frozen, atol=0, rtol=0)
-
-
 def test_identity_builds_upon_the_weights_of_the_other_stage():
     first, second = build(), identity()
     with torch.no_grad():
@@ -175,19 +165,3 @@ def test_partners_of_the_identity_stage_are_other_people_and_never_mirrored():
     dark, bright = (torch.full((4, 128, 128, 3), level, dtype=torch.uint8) for level in (20, 220))
     views = method.views({"crops": dark, "stranger": bright}, seeded())
     assert views.a.max() < 0.2 < 0.7 < views.b.min()
-
-
-@pytest.mark.parametrize(("mirror", "same"), [(1.0, True), (0.0, False)])
-def test_a_partner_may_be_the_mirror_image_of_the_face(mirror, same):
-    batch = {"crops": torch.from_numpy(noise(4)), "partner": torch.from_numpy(noise(4, seed=1))}
-    views = build(mirror=mirror).views(batch, seeded())
-    assert torch.equal(views.a.flip(3), views.b) == same
-
-
-def test_noise_is_drawn_only_where_a_flow_leaves_gaps():
-    torch.manual_seed(0)
-    generator, images = Generator(16, 1, make_stem(16)).eval(), torch.rand(1, 3, 16, 16)
-    flow = torch.zeros(1, 2, 16, 16)
-    assert torch.equal(generator(images, noise=1), generator(images, noise=1))
-    assert torch.equal(generator(images, flow), generator(images, flow))
-    assert not torch.equal(generator(images, flow, noise=1), generator(images, flow, noise=1))

@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import nn
 
-import ferkit.methods.distill as module
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import TrainingError
 from ferkit.methods.distill import Distill, DistillSettings
@@ -28,17 +27,6 @@ def test_targets_are_the_vectors_of_the_crops_as_they_are(teacher):
     target = method.views(batch, seeded()).target
     vectors = torch.from_numpy(load_encoder(teacher, "cpu").embed(batch["crops"]))
     torch.testing.assert_close(target, vectors.repeat(2, 1))
-
-
-@pytest.mark.parametrize("kept", [0, 100])
-def test_each_face_is_embedded_once_while_there_is_room(teacher, monkeypatch, kept):
-    monkeypatch.setattr(module, "_KEPT", kept)
-    method, embedded = build(teacher), []
-    embed = method._teacher[0].embed
-    monkeypatch.setattr(method._teacher[0], "embed", lambda crops: embedded.append(len(crops)) or embed(crops))
-    first, second = (method.views(batch_of(rows), torch.Generator()).target for rows in ([0, 1], [1, 2]))
-    torch.testing.assert_close(first[1], second[0])
-    assert embedded == ([2, 1] if kept else [2, 2])
 
 
 def test_vectors_of_the_encoder_are_the_head_s_but_for_its_bias(teacher):

@@ -3,7 +3,6 @@ import torch
 from ferkit.methods.anchors import anchor_points
 from ferkit.methods.votes import Votes, VotesSettings
 from ferkit.ops.face_swap import inner_face_mask
-from ferkit.ops.losses import share_loss
 from samples import Means, seeded
 
 
@@ -37,15 +36,6 @@ def test_mixed_views_show_both_faces_by_the_share_that_they_have():
     torch.testing.assert_close(views.target[:256, 1], white, atol=1e-3, rtol=0)
     torch.testing.assert_close(views.target.sum(1), torch.ones(512))
     assert 0.1 < (white - torch.tensor(votes)[:, 1]).abs().mean() < 0.5
-
-
-def test_loss_is_the_sum_of_its_terms():
-    method = build(contrast=0.5)
-    views = method.views(batch_of([[0.8, 0.2], [0.0, 1.0], [0.5, 0.5]]), seeded())
-    figures = method(views)
-    torch.testing.assert_close(figures["loss"], figures["classify"] + 0.5 * figures["contrast"])
-    logits = method.classifier(method.backbone(torch.cat([views.a, views.b])))
-    torch.testing.assert_close(figures["classify"], share_loss(logits, views.target))
 
 
 def test_vectors_weigh_what_tells_classes_apart():

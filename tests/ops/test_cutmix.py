@@ -73,10 +73,3 @@ def test_by_hand():
     anchor = -math.log(near / (2 * near + 1))  # sees two mixed ones at 45 and one anchor at 90
     mixed = -math.log(near / (2 * near + math.e))  # sees two anchors at 45 and the other mixed one on it
     assert loss.item() == pytest.approx((anchor + mixed) / 2, abs=1e-6)
-
-
-def test_gradients_are_finite_with_nothing_of_an_anchor_left():
-    a, b = vectors(3, 8).requires_grad_(), vectors(3, 8, seed=1).requires_grad_()
-    mixed_nt_xent_loss(a, b, torch.tensor([1, 0, 0]), torch.tensor([0.5, 0.5, 0.0]), 0.07).backward()
-    assert a.grad.isfinite().all()
-    assert b.grad.isfinite().all()

@@ -3,8 +3,6 @@ import shutil
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet
@@ -29,15 +27,6 @@ def hashes(crops):
 def test_faces_are_cut_from_their_photos_again(portraits, tmp_path, run_folder):
     made = embedded([portraits["both"], portraits["hopper"]], tmp_path, run_folder, min_face=60)
     assert hashes(row_crops(made, [2, 0, 1])) == [made.face(row).sha256 for row in (2, 0, 1)]
-
-
-def test_rows_of_a_parquet_file_are_found_by_number(crop_folder, noise_crops, tmp_path, run_folder):
-    images = [{"bytes": path.read_bytes()} for path in sorted(crop_folder(3).iterdir())]
-    pq.write_table(pa.table({"image": images}), tmp_path / "x.parquet")
-    made = embedded(tmp_path / "x.parquet", tmp_path, run_folder)
-    np.testing.assert_array_equal(row_crops(made, [2, 0]), noise_crops(3)[[2, 0]])
-    pq.write_table(pa.table({"image": images[:2]}), tmp_path / "x.parquet")
-    assert [crop is Lost.MISSING for crop in row_crops(made, [2, 0])] == [True, False]
 
 
 def test_a_face_set_gives_its_crops_even_when_the_photos_are_gone(make_face_set, noise_crops, tmp_path, run_folder):

@@ -2,26 +2,22 @@ import numpy as np
 import pytest
 
 from ferkit.data.embedding_set import EmbeddingSet, EncoderStamp
-from ferkit.data.faces import Face, faces_to_table
+from ferkit.data.faces import faces_to_table
 from ferkit.search.facets import Choice, Facets
 from ferkit.search.people import people_known_by, person_numbers
+from samples import face
 
 STAMP = EncoderStamp("none", "0" * 64, 4, "ferkit-128", 112)
-
-
-def face(source, label=None, identity=None, clip=None, **measures):
-    known = {"time_s": None, "box": None, "landmarks": None, "score": None}
-    return Face(source, 1, clip, identity, label=label, sha256="0" * 64, **known, **measures)
 
 
 @pytest.fixture
 def embeddings():
     faces = [
-        face("/p/trip/a.jpg", "fear", "Ann", size=200.0, yaw=3.0, sharpness=0.7, clipped=0.0),
-        face("/p/trip/B.jpg", "fear", "Bob", size=50.0, yaw=-40.0, sharpness=0.7, clipped=0.2),
-        face("/p/home/c.jpg", "joy", None, "/p/v.mp4@0"),
-        face("/p/home/v.mp4#7", None, None, "/p/v.mp4@0"),
-        face("/p/home/v.mp4#8", "joy", None, None, size=96.0, yaw=20.0, sharpness=0.5, clipped=0.0),
+        face("/p/trip/a.jpg", label="fear", identity="Ann", size=200.0, yaw=3.0, sharpness=0.7, clipped=0.0),
+        face("/p/trip/B.jpg", label="fear", identity="Bob", size=50.0, yaw=-40.0, sharpness=0.7, clipped=0.2),
+        face("/p/home/c.jpg", label="joy", clip="/p/v.mp4@0"),
+        face("/p/home/v.mp4#7", clip="/p/v.mp4@0"),
+        face("/p/home/v.mp4#8", label="joy", size=96.0, yaw=20.0, sharpness=0.5, clipped=0.0),
     ]
     return EmbeddingSet(np.eye(5, 4, dtype=np.float32), faces_to_table(faces), STAMP)
 

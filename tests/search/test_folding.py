@@ -3,14 +3,13 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from ferkit.data.faces import Face
+import samples
 from ferkit.search.folding import fold_copies, near_copies, near_equal, one_per_person
 
 
 def face(number, **known):
     points = tuple(float(number * 10 + place) for place in range(10))
-    plain = Face(f"/{number}.jpg", 1, None, None, None, None, None, points, None, f"hash {number}")
-    return replace(plain, **known)
+    return replace(samples.face(f"/{number}.jpg", landmarks=points), **{"sha256": f"hash {number}", **known})
 
 
 def test_frames_copies_and_equal_landmarks_are_one_face():

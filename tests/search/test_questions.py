@@ -1,9 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.faces import Face, faces_to_table
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionError
 from ferkit.errors import InputError, WeightsError
@@ -12,6 +12,7 @@ from ferkit.search.people import ANY
 from ferkit.search.questions import Question, Questioner
 from ferkit.search.searcher import Searcher
 from ferkit.search.set_encoder import encoder_stamp
+from samples import face, unit_rows, write_set
 
 N, PEOPLE = 40, 8
 
@@ -20,23 +21,14 @@ N, PEOPLE = 40, 8
 def searcher(run_folder, tmp_path_factory):
     """Forty random vectors of eight people, five faces each; the last five faces are of nobody known."""
     encoder = load_encoder(run_folder, "cpu")
-    vectors = np.random.default_rng(0).normal(size=(N, encoder.dim))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    known = {"clip": None, "time_s": None, "box": None, "landmarks": None, "score": None}
+    vectors = unit_rows(np.random.default_rng(0).normal(size=(N, encoder.dim)))
+    people = [f"person {row % PEOPLE}" if row < N - 5 else None for row in range(N)]
     faces = [
-        Face(
-            f"/p/{row}.jpg",
-            1,
-            identity=f"person {row % PEOPLE}" if row < N - 5 else None,
-            label="ab"[row % 2],
-            sha256=f"{row:064}",
-            **known,
-        )
+        replace(face(f"/p/{row}.jpg", identity=people[row], label="ab"[row % 2]), sha256=f"{row:064}")
         for row in range(N)
     ]
     path = tmp_path_factory.mktemp("questions") / "emb.npy"
-    EmbeddingSet(vectors, faces_to_table(faces), encoder_stamp(encoder, run_folder)).save(path)
-    return Searcher(path, device="cpu")
+    return Searcher(write_set(path, vectors, faces, encoder_stamp(encoder, run_folder)), device="cpu")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import csv
 import errno
 import signal
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ from ferkit.errors import OutputError, TrainingError
 from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.views import ViewSettings
 from ferkit.progress import Silent
-from ferkit.training import checkpoint, loop
+from ferkit.training import checkpoint
 from ferkit.training.loop import train
-from ferkit.training.optimizer import make_optimizer
 from ferkit.training.processes import Processes
 from ferkit.training.settings import MonitorSettings, TrainSettings
 from samples import Tiny
@@ -286,16 +284,6 @@ def test_monitor_looks_every_epoch_and_the_best_stays(tmp_path):
     assert same(alone, method.state_dict())
 
 
-def test_what_an_optimiser_keeps_is_laid_out_like_its_weights(tmp_path):
-    run(tmp_path)
-    method = learner().to(memory_format=torch.channels_last)
-    found = checkpoint.Learner(method, make_optimizer(method, SETTINGS))
-    checkpoint.load_checkpoint(checkpoint.latest(tmp_path / "checkpoints"), found)
-    kernel = method.backbone[0].weight
-    assert kernel.stride() != kernel.contiguous().stride()
-    assert found.optimizer.state[kernel]["exp_avg"].stride() == kernel.stride()
-
-
 def test_resuming_looks_again_only_at_what_is_new(tmp_path):
     settings = changed(monitor=MonitorSettings(every=1), checkpoint_steps=3)
     steps = []
@@ -386,18 +374,3 @@ def test_a_signal_in_the_last_step_lets_the_run_end_and_a_second_interrupt_ends_
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "twice", method=method, settings=PLAIN)
     assert not (tmp_path / "twice" / "checkpoints").exists()
-
-
-def test_before_its_first_step_a_run_says_how_long_it_takes_and_what_would_shorten_it(tmp_path, monkeypatch, listener):
-    now, said_by, progress = [0.0], [], listener()
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
-
-    def work(step):
-        said_by.append(len(progress.said))
-        now[0] += 15 if len(said_by) > 1 else 100  # the first pass also warms up
-
-    method = Regression()
-    method.at_step = work
-    train(method, Memory(), PLAIN, tmp_path, progress, Processes("cpu"), shorter="less of it")
-    assert progress.said == ["about 2 min 0 s for 8 steps; shorter with less of it"]
-    assert said_by == [0, 0, *[1] * 8]

@@ -5,13 +5,12 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.data.faces import Face, crop_sha256, faces_to_table
 from ferkit.encoders.encoder import load_encoder
 from ferkit.search.set_encoder import encoder_stamp
 from ferkit.web.app import make_app
 from ferkit.web.guard import Door
 from ferkit.workflows.serve import Viewer
+from samples import face, write_set
 
 PORT = 8321
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -34,10 +33,8 @@ def viewer(shown_crops, run_folder, tmp_path_factory) -> Iterator[Viewer]:
         if row < 5:
             Image.fromarray(crop).save(source)
         known = {"identity": ("Ann", "Bob")[row % 2], "label": ("happiness", "anger", None)[row % 3]}
-        places = {"clip": None, "time_s": None, "box": None, "landmarks": None, "score": None}
-        faces.append(Face(str(source), 1, sha256=crop_sha256(crop), size=40.0 * row, **known, **places))
-    stamp = encoder_stamp(encoder, run_folder)
-    EmbeddingSet(encoder.embed(shown_crops), faces_to_table(faces), stamp).save(home / "emb.npy")
+        faces.append(face(str(source), crop=crop, size=40.0 * row, **known))
+    write_set(home / "emb.npy", encoder.embed(shown_crops), faces, encoder_stamp(encoder, run_folder))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FERKIT_CACHE", str(home / "cache"))
         viewer = Viewer(home / "emb.npy", device="cpu")

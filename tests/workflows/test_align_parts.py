@@ -3,7 +3,7 @@ import pytest
 
 import ferkit
 from ferkit.data.face_set import FaceSet
-from ferkit.errors import BusyError, InputError, NoFaceError, OutputError, SetError
+from ferkit.errors import BusyError, InputError, NoFaceError, OutputError
 from ferkit.locks import output_lock
 from ferkit.workflows.align import align
 from ferkit.workflows.align_parts import align_parts
@@ -31,15 +31,6 @@ def test_parts_become_the_face_set_of_one_run(photos, tmp_path):
     assert not (tmp_path / "many.parts").exists()
     again = align_parts(photos, tmp_path / "many", parts=3, **SETTINGS)
     assert (again.faces, again.made, again.unreadable) == (7, 0, whole.unreadable)
-
-
-def test_single_parts_make_the_face_set_whatever_their_order(photos, tmp_path):
-    for part in ("2/2", "1/2"):
-        with pytest.raises(SetError):
-            FaceSet.open(tmp_path / "faces")
-        align(photos, tmp_path / "faces", part=part, **SETTINGS)
-    assert len(FaceSet.open(tmp_path / "faces")) == 7
-    assert align(photos, tmp_path / "faces", part="1/2", **SETTINGS).faces == 7  # of the whole: nothing is left to do
 
 
 def test_a_part_without_faces_is_one_and_no_face_at_all_is_told(photos, tmp_path):

@@ -2,7 +2,10 @@ import sys
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+import ferkit.workflows.demo as module
+from ferkit.cli import app
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_set import FaceSet
 from ferkit.errors import InputError, OutputError
@@ -55,6 +58,19 @@ def test_the_default_encoder_tells_photographed_expressions(tmp_path):
         assert scene.found is not None
         both = min(scene.made[1], scene.found[1]) - max(scene.made[0], scene.found[0])
         assert both > 0.8  # of the 2 s that it is shown
+
+
+def test_the_command_tells_result_and_next_step_and_opens_the_page(result, monkeypatch):
+    opened = []
+    monkeypatch.setattr(module, "demo", lambda *_, **__: result)
+    monkeypatch.setattr("ferkit.web.server.has_desktop", lambda: True)
+    monkeypatch.setattr("typer.launch", opened.append)
+    assert CliRunner().invoke(app, ["demo", "--json"]).exit_code == 0
+    assert opened == []
+    said = CliRunner().invoke(app, ["demo", "--device", "cpu"]).stdout
+    for words in (str(result.page), str(result.gallery), "(chance: 1.3)", "ferkit retrieve query.jpg"):
+        assert words in said
+    assert opened == [result.page.resolve().as_uri()]
 
 
 def test_demo_leaves_other_people_s_files_alone(encoder, tmp_path):

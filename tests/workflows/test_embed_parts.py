@@ -74,14 +74,6 @@ def test_finished_parts_are_not_made_again_unless_the_sources_changed(whole, set
     assert len(EmbeddingSet.open(tmp_path / "emb")) == 6
 
 
-def test_a_face_set_is_cut_as_well(make_face_set, noise_crops, settings, tmp_path):
-    faces = make_face_set(noise_crops(5))
-    embed_parts(faces.path, tmp_path / "emb", parts=2, **settings)
-    made = EmbeddingSet.open(tmp_path / "emb")
-    assert [made.face(row) for row in range(5)] == [faces.face(row) for row in range(5)]
-    assert made.faces == str(faces.path)
-
-
 def test_parts_that_do_not_belong_together_are_refused(whole, crop_folder, settings, tmp_path):
     _, folder = whole
     embed_parts(folder, tmp_path / "emb", parts=2, **settings)

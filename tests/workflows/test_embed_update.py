@@ -179,14 +179,3 @@ def test_damaged_records_embed_everything(crop_folder, update, tmp_path):
     _, result = update(folder)
     assert (result.faces, result.changes) == (2, None)
     assert json.loads((tmp_path / "emb.json").read_text())["count"] == 2
-
-
-def test_equal_crops_are_embedded_once(crop_folder, update, tmp_path):
-    folder = crop_folder(3)
-    for number in range(2):
-        shutil.copy(folder / "1.png", folder / f"{number}-again.png")
-    count, result = update(folder)
-    assert (count, result.faces) == (3, 5)
-    vectors = names_and_vectors(opened(tmp_path))
-    np.testing.assert_array_equal(vectors["0-again.png"], vectors["1.png"])
-    assert not np.allclose(vectors["0.png"], vectors["1.png"])

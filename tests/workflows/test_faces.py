@@ -121,20 +121,6 @@ def test_sets_of_two_templates_are_not_mixed(write, party, tmp_path):
     assert not (tmp_path / "all").exists()
 
 
-@pytest.mark.parametrize("stop", [2, 4])
-def test_a_copy_that_was_broken_off_goes_on(write, tmp_path, listener, monkeypatch, stop):
-    monkeypatch.setattr("ferkit.workflows.faces._BATCH", 2)
-    sets = [write("a", [a_face(i) for i in range(3)]), write("b", [a_face(i) for i in range(3, 8)])]
-    merge_faces(sets, tmp_path / "unbroken")
-    with pytest.raises(KeyboardInterrupt):
-        merge_faces(sets, tmp_path / "all", progress=listener(stop_after=stop))
-    progress = listener()
-    merge_faces(sets, tmp_path / "all", progress=progress)
-    (started,) = progress.started
-    assert started[2] >= stop
-    assert contents(tmp_path / "all") == contents(tmp_path / "unbroken")
-
-
 # Filter
 
 
@@ -232,14 +218,6 @@ def test_nobody_is_in_two_parts_and_labels_have_their_share(people, tmp_path, li
     record = json.loads((tmp_path / "split" / "split.json").read_text())
     assert (record["parts"], record["by"], record["seed"]) == (PARTS, "identity", 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["people", "split"]
-
-
-def test_pictures_in_two_parts_are_reported(write, tmp_path, listener):
-    faces = write("faces", [a_face(i, identity=f"p{i}", crop=7 if i < 10 else i) for i in range(20)])
-    progress = listener()
-    result = split_faces(faces, tmp_path / "split", {"a": 0.5, "b": 0.5}, progress=progress)
-    assert result.shared == 1
-    assert "--dedupe" in progress.said[0]
 
 
 @pytest.mark.parametrize("stop", [70, 130])

@@ -68,13 +68,6 @@ def test_landmarks_of_another_shape_are_refused(pictures, landmarks):
         ferkit.find_faces(pictures[:1], landmarks=landmarks)
 
 
-def test_limits_and_choice(pictures):
-    assert len(ferkit.find_faces(pictures[2], device="cpu", faces="largest")) == 1
-    assert ferkit.find_faces(pictures[2], device="cpu", min_size=1000) == []
-    with pytest.raises(TypeError, match="min_size"):
-        ferkit.find_faces(pictures[2], device="cpu", min_sizee=3)
-
-
 def test_an_encoder_takes_faces_and_images(faces, pictures, run_folder):
     encoder = ferkit.load_encoder(run_folder, device="cpu")
     vectors = encoder.embed(faces)

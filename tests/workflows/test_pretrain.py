@@ -5,8 +5,6 @@ import sys
 import time
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
@@ -107,22 +105,6 @@ def test_interrupt_is_one_line_and_keeps_the_checkpoint(faces, tmp_path):
     kept = int(sorted(run.glob("checkpoints/step-*"))[-1].name.removeprefix("step-"))
     assert f"stopped: step {kept} of 36 is kept in {run}; --resume goes on from there\ninterrupted" in message
     assert (run / "curve.png").exists()
-
-
-def test_image_folder_and_parquet_are_aligned_on_the_way(tmp_path):
-    folder = tmp_path / "crops"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(6):
-        Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(folder / f"{index}.png")
-    rows = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted(folder.iterdir())]
-    pq.write_table(pa.table({"image": rows}), tmp_path / "crops.parquet")
-    quick = QUICK | {"epochs": 1}
-    a = pretrain([folder], tmp_path / "a", **quick)
-    b = pretrain([tmp_path / "crops.parquet"], tmp_path / "b", **quick)
-    assert a.faces == b.faces == 6
-    first, second = (load_file(tmp_path / name / "encoder.safetensors") for name in ("a", "b"))
-    assert all(np.array_equal(first[key].numpy(), second[key].numpy()) for key in first)
 
 
 def test_faces_without_colour_make_an_encoder_that_is_shown_none(faces, noise_set, tmp_path):

@@ -228,18 +228,6 @@ def test_triplets_that_people_judged(people, run, make_face_set, noise_crops, tm
     assert found == {"fec.accuracy": 0.5, "fec.ONE_CLASS_TRIPLET": 1, "fec.TWO_CLASS_TRIPLET": 0}
 
 
-def test_fine_tuned_valence_and_arousal(people, run):
-    told = {"valence": lambda row: row % 2 - 0.5, "arousal": lambda row: (row // 2) % 2 - 0.5}
-    report = ferkit.probe(
-        run, people(2, **told), test=people(2, "more", **told), protocol="finetune-affect", finetune_epochs=1
-    )
-    figures = {figure.name: figure.value for figure in report.encoders[0].sections["finetune-affect"].figures}
-    assert figures.keys() == {
-        f"{what}.{figure}" for what in ("valence", "arousal") for figure in ("ccc", "pcc", "sagr", "rmse")
-    }
-    assert "CCC loss" in report.encoders[0].sections["finetune-affect"].protocol
-
-
 def test_published_figures_stand_in_the_entry_and_are_replaced(people, tmp_path):
     run = save_run(tmp_path / "published", name="published")
     before = read_entry(run / "encoder.yaml")

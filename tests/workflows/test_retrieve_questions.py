@@ -103,16 +103,6 @@ def test_a_class_is_asked_for_by_its_prototype(asked, headed_run):
         ask(asked, like="surprize")
 
 
-def test_prototypes_are_the_classes_of_another_set(asked):
-    path = asked.folder / "emb.npy"
-    result = ask(asked, like="fear", prototypes=path)
-    labels = asked.set.column("label").to_pylist()
-    mean = np.asarray(asked.set.vectors)[[label == "fear" for label in labels]].mean(axis=0)
-    assert [hit.score for hit in result.hits] == pytest.approx(np.sort(cosines(asked, mean))[::-1], abs=1e-5)
-    with pytest.raises(UnknownExpressionError, match="no expression named 'joy'"):
-        ask(asked, like="joy", prototypes=path)
-
-
 def test_the_probability_is_the_heads_curve_and_percentiles_are_of_the_set(asked, headed_run):
     result = ask(asked, 0)
     curve = load_head(headed_run).same_probability(np.array([hit.score for hit in result.hits]))

@@ -6,7 +6,6 @@ import pytest
 from ferkit.encoders.encoder import load_encoder
 from ferkit.errors import InputError, OutputError, WeightsError
 from ferkit.search.set_encoder import encoder_stamp
-from ferkit.workflows import timeline as verb
 from ferkit.workflows.recognise import recognise
 from ferkit.workflows.timeline import timeline
 from samples import face, unit_rows, write_set
@@ -58,16 +57,6 @@ def test_the_table_is_that_of_recognise(clips, tmp_path):
     recognise(path, tmp_path / "r.csv")
     assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "r.csv").read_bytes()
     assert csv.read_csv(tmp_path / "t.csv").num_rows == 13
-
-
-def test_of_many_faces_those_that_are_seen_longest_are_drawn(clips, lanes, listener, tmp_path, monkeypatch):
-    monkeypatch.setattr(verb, "_MOST_LANES", 2)
-    heard = listener()
-    known = [(f"/v/{name}.mp4@1", 0, seconds, None) for name, seconds in (("a", 2), ("b", 1), ("c", 3))]
-    result = timeline(clips(*known), tmp_path / "t.png", progress=heard)
-    assert [title for title, _ in lanes] == ["a.mp4", "c.mp4"]
-    assert (result.lanes, result.left_out) == (2, 1)
-    assert "drawing the 2 panels with the most frames, of 3" in heard.said
 
 
 def test_what_cannot_be_drawn_is_said(crop_folder, headed_run, run_folder, tmp_path):

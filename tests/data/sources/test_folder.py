@@ -71,18 +71,6 @@ def test_links_may_run_in_circles(tmp_path):
         pictures[1].read()
 
 
-def test_links_to_pictures_keep_their_own_name(tmp_path):
-    save(tmp_path / "elsewhere" / "x.png", gray=9)
-    (tmp_path / "album").mkdir()
-    (tmp_path / "album" / "best.png").symlink_to(tmp_path / "elsewhere" / "x.png")
-    (tmp_path / "album" / "gone.png").symlink_to(tmp_path / "elsewhere" / "gone.png")
-    pictures = open_sources([tmp_path / "album"]).pictures
-    assert below(tmp_path, pictures) == ["album/best.png", "album/gone.png"]
-    assert pictures[0].read()[0, 0, 0] == 9
-    with pytest.raises(UnreadableImageError, match="No such file"):
-        pictures[1].read()
-
-
 @pytest.mark.parametrize(
     ("names", "labels"),
     [

@@ -105,17 +105,6 @@ def test_paths_in_place_of_bytes_start_from_the_files_folder(tmp_path, in_struct
             picture.read()
 
 
-def test_a_row_may_hold_its_path_where_others_hold_bytes(tmp_path):
-    (tmp_path / "1.png").write_bytes(png(1))
-    rows = [(png(0), "gone.png"), (None, "1.png"), (None, "gone.png"), (None, "../x.png")]
-    values = pa.array([{"bytes": content, "path": path} for content, path in rows], STRUCT)
-    pictures = open_sources([write_parquet(tmp_path / "x.parquet", values)]).pictures
-    assert [picture.read()[0, 0, 0] for picture in pictures[:2]] == [0, 1]
-    for picture, why in zip(pictures[2:], ["'gone.png': No such file", "leads out of"], strict=True):
-        with pytest.raises(UnreadableImageError, match=why):
-            picture.read()
-
-
 def test_other_columns(tmp_path):
     path = write_parquet(
         tmp_path / "x.parquet",
@@ -132,14 +121,6 @@ def test_other_columns(tmp_path):
     assert (second.clip, second.time_s, second.valence, second.arousal, second.box) == (None, None, None, 0, None)
     with pytest.raises(UnreadableImageError, match=r"x\.parquet#2.*its box \[3\.0, .*x0 < x1"):
         third.read()
-
-
-def test_rules_see_the_path_in_the_struct_or_that_of_the_file(tmp_path):
-    images = pa.array([{"bytes": png(0), "path": "S1_joy.png"}, {"bytes": png(0), "path": None}], STRUCT)
-    path = write_parquet(tmp_path / "S2_fear.parquet", images, label=["own", "own"])
-    rules = SourceRules(label_from=r"_([a-z]+)\.", identity_from=r"S\d")
-    found = [(picture.label, picture.identity) for picture in open_sources([path], rules).pictures]
-    assert found == [("joy", "S1"), ("fear", "S2")]
 
 
 @pytest.mark.parametrize(

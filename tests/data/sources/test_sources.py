@@ -11,7 +11,7 @@ import pytest
 
 from ferkit.data.sources import SourceRules, find_picture, open_sources
 from ferkit.errors import InputError, MissingPathError
-from samples import png, write_parquet, write_video
+from samples import png, write_parquet
 from samples import save_gray as save
 
 # The sequence
@@ -126,21 +126,6 @@ def test_every_kind_is_read_by_several_threads_at_once(opened):
 
 
 # find_picture
-
-
-def test_a_picture_under_another_column_is_found_by_the_rules(tmp_path):
-    pq.write_table(pa.table({"face": [png(4)]}), tmp_path / "x.parquet")
-    source = f"{tmp_path / 'x.parquet'}#0"
-    with pytest.raises(InputError, match="has no column `image`"):
-        find_picture(source)
-    assert find_picture(source, SourceRules(columns={"image": "face"})).read()[0, 0, 0] == 4
-
-
-def test_a_frame_of_a_video_is_found_again(tmp_path):
-    write_video(tmp_path / "x.avi", [np.full((48, 64, 3), value, np.uint8) for value in (0, 100, 200)])
-    picture = find_picture(f"{tmp_path / 'x.avi'}#1")
-    assert picture.source == f"{tmp_path / 'x.avi'}#1"
-    assert abs(picture.read().mean() - 100) < 5
 
 
 def test_a_container_is_opened_once_until_it_changes(tmp_path, monkeypatch):

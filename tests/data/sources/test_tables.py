@@ -74,22 +74,6 @@ def test_a_line_of_a_list(folder, line, number, label):
         assert value(picture) == number
 
 
-def test_a_missing_file_of_a_list_is_a_problem_of_its_own(folder):
-    pictures = open_sources([write(folder / "x.txt", "gone.png\n1.png\nnul\0.png")]).pictures
-    assert refusals(pictures, "/") == [
-        ("gone.png", "No such file or directory"),
-        None,
-        ("nul\0.png", "embedded null byte"),
-    ]
-
-
-def test_videos_in_a_list(folder):
-    found = open_sources([write(folder / "x.txt", "1.png a\nclip 1.MP4 b\n2.avi")], SourceRules(fps=5))
-    assert [picture.label for picture in found.pictures] == ["a"]
-    expected = [(str(folder / "clip 1.MP4"), "b", 5), (str(folder / "2.avi"), None, 5)]
-    assert [(video.source, video.label, video.fps) for video in found.videos] == expected
-
-
 # CSV
 
 

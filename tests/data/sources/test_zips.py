@@ -64,12 +64,6 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.zip"]
 
 
-def test_of_members_of_one_name_the_last_counts(tmp_path):
-    with pytest.warns(UserWarning, match="Duplicate name"):
-        path = write_zip(tmp_path / "x.zip", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
-    assert grays(open_zip(path)) == [3, 2]
-
-
 def test_a_damaged_member_is_a_problem_of_its_own(tmp_path):
     path = write_zip(tmp_path / "x.zip", [*pictures_of(["1.png", "2.png"]), ("3.png", b""), ("4.png", b"no image")])
     flip(path, path.read_bytes().index(png(0)) + 20)

@@ -88,14 +88,6 @@ def test_registering_keeps_what_stands_in_the_file(checkpoint, own, indent):
     assert load_registry()["first"].sha256 == first.entry.sha256
 
 
-@pytest.mark.parametrize("before", ["", "# mine\n", "# mine\nencoders:\n", "encoders: [] # mine\n# the end\n"])
-def test_registering_in_a_file_without_entries(checkpoint, own, before):
-    own.write_text(before)
-    import_encoder(checkpoint, "moco", register=True, name="first")
-    assert "first" in load_registry()
-    assert ("# mine" in own.read_text(), "# the end" in own.read_text()) == ("# mine" in before, "# the end" in before)
-
-
 def test_a_file_that_lines_cannot_be_added_to_is_left_alone(checkpoint, own):
     import_encoder(checkpoint, "moco", register=True, name="first")
     own.write_text(yaml.safe_dump(yaml.safe_load(own.read_text()), default_flow_style=True))

@@ -207,12 +207,6 @@ def test_cycleface_computes_what_facecycle_does():
     assert (of_the_map.dim, of_the_map.dropped) == (128 * 7 * 7, {"code": 4})
 
 
-def test_counters_that_old_files_lack_are_added(resnet):
-    state = {name: tensor for name, tensor in resnet.state_dict().items() if "num_batches" not in name}
-    network, _, _ = imported(state, "timm")
-    assert same(network, resnet)
-
-
 @pytest.mark.parametrize(
     ("extra", "origin", "arch", "what"),
     [
@@ -232,17 +226,3 @@ def test_neither_another_size_nor_names_of_no_family_fit(transformer):
         imported(transformer.state_dict(), "timm", arch="vit_tiny_patch16_224", input_size=64)
     with pytest.raises(WeightsError, match=r"stage1\.0\.weight"):
         networks_to_try({"stage1.0.weight": torch.ones(1)}, ORIGINS["timm"])
-
-
-@pytest.mark.parametrize("position", [0.0, 0.1])
-def test_moco_v3s_small_transformer_has_timms_shapes_and_other_heads(position):
-    with torch.device("meta"):
-        shapes = timm.create_model("vit_small_patch16_224", num_classes=0, img_size=32).state_dict()
-    state = {name: torch.tensor(position).expand(tensor.shape) for name, tensor in shapes.items()}
-    tensors, moco = under("module.base_encoder.", state), ORIGINS["moco"]
-    taken, _ = take_encoder(tensors, moco)
-    if position:
-        assert fit_network(taken, moco, networks_to_try(taken, moco)).arch == "vit_small_patch16_224"
-    else:
-        with pytest.raises(WeightsError, match="12 heads"):
-            fit_network(taken, moco, networks_to_try(taken, moco))

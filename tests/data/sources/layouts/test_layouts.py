@@ -242,38 +242,9 @@ def test_ferplus_as_folders_of_pictures(tmp_path, save, box):
     assert second.label is None
 
 
-def test_ck_plus_peak_of_a_sequence_as_short_as_the_peak(tree):
-    root = tree("ck+")
-    for number in (2, 3, 4):
-        (root / f"cohn-kanade-images/S005/001/S005_001_{number:08}.png").unlink()
-    labels = [picture.label for picture in open_layout("ck+", root)]
-    assert labels == ["neutral", "disgust", "disgust", None]
-
-
-def test_sfew_prefers_aligned_faces(tree):
-    root = tree("sfew")
-    (root / "Train_Aligned_Faces").mkdir()
-    (root / "Train/Happy").rename(root / "Train_Aligned_Faces/Happy")
-    assert [picture.label for picture in open_layout("sfew:train", root)] == ["happiness"]
-
-
-def test_voxceleb1_without_the_table_is_told_by_name(tree):
-    root = tree("voxceleb1")
-    (root / "vox1_meta.csv").unlink()
-    identities = {picture.identity for picture in open_layout("voxceleb1", root / "unzippedIntervalFaces/data")}
-    assert identities == {"A.J._Buckley", "Zoe_Q"}
-
-
 def test_aff_wild2_as_archives_nest_it(tree):
     root = tree("aff-wild2")
     (root / "annotations").rename(root / "Third")
     (root / "3rd ABAW Annotations").mkdir()
     (root / "Third").rename(root / "3rd ABAW Annotations/Third")
-    assert open_layout("aff-wild2", root)[0].label == "happiness"
-
-
-def test_aff_wild2_of_the_first_challenge(tree):
-    root = tree("aff-wild2")
-    (root / "annotations/EXPR_Classification_Challenge").rename(root / "annotations/EXPR_Set")
-    (root / "annotations/EXPR_Set/Train_Set").rename(root / "annotations/EXPR_Set/Training_Set")
     assert open_layout("aff-wild2", root)[0].label == "happiness"
