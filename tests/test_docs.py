@@ -23,6 +23,7 @@ from PIL import Image
 import ferkit
 import ferkit.cli
 from ferkit.data.face_set import FaceSetWriter, is_face_set
+from ferkit.pretraining.recipe import parse_assignments
 from ferkit.workflows import pretrain as pretrain_module
 from ferkit.workflows import probe as probe_module
 from samples import face, write_video
@@ -171,7 +172,8 @@ def small_training(monkeypatch):
         return probe(*arguments, **options | {"protocol": "linear", "pictures": False})
 
     def small(*arguments, settings=None, **options):
-        shrunk = {"views.size": 32, "monitor.every": 0, **(settings or {})}
+        assigned = parse_assignments(settings) if isinstance(settings, list) else settings
+        shrunk = {"views.size": 32, "monitor.every": 0, **(assigned or {})}
         if options.get("recipe"):
             return train(*arguments, settings=settings, **options)
         asked = options.get("batch_size")

@@ -11,6 +11,7 @@ import ferkit
 from ferkit.cli import align, embed, pretrain, retrieve, warp_preview
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
+from ferkit.pretraining.settings import PretrainSettings
 
 
 @pytest.fixture
@@ -78,15 +79,16 @@ IN_PARTS = {field.name for field in fields(PartSettings)}  # of `ferkit.align_pa
         (align.align, ferkit.align, {"json", *IN_PARTS}),
         (embed.embed, ferkit.embed, {"sources", "json", *IN_PARTS}),
         (retrieve.retrieve, ferkit.retrieve, {"json"}),
-        (pretrain.pretrain, ferkit.pretrain, {"sources", "settings", "json", "seeds"}),
+        (pretrain.pretrain, ferkit.pretrain, {"sources", "json", "seeds"}),
         (warp_preview.warp_preview, ferkit.warp_preview, {"json", "out"}),
     ],
 )
 def test_command_and_function_take_the_same_arguments_with_the_same_defaults(command, function, own):
-    """What a function takes as ``**options`` are fields of `FaceOptions`, all of which a command has or none."""
+    """What a function takes as ``**options`` are fields of settings, all of which a command has or none."""
     shared = {
         field.name: field.default_factory() if field.default is MISSING else field.default
-        for field in fields(FaceOptions)
+        for kind in (FaceOptions, PretrainSettings)
+        for field in fields(kind)
     }
     taken = dict(inspect.signature(function).parameters)
     assert taken.pop("options").kind is inspect.Parameter.VAR_KEYWORD

@@ -26,7 +26,7 @@ def parse_table(text):
 class Numbers:
     count: int = setting(2, "How many.", min=1, group="Numbers")
     even: int | None = setting(None, "An even one.", parser=parse_even, default_text="none", group="Numbers")
-    names: tuple[str, ...] = setting((), "Names.", flag="--name", group="Numbers")
+    names: tuple[str, ...] = setting((), "Names.", flags=("--name",), group="Numbers")
     table: Mapping[str, str] = setting({}, "A table.", parser=parse_table, group="Numbers")
 
 

@@ -4,6 +4,7 @@ import pytest
 
 import ferkit
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
+from ferkit.pretraining.settings import PretrainKeywords, PretrainSettings
 from ferkit.probing.settings import ProbeKeywords, ProbeSettings
 from ferkit.search.moment_settings import MomentKeywords, MomentSettings
 
@@ -15,7 +16,12 @@ def test_a_name_that_no_verb_knows_gets_the_nearest_options(tmp_path):
 
 @pytest.mark.parametrize(
     ("keywords", "settings"),
-    [(FaceKeywords, [FaceOptions]), (ProbeKeywords, [ProbeSettings, FaceOptions]), (MomentKeywords, [MomentSettings])],
+    [
+        (FaceKeywords, [FaceOptions]),
+        (ProbeKeywords, [ProbeSettings, FaceOptions]),
+        (PretrainKeywords, [PretrainSettings, FaceOptions]),
+        (MomentKeywords, [MomentSettings]),
+    ],
 )
 def test_keyword_arguments_that_mypy_knows_are_the_settings(keywords, settings):
     known = {name: kind for each in settings for name, kind in get_type_hints(each).items()}

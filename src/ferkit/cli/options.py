@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -139,24 +139,26 @@ def in_parts(options: dict[str, Any]) -> bool:
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:  # noqa: ANN401 (any annotation)
     shown = field.metadata
-    parser, default = shown.get("parser"), field.default
+    parser, completer, default = shown.get("parser"), shown.get("completion"), field.default
     if default is MISSING:
         kind, default = dict, ""  # a mapping, as it would be typed
     elif get_origin(kind) is Literal:
         kind = str
     elif default == ():
         kind, default = list[str], []
+    elif Path in get_args(kind):
+        kind = Path | None
     elif parser and default is None:
         kind = str | None
     option = typer.Option(
-        *([shown["flag"]] if "flag" in shown else []),
+        *shown.get("flags", ()),
         help=shown["description"],
         metavar=shown.get("metavar"),
         min=shown.get("min"),
         show_default=shown.get("default_text", True),
         parser=parser and _parsing(parser),
-        rich_help_panel=shown["group"],
-        autocompletion=completion.layouts if field.name == "layout" else None,
+        rich_help_panel=shown.get("group"),
+        autocompletion=completer and getattr(completion, completer),
     )
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]

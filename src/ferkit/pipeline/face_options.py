@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import partial
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 from ferkit.settings import setting
 
@@ -47,13 +47,14 @@ class FaceOptions:
     aligned: bool | None = _reading(
         None,
         "Take the images as face crops, or search them for faces.",
-        flag="--aligned/--detect",
+        flags=("--aligned/--detect",),
         default_text="crops where small and square",
     )
     layout: str | None = _reading(
         None,
         "The source is this data set as its authors distribute it: raf-db, affectnet, ferplus, …",
         metavar="NAME",
+        completion="layouts",
         default_text=False,
     )
     label_from: str | None = _reading(
@@ -92,7 +93,7 @@ class FaceOptions:
     every_frame: bool = _finding(
         False,
         "Search every frame of a video, instead of following faces between searches 0.5 s apart.",
-        flag="--every-frame",
+        flags=("--every-frame",),
     )
     detector: str | None = _finding(
         None,
@@ -128,6 +129,12 @@ class FaceOptions:
                     f"reads faces the nearest are {near}"
                 )
         return super().__new__(cls)
+
+    def changed(self) -> dict[str, Any]:
+        """Return those that do not have their defaults, by name."""
+        usual = type(self)()
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(usual, name)}
 
     def for_search(self) -> Self:
         """Return them with `SEARCH_FPS` where nobody said how many frames; a layout knows its own."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, ValidationError
 
+from ferkit.data.face_set import FaceSet
 from ferkit.documents import parse_yaml, read_yaml
 from ferkit.errors import InputError, MissingPathError, TrainingError, UnknownSettingError
-from ferkit.methods import MethodSettings, find_method, find_preset
+from ferkit.methods import METHODS, MethodSettings, Preset, find_method, find_preset, scaled
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.fingerprint import digest
+from ferkit.pretraining.settings import PretrainSettings
 from ferkit.printable import shortened
 from ferkit.training.settings import MonitorSettings, TrainSettings
 
@@ -40,8 +43,26 @@ class Recipe(BaseModel):
     settings: SerializeAsAny[MethodSettings] = Field(description="of the method")
     training: TrainSettings = Field(description="of the loop")
     options: dict[str, Any] = Field(default_factory=dict, description="fields of FaceOptions that are not the default")
-    faces: int = Field(description="how many faces the set holds")
-    faces_sha256: str = Field(description="digest of the faces' content hashes")
+    faces: int = Field(0, description="how many faces the set holds")
+    faces_sha256: str = Field("", description="digest of the faces' content hashes")
+
+    def with_faces(self, faces: FaceSet, *, batch_size: int) -> Recipe:
+        """Complete it by the faces to learn from: their number and digest, and their labels where the method has any.
+
+        Raises:
+            TrainingError: the method cannot learn from these labels.
+        """
+        settings = self.settings
+        if "label" in find_method(self.method).batch_fields:
+            settings = settings.for_labels(faces.column("label").to_pylist())
+        hashes = "".join(faces.column("sha256").to_pylist())
+        update = {
+            "settings": settings,
+            "training": self.training.model_copy(update={"batch_size": batch_size}),
+            "faces": len(faces),
+            "faces_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
+        }
+        return self.model_copy(update=update)
 
     def to_yaml(self) -> str:
         """Write the recipe as YAML, in the order of the fields."""
@@ -147,6 +168,53 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
+def draft_recipe(chosen: PretrainSettings, reading: FaceOptions, file: RecipeFile) -> Recipe:
+    """Resolve what was chosen for a run, over what a recipe file says; `Recipe.with_faces` completes it.
+
+    Raises:
+        UnknownMethodError, UnknownSettingError: a name that is not there, with the nearest ones.
+        InputError: a setting, the preset, the parts or the backbone cannot be had with the method.
+    """
+    name = file.choice("method", chosen.method) or DEFAULT_METHOD
+    own = find_preset(name)
+    preset = scaled(own if chosen.method is not None else Preset(own.method), chosen.preset)
+    kind = find_method(preset.method)
+    backbone = chosen.backbone or preset.backbone or file.choice("backbone", None)
+    if kind.network is not None and backbone not in (None, kind.network):
+        raise InputError(
+            f"{preset.method} learns a network of its own, {kind.network}, and no {backbone}; leave --backbone out"
+        )
+    if chosen.parts is not None and "parts" not in kind.settings_type.model_fields:
+        having = [name for name, each in METHODS.items() if "parts" in each.settings_type.model_fields]
+        raise InputError(
+            f"{preset.method} has no parts to choose; leave --parts out, or take --method {' or '.join(having)}"
+        )
+    by_name: dict[str, Any] = {name: getattr(chosen, name) for name in ("epochs", "batch_size", "seed")}
+    by_name["monitor.data"] = chosen.monitor and str(chosen.monitor)
+    parts = {} if chosen.parts is None else {"parts": chosen.parts}
+    options = {name: value for name, value in {**file.options, **reading.changed()}.items() if name != "workers"}
+    return resolve_recipe(
+        preset.method,
+        {**parts, **_assignments(chosen)},
+        {name: value for name, value in by_name.items() if value is not None},
+        file,
+        preset=preset.settings,
+        backbone=kind.network or backbone or DEFAULT_BACKBONE,
+        init=file.choice("init", chosen.init),
+        options=options,
+    )
+
+
+def is_batch_stated(chosen: PretrainSettings, file: RecipeFile) -> bool:
+    """Whether somebody said how many faces a step takes."""
+    stated = {*_assignments(chosen), *file.settings}
+    return chosen.batch_size is not None or not stated.isdisjoint({"batch_size", "training.batch_size"})
+
+
+def _assignments(chosen: PretrainSettings) -> Mapping[str, Any]:
+    return chosen.settings if isinstance(chosen.settings, Mapping) else parse_assignments(chosen.settings or ())
+
+
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
     """Turn ``views.size=64`` and the like into a flat dict; values are YAML.
 
@@ -170,7 +238,6 @@ def resolve_recipe(
     overrides: Mapping[str, Any],
     training: Mapping[str, Any],
     file: RecipeFile | None = None,
-    labels: Collection[str | None] | None = None,
     preset: Mapping[str, Any] | None = None,
     **rest: Any,  # noqa: ANN401
 ) -> Recipe:
@@ -185,14 +252,12 @@ def resolve_recipe(
             that name, it needs ``settings.`` or ``training.`` in front, as in the recipe.
         training: settings of the loop that were given by name.
         file: a recipe to start from.
-        labels: of the faces, for the methods that complete their settings from them; None leaves them as they are.
         preset: dotted settings of `ferkit.methods.presets`.
         rest: the other fields of `Recipe`.
 
     Raises:
         UnknownMethodError, UnknownSettingError: a name that is not there, with the nearest ones.
         InputError: a value of the wrong type or out of range, or a recipe of another method.
-        TrainingError: the method cannot learn from these labels.
     """
     kind, usual, file = find_method(method).settings_type, find_method(method).train_defaults, file or RecipeFile()
     if (theirs := find_preset(file.content.get("method", method)).method) != method:
@@ -212,9 +277,8 @@ def resolve_recipe(
                 branch = branch.setdefault(parent, {})
             branch[leaf] = value
     try:
-        settings = kind(**tree["settings"])
-        completed = settings if labels is None else settings.for_labels(list(labels))
-        return Recipe(method=method, settings=completed, training=TrainSettings(**tree["training"]), **rest)
+        settings, loop = kind(**tree["settings"]), TrainSettings(**tree["training"])
+        return Recipe(method=method, settings=settings, training=loop, **rest)
     except ValidationError as error:
         raise InputError(f"the setting {_first_problem('of the method', error)}") from error
 

@@ -12,6 +12,7 @@ from ferkit.data.clip_windows import WINDOWS, ClipMates, ClipWindows, Strangers,
 from ferkit.data.face_set import FaceSet
 from ferkit.documents import parse_json
 from ferkit.errors import TrainingError
+from ferkit.methods import MethodSettings
 from ferkit.progress import Progress
 
 _WITHOUT_CLIPS = ("face-swap,mask-fn", "face-swap,cutmix")
@@ -19,6 +20,11 @@ _WITHOUT_CLIPS = ("face-swap,mask-fn", "face-swap,cutmix")
 
 _WINDOWED = ("positive", "hard_negative", "hard_positive")
 _DRAWN = (*_WINDOWED, "partner", "stranger")
+
+
+def windows_of(settings: MethodSettings) -> Windows:
+    """How far apart the frames of a pair are, of methods that have such a setting."""
+    return cast(Windows, getattr(settings, "windows", WINDOWS))
 
 
 class TrainingFaces:

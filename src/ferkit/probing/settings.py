@@ -75,9 +75,9 @@ class ProbeSettings:
         default_text="the way's",
         group=_FITTING,
     )
-    balance: bool = setting(False, "Balanced softmax in finetune.", flag="--balance", group=_FITTING)
+    balance: bool = setting(False, "Balanced softmax in finetune.", flags=("--balance",), group=_FITTING)
     neighbours: int = setting(20, "Of knn.", min=1, group=_ASKING)
-    k: int = setting(10, "How many found faces retrieval counts.", min=1, flag="-k", group=_ASKING)
+    k: int = setting(10, "How many found faces retrieval counts.", min=1, flags=("-k",), group=_ASKING)
     pair: tuple[str, str] | None = setting(
         None,
         "Two labels that triplets compare.",

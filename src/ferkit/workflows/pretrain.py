@@ -1,45 +1,37 @@
 """Learn an encoder from faces, without labels."""
 
-import copy
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Unpack
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from ferkit._version import __version__
 from ferkit.atomic import atomic_path, is_temporary, output_errors, remove
-from ferkit.data.clip_windows import Windows
 from ferkit.data.face_set import FaceSet, is_face_set
-from ferkit.encoders.backbones import COMPANIONS, build_backbone, feature_dim
-from ferkit.encoders.encoder import Encoder, load_encoder, save_encoder
-from ferkit.encoders.registry import EncoderCard, TrainedOn
-from ferkit.errors import InputError, OutputError, TrainingError
+from ferkit.encoders.backbones import build_backbone, feature_dim
+from ferkit.encoders.encoder import load_encoder
+from ferkit.errors import OutputError, TrainingError
 from ferkit.locks import output_lock
-from ferkit.methods import METHODS, Method, MethodSettings, Preset, find_method, find_preset, scaled
-from ferkit.methods.parts.settings import PartsSettings
+from ferkit.methods import find_method
 from ferkit.pipeline import FACES
-from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
+from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import filtered_set, require_default_faces, source_paths
-from ferkit.pretraining.monitor import LabelledFaces, RunMonitor, features_of
-from ferkit.pretraining.recipe import DEFAULT_BACKBONE, DEFAULT_METHOD, Recipe, RecipeFile, resolve_recipe
-from ferkit.pretraining.training_faces import TrainingFaces, usable_faces
+from ferkit.pretraining.monitor import LabelledFaces, RunMonitor
+from ferkit.pretraining.recipe import DEFAULT_METHOD, Recipe, RecipeFile, draft_recipe, is_batch_stated
+from ferkit.pretraining.settings import PretrainKeywords, PretrainSettings
+from ferkit.pretraining.trained_encoder import card_of, save_encoders
+from ferkit.pretraining.training_faces import TrainingFaces, usable_faces, windows_of
 from ferkit.progress import Progress, Silent
-from ferkit.training.checkpoint import BEST, encoder_weights, latest, method_weights
-from ferkit.training.loop import TrainResult, check_settings, train
+from ferkit.settings import part_settings
+from ferkit.training.checkpoint import BEST, latest, method_weights
+from ferkit.training.loop import check_settings, train
 from ferkit.training.metrics import read_figures
 from ferkit.training.processes import Processes, fast_precision
-from ferkit.training.settings import MonitorSettings
 
-CENTER_FACES = 4096
 _SMALL_SIDE = 64  # px that expressions are still told at
-_GRAY_LEVELS = 2  # by which the channels of decoded gray pictures may differ; a network of such never sees colour
 
 
 @dataclass(frozen=True)
@@ -59,21 +51,9 @@ def pretrain(
     sources: str | Path | Sequence[str | Path] = FACES,
     out: str | Path | None = None,
     *,
-    method: str | None = None,
-    preset: str | None = None,
-    parts: str | Sequence[str] | None = None,
-    backbone: str | None = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    seed: int | None = None,
-    recipe: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    init: str | None = None,
-    monitor: str | Path | None = None,
-    resume: bool = False,
     device: str | None = None,
     progress: Progress | None = None,
-    **options: Unpack[FaceKeywords],
+    **options: Unpack[PretrainKeywords],
 ) -> PretrainResult:
     """Pre-train an encoder on faces and leave it in a run folder that `load_encoder` takes.
 
@@ -84,26 +64,10 @@ def pretrain(
         out: run folder; ``runs/<method>`` when None. It receives ``recipe.yaml``, ``metrics.csv``, ``monitor.csv``,
             ``curve.png``, ``sheets/``, ``checkpoints/``, ``encoder.safetensors`` and ``encoder.yaml``, and ``best/``
             with the encoder that told labels best.
-        method: a name of `ferkit.methods.METHODS` or `ferkit.methods.PRESETS`; None takes the recipe's, else
-            contrawarping.
-        preset: a name of `ferkit.methods.SCALES`: ``cpu``, settings that a laptop can do, or ``paper``, the paper's;
-            they win over those of a recipe.
-        parts: of SSL-FER, for the methods that have them, such as ``"time-aug,hard-neg"``; None takes the method's.
-        backbone: a timm model; None takes the recipe's, else the one of a method that has its own, else resnet18.
-        epochs: passes over the faces.
-        batch_size: faces a step, over all processes; None takes the method's, mostly 256, or less where the faces do
-            not fill that.
-        seed: source of all randomness.
-        recipe: a YAML file of settings, such as a run's ``recipe.yaml``; what is given beside it wins.
-        settings: dotted settings of the method or the loop, such as ``{"base": "simclr", "views.size": 64}``; they win
-            over everything else.
-        init: an encoder whose weights the backbone starts from.
-        monitor: a face set with labels, for kNN accuracy while it trains and the best checkpoint by that.
-        resume: go on with a run that was stopped; without one, start it.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every step.
-        options: how sources are read and which of their faces are taken: fields of
-            `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
+        options: fields of `ferkit.pretraining.settings.PretrainSettings`, such as ``method="byol"``, ``epochs=20`` or
+            ``settings={"views.size": 64}``, and of `ferkit.pipeline.face_options.FaceOptions`, such as ``min_face=40``.
 
     Raises:
         KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; the step that was reached is kept for ``resume``.
@@ -111,52 +75,34 @@ def pretrain(
         OutputError: the run folder exists and ``resume`` is not set, or cannot be written.
         TrainingError: too few faces, another recipe than the stopped run's, out of memory, or the loss is not finite.
     """
-    file = RecipeFile.read(Path(recipe)) if recipe is not None else RecipeFile()
-    name = file.choice("method", method) or DEFAULT_METHOD
-    chosen = scaled(find_preset(name) if method is not None else Preset(find_preset(name).method), preset)
-    method = chosen.method
-    settings = {**({} if parts is None else {"parts": _parts(method, parts)}), **(settings or {})}
-    by_name = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "monitor.data": monitor and str(monitor)}
-    training = {name: value for name, value in by_name.items() if value is not None}
-    # A wrong setting is told before any work.
-    draft = resolve_recipe(method, settings, training, file, preset=chosen.settings, faces=0, faces_sha256="")
-    backbone = _backbone(method, backbone or chosen.backbone or file.choice("backbone", None))
-
-    run = run_folder(out, name)
+    chosen, reading = part_settings(options, PretrainSettings, FaceOptions)
+    file = RecipeFile.read(Path(chosen.recipe)) if chosen.recipe is not None else RecipeFile()
+    draft = draft_recipe(chosen, reading, file)  # a wrong setting is told before any work
+    run = run_folder(out, chosen.method, chosen.recipe)
     processes = Processes(device)
     progress = progress if progress is not None and processes.first else Silent()
     with ExitStack() as stack:
-        processes.on_rank_zero(lambda: _claim(run, resume, stack))
-        reading = _options(file, options)
+        processes.on_rank_zero(lambda: _claim(run, chosen.resume, stack))
+        reading = FaceOptions(**{**file.options, **reading.changed()})
         faces = _face_set(source_paths(sources), run, reading, processes, progress)
-        kind = find_method(method)
-        faces = usable_faces(faces, kind.batch_fields_with(draft.settings), _windows(draft.settings), progress)
-
-        if not {"batch_size", "training.batch_size"} & {*training, *settings, *file.settings}:
-            training["batch_size"] = _fitting_batch(draft.training.batch_size, len(faces), progress)
-        resolved = resolve_recipe(
-            method,
-            settings,
-            training,
-            file,
-            labels=faces.column("label").to_pylist() if "label" in kind.batch_fields else None,
-            preset=chosen.settings,
-            backbone=backbone,
-            init=file.choice("init", init),
-            options={name: value for name, value in reading.items() if name != "workers"},
-            faces=len(faces),
-            faces_sha256=hashlib.sha256("".join(faces.column("sha256").to_pylist()).encode()).hexdigest(),
-        )
-        if file.content.get("faces_sha256", resolved.faces_sha256) != resolved.faces_sha256:
+        needs = find_method(draft.method).batch_fields_with(draft.settings)
+        faces = usable_faces(faces, needs, windows_of(draft.settings), progress)
+        usual = draft.training.batch_size
+        fitting = usual if is_batch_stated(chosen, file) else _fitting_batch(usual, len(faces), progress)
+        recipe = draft.with_faces(faces, batch_size=fitting)
+        if file.content.get("faces_sha256", recipe.faces_sha256) != recipe.faces_sha256:
             progress.say("these are not the faces that the recipe was made with: the weights will be others")
-        if resume and latest(run / "checkpoints") is None:
+        if chosen.resume and latest(run / "checkpoints") is None:
             progress.say(f"no checkpoint in {str(run)!r} to go on from: beginning at the first step")
-        return _train(resolved, faces, run, processes, progress)
+        return _train(recipe, faces, run, processes, progress)
 
 
-def run_folder(out: str | Path | None, name: str | None) -> Path:
-    """Where a run of a method or recipe goes: ``out``, or ``runs/<name>``."""
-    return Path(out) if out is not None else Path("runs") / (name or DEFAULT_METHOD)
+def run_folder(out: str | Path | None, method: str | None, recipe: str | Path | None) -> Path:
+    """Where a run goes: ``out``, or ``runs/<method>``, which is the recipe's where none is named."""
+    if out is not None:
+        return Path(out)
+    file = RecipeFile() if recipe is None else RecipeFile.read(Path(recipe))
+    return Path("runs") / (file.choice("method", method) or DEFAULT_METHOD)
 
 
 def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, progress: Progress) -> PretrainResult:
@@ -168,11 +114,15 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     if learner.parent_run is not None:
         learner.load_parent(method_weights(Path(learner.parent_run)))
     needs, classes = learner.batch_fields_with(recipe.settings), getattr(recipe.settings, "classes", ())
-    reading = TrainingFaces(faces, needs, classes, _windows(recipe.settings))
+    reading = TrainingFaces(faces, needs, classes, windows_of(recipe.settings))
     reading.weigh(learner.face_weights)
-    card = _card(recipe, faces, learner, run.name)
+    card = card_of(recipe, faces, learner, run.name)
     looks = recipe.training.monitor
-    labelled = _monitor_faces(looks, faces, learner) if looks.data and looks.every else None
+    labelled = None
+    if looks.data and looks.every:
+        # What a method learns labels from cannot also show how well it tells them.
+        seen = faces.column("sha256").to_pylist() if "label" in learner.batch_fields else ()
+        labelled = LabelledFaces(FaceSet.open(looks.data), looks.faces, set(seen))
     monitor = RunMonitor(learner, reading, labelled, card, looks, run / "sheets", progress)
     processes.on_rank_zero(lambda: _keep_recipe(recipe, run))
     shorter = _shorter(recipe, processes.device)
@@ -181,9 +131,9 @@ def _train(recipe: Recipe, faces: FaceSet, run: Path, processes: Processes, prog
     finally:
         if processes.first:
             _draw_curve(run)
-    best = run / BEST if (run / "checkpoints" / BEST).exists() else None
-    processes.on_rank_zero(lambda: _save_encoders(trained, card, learner, reading, run, best))
+    processes.on_rank_zero(lambda: save_encoders(trained.encoder, trained.steps, card, learner, reading, run))
     processes.close()
+    best = run / BEST if (run / "checkpoints" / BEST).exists() else None
     return PretrainResult(run, recipe.method, len(faces), trained.steps, trained.seconds, trained.last, best)
 
 
@@ -211,22 +161,6 @@ def _draw_curve(run: Path) -> None:
         save_picture(draw_training(figures, run.name), run / "curve.png")
 
 
-def _parts(method: str, parts: str | Sequence[str]) -> str | list[str]:
-    """The setting of this name."""
-    having = [name for name, kind in METHODS.items() if issubclass(kind.settings_type, PartsSettings)]
-    if issubclass(find_method(method).settings_type, PartsSettings):
-        return parts if isinstance(parts, str) else list(parts)
-    raise InputError(f"{method} has no parts to choose; leave --parts out, or take --method {' or '.join(having)}")
-
-
-def _backbone(method: str, backbone: str | None) -> str:
-    """The network to learn, which some methods choose themselves."""
-    own = find_method(method).network
-    if own is not None and backbone not in (None, own):
-        raise InputError(f"{method} learns a network of its own, {own}, and no {backbone}; leave --backbone out")
-    return own or backbone or DEFAULT_BACKBONE
-
-
 def _claim(run: Path, resume: bool, stack: ExitStack) -> None:
     """Hold the lock of a run folder that is new or, to resume it, a run's; sweep what a kill left of its writes."""
     with output_errors(run):
@@ -241,35 +175,23 @@ def _claim(run: Path, resume: bool, stack: ExitStack) -> None:
         remove(left)
 
 
-def _options(file: RecipeFile, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that do not have their defaults; given ones win over the recipe's."""
-    usual = {option.name: getattr(FaceOptions(), option.name) for option in fields(FaceOptions)}
-    changed = {name: value for name, value in options.items() if name not in usual or value != usual[name]}
-    return {**file.options, **changed}
-
-
 def _face_set(
-    paths: Sequence[Path], run: Path, options: Mapping[str, Any], processes: Processes, progress: Progress
+    paths: Sequence[Path], run: Path, options: FaceOptions, processes: Processes, progress: Progress
 ) -> FaceSet:
     """Open the face set, or the part of it that passes the filters, aligning the sources first if they are none."""
     require_default_faces(paths, "pretrain")
     if len(paths) == 1 and is_face_set(paths[0]):
-        return filtered_set(FaceSet.open(paths[0]), FaceOptions(**options), progress)
+        return filtered_set(FaceSet.open(paths[0]), options, progress)
     own = run / "faces"
 
     def align() -> None:
         from ferkit.pipeline.face_set_builder import build_face_set  # the detector loads only when photos are searched
 
         if not is_face_set(own):
-            build_face_set(paths, own, FaceOptions(**options), str(processes.device), progress)
+            build_face_set(paths, own, options, str(processes.device), progress)
 
     processes.on_rank_zero(align)
     return FaceSet.open(own)
-
-
-def _windows(settings: MethodSettings) -> Windows:
-    """How far apart the frames of a pair are, of methods that have such a setting."""
-    return cast(Windows, getattr(settings, "windows", Windows()))
 
 
 def _fitting_batch(usual: int, faces: int, progress: Progress) -> int:
@@ -317,67 +239,3 @@ def _initial_weights(init: str, arch: str, network: nn.Module) -> dict[str, torc
             f"set views.size={encoder.size} to start from it"
         )
     return weights
-
-
-def _card(recipe: Recipe, faces: FaceSet, learner: Method[Any], name: str) -> EncoderCard:
-    views, some = recipe.settings.views, faces.crops(_some_rows(faces))
-    return EncoderCard(
-        name=name,
-        arch=recipe.backbone,
-        dim=feature_dim(learner.backbone),
-        input_size=views.size,
-        gray=views.gray == 1 or bool(np.ptp(some, axis=3).max() <= _GRAY_LEVELS),
-        mean=views.mean,
-        std=views.std,
-        crop=faces.template,
-        supervision=learner.supervision,
-        trained_on=TrainedOn(
-            method=recipe.method,
-            recipe="recipe.yaml",
-            data=f"the faces of {faces.path.name}",
-            faces=len(faces),
-            commit=f"ferkit {__version__}",
-        ),
-    )
-
-
-def _some_rows(faces: FaceSet) -> NDArray[np.int64]:
-    """Rows of up to 4096 faces, always the same, rising."""
-    return np.sort(np.random.default_rng(0).permutation(len(faces))[:CENTER_FACES])
-
-
-def _monitor_faces(settings: MonitorSettings, training: FaceSet, learner: Method[Any]) -> LabelledFaces:
-    """Open the monitor's faces; what a method learns labels from cannot also show how well it tells them."""
-    seen = set(training.column("sha256").to_pylist()) if "label" in learner.batch_fields else ()
-    return LabelledFaces(FaceSet.open(str(settings.data)), settings.faces, seen)
-
-
-def _save_encoders(
-    trained: TrainResult, card: EncoderCard, learner: Method[Any], faces: TrainingFaces, run: Path, best: Path | None
-) -> None:
-    _save_encoder(trained.encoder, card, trained.steps, learner, faces, run)
-    if best is not None:
-        weights, steps = encoder_weights(run / "checkpoints" / BEST)
-        network = copy.deepcopy(trained.encoder)
-        network.load_state_dict(weights)
-        best.mkdir(exist_ok=True)
-        _save_encoder(network, card.model_copy(update={"name": f"{run.name}-best"}), steps, learner, faces, best)
-
-
-def _save_encoder(
-    backbone: nn.Module, card: EncoderCard, steps: int, learner: Method[Any], faces: TrainingFaces, folder: Path
-) -> None:
-    """Write the backbone with the mean feature of up to 4096 faces as its centre, and its companions beside it."""
-    state, device = backbone.state_dict(), next(backbone.parameters()).device
-    for name, (arch, size) in COMPANIONS.get(card.arch, {}).items():
-        part = build_backbone(arch, size).to(device)
-        part.load_state_dict({key: state[key] for key in part.state_dict()})
-        own = {"name": f"{card.name}-{name}", "arch": arch, "input_size": size, "dim": feature_dim(part)}
-        (folder / name).mkdir(exist_ok=True)
-        _save_encoder(part, card.model_copy(update=own), steps, learner, faces, folder / name)
-    trained_on = card.trained_on and card.trained_on.model_copy(update={"steps": steps})
-    rows = _some_rows(faces.faces)
-    features = torch.from_numpy(features_of(Encoder(card, backbone).to(device), faces.faces, rows))
-    projection = learner.projection(features, faces.fields(rows))
-    card = card.model_copy(update={"trained_on": trained_on})
-    save_encoder(folder, state, card, center=features.mean(0), projection=projection)
