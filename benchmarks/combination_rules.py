@@ -16,7 +16,8 @@ import numpy as np
 from development_data import is_test_person
 
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.search.queries import RULES, Query
+from ferkit.search.queries import Query
+from ferkit.search.retrieve_settings import RULES
 
 DRAWS, EXAMPLES, PEOPLE = 100, 3, 20
 

@@ -17,9 +17,10 @@ def setting(default: Any, description: str, **shown: Any) -> Any:  # noqa: ANN40
     Args:
         default: its value where nobody sets it.
         description: what it does, in one sentence; the help of its option.
-        shown: how the command line offers it: ``group`` it stands in, ``flags`` in place of ``--name``, ``metavar``,
-            ``min`` of a number, ``default_text`` in place of the default, ``completion`` by a name of
-            `ferkit.cli.completion`, ``parser`` of the text, which raises a `ValueError` that says what it expects.
+        shown: how the command line offers it: ``group`` it stands in, ``flags`` in place of ``--name``, ``kind`` in
+            place of its type, ``metavar``, ``min`` of a number, ``default_text`` in place of the default,
+            ``completion`` by a name of `ferkit.cli.completion`, ``parser`` of the text, which raises a `ValueError`
+            that says what it expects.
     """
     metadata = {"description": description, **shown}
     if isinstance(default, Mapping):

@@ -12,6 +12,7 @@ from ferkit.cli import align, embed, pretrain, retrieve, warp_preview
 from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pretraining.settings import PretrainSettings
+from ferkit.search.retrieve_settings import RetrieveSettings
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_command_and_function_take_the_same_arguments_with_the_same_defaults(com
     """What a function takes as ``**options`` are fields of settings, all of which a command has or none."""
     shared = {
         field.name: field.default_factory() if field.default is MISSING else field.default
-        for kind in (FaceOptions, PretrainSettings)
+        for kind in (FaceOptions, PretrainSettings, RetrieveSettings)
         for field in fields(kind)
     }
     taken = dict(inspect.signature(function).parameters)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from ferkit.errors import InputError
-from ferkit.search.queries import BEST, MEAN, Query, change
+from ferkit.search.queries import Query, change
+from ferkit.search.retrieve_settings import BEST, MEAN
 
 NONE = np.empty((0, 3))
 X, Y, Z = np.eye(3)

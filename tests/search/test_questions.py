@@ -8,8 +8,8 @@ from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.expression_head import ExpressionHead, UnknownExpressionError
 from ferkit.errors import InputError, WeightsError
 from ferkit.search.facets import Choice
-from ferkit.search.people import ANY
 from ferkit.search.questions import Question, Questioner
+from ferkit.search.retrieve_settings import ANY
 from ferkit.search.searcher import Searcher
 from ferkit.search.set_encoder import encoder_stamp
 from samples import face, unit_rows, write_set

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ferkit.cli.options import JsonOpt, OverwriteOpt, WhereOpt, optional, with_face_options
+from ferkit.cli.options import JsonOpt, OverwriteOpt, optional, with_face_options, with_settings
 from ferkit.cli.output import escape, report, run_and_report, short_path
 from ferkit.cli.words import count_of, count_pictures
 from ferkit.pipeline import FACES
 from ferkit.pipeline.face_options import FILTERS
+from ferkit.search.retrieve_settings import RetrieveSettings
 from ferkit.workflows import PARTS
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def _merged(result: MergeResult, dedupe: bool) -> str:
 
 
 @app.command("filter")
+@with_settings(RetrieveSettings, names=["where"])
 @with_face_options(FILTERS)
 def filter_faces(
     faces: SetArg,
     out: OutOpt,
-    where: WhereOpt = None,
     dedupe: DedupeOpt = False,
     per_identity: Annotated[
         int | None, typer.Option(min=1, help="Most faces of one person, spread evenly.", show_default="all")

@@ -60,15 +60,6 @@ KnownArg = Annotated[
 ]
 DeviceOpt = Annotated[str | None, optional("cpu, cuda, cuda:1, mps.", default="the best one present")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-WhereOpt = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CONDITION",
-        help="Take the faces whose columns meet it, such as \"label = 'happiness' and abs(yaw) < 20 and source like "
-        "'%trip%'\".",
-        show_default="all",
-    ),
-]
 OverwriteOpt = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 PartOpt = Annotated[
     str | None,
@@ -145,7 +136,9 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:  # noqa: ANN4
     elif get_origin(kind) is Literal:
         kind = str
     elif default == ():
-        kind, default = list[str], []
+        kind, default = shown.get("kind", list[str]), []
+    elif "kind" in shown:
+        kind = shown["kind"]
     elif Path in get_args(kind):
         kind = Path | None
     elif parser and default is None:

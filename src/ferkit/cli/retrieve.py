@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ferkit.cli.checks import require_names
-from ferkit.cli.options import DeviceOpt, JsonOpt, MovedEncoderOpt, WhereOpt, optional, with_face_options
+from ferkit.cli.options import DeviceOpt, JsonOpt, MovedEncoderOpt, with_face_options, with_settings
 from ferkit.cli.output import ProgressBar, escape, run_and_report, short_path
 from ferkit.cli.words import answer_lines, columns
 from ferkit.pipeline.face_options import FILTERS
+from ferkit.search.retrieve_settings import RetrieveSettings, require_rule
 
 if TYPE_CHECKING:
     from ferkit.search.hits import Hit
     from ferkit.workflows.retrieve import RetrieveResult
 
-_ASKING, _WHO = "Ways to ask", "Who may be found"
-_asking, _who = partial(optional, panel=_ASKING), partial(optional, panel=_WHO)
-_file = partial(optional, panel="Answers as files")
-
 
 @with_face_options(["aligned", "min_face", "max_side", "thresholds", *FILTERS])
+@with_settings(RetrieveSettings)
 def retrieve(
     query: Annotated[
         list[Path] | None,
@@ -37,67 +34,18 @@ def retrieve(
     embeddings: Annotated[
         Path, typer.Option("--set", "-s", metavar="EMB.npy", help="Embedding set to search, of `ferkit embed`.")
     ] = Path("emb.npy"),
-    k: Annotated[int, typer.Option("-k", min=1, help="How many faces to show.")] = 10,
-    face: Annotated[
-        int | None, optional("Which face of the query, from 1, left to right.", default="the largest")
-    ] = None,
-    negatives: Annotated[list[Path] | None, _asking("A photo that does not show it.", "--not", metavar="PHOTO")] = None,
-    combine: Annotated[
-        str, typer.Option(metavar="mean|best", help="How several examples are combined.", rich_help_panel=_ASKING)
-    ] = "mean",
-    like: Annotated[
-        str | None, _asking("An expression, such as surprise; no photo is needed.", metavar="CLASS")
-    ] = None,
-    prototypes: Annotated[Path | None, _asking("A labelled set whose classes --like names.", metavar="SET.npy")] = None,
-    before: Annotated[
-        Path | None, _asking("With --to: what changed between two photos.", "--from", metavar="PHOTO")
-    ] = None,
-    after: Annotated[Path | None, _asking("The later photo.", "--to", metavar="PHOTO")] = None,
-    rows: Annotated[list[int] | None, _asking("A row of the set.", "--row", metavar="N")] = None,
-    source: Annotated[str | None, _asking("A picture of the set; --face says which face.", metavar="PHOTO")] = None,
-    min_probability: Annotated[
-        float | None, optional("Leave out what is less likely to show the same expression.", metavar="P")
-    ] = None,
-    exclude_query: Annotated[
-        bool, typer.Option("--exclude-query/--include-query", help="Leave out the query and its copies.")
-    ] = True,
-    same_person: Annotated[
-        str,
-        typer.Option(metavar="exclude|only|any", help="What becomes of the query's person.", rich_help_panel=_WHO),
-    ] = "any",
-    one_per_person: Annotated[
-        bool, typer.Option("--one-per-person", help="Show each person once.", rich_help_panel=_WHO)
-    ] = False,
-    identity: Annotated[str | None, _who("Who the query shows.", metavar="NAME", default="as the set says")] = None,
-    exclude_identity: Annotated[str | None, _who("Leave out this person.", metavar="NAME")] = None,
-    fold: Annotated[
-        bool,
-        typer.Option(
-            "--fold/--all",
-            help="Show copies of a photo and frames of a clip as one; `alike` counts them among the nearest.",
-            rich_help_panel=_WHO,
-        ),
-    ] = True,
-    where: WhereOpt = None,
     encoder: MovedEncoderOpt = None,
     device: DeviceOpt = None,
-    montage: Annotated[Path | None, _file("Draw the query and the faces found.", metavar="OUT.png")] = None,
-    faces_sheet: Annotated[Path | None, _file("Draw the query's faces with their numbers.", metavar="OUT.png")] = None,
-    csv: Annotated[Path | None, _file("A table of them.", metavar="OUT.csv")] = None,
-    parquet: Annotated[Path | None, _file("The same as parquet.", metavar="OUT.parquet")] = None,
-    html: Annotated[Path | None, _file("A page that needs no other file.", metavar="OUT.html")] = None,
-    copy_to: Annotated[Path | None, _file("Copies of the photos found, in order.", metavar="FOLDER")] = None,
-    explain: Annotated[Path | None, _file("Draw where the likeness comes from.", metavar="OUT.png")] = None,
     json: JsonOpt = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Find the faces that show the same expression."""
     arguments = dict(locals())
-    require_names(query, negatives, before, after, prototypes, encoder=encoder)
-    from ferkit.search.queries import require_rule
+    named = [options[name] for name in ("negatives", "before", "after", "prototypes")]
+    require_names(query, *named, encoder=encoder)
+    require_rule(options["combine"])
     from ferkit.search.searcher import open_searcher
 
-    require_rule(combine)
     with ProgressBar() as progress:
         open_searcher(embeddings, encoder, device, progress)  # stays open; what is wrong with it is told at once
     from ferkit.workflows.retrieve import retrieve as run

@@ -22,27 +22,11 @@ from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.query_face import STANDARD_INPUT, find_query_face
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress
-from ferkit.search.queries import MEAN, Query, change
+from ferkit.search.queries import Query, change
+from ferkit.search.retrieve_settings import Pictures, RetrieveSettings
 from ferkit.search.searcher import Searcher
 
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked for; at least one of ``pictures``, ``rows``, ``source``, ``like`` and ``after``."""
-
-    pictures: Sequence[str | Path] = ()  # photos or face crops that show it; ``-`` is standard input
-    negatives: Sequence[str | Path] = ()  # photos or face crops that do not
-    rows: Sequence[int] = ()  # rows of the set that show it
-    source: str | Path | None = None  # a picture of the set that shows it
-    # which face of the one picture, or of ``source``, from 1, left to right; None takes the largest
-    face: int | None = None
-    like: str | None = None  # a class of the encoder's head, or of ``prototypes``
-    prototypes: str | Path | None = None  # a labelled embedding set whose class means stand for the classes
-    before: str | Path | None = None  # a photo of a person, with ``after``: what changed between the two is asked for
-    after: str | Path | None = None  # a later photo of that person
-    combine: str = MEAN  # a rule of `ferkit.search.queries.RULES`
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +54,8 @@ class Examples:
     @classmethod
     def of(
         cls,
-        question: Question,
+        pictures: Sequence[str | Path],
+        question: RetrieveSettings,
         searcher: Searcher,
         options: FaceOptions,
         device: str | None,
@@ -79,14 +64,22 @@ class Examples:
     ) -> Examples:
         """Find the faces of a question and embed them; rows of the set need no encoder.
 
-        ``show`` is given the crops of all faces of the one picture that ``face`` chooses from.
+        Args:
+            pictures: photos or face crops that show what is asked for; ``-`` is standard input.
+            question: what else is asked for.
+            searcher: the set.
+            options: how faces are found.
+            device: where they are searched.
+            progress: told what was taken.
+            show: given the crops of all faces of the one picture that ``face`` chooses from.
 
         Raises:
             InputError: nothing is asked for, or things that exclude one another.
             UnknownExpressionError, WeightsError: the class is not known, or the encoder has no classes.
             FerkitError: as `find_query_face`; the set's encoder cannot be loaded.
         """
-        _check(question)
+        rows = [question.rows] if isinstance(question.rows, int) else list(question.rows)
+        _check(pictures, rows, question)
 
         def embedded(picture: str | Path, face: int | None = None, shown: bool = False) -> Example:
             found = find_query_face(picture, face, options, device, progress, show if shown else None)
@@ -97,13 +90,13 @@ class Examples:
             after, before = embedded(question.after), embedded(question.before)
             name = f"the change from {before.name} to {after.name}"
             return cls(change(before.vector, after.vector), [after], [before], name)
-        rows = [*question.rows, *([] if question.source is None else [_row_of(question, searcher.set)])]
-        alone = len(question.pictures) == 1
-        positives = [embedded(picture, question.face, alone) for picture in question.pictures]
+        if question.source is not None:
+            rows.append(_row_of(question.source, question.face, searcher.set))
+        positives = [embedded(picture, question.face, len(pictures) == 1) for picture in pictures]
         positives += ask_rows(searcher.set, rows)
         if question.like is not None:
             positives.append(_class_example(question.like, question.prototypes, searcher))
-        negatives = [embedded(picture) for picture in question.negatives]
+        negatives = [embedded(picture) for picture in picture_list(question.negatives)]
         dim = searcher.set.encoder.dim
         shown, not_shown = (np.reshape([each.vector for each in part], (-1, dim)) for part in (positives, negatives))
         name = ", ".join([*(each.name for each in positives), *(f"not {each.name}" for each in negatives)])
@@ -129,36 +122,40 @@ def ask_rows(embeddings: EmbeddingSet, rows: Sequence[int]) -> list[Example]:
     ]
 
 
-def _check(question: Question) -> None:
+def picture_list(pictures: Pictures) -> list[str | Path]:
+    """Return pictures as a list; a lone one need not be wrapped."""
+    return [pictures] if isinstance(pictures, str | Path) else list(pictures)
+
+
+def _check(pictures: Sequence[str | Path], rows: Sequence[int], question: RetrieveSettings) -> None:
     change = (question.before is not None) + (question.after is not None)
-    others = bool(question.pictures) + bool(question.rows) + (question.source is not None) + (question.like is not None)
+    others = bool(pictures) + bool(rows) + (question.source is not None) + (question.like is not None)
     if change == 1:
         raise InputError("a change needs two photos: --from BEFORE --to AFTER")
     if change and (others or question.negatives):
         raise InputError("a change is asked for alone: give --from and --to, and no other example")
     if not change and not others:
         raise InputError("nothing is asked for: name a photo, or give --like CLASS, --row N, or --from and --to")
-    if list(map(str, question.pictures)).count(STANDARD_INPUT) > 1:
+    if list(map(str, pictures)).count(STANDARD_INPUT) > 1:
         raise InputError("standard input holds one picture; give - once")
-    if question.face is not None and len(question.pictures) + (question.source is not None) != 1:
+    if question.face is not None and len(pictures) + (question.source is not None) != 1:
         raise InputError("--face goes with one photo or --source; give one")
 
 
-def _row_of(question: Question, embeddings: EmbeddingSet) -> int:
-    """The row of a face by its picture, as it is printed."""
-    source = str(question.source)
-    wanted = {source, str(Path(source).absolute())}
+def _row_of(source: str | Path, number: int | None, embeddings: EmbeddingSet) -> int:
+    """The row of a face by its picture, as it is printed, and its number; the largest where there is none."""
+    wanted = {str(source), str(Path(source).absolute())}
     same = pc.is_in(embeddings.column("source"), pa.array(sorted(wanted), pa.string())).to_numpy()
     rows = np.flatnonzero(same).tolist()
     if not rows:
-        raise InputError(f"no face of the set is from {source!r}; name a picture as `ferkit retrieve` prints it")
+        raise InputError(f"no face of the set is from {str(source)!r}; name a picture as `ferkit retrieve` prints it")
     faces = embeddings.faces_of(rows)
-    if question.face is None:
+    if number is None:
         return int(max(zip(rows, faces, strict=True), key=lambda pair: pair[1].size or 0)[0])
-    found = [row for row, face in zip(rows, faces, strict=True) if face.face == question.face]
+    found = [row for row, face in zip(rows, faces, strict=True) if face.face == number]
     if not found:
         there = ", ".join(str(face.face) for face in faces)
-        raise InputError(f"the set has no face {question.face} of {source!r}; it has {there}")
+        raise InputError(f"the set has no face {number} of {str(source)!r}; it has {there}")
     return int(found[0])
 
 

@@ -1,7 +1,7 @@
 """Hits that are one face: copies of a photo, frames of a clip, shots of a burst; and hits that are one person."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from ferkit.data.faces import Face
 
 Pixels = NDArray[np.uint8]
 CropsOf = Callable[[list[int]], list[Pixels | None]]
+Ids = NDArray[np.int64]
+Scores = TypeVar("Scores")
 
 _SAME_POINT = 0.1
 """Pixels; far more than rounding moves a landmark, far less than any two photos agree on all five."""
@@ -83,6 +85,52 @@ def fold_copies(
     for place in range(len(faces)):
         groups.setdefault(root(place), []).append(place)
     return list(groups.values())
+
+
+def group_faces(
+    faces: Sequence[Face],
+    vectors: NDArray[np.floating[Any]],
+    *,
+    fold: bool,
+    once: bool,
+    crops_of: CropsOf | None = None,
+) -> list[list[int]]:
+    """Put faces together that one hit stands for.
+
+    Args:
+        faces: n, best first.
+        vectors: (n, D) of length 1.
+        fold: put frames and copies together, see `fold_copies`.
+        once: keep of each person the best group alone.
+        crops_of: as of `fold_copies`.
+
+    Returns:
+        The groups by their best face, as places in ``faces``, ascending.
+    """
+    groups = fold_copies(faces, vectors, crops_of) if fold else [[place] for place in range(len(faces))]
+    return one_per_person(groups, faces) if once else groups
+
+
+def widened(
+    nearest: Callable[[int], tuple[Scores, Ids]], group: Callable[[Ids], list[list[int]]], wanted: int, width: int
+) -> tuple[Scores, Ids, list[list[int]]]:
+    """Ask for more and more faces until so many groups of them stand, or there are no more.
+
+    Args:
+        nearest: gives the scores and rows of so many faces, best first.
+        group: given their rows, puts their places together.
+        wanted: how many groups.
+        width: how many faces are asked for first.
+
+    Returns:
+        What came back at last, and its groups, which may be more.
+    """
+    while True:
+        scores, rows = nearest(width)
+        groups = group(rows)
+        if len(groups) >= wanted or len(rows) < width:
+            return scores, rows, groups
+        width *= 4
 
 
 def near_equal(crops: Sequence[Pixels]) -> NDArray[np.bool_]:

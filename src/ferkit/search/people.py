@@ -13,9 +13,7 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import codes
 from ferkit.data.faces import Face
 from ferkit.errors import InputError
-
-EXCLUDE, ONLY, ANY = SAME_PERSON = ("exclude", "only", "any")
-"""What becomes of the faces of the query's person."""
+from ferkit.search.retrieve_settings import ANY, ONLY, SAME_PERSON
 
 Mask = NDArray[np.bool_]
 

@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 
 from ferkit.errors import InputError
 from ferkit.search.index import Ids, Mask, Rows, over_blocks
+from ferkit.search.retrieve_settings import BEST, MEAN, require_rule
 
 if TYPE_CHECKING:
     from ferkit.search.searcher import Searcher
-
-MEAN, BEST = "mean", "best"
-RULES = (MEAN, BEST)
-"""How several examples are combined, see `Query.rule`; the first is the default, since it measures better."""
 
 Floats = NDArray[np.float64]
 
@@ -59,12 +56,6 @@ class Query:
         if len(self.negatives):
             nearest -= (vectors @ self.negatives.T).max(axis=1)
         return np.asarray(nearest)
-
-
-def require_rule(rule: str) -> None:
-    """Refuse what is none of `RULES` by an `InputError`."""
-    if rule not in RULES:
-        raise InputError(f"examples cannot be combined by {rule!r}; choose {' or '.join(RULES)}")
 
 
 def nearest(searcher: Searcher, query: Query, k: int, allowed: Mask | None) -> tuple[Floats, Ids]:

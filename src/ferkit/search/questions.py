@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.errors import InputError
 from ferkit.search.facets import Choice, Facets
-from ferkit.search.folding import fold_copies, one_per_person
+from ferkit.search.folding import group_faces, widened
 from ferkit.search.index import over_blocks
-from ferkit.search.people import EXCLUDE, same_person_rows
-from ferkit.search.queries import Query
+from ferkit.search.people import same_person_rows
+from ferkit.search.queries import Query, nearest
+from ferkit.search.retrieve_settings import EXCLUDE
 from ferkit.search.scores import same_probabilities
 from ferkit.search.searcher import Searcher
 
@@ -109,40 +110,28 @@ class Questioner:
     def _ranked(self, question: Question, allowed: Mask) -> tuple[Rows, Floats | None, Floats | None, list[int]]:
         """Return rows, best first, cosines, probabilities and how many faces each stands for, of the page asked for."""
         wanted = question.start + question.count
-        width, ordered = wanted, self._order(question, allowed)
-        while True:
-            rows, scores = ordered(width)
-            groups = self._groups(question, rows)
-            if len(groups) >= wanted or len(rows) < width:
-                break
-            width *= 4
+        group = partial(self._groups, question)
+        scores, rows, groups = widened(self._order(question, allowed), group, wanted, wanted)
         groups = groups[question.start : wanted]
         kept = [group[0] for group in groups]
         rows, scores = rows[kept], None if scores is None else scores[kept]
         return rows, scores, self._probabilities(question, rows), list(map(len, groups))
 
-    def _order(self, question: Question, allowed: Mask) -> Callable[[int], tuple[Rows, Floats | None]]:
-        """Return what gives the first rows, and their cosines where there are any."""
+    def _order(self, question: Question, allowed: Mask) -> Callable[[int], tuple[Floats | None, Rows]]:
+        """Return what gives the cosines, where there are any, and the rows of the first faces."""
         if question.like or question.unlike:
-            direction = self._query(question).direction()
-            assert direction is not None  # noqa: S101 (of the rule that has one)
-
-            def nearest(width: int) -> tuple[Rows, Floats | None]:
-                scores, rows = self._searcher.query(direction, width, allowed)
-                return rows, scores
-
-            return nearest
+            return partial(nearest, self._searcher, self._query(question), allowed=allowed)
         rows = np.flatnonzero(allowed)
         if (shares := self._probabilities(question, rows)) is not None:
             rows = rows[np.argsort(-shares, kind="stable")]
-        return lambda width: (rows[:width], None)
+        return lambda width: (None, rows[:width])
 
     def _groups(self, question: Question, rows: Rows) -> list[list[int]]:
         """Put the places in ``rows`` together that are one face, or of one person, as the question wishes."""
-        groups, faces = [[place] for place in range(len(rows))], self._set.faces_of(rows.tolist())
-        if question.like or question.unlike or question.expression:
-            groups = fold_copies(faces, self._set.vectors[rows])
-        return one_per_person(groups, faces) if question.once else groups
+        fold = bool(question.like or question.unlike or question.expression)
+        return group_faces(
+            self._set.faces_of(rows.tolist()), np.asarray(self._set.vectors[rows]), fold=fold, once=question.once
+        )
 
     def _query(self, question: Question) -> Query:
         like = [self._vector(example) for example in question.like]

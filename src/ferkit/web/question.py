@@ -13,8 +13,8 @@ from starlette.datastructures import QueryParams
 
 from ferkit.errors import InputError
 from ferkit.search.facets import Choice
-from ferkit.search.people import EXCLUDE, SAME_PERSON
 from ferkit.search.questions import Example, Question
+from ferkit.search.retrieve_settings import EXCLUDE, SAME_PERSON
 
 FACETS = ("shows", "label", "folder", "month")
 _MOST_EXAMPLES = 64

@@ -12,25 +12,27 @@ from numpy.typing import NDArray
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.faces import Face
 from ferkit.data.filters import MEASURES
-from ferkit.encoders.expression_head import ExpressionHead
 from ferkit.errors import InputError
-from ferkit.pipeline.examples import Example, Examples, Question
+from ferkit.pipeline.examples import Example, Examples, picture_list
 from ferkit.pipeline.face_finder import filter_of
 from ferkit.pipeline.face_options import FaceOptions, QueryKeywords
 from ferkit.pipeline.recrop import row_crops
 from ferkit.progress import Progress, Silent
 from ferkit.report.answers import Shown, check_answer_files, save_answers
 from ferkit.report.contact_sheet import draw_numbered_faces
+from ferkit.report.output_files import named_files
 from ferkit.report.safe_picture import save_picture
-from ferkit.search.folding import fold_copies, is_copy, near_copies, one_per_person
+from ferkit.search.folding import group_faces, is_copy, near_copies, widened
 from ferkit.search.hits import Hit
-from ferkit.search.people import ANY, people_known_by, rows_of_person, same_person_rows
-from ferkit.search.queries import MEAN, nearest
+from ferkit.search.people import people_known_by, rows_of_person, same_person_rows
+from ferkit.search.queries import nearest
+from ferkit.search.retrieve_settings import ANY, Pictures, RetrieveKeywords, RetrieveSettings
 from ferkit.search.scores import GOOD, class_probabilities, percentiles, same_probabilities
 from ferkit.search.searcher import Searcher, open_searcher
+from ferkit.settings import part_settings
 
 Mask = NDArray[np.bool_]
-Pictures = str | Path | Sequence[str | Path]
+Ids = NDArray[np.int64]
 
 _COPIES = 8
 """How many copies of the query the first search makes room for."""
@@ -52,77 +54,31 @@ class RetrieveResult:
     outputs: dict[str, Path]  # files and folders that were written, by what they are
 
 
+class RetrieveOptions(RetrieveKeywords, QueryKeywords, total=False):
+    """How is asked and answered, and how the query's faces are found."""
+
+
 def retrieve(
     query: Pictures = (),
     embeddings: str | Path = "emb.npy",
     *,
-    negatives: Pictures = (),
-    rows: int | Sequence[int] = (),
-    source: str | Path | None = None,
-    like: str | None = None,
-    prototypes: str | Path | None = None,
-    before: str | Path | None = None,
-    after: str | Path | None = None,
-    combine: str = MEAN,
-    k: int = 10,
-    face: int | None = None,
-    min_probability: float | None = None,
-    exclude_query: bool = True,
-    same_person: str = ANY,
-    one_per_person: bool = False,
-    fold: bool = True,
-    identity: str | None = None,
-    exclude_identity: str | None = None,
-    where: str | None = None,
     encoder: str | Path | None = None,
     device: str | None = None,
-    montage: str | Path | None = None,
-    faces_sheet: str | Path | None = None,
-    csv: str | Path | None = None,
-    parquet: str | Path | None = None,
-    html: str | Path | None = None,
-    copy_to: str | Path | None = None,
-    explain: str | Path | None = None,
     progress: Progress | None = None,
-    **options: Unpack[QueryKeywords],
+    **options: Unpack[RetrieveOptions],
 ) -> RetrieveResult:
     """Find the ``k`` faces of an embedding set that look most like the query to the set's encoder.
 
     Args:
         query: photos or face crops that show what is looked for; ``-`` reads one from standard input.
         embeddings: the ``.npy`` file of an embedding set.
-        negatives: photos or face crops that do not show it.
-        rows: rows of the set that show it; no encoder runs for them.
-        source: a picture of the set that shows it, as hits name it; likewise.
-        like: one of the encoder's classes, such as ``surprise``.
-        prototypes: a labelled embedding set of the same encoder, whose classes ``like`` names instead.
-        before: with ``after``: what changed between two photos of one person is looked for on others.
-        after: the later photo.
-        combine: how several examples are combined: ``mean`` or ``best``, see `ferkit.search.queries.Query`.
-        k: how many faces to return, at least 1.
-        face: which face of the one picture of ``query`` or ``source``, from 1, left to right; None takes the largest.
-        min_probability: leave out faces that show the same expression less probably than this.
-        exclude_query: leave out the query itself, by its place, its pixels or its landmarks; copies of it as well.
-        same_person: ``exclude`` leaves out the faces of the query's person, ``only`` all others; ``any`` none.
-        one_per_person: show the best face of each person alone.
-        fold: show copies of a photo, near-equal crops and frames of one clip as one hit, and none of the query.
-        identity: who the query shows, where the set does not know.
-        exclude_identity: leave out the faces of this person.
-        where: condition on the set's columns, such as ``"label = 'fear' and yaw < 20"``, see
-            `ferkit.search.where.rows_where`.
         encoder: where the set's encoder lies now, if it moved; another one is refused. None takes it by its name.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
-        montage: a ``.png`` file to draw the query and the found faces into; nothing but an earlier drawing is
-            replaced.
-        faces_sheet: a ``.png`` file to draw the query's faces into, with their numbers for ``face``.
-        csv: a ``.csv`` or ``.tsv`` file for the table of hits.
-        parquet: a ``.parquet`` file for it.
-        html: an ``.html`` file for a page of them that needs no other file.
-        copy_to: a new folder for the photos found, in order.
-        explain: a ``.png`` file that shows where the likeness of query and hits comes from.
         progress: told what the query was taken for.
-        options: fields of `ferkit.pipeline.face_options.FaceOptions`: how the query's faces are found, and by
-            ``min_size``, ``max_yaw`` and ``min_sharpness`` which faces of the set may be.
+        options: fields of `ferkit.search.retrieve_settings.RetrieveSettings`, such as ``k=20``, ``like="surprise"``,
+            ``where="yaw < 20"`` or ``montage="found.png"``, and of `ferkit.pipeline.face_options.FaceOptions`: how the
+            query's faces are found, and by ``min_size``, ``max_yaw`` and ``min_sharpness`` which faces of the set may
+            be.
 
     Raises:
         SetError: the set is missing or damaged.
@@ -132,46 +88,30 @@ def retrieve(
         UnknownExpressionError, WeightsError: ``like`` is no class, or the encoder has none.
         OutputError: something cannot be written, or would replace what ferkit did not make.
     """
-    progress, given = progress or Silent(), FaceOptions(**options)
-    asked_rows = [rows] if isinstance(rows, int) else list(rows)
-    question = Question(
-        _listed(query), _listed(negatives), asked_rows, source, face, like, prototypes, before, after, combine
-    )
-    named = {"montage": montage, "csv": csv, "parquet": parquet, "html": html, "copy": copy_to, "explain": explain}
-    files = {name: Path(path) for name, path in named.items() if path is not None}
-    sheet = {} if faces_sheet is None else {"montage": Path(faces_sheet)}
-    for some in (files, sheet):
-        check_answer_files(some, [*question.pictures, *question.negatives])
-    _check(k, min_probability)
+    progress, pictures = progress or Silent(), picture_list(query)
+    settings, given = part_settings(options, RetrieveSettings, FaceOptions)
+    files = _files(settings, [*pictures, *picture_list(settings.negatives)])
     searcher = open_searcher(embeddings, encoder, device, progress)
-    allowed = _allowed(searcher.set, given, exclude_identity, where)
-    head = searcher.head
-    show = None if faces_sheet is None else partial(_draw_faces, Path(faces_sheet), progress)
-    examples = Examples.of(question, searcher, given, device, progress, show)
+    allowed = _allowed(searcher.set, given, settings)
+    show = None if settings.faces_sheet is None else partial(_draw_faces, Path(settings.faces_sheet), progress)
+    examples = Examples.of(pictures, settings, searcher, given, device, progress, show)
     if searcher.set.encoder.precision == "int8":
         progress.say("the set was embedded in int8 and the query is in float32: scores are off by up to some 0.02")
-    faces = [example for example in examples.positives if example.face is not None and same_person != ANY]
-    people = same_person_rows(searcher.set, [_known_face(searcher, each) for each in faces], identity, same_person)
-    people_by = people_known_by(searcher.set) if one_per_person and people.by is None else people.by
-    _tell_people(people.by, people_by, progress)
-    allowed = _both(allowed, people.rows)
-    if min_probability is not None:
-        allowed = _both(allowed, _likely(head, examples, searcher.set, min_probability))
-    answer = _Answer(searcher, examples, head, exclude_query, fold, one_per_person)
-    hits, left_out = answer.hits(k, allowed)
-    likely = [hit.probability for hit in hits if hit.probability is not None]
-    searched = (len(searcher) if allowed is None else int(allowed.sum())) - left_out
+    people, rows = _people(examples, searcher, settings, progress)
+    allowed = _both(_both(allowed, rows), _likely(examples, searcher, settings.min_probability))
+    answer = _Answer(searcher, examples, settings)
+    hits, left_out = answer.hits(allowed)
     if files:
         save_answers(files, Shown(examples, hits, searcher), progress)
-    first = examples.positives[0]
+    first, likely = examples.positives[0], [hit.probability for hit in hits if hit.probability is not None]
     return RetrieveResult(
         examples.name,
         None if first.face is None else first.face.face,
         first.faces,
-        searched,
+        (len(searcher) if allowed is None else int(allowed.sum())) - left_out,
         searcher.set.encoder.name,
         max(likely) >= GOOD if likely else None,
-        people_by,
+        people,
         hits,
         files,
     )
@@ -183,75 +123,72 @@ class _Answer:
 
     searcher: Searcher
     examples: Examples
-    head: ExpressionHead | None
-    exclude_query: bool
-    fold: bool
-    one_per_person: bool
+    settings: RetrieveSettings
     crops: dict[int, NDArray[np.uint8] | str] = field(default_factory=dict)  # of rows that were compared
 
-    def hits(self, k: int, allowed: Mask | None) -> tuple[list[Hit], int]:
+    def hits(self, allowed: Mask | None) -> tuple[list[Hit], int]:
         """Return the nearest faces, folded, and how many faces of the query itself were left out."""
-        width = 2 * k + _COPIES
-        while True:
-            scores, rows = nearest(self.searcher, self.examples.query, width, allowed)
-            faces = self.searcher.set.faces_of(rows.tolist())
-            own = self._query_places(rows, faces)
-            others = [place for place in range(len(faces)) if place not in own]
-            groups = self._groups(rows[others], [faces[place] for place in others])
-            if len(groups) >= k or len(rows) < width:
-                break
-            width *= 4
-        groups = groups[:k]
-        places = [others[group[0]] for group in groups]
-        hits = self._hits(scores[places], rows[places], [faces[place] for place in places], groups)
-        return hits, len(faces) - len(others)
+        k, search = self.settings.k, partial(nearest, self.searcher, self.examples.query, allowed=allowed)
+        scores, rows, groups = widened(search, self._groups, k, 2 * k + _COPIES)
+        places = [group[0] for group in groups[:k]]
+        left_out = len(self._query_places(rows, self.searcher.set.faces_of(rows.tolist())))
+        return self._hits(scores[places], rows[places], list(map(len, groups[:k]))), left_out
 
-    def _query_places(self, rows: NDArray[np.int64], faces: Sequence[Face]) -> set[int]:
+    def _groups(self, rows: Ids) -> list[list[int]]:
+        faces = self.searcher.set.faces_of(rows.tolist())
+        own = self._query_places(rows, faces)
+        others = np.array([place for place in range(len(faces)) if place not in own], np.int64)
+        groups = group_faces(
+            [faces[place] for place in others],
+            np.asarray(self.searcher.set.vectors[rows[others]]),
+            fold=self.settings.fold,
+            once=self.settings.one_per_person,
+            crops_of=partial(self._crops, rows[others]),
+        )
+        return [others[group].tolist() for group in groups]
+
+    def _query_places(self, rows: Ids, faces: Sequence[Face]) -> set[int]:
         """Return the places of those that are left out: the faces of the query and their copies."""
         vectors, own, crops_of = np.asarray(self.searcher.set.vectors[rows]), set[int](), partial(self._crops, rows)
-        for each in (*self.examples.positives, *self.examples.negatives) if self.exclude_query else ():
+        for each in (*self.examples.positives, *self.examples.negatives) if self.settings.exclude_query else ():
             if each.face is not None:
                 own |= {place for place, face in enumerate(faces) if is_copy(face, each.face)}
-                if self.fold and not isinstance(each.crop, str):
+                if self.settings.fold and not isinstance(each.crop, str):
                     own.update(near_copies(each.face, each.vector, each.crop, faces, vectors, crops_of))
         return own
 
-    def _groups(self, rows: NDArray[np.int64], faces: Sequence[Face]) -> list[list[int]]:
-        if self.fold:
-            groups = fold_copies(faces, np.asarray(self.searcher.set.vectors[rows]), partial(self._crops, rows))
-        else:
-            groups = [[place] for place in range(len(faces))]
-        return one_per_person(groups, faces) if self.one_per_person else groups
-
-    def _crops(self, rows: NDArray[np.int64], places: Sequence[int]) -> list[NDArray[np.uint8] | None]:
+    def _crops(self, rows: Ids, places: Sequence[int]) -> list[NDArray[np.uint8] | None]:
         asked = rows[list(places)].tolist()
         new = [row for row in asked if row not in self.crops]
         self.crops.update(zip(new, row_crops(self.searcher.set, new), strict=True))
         return [None if isinstance(crop := self.crops[row], str) else crop for row in asked]
 
-    def _hits(
-        self,
-        scores: NDArray[np.float64],
-        rows: NDArray[np.int64],
-        faces: Sequence[Face],
-        groups: Sequence[Sequence[int]],
-    ) -> list[Hit]:
+    def _hits(self, scores: NDArray[np.float64], rows: Ids, counts: Sequence[int]) -> list[Hit]:
         if not len(rows):
             return []
-        likely = _probabilities(self.head, self.examples, np.asarray(self.searcher.set.vectors[rows]))
+        likely = _probabilities(self.examples, self.searcher, np.asarray(self.searcher.set.vectors[rows]))
         shares = percentiles(self.examples.query, scores, self.searcher.set.vectors)
         return [
             Hit(
-                rank + 1,
-                float(scores[rank]),
-                None if likely is None else float(likely[rank]),
-                float(shares[rank]),
+                place + 1,
+                float(scores[place]),
+                None if likely is None else float(likely[place]),
+                float(shares[place]),
                 *(face.source, face.face, face.identity, face.label, face.time_s),
-                int(rows[rank]),
-                len(groups[rank]),
+                int(rows[place]),
+                counts[place],
             )
-            for rank, face in enumerate(faces)
+            for place, face in enumerate(self.searcher.set.faces_of(rows.tolist()))
         ]
+
+
+def _files(settings: RetrieveSettings, inputs: Sequence[str | Path]) -> dict[str, Path]:
+    """Return the files to write, by what they are, none of which is in the way of what others made."""
+    names = {name: getattr(settings, name) for name in ("montage", "csv", "parquet", "html", "explain")}
+    files = named_files(**names, copy=settings.copy_to)
+    for some in (files, named_files(montage=settings.faces_sheet)):
+        check_answer_files(some, inputs)
+    return files
 
 
 def _draw_faces(path: Path, progress: Progress, crops: NDArray[np.uint8]) -> None:
@@ -259,15 +196,21 @@ def _draw_faces(path: Path, progress: Progress, crops: NDArray[np.uint8]) -> Non
     progress.say(f"the faces of the query, numbered for --face: {path}")
 
 
-def _listed(pictures: Pictures) -> list[str | Path]:
-    return [pictures] if isinstance(pictures, str | Path) else list(pictures)
-
-
-def _check(k: int, min_probability: float | None) -> None:
-    if k < 1:
-        raise InputError(f"{k} results were asked for; ask for 1 or more")
-    if min_probability is not None and not 0 <= min_probability <= 1:
-        raise InputError(f"--min-probability must lie between 0 and 1, not {min_probability}")
+def _people(
+    examples: Examples, searcher: Searcher, settings: RetrieveSettings, progress: Progress
+) -> tuple[str | None, Mask | None]:
+    """Return what tells people apart, where that is asked for, and the rows that `same_person_rows` leaves."""
+    asked = [example for example in examples.positives if example.face is not None and settings.same_person != ANY]
+    faces = [_known_face(searcher, example) for example in asked]
+    rows, by = same_person_rows(searcher.set, faces, settings.identity, settings.same_person)
+    known = people_known_by(searcher.set) if settings.one_per_person and by is None else by
+    if by == "nothing":
+        progress.say("nobody is left out: it is not known who the query shows (--identity NAME says it)")
+    elif known == "nothing":
+        progress.say("the set knows neither identities nor clips, so that each face counts as a person")
+    elif known is not None:
+        progress.say(f"people are told apart by the column {known!r}")
+    return known, rows
 
 
 def _known_face(searcher: Searcher, example: Example) -> Face:
@@ -281,55 +224,44 @@ def _known_face(searcher: Searcher, example: Example) -> Face:
     return example.face
 
 
-def _tell_people(query_by: str | None, people_by: str | None, progress: Progress) -> None:
-    """Say what told the query's person, or people in general, and where nothing does."""
-    if query_by == "nothing":
-        progress.say("nobody is left out: it is not known who the query shows (--identity NAME says it)")
-    elif people_by == "nothing":
-        progress.say("the set knows neither identities nor clips, so that each face counts as a person")
-    elif people_by is not None:
-        progress.say(f"people are told apart by the column {people_by!r}")
-
-
-def _probabilities(
-    head: ExpressionHead | None, examples: Examples, vectors: NDArray[np.float32]
-) -> NDArray[np.float64] | None:
+def _probabilities(examples: Examples, searcher: Searcher, vectors: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """Return the probabilities that faces show what is asked for: a class, or the expression of faces."""
-    if head is None:
+    if searcher.head is None:
         return None
     if examples.expression is not None:
-        return class_probabilities(head, examples.expression, vectors)
+        return class_probabilities(searcher.head, examples.expression, vectors)
     shown = [example.vector for example in examples.positives if example.face is not None]
-    return same_probabilities(head, np.stack(shown), vectors) if shown else None
+    return same_probabilities(searcher.head, np.stack(shown), vectors) if shown else None
 
 
-def _likely(head: ExpressionHead | None, examples: Examples, embeddings: EmbeddingSet, least: float) -> Mask:
-    """Say which rows show what is asked for with a probability of at least ``least``: (N,) booleans."""
-    likely = _probabilities(head, examples, embeddings.vectors)
+def _likely(examples: Examples, searcher: Searcher, least: float | None) -> Mask | None:
+    """Say which rows show what is asked for with a probability of at least ``least``: (N,) booleans; None for all."""
+    if least is None:
+        return None
+    likely = _probabilities(examples, searcher, searcher.set.vectors)
     if likely is None:
-        raise InputError(
-            f"--min-probability has no meaning here: {embeddings.encoder.name!r} gives no probabilities for this query"
-        )
+        name = searcher.set.encoder.name
+        raise InputError(f"--min-probability has no meaning here: {name!r} gives no probabilities for this query")
     return likely >= least
 
 
-def _allowed(
-    embeddings: EmbeddingSet, options: FaceOptions, exclude_identity: str | None, where: str | None
-) -> Mask | None:
+def _allowed(embeddings: EmbeddingSet, options: FaceOptions, settings: RetrieveSettings) -> Mask | None:
     """Say which rows may be found: (N,) booleans; None for all."""
     allowed = None
     if wanted := filter_of(options):
         allowed = wanted.keep_rows(embeddings.columns(MEASURES))
         if not allowed.any():
             raise InputError(f"none of the set's {len(embeddings):,} faces passes {wanted.describe()}; ask for less")
-    if exclude_identity is not None:
-        allowed = _both(allowed, ~rows_of_person(embeddings, exclude_identity, "--exclude-identity"))
-    if where is not None:
+    if settings.exclude_identity is not None:
+        allowed = _both(allowed, ~rows_of_person(embeddings, settings.exclude_identity, "--exclude-identity"))
+    if settings.where is not None:
         from ferkit.search.where import rows_where  # sqlglot loads only for it
 
-        met = rows_where(where, embeddings)
+        met = rows_where(settings.where, embeddings)
         if not met.any():
-            raise InputError(f"none of the set's {len(embeddings):,} faces meets --where {where!r}; ask for less")
+            raise InputError(
+                f"none of the set's {len(embeddings):,} faces meets --where {settings.where!r}; ask for less"
+            )
         allowed = _both(allowed, met)
     return allowed
 

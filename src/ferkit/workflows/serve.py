@@ -23,8 +23,8 @@ from ferkit.pipeline.thumbnails import Thumbnails, jpeg
 from ferkit.progress import Progress
 from ferkit.report.pages import data_url
 from ferkit.search.facets import Choice, Facets
-from ferkit.search.people import ONLY
 from ferkit.search.questions import Question, Questioner, Ranking
+from ferkit.search.retrieve_settings import ONLY
 from ferkit.search.scores import GOOD
 from ferkit.search.searcher import Searcher
 
