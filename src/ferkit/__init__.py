@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from ferkit.encoders.licences import list_licences
     from ferkit.search.searcher import Searcher
     from ferkit.web.server import serve
-    from ferkit.workflows.align import align
-    from ferkit.workflows.align_parts import align_parts
+    from ferkit.workflows.align import align, align_parts
     from ferkit.workflows.best import best
     from ferkit.workflows.compare import compare
     from ferkit.workflows.demo import demo
-    from ferkit.workflows.embed import embed
-    from ferkit.workflows.embed_parts import embed_parts
+    from ferkit.workflows.embed import embed, embed_parts
     from ferkit.workflows.export import export
     from ferkit.workflows.faces import faces_info, filter_faces, merge_faces
     from ferkit.workflows.faces_split import split_faces
@@ -91,12 +89,12 @@ __all__ = [
 _HOMES = {
     "Searcher": "ferkit.search.searcher",
     "align": "ferkit.workflows.align",
-    "align_parts": "ferkit.workflows.align_parts",
+    "align_parts": "ferkit.workflows.align",
     "best": "ferkit.workflows.best",
     "compare": "ferkit.workflows.compare",
     "demo": "ferkit.workflows.demo",
     "embed": "ferkit.workflows.embed",
-    "embed_parts": "ferkit.workflows.embed_parts",
+    "embed_parts": "ferkit.workflows.embed",
     "encoder_card": "ferkit.workflows.models",
     "export": "ferkit.workflows.export",
     "export_encoder": "ferkit.encoders.export",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkit.data.fec_triplets import FecFace, read_fec
+from ferkit.data.fec_triplets import read_fec
 from ferkit.errors import InputError, MissingPathError
 from samples import face
 
@@ -45,8 +45,6 @@ def test_rows_become_triplets_with_the_odd_face_that_most_people_name(published)
     assert fec.triplets.tolist() == [[0, 1, 2], [1, 2, 3], [3, 0, 4]]
     assert fec.odd.tolist() == [0, 2, 1]
     assert fec.kinds == ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
-    assert fec.agreement.tolist() == [4 / 6, 4 / 5, 1]
-    assert (fec.missing_pictures, fec.without_picture, fec.undecided, fec.damaged) == (0, 0, 0, 0)
 
 
 def test_what_is_missing_undecided_or_damaged_is_left_out_and_counted(published):
@@ -62,20 +60,11 @@ def test_what_is_missing_undecided_or_damaged_is_left_out_and_counted(published)
         row("abe")[:15],
         row("abe", boxes=[("", 0.4, 0.1, 0.9), WHOLE, WHOLE]),
     ]
-    fec = read_fec(*published(*rows))
-    assert len(fec.triplets) == 1
-    assert (fec.missing_pictures, fec.without_picture, fec.undecided, fec.damaged) == (2, 2, 1, 6)
-
-
-def test_a_mapping_names_files_by_address_or_by_name(published, tmp_path):
-    table, folder = published(row("abc"))
-    here = folder / "2345"
-    address = "http://farm3.staticflickr.com/2345/a.jpg"
-    files = {address: here / "f.jpg", "b.jpg": here / "b.jpg", "c.jpg": tmp_path / "nowhere.jpg"}
-    with pytest.raises(InputError, match="1 lack a picture"):
-        read_fec(table, files)
-    fec = read_fec(table, {**files, "c.jpg": here / "c.jpg"})
-    assert [face.file.name for face in fec.faces] == ["f.jpg", "b.jpg", "c.jpg"]
+    table, folder = published(*rows)
+    assert len(read_fec(table, folder).triplets) == 1
+    (folder / "2345" / "c.jpg").unlink()
+    with pytest.raises(InputError, match=r"3 lack a picture \(3 are not here\), 1 have no majority, 6 rows are not"):
+        read_fec(table, folder)
 
 
 def test_names_of_addresses_with_queries_and_escapes(published):
@@ -84,17 +73,6 @@ def test_names_of_addresses_with_queries_and_escapes(published):
     table, folder = published(fields)
     (folder / "a b.jpg").write_bytes((folder / "2345" / "a.jpg").read_bytes())
     assert read_fec(table, folder).faces[0].file.name == "a b.jpg"
-
-
-def test_faces_are_pictures_with_boxes_in_pixels(published):
-    boxes = [(0.25, 0.5, 0.1, 0.6), WHOLE, WHOLE]
-    fec = read_fec(*published(row("abc", boxes=boxes), row("abd")))
-    assert fec.faces[0] == FecFace(fec.faces[0].file, (0.25, 0.1, 0.5, 0.6))  # left, top, right, bottom
-    assert len(fec.pictures) == len(fec.faces) == 5  # of two boxes on one picture, two faces
-    # Of 200 x 100 pixels, whose first one reaches from -0.5 to 0.5.
-    assert fec.pictures[0].box == (49.5, 9.5, 99.5, 59.5)
-    assert fec.pictures[1].box == (-0.5, -0.5, 199.5, 99.5)
-    assert fec.pictures[0].read().shape == (100, 200, 3)
 
 
 def known(name, box):
@@ -112,8 +90,6 @@ def test_faces_are_found_among_the_rows_of_a_set(published):
         known("z", (0.0, 0.0, 1.0, 1.0)),
     ]
     # The last face is the whole of picture a, which neither row shows by more than 0.34 of it.
-    found = fec.rows_in(rows)
-    assert found.tolist()[:5] == [1, 0, -1, 3, -1]
     vectors = fec.vectors(np.arange(10, dtype=np.float32).reshape(5, 2), rows)
     assert vectors.dtype == np.float32
     assert vectors[:4].tolist()[:2] == [[2, 3], [0, 1]]
@@ -127,8 +103,6 @@ def test_bad_input(published, tmp_path):
         read_fec(tmp_path / "no.csv", folder)
     with pytest.raises(MissingPathError, match="downloaded pictures"):
         read_fec(table, tmp_path / "no")
-    with pytest.raises(InputError, match="from 0 to 1"):
-        read_fec(table, folder, agreement=2)
     other = tmp_path / "other.csv"
     other.write_text("path,label\na.jpg,happiness\n")
     with pytest.raises(InputError, match="2 rows are not as Google publishes them"):

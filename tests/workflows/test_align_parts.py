@@ -5,8 +5,7 @@ import ferkit
 from ferkit.data.face_set import FaceSet
 from ferkit.errors import BusyError, InputError, NoFaceError, OutputError
 from ferkit.locks import output_lock
-from ferkit.workflows.align import align
-from ferkit.workflows.align_parts import align_parts
+from ferkit.workflows.align import align, align_parts
 
 SETTINGS = {"aligned": True, "device": "cpu"}
 

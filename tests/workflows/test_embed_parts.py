@@ -16,8 +16,7 @@ from ferkit.errors import BusyError, InputError, MissingPathError, OutputError, 
 from ferkit.locks import output_lock
 from ferkit.pipeline import engine
 from ferkit.search.searcher import Searcher
-from ferkit.workflows.embed import embed
-from ferkit.workflows.embed_parts import embed_parts
+from ferkit.workflows.embed import embed, embed_parts
 
 
 @pytest.fixture

@@ -35,15 +35,13 @@ def align(
     """Find and align every face of photos and videos; keep the crops as a face set."""
     arguments = dict(locals())
     require_names(sources)
+    from ferkit.workflows.align import align as run
+    from ferkit.workflows.align import align_parts
+
     if in_parts(options):
-        from ferkit.workflows.align_parts import align_parts
-
         del arguments["part"]
-        run_and_report(align_parts, arguments, _summary)
-    else:
-        from ferkit.workflows.align import align as run
-
-        run_and_report(run, arguments, _summary)
+        run = align_parts
+    run_and_report(run, arguments, _summary)
 
 
 def _summary(result: AlignResult) -> str:

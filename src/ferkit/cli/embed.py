@@ -18,8 +18,7 @@ from ferkit.pipeline.engine import PartSettings
 from ferkit.pipeline.face_options import READING, SEARCH_FPS, FaceOptions
 
 if TYPE_CHECKING:
-    from ferkit.workflows.embed import EmbedResult
-    from ferkit.workflows.embed_parts import EmbedPartsResult
+    from ferkit.workflows.embed import EmbedPartsResult, EmbedResult
 
 
 @with_settings(PartSettings, FaceOptions)
@@ -69,17 +68,16 @@ def embed(
     """Turn every face into a vector; run again, it embeds only what is new or changed."""
     arguments = dict(locals())
     require_names(sources, encoder=encoder)
-    if in_parts(options):
-        if fresh:
-            raise InputError("parts that are there are not made anew; remove their folder, or leave out --fresh")
-        from ferkit.workflows.embed_parts import embed_parts
+    from ferkit.workflows.embed import embed as run
+    from ferkit.workflows.embed import embed_parts
 
-        del arguments["fresh"], arguments["part"]
-        run_and_report(embed_parts, arguments, _summary_of_parts)
-    else:
-        from ferkit.workflows.embed import embed as run
-
+    if not in_parts(options):
         run_and_report(run, arguments, _summary)
+        return
+    if fresh:
+        raise InputError("parts that are there are not made anew; remove their folder, or leave out --fresh")
+    del arguments["fresh"], arguments["part"]
+    run_and_report(embed_parts, arguments, _summary_of_parts)
 
 
 def _made(result: EmbedResult | EmbedPartsResult) -> str:

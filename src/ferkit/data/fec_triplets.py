@@ -10,7 +10,7 @@ of the face that is not in the most similar pair.
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from ferkit.data.faces import Face
 from ferkit.data.images import image_size
-from ferkit.data.sources.picture import Picture, Pictures, unreadable_picture
 from ferkit.errors import InputError, MissingPathError, UnreadableImageError
 
 FEC_KINDS = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
@@ -51,58 +50,35 @@ class FecTriplets:
     triplets: NDArray[np.int64]  # (T, 3) numbers of ``faces``
     odd: NDArray[np.int64]  # (T,) 0, 1 or 2: which of the three most people call the odd one
     kinds: tuple[str, ...]  # T of `FEC_KINDS`
-    agreement: NDArray[np.float64]  # (T,) share of the people asked who call it so
-    missing_pictures: int  # pictures that the table names and that are not here
-    without_picture: int  # triplets left out because a picture is missing
-    undecided: int  # triplets left out because no face was named most often, or by too few
-    damaged: int  # rows left out because they cannot be read
 
-    @property
-    def pictures(self) -> Sequence[Picture]:
-        """The F faces as pictures with boxes, made lazily; each gives one aligned face where it is searched."""
-        return _FacePictures(self.faces)
-
-    def rows_in(self, faces: Sequence[Face]) -> NDArray[np.int64]:
-        """Find the triplets' faces among those of a face set or an embedding set of the same pictures.
+    def vectors(self, vectors: NDArray[np.floating], faces: Sequence[Face]) -> NDArray[np.floating]:
+        """Return the (F, D) vectors of the triplets' faces; rows of NaN, which count as wrong, where there are none.
 
         A face is found by its picture's file name and by the largest overlap of the boxes; where a picture was taken as
         a crop, and so has no box, by the name alone.
 
         Args:
-            faces: of the set, in its order; not all of its pictures need be named by the table.
-
-        Returns:
-            (F,) rows of the set; -1 where it does not hold the face.
+            vectors: (N, D) of an embedding set.
+            faces: its N faces; not all of their pictures need be named by the table.
         """
         at: dict[str, list[int]] = {}
         for row, face in enumerate(faces):
             at.setdefault(Path(face.source).name, []).append(row)
-        return np.array([_best_row(face, at.get(face.file.name, []), faces) for face in self.faces], np.int64)
-
-    def vectors(self, vectors: NDArray[np.floating], faces: Sequence[Face]) -> NDArray[np.floating]:
-        """Return the (F, D) vectors of the triplets' faces; rows of NaN, which count as wrong, where there are none.
-
-        Args:
-            vectors: (N, D) of an embedding set.
-            faces: its N faces, as for `rows_in`.
-        """
-        rows = self.rows_in(faces)
+        rows = np.array([_best_row(face, at.get(face.file.name, []), faces) for face in self.faces], np.int64)
         found = np.full((len(rows), vectors.shape[1]), np.nan, vectors.dtype)
         found[rows >= 0] = vectors[rows[rows >= 0]]
         return found
 
 
-def read_fec(table: Path | str, images: Path | str | Mapping[str, Path], *, agreement: float = 0.0) -> FecTriplets:
+def read_fec(table: Path | str, images: Path | str) -> FecTriplets:
     """Read a table of triplets and find its pictures on disk.
 
     The answer is the face that most people name. Triplets without one, and those of pictures that are not here (many
-    have left the web), are left out and counted.
+    have left the web), are left out.
 
     Args:
         table: one of the data set's two files.
-        images: a folder, with folders in it, of downloads that go by the last part of their address; or the file of
-            each address, or of each such name. Files that do not exist are missing pictures.
-        agreement: least share of the people asked who must name the same face, in [0, 1].
+        images: a folder, with folders in it, of downloads that go by the last part of their address.
 
     Raises:
         MissingPathError: there is no such table or folder.
@@ -111,86 +87,34 @@ def read_fec(table: Path | str, images: Path | str | Mapping[str, Path], *, agre
     table = Path(table)
     if not table.is_file():
         raise MissingPathError(table, "give faceexp-comparison-data-test-public.csv, as Google publishes it")
-    if not 0 <= agreement <= 1:
-        raise InputError(f"an agreement of {agreement} was asked for; choose a share from 0 to 1")
-    reader = _Reader(images, agreement)
+    files, faces, missing = _files_by_name(Path(images)), dict[FecFace, int](), set[str]()
+    taken: list[tuple[list[int], int, str]] = []
+    left_out: Counter[str] = Counter()
     for fields in _rows(table):
-        reader.take(fields)
-    return reader.triplets(table)
-
-
-class _Reader:
-    """Takes the rows of a table one by one."""
-
-    def __init__(self, images: Path | str | Mapping[str, Path], agreement: float) -> None:
-        self._files = dict(images) if isinstance(images, Mapping) else _files_by_name(Path(images))
-        self._agreement = agreement
-        self._faces: dict[FecFace, int] = {}
-        self._taken: list[tuple[list[int], int, str, float]] = []
-        self._missing: set[str] = set()
-        self._counts: Counter[str] = Counter()
-
-    def take(self, fields: list[str]) -> None:
-        """Take a row, or count why not."""
         try:
             places, kind, votes = _parsed(fields)
         except ValueError:
-            self._counts["damaged"] += 1
-            return
-        files = [self._file(address) for address, _ in places]
-        self._missing |= {address for (address, _), file in zip(places, files, strict=True) if file is None}
+            left_out["damaged"] += 1
+            continue
+        found = [(files.get(unquote(urlsplit(address).path).rpartition("/")[2]), box) for address, box in places]
+        here = [FecFace(file.absolute(), box) for file, box in found if file]
         (odd, most), *others = votes.most_common()
-        if None in files:
-            self._counts["without_picture"] += 1
-        elif (others and others[0][1] == most) or most < self._agreement * votes.total():
-            self._counts["undecided"] += 1
+        if len(here) < len(places):
+            left_out["without_picture"] += 1
+            missing |= {address for (address, _), (file, _) in zip(places, found, strict=True) if file is None}
+        elif others and others[0][1] == most:
+            left_out["undecided"] += 1
         else:
-            faces = [FecFace(file, box) for file, (_, box) in zip(files, places, strict=True) if file]
-            numbers = [self._faces.setdefault(face, len(self._faces)) for face in faces]
-            self._taken.append((numbers, odd - 1, kind, most / votes.total()))
-
-    def triplets(self, table: Path) -> FecTriplets:
-        """Return what was taken; `InputError` where that is nothing."""
-        counts, missing = self._counts, len(self._missing)
-        if not self._taken:
-            raise InputError(
-                f"no triplet of {str(table)!r} can be used: {counts['without_picture']} lack a picture ({missing} are "
-                f"not here), {counts['undecided']} have no majority, {counts['damaged']} rows are not as Google "
-                "publishes them; give the file as published and the folder of its downloaded pictures"
-            )
-        numbers, odd, kinds, shares = zip(*self._taken, strict=True)
-        return FecTriplets(
-            faces=tuple(self._faces),
-            triplets=np.array(numbers, np.int64),
-            odd=np.array(odd, np.int64),
-            kinds=kinds,
-            agreement=np.array(shares, np.float64),
-            missing_pictures=missing,
-            without_picture=counts["without_picture"],
-            undecided=counts["undecided"],
-            damaged=counts["damaged"],
+            taken.append(([faces.setdefault(face, len(faces)) for face in here], odd - 1, kind))
+    if not taken:
+        lack = f"{left_out['without_picture']} lack a picture ({len(missing)} are not here)"
+        raise InputError(
+            f"no triplet of {str(table)!r} can be used: {lack}, {left_out['undecided']} have no majority, "
+            f"{left_out['damaged']} rows are not as Google publishes them; give the file as published and the "
+            "folder of its downloaded pictures"
         )
-
-    def _file(self, address: str) -> Path | None:
-        file = self._files.get(address) or self._files.get(unquote(urlsplit(address).path).rpartition("/")[2])
-        return None if file is None or not Path(file).is_file() else Path(file).absolute()
-
-
-class _FacePictures(Pictures):
-    """Faces as pictures whose boxes are in pixels, for which the picture's header is read."""
-
-    def __init__(self, faces: Sequence[FecFace]) -> None:
-        self._faces = faces
-
-    def __len__(self) -> int:
-        return len(self._faces)
-
-    def _at(self, index: int) -> Picture:
-        face = self._faces[index]
-        try:
-            return Picture(str(face.file), box=_in_pixels(face))
-        except UnreadableImageError as error:
-            return unreadable_picture(str(face.file), error.why)
+    numbers, odds, kinds = zip(*taken, strict=True)
+    return FecTriplets(tuple(faces), np.array(numbers, np.int64), np.array(odds, np.int64), kinds)
 
 
 def _rows(table: Path) -> Iterator[list[str]]:

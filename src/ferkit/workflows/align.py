@@ -1,17 +1,21 @@
-"""Find every face of photos, bring each onto the template, and keep the crops as a face set."""
+"""Find every face of photos, bring each onto the template, and keep the crops as a face set, in one go or in parts."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from ferkit.faces.template import CROP_SIZE
+from ferkit.locks import output_lock
+from ferkit.pipeline.engine import PartKeywords, PartSettings, work_off
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_set_builder import open_job
-from ferkit.pipeline.face_stream import source_paths, split_problems
+from ferkit.pipeline.face_stream import absolute_paths, source_paths, split_problems
 from ferkit.pipeline.parts import parse_part
 from ferkit.progress import Progress, Silent
+from ferkit.settings import part_settings
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,62 @@ def align(
     seconds = time.monotonic() - started
     about = faces.pictures_done, job.stream.sources.unit, *split_problems(faces.problems)
     return AlignResult(Path(out), len(faces), *about, seconds)
+
+
+class AlignPartsKeywords(PartKeywords, FaceKeywords, total=False):
+    """Into how many parts, by which engine, and how sources are read."""
+
+
+@dataclass(frozen=True)
+class AlignPartsResult(AlignResult):
+    """The face set, of how many ``parts`` it was made, and how many of them this run has ``made``."""
+
+    parts: int
+    made: int
+
+
+def align_parts(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path = "faces",
+    *,
+    crop_size: int = CROP_SIZE,
+    device: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Unpack[AlignPartsKeywords],
+) -> AlignPartsResult:
+    """Make a face set in parts, which become one when all are there; their crops are linked, not copied.
+
+    A part that is there is not made again, whichever run or machine made it; a worker that dies costs the part that it
+    was at, which goes on where it was. One run at a time works on a face set.
+
+    Args:
+        sources: as `ferkit.align`; workers must find them at the same places.
+        out: folder of the face set, which all workers must see; parts lie in ``<out>.parts/`` until all are there.
+        crop_size: as `ferkit.align`.
+        device: of each worker; None takes the best one that it sees.
+        overwrite: replace a face set that is there, once the new one is complete.
+        progress: told of every part.
+        options: fields of `ferkit.pipeline.engine.PartSettings`, such as ``parts=64`` and ``engine="ray"``, and of
+            `ferkit.pipeline.face_options.FaceOptions`.
+
+    Raises:
+        BusyError: another run is at work on the parts.
+        InputError: Ray is not installed or cannot be reached, or its workers have another ferkit.
+        FerkitError: as `ferkit.align`; finished parts stay.
+    """
+    settings, chosen = part_settings(options, PartSettings, FaceOptions)
+    *paths, folder = absolute_paths([*source_paths(sources), Path(out)])
+    progress = progress or Silent()
+    started = time.monotonic()
+    open_here = partial(
+        open_job, paths, folder, chosen, device, crop_size=crop_size, overwrite=overwrite, in_parts=True
+    )
+    job = open_here(progress)
+    with output_lock(job.folder):
+        left = job.missing(settings.count)
+        work_off("aligning", replace(job, progress=Silent()), open_here, left, settings, progress)
+        faces = job.join(settings.count)
+    about = faces.pictures_done, job.stream.sources.unit, *split_problems(faces.problems)
+    seconds = time.monotonic() - started
+    return AlignPartsResult(Path(out), len(faces), *about, seconds, settings.count, len(left))

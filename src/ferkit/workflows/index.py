@@ -16,27 +16,17 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 @dataclass(frozen=True)
 class IndexResult:
-    """The index of a set.
+    """The index of a set."""
 
-    Attributes:
-        path: its file; None where the set is searched without one.
-        kind: ``flat``, ``hnsw``, ``ivf``, ``ivfpq`` or ``disk``.
-        why: the choice, in a sentence.
-        rows: vectors of the set.
-        bytes: size of its files.
-        recall: share of the true 10 nearest that came back for held-out queries; 1 without an index.
-        milliseconds: median time of a query, on this machine and one query at a time.
-        flat_milliseconds: the same of an exact search.
-    """
-
-    path: Path | None
-    kind: str
-    why: str
-    rows: int
-    bytes: int = 0
+    path: Path | None  # its file; None where the set is searched without one
+    kind: str  # ``flat``, ``hnsw``, ``ivf``, ``ivfpq`` or ``disk``
+    why: str  # the choice, in a sentence
+    rows: int  # vectors of the set
+    bytes: int = 0  # size of its files
+    # share of the true 10 nearest that came back for held-out queries; 1 without an index
     recall: float = 1.0
-    milliseconds: float | None = None
-    flat_milliseconds: float | None = None
+    milliseconds: float | None = None  # median time of a query, on this machine and one query at a time
+    flat_milliseconds: float | None = None  # the same of an exact search
 
 
 def index(

@@ -7,8 +7,7 @@ import samples
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.sources import find_picture, open_sources
 from ferkit.errors import InputError, MissingPathError, UnreadableImageError
-from ferkit.workflows.embed import embed
-from ferkit.workflows.embed_parts import embed_parts
+from ferkit.workflows.embed import embed, embed_parts
 from samples import noise
 
 

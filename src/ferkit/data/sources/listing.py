@@ -11,13 +11,12 @@ from unicodedata import normalize
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from ferkit.data.media import VIDEO_SUFFIXES
 from ferkit.data.sources.classes import numbered_class
 from ferkit.data.sources.columns import FactColumns
 from ferkit.data.sources.contents import Sources
-from ferkit.data.sources.picture import Container, Picture, unreadable_picture
+from ferkit.data.sources.picture import Picture, Rows
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
 from ferkit.data.sources.video import Video
@@ -48,16 +47,25 @@ def open_listed(
         InputError: the paths are web addresses, or none of the files exists.
     """
     columns = _with_found_paths(table, columns)
-    facts = FactColumns(columns, class_names or {})
-    listed = ListedPictures(table, columns["image"], facts, rules, confined=confined)
-    _require_files(table, listed)
-    is_video = np.asarray(pc.fill_null(pc.match_substring_regex(columns["image"], _VIDEO), False))
+    facts, entries = FactColumns(columns, class_names or {}), columns["image"]
+
+    def picture(row: int) -> Picture:
+        entry = entries[row].as_py() or ""
+        file = file_of_entry(table, entry, confined=confined)
+        found = Picture(str(file), **facts(row))
+        if found.label is not None:
+            found = replace(found, label=numbered_class(found.label, file.name))
+        return rules.apply(found, entry)
+
+    listed = Rows(range(len(entries)), picture, table)
+    _require_files(table, listed, entries)
+    is_video = np.asarray(pc.fill_null(pc.match_substring_regex(entries, _VIDEO), False))
     if not is_video.any():
         return Sources(listed)
     clips = {row: listed[row] for row in np.flatnonzero(is_video).tolist()}
     videos = [Video(clip.source, clip.label, clip.identity, rules.fps) for clip in clips.values() if clip.fetch is None]
     is_video[[row for row, clip in clips.items() if clip.fetch is not None]] = False  # damaged rows, to be reported
-    return Sources(_Rows(listed, np.flatnonzero(~is_video)), videos)
+    return Sources(Rows(np.flatnonzero(~is_video).tolist(), picture, table), videos)
 
 
 def _with_found_paths(table: Path, columns: pa.Table) -> pa.Table:
@@ -83,34 +91,6 @@ def _with_found_paths(table: Path, columns: pa.Table) -> pa.Table:
     return columns.set_column(columns.column_names.index("image"), "image", pa.array(entries, pa.string()))
 
 
-class ListedPictures(Container):
-    """The pictures that a table names, made when they are asked for; arguments as for `open_listed`."""
-
-    def __init__(
-        self, table: Path, entries: pa.ChunkedArray, facts: FactColumns, rules: SourceRules, *, confined: bool = False
-    ) -> None:
-        self._table, self._entries, self._facts, self._rules = table, entries, facts, rules
-        self._confined = confined
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def entry(self, row: int) -> str:
-        """Return the path as the table has it; "" where it has none."""
-        return self._entries[row].as_py() or ""
-
-    def _at(self, row: int) -> Picture:
-        try:
-            entry = self.entry(row)
-            file = file_of_entry(self._table, entry, confined=self._confined)
-            picture = Picture(str(file), **self._facts(row))
-            if picture.label is not None:
-                picture = replace(picture, label=numbered_class(picture.label, file.name))
-            return self._rules.apply(picture, entry)
-        except ValueError as error:
-            return unreadable_picture(f"{self._table}#{row}", str(error))
-
-
 def file_of_entry(table: Path, entry: str, *, confined: bool) -> Path:
     """Return the absolute path of the file that a table names, relative to the table's folder.
 
@@ -129,32 +109,13 @@ def file_of_entry(table: Path, entry: str, *, confined: bool) -> Path:
     return file
 
 
-class _Rows(Container):
-    """Some rows of a table, which go on by their own numbers."""
-
-    def __init__(self, listed: ListedPictures, rows: NDArray[np.int64]) -> None:
-        self._listed, self._rows = listed, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def _at(self, index: int) -> Picture:
-        return self._listed[int(self._rows[index])]
-
-    def find(self, place: str) -> Picture:
-        """Return the picture of the whole table's row whose number is ``place``."""
-        return self._listed.find(place)
-
-
-def _require_files(table: Path, listed: ListedPictures) -> None:
+def _require_files(table: Path, listed: Rows, entries: pa.ChunkedArray) -> None:
     """Raise unless one of the listed files exists; an empty table is none to complain of yet."""
     if not len(listed) or any(picture.fetch is None and is_there(Path(picture.source)) for picture in listed):
         return
-    first = listed[0].source
-    if _ADDRESS.match(listed.entry(0)):
-        raise InputError(
-            f"{str(table)!r} names web addresses ({listed.entry(0)!r}); download the pictures, name the files"
-        )
+    first, entry = listed[0].source, entries[0].as_py() or ""
+    if _ADDRESS.match(entry):
+        raise InputError(f"{str(table)!r} names web addresses ({entry!r}); download the pictures, name the files")
     raise InputError(
         f"no picture that {str(table)!r} names can be found (the first: {first!r}); "
         "its paths must be absolute or start from its own folder"

@@ -124,6 +124,34 @@ class Container(Pictures):
         return self[int(place)]
 
 
+class Rows(Container):
+    """Rows of a table as pictures.
+
+    Args:
+        numbers: which rows, by which each is found again.
+        make: makes the picture of a row; where it raises `ValueError`, the row is one that cannot be read.
+        table: the table's file.
+    """
+
+    def __init__(self, numbers: Sequence[int], make: Callable[[int], Picture], table: Path) -> None:
+        self._numbers, self._make, self._table = numbers, make, table
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def find(self, place: str, /) -> Picture:
+        """As `Container.find`."""
+        if not (place.isdecimal() and int(place) in self._numbers):
+            raise KeyError(place)
+        return self._picture(int(place))
+
+    def _at(self, index: int) -> Picture:
+        return self._picture(self._numbers[index])
+
+    def _picture(self, row: int) -> Picture:
+        return or_unreadable(f"{self._table}#{row}", lambda: self._make(row))
+
+
 class Chain(Pictures):
     """Several sequences of pictures, one behind the other."""
 

@@ -18,7 +18,7 @@ from ferkit.data.sources.columns import find_columns, label_column
 from ferkit.data.sources.contents import Sources
 from ferkit.data.sources.layouts.fer2013 import Fer2013Table
 from ferkit.data.sources.listing import open_listed
-from ferkit.data.sources.picture import Container, Picture
+from ferkit.data.sources.picture import Rows
 from ferkit.data.sources.rules import SourceRules
 from ferkit.data.sources.tree import is_there
 from ferkit.documents import parse_json
@@ -51,7 +51,9 @@ def open_csv(path: Path, rules: SourceRules) -> Sources:
         header = [name.strip() for name in next(rows, [])]
         found = find_columns(header, rules, path)
         if "image" not in found and "pixels" in header:
-            return Sources(_PixelRows(path, rules), labels_from=label_column(found))
+            table = Fer2013Table(path)
+            pixels = Rows(range(len(table)), lambda row: rules.apply(table.picture(row), path.as_posix()), path)
+            return Sources(pixels, labels_from=label_column(found))
         _require_paths(path, header, found)
         columns = _read_columns(rows, {ours: header.index(theirs) for ours, theirs in found.items()})
     return replace(open_listed(path, columns, rules), labels_from=label_column(found))
@@ -121,20 +123,6 @@ def open_list(path: Path, rules: SourceRules) -> Sources:
     return open_listed(
         path, pa.table({"image": pa.array(paths, pa.string()), "label": pa.array(labels, pa.string())}), rules
     )
-
-
-class _PixelRows(Container):
-    """The rows of a table in the format of FER2013."""
-
-    def __init__(self, path: Path, rules: SourceRules) -> None:
-        self._table = Fer2013Table(path)
-        self._rules = rules
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def _at(self, row: int) -> Picture:
-        return self._rules.apply(self._table.picture(row), self._table.path.as_posix())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from PIL import Image
 from ferkit.data.expressions import class_codes, expression_of_code
 from ferkit.data.sources.layouts.layout import Parts, image_names, path_below, require_path
 from ferkit.data.sources.layouts.table import Row, Table
-from ferkit.data.sources.picture import LazyPictures, Picture, or_unreadable
+from ferkit.data.sources.picture import Picture, Rows
 from ferkit.errors import InputError, UnreadableImageError
 
 _FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
@@ -37,12 +37,9 @@ class Fer2013Table(Table):
         super().__init__(path, ("emotion", "pixels", "Usage"), needed=("pixels",))
 
     def picture(self, row: int) -> Picture:
-        """Return the picture of a row, under ``<path>#<row>``; one that cannot be read if the row is damaged."""
-        return or_unreadable(self.place(row), lambda: self.face(row, self._label(row)))
-
-    def _label(self, row: int) -> str | None:
+        """Return the picture of a row, under ``<path>#<row>``; `ValueError` if the row is damaged."""
         emotion = self[row].get("emotion")  # the competition's test.csv has none
-        return None if emotion is None else expression_of_code(emotion, _CODES)
+        return self.face(row, None if emotion is None else expression_of_code(emotion, _CODES))
 
     def face(self, row: int, label: str | None) -> Picture:
         """Return the picture of a row with a label from elsewhere."""
@@ -61,7 +58,7 @@ class Fer2013Table(Table):
 def read_fer2013(root: Path) -> Parts:
     """Read ``fer2013.csv`` or ``icml_face_data.csv``; PublicTest is the split val, PrivateTest the split test."""
     table = Fer2013Table(require_path(root, *_FILES))
-    return {split: LazyPictures(rows, table.picture) for split, rows in _rows_by_split(table).items()}
+    return {split: Rows(rows, table.picture, table.path) for split, rows in _rows_by_split(table).items()}
 
 
 def _rows_by_split(table: Table, wanted: Callable[[Row], bool] = lambda row: True) -> dict[str, list[int]]:
@@ -135,13 +132,11 @@ def read_ferplus(root: Path) -> Parts:
         )
 
     def picture(row: int) -> Picture:
-        return or_unreadable(
-            votes.place(row), lambda: pixels.face(row, majority([votes[row][name] for name in _VOTES]))
-        )
+        return pixels.face(row, majority([votes[row][name] for name in _VOTES]))
 
     # The pictures without a name are no faces, and not part of FERPlus.
     parts = _rows_by_split(votes, lambda row: bool(row["Image name"]))
-    return {split: LazyPictures(rows, picture) for split, rows in parts.items()}
+    return {split: Rows(rows, picture, votes.path) for split, rows in parts.items()}
 
 
 def _has_pictures(folder: Path) -> bool:
@@ -149,11 +144,11 @@ def _has_pictures(folder: Path) -> bool:
     return (folder / "label.csv").exists() and bool(image_names(folder))
 
 
-def _folder_pictures(folder: Path) -> LazyPictures[int]:
+def _folder_pictures(folder: Path) -> Rows:
     table = Table(folder / "label.csv", ())
 
     def picture(row: int) -> Picture:
         name, *rest = table.fields(row)  # a box, always the whole picture, may stand between the name and the votes
         return Picture(path_below(folder, name), label=majority(rest[-len(_VOTES) :]))
 
-    return LazyPictures(range(len(table)), lambda row: or_unreadable(table.place(row), lambda: picture(row)))
+    return Rows(range(len(table)), picture, table.path)

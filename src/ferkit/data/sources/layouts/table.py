@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ferkit.data.sources.picture import LazyPictures, Picture, or_unreadable
+from ferkit.data.sources.picture import Picture, Rows
 from ferkit.errors import InputError
 
 Row = Mapping[str, str]
@@ -103,6 +103,6 @@ class Table:
             raise InputError(f"cannot read {str(self.path)!r} ({error.strerror}); check the file") from error
 
 
-def table_pictures(table: Table, read: Callable[[Row], Picture]) -> LazyPictures[int]:
+def table_pictures(table: Table, read: Callable[[Row], Picture]) -> Rows:
     """Return what ``read`` makes of each row; an unreadable picture where the row is damaged."""
-    return LazyPictures(range(len(table)), lambda row: or_unreadable(table.place(row), lambda: read(table[row])))
+    return Rows(range(len(table)), lambda row: read(table[row]), table.path)
