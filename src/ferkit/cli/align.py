@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,7 +30,7 @@ def align(
     overwrite: OverwriteOpt = False,
     part: PartOpt = None,
     json: JsonOpt = False,
-    **options: Any,  # noqa: ANN401
+    **options: object,
 ) -> None:
     """Find and align every face of photos and videos; keep the crops as a face set."""
     arguments = dict(locals())
@@ -40,8 +40,9 @@ def align(
 
     if in_parts(options):
         del arguments["part"]
-        run = align_parts
-    run_and_report(run, arguments, _summary)
+        run_and_report(align_parts, arguments, _summary)
+    else:
+        run_and_report(run, arguments, _summary)
 
 
 def _summary(result: AlignResult) -> str:

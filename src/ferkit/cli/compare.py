@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,7 +25,7 @@ def compare(
     other_face: Annotated[int | None, optional("Which face of B.", default="the largest")] = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,
-    **options: Any,  # noqa: ANN401
+    **options: object,
 ) -> None:
     """Say how likely two photos show the same expression."""
     arguments = dict(locals())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,7 +63,7 @@ def embed(
     ] = None,
     part: PartOpt = None,
     json: JsonOpt = False,
-    **options: Any,  # noqa: ANN401
+    **options: object,
 ) -> None:
     """Turn every face into a vector; run again, it embeds only what is new or changed."""
     arguments = dict(locals())

@@ -80,7 +80,7 @@ def filter_faces(
     ] = None,
     overwrite: OverwriteOpt = False,
     json: JsonOpt = False,
-    **options: Any,  # noqa: ANN401
+    **options: object,
 ) -> None:
     """Take the faces that meet every condition."""
     arguments = dict(locals())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,7 +37,7 @@ def moments(
     encoder: SetEncoderOpt = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,
-    **options: Any,  # noqa: ANN401
+    **options: object,
 ) -> None:
     """Find when faces in videos show an expression, and for how long."""
     arguments = dict(locals())

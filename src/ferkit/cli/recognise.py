@@ -38,7 +38,7 @@ def recognise(
     batch_size: Annotated[int, typer.Option(min=1, help="Faces per pass through the network.")] = 64,
     device: DeviceOpt = None,
     json: JsonOpt = False,
-    **options: Any,  # noqa: ANN401
+    **options: object,
 ) -> None:
     """Say what every face shows: class probabilities, box, landmarks, head pose, quality."""
     arguments = dict(locals())

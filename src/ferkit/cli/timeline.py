@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,7 +32,7 @@ def timeline(
     head: HeadOpt = None,
     device: DeviceOpt = None,
     json: JsonOpt = False,
-    **options: Any,  # noqa: ANN401
+    **options: object,
 ) -> None:
     """Draw what faces in videos show over time."""
     arguments = dict(locals())
