@@ -67,36 +67,38 @@ with redirect_stdout(sys.stderr), suppress(SystemExit):
     assert loaded & others == set()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [
-        (["retrieve", __file__, "--set", "nope.npy"], "no embedding set"),
-        (["embed", __file__, "--encoder", "votes-r19"], "did you mean: votes-r18"),
-        (["align", "nope", "-o", "out"], "no file or folder"),
-        (["recognise", __file__, "-o", "out.csv", "--encoder", "runs/nope"], "a run folder"),
-        (["retrieve", __file__, "--combine", "nope"], "choose mean or best"),
-        (["retrieve", __file__, "-k", "0"], "Invalid value"),
-        (["compare", __file__, "nope.jpg"], "no file or folder"),
-        (["best", "nope", "--like", "surprise"], "no file or folder"),
-        (["pretrain", "--method", "byol"], "ferkit align PHOTOS"),
-        (["pretrain", __file__, "--method", "bayol"], "did you mean: byol"),
-        (["probe", "nope"], "no encoder named"),
-        (["probe", "pixels", "--data", "nope"], "no file or folder"),
-        (["warp-preview", "nope.jpg"], "no file or folder"),
-    ],
+TYPING_ERRORS = (
+    (["retrieve", __file__, "--set", "nope.npy"], "no embedding set"),
+    (["embed", __file__, "--encoder", "votes-r19"], "did you mean: votes-r18"),
+    (["align", "nope", "-o", "out"], "no file or folder"),
+    (["recognise", __file__, "-o", "out.csv", "--encoder", "runs/nope"], "a run folder"),
+    (["retrieve", __file__, "--combine", "nope"], "choose mean or best"),
+    (["retrieve", __file__, "-k", "0"], "Invalid value"),
+    (["compare", __file__, "nope.jpg"], "no file or folder"),
+    (["best", "nope", "--like", "surprise"], "no file or folder"),
+    (["pretrain", "--method", "byol"], "ferkit align PHOTOS"),
+    (["pretrain", __file__, "--method", "bayol"], "did you mean: byol"),
+    (["probe", "nope"], "no encoder named"),
+    (["probe", "pixels", "--data", "nope"], "no file or folder"),
+    (["warp-preview", "nope.jpg"], "no file or folder"),
 )
-def test_a_typing_error_is_told_before_torch_is_loaded(arguments, why, tmp_path, monkeypatch):
+
+
+def test_typing_errors_are_told_before_torch_is_loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = f"""
 import sys
-sys.argv = ["ferkit", *{arguments!r}]
 from ferkit.cli import main
-try:
-    main()
-except SystemExit as stop:
-    print("torch" in sys.modules, stop.code)
+for arguments, _ in {TYPING_ERRORS!r}:
+    sys.argv = ["ferkit", *arguments]
+    try:
+        main()
+    except SystemExit as stop:
+        print("torch" in sys.modules, stop.code)
+        print(file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert why in done.stderr
-    assert done.stdout.split()[0] == "False"
-    assert done.stdout.split()[1] in ("2", "3", "5")
+    for (_, why), said, ended in zip(TYPING_ERRORS, done.stderr.split("\n\n"), done.stdout.splitlines(), strict=False):
+        assert why in said
+        assert ended in ("False 2", "False 3", "False 5")
+    assert len(done.stdout.splitlines()) == len(TYPING_ERRORS)

@@ -10,7 +10,7 @@ from ferkit.data.embedding_set import EmbeddingSet, check_embedding_output
 from ferkit.data.encoder_stamp import EncoderStamp, require_same_encoder
 from ferkit.data.faces import faces_to_table
 from ferkit.errors import EncoderMismatchError, OutputError, SetError
-from samples import contents, face, full_disk, unit_rows
+from samples import contents, face, unit_rows
 
 STAMP = EncoderStamp("contrawarping-r18", "ab" * 32, 6, "ferkit-128", 112, contract="c0" * 8)
 
@@ -99,16 +99,6 @@ def test_a_vector_that_is_no_number_is_found_and_not_saved(tmp_path, bad):
 
 
 # Nothing is half replaced
-
-
-@pytest.mark.parametrize("moment", range(3))
-def test_a_full_disk_leaves_the_old_set(tmp_path, moment):
-    make(seed=0).save(tmp_path / "emb.npy")
-    before = contents(tmp_path)
-    with full_disk(moment), pytest.raises(OutputError, match=r"emb.npy': No space left on device"):
-        make(seed=1).save(tmp_path / "emb.npy")
-    assert contents(tmp_path) == before
-    EmbeddingSet.open(tmp_path / "emb.npy")
 
 
 def test_other_peoples_files_beside_it_are_not_replaced(tmp_path):

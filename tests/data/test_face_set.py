@@ -77,14 +77,6 @@ def test_a_face_set_holds_what_was_written(tmp_path):
     np.testing.assert_array_equal(face_set.crops(range(FACES)), crops)
 
 
-@pytest.mark.parametrize("rows", [[], [32, 0, 5, 4], [7, 7, 7], np.array([9, 10])])
-def test_crops_come_in_the_order_asked_for(tmp_path, rows):
-    run(tmp_path / "faces")
-    crops = FaceSet.open(tmp_path / "faces").crops(rows)
-    assert crops.dtype == np.uint8
-    np.testing.assert_array_equal(crops, ALL[0][np.asarray(rows, int)])
-
-
 ROWS = [32, 0, 5, 4, 5]
 
 

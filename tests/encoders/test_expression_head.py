@@ -32,14 +32,6 @@ def test_probabilities_are_a_softmax_that_does_not_overflow_and_the_curve_is_log
     assert HEAD.same_probability(np.array([0.5, 1])) == pytest.approx([0.5, 1 / (1 + np.exp(-1))])
 
 
-def test_affect_stays_in_its_range():
-    weight, bias = np.array([[3, 0, 0], [0, 0.5, 0]], np.float32), np.array([0, 0.25], np.float32)
-    head = ExpressionHead(
-        ENCODER, HEAD.classes, HEAD.prototypes, HEAD.weight, HEAD.bias, affect_weight=weight, affect_bias=bias
-    )
-    assert head.affect(np.eye(3)[:2]).tolist() == [[1, 0.25], [0, 0.75]]
-
-
 def test_what_is_saved_is_loaded(tmp_path):
     sha256 = HEAD.save(tmp_path / "head.safetensors")
     again = ExpressionHead.load(tmp_path / "head.safetensors", sha256, encoder=ENCODER, name="e")

@@ -105,13 +105,6 @@ def test_pytorch_model_hub_mixin_loads_it(hub, pushed, run):
 # what is there already
 
 
-def test_pushing_the_same_again_changes_nothing(hub, pushed):
-    first = pushed()
-    again = pushed()
-    assert (again.commit, again.changed) == (first.commit, False)
-    assert len(hub.repos["ann/smiles"].commits) == 2
-
-
 def test_another_encoder_is_not_pushed_over(hub, pushed, tmp_path):
     first = pushed()
     other = save(tmp_path, "frowns", seed=1)

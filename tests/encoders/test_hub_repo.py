@@ -59,14 +59,6 @@ def timm_files(arch, classes=7, **pretrained):
 # ferkit's own repositories
 
 
-def test_an_encoder_comes_back_as_it_was_pushed(hub, own, toy):
-    commit = hub.add("ann/faces", own)
-    fetched, file = fetch_encoder(HubRepo("ann/faces"))
-    place = WeightsFile(kind="hub", file=WEIGHTS, repo="ann/faces", revision=commit)
-    assert fetched == entry(own[WEIGHTS], dim=toy.dim, mean=(0.1, 0.2, 0.3), gray=True, weights=place)
-    assert file.path.read_bytes() == own[WEIGHTS]
-
-
 def test_load_encoder_takes_a_repository_and_a_commit_of_it(hub, own, toy):
     commit = hub.add("ann/faces", own)
     encoder = load_encoder("hf-hub:ann/faces", device="cpu")

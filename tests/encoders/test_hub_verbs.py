@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import yaml
@@ -112,22 +108,3 @@ def test_a_set_remembers_repository_and_commit(pushed, hub, crop_folder, run_fol
 
 
 # the environment
-
-
-def _ferkit(*words, **variables):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment |= {"HF_HUB_DISABLE_TELEMETRY": "1", **variables}
-    program = "import sys; from ferkit.cli import main; main()"
-    command = [sys.executable, "-c", program, *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_home_endpoint_token_and_offline_mode_are_heeded(pushed, hub, tmp_path):
-    home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url}
-    private = _ferkit("models", "pull", "ann/toy", **home)
-    assert (private.returncode, "HF_TOKEN" in private.stderr) == (8, True)
-    fetched = _ferkit("models", "pull", "ann/toy", **home, HF_TOKEN="hf_read")
-    assert (fetched.returncode, fetched.stderr) == (0, "")
-    assert str(tmp_path / "home" / "hub" / "models--ann--toy" / "snapshots" / pushed) in fetched.stdout
-    again = _ferkit("models", "pull", "ann/toy", **home, HF_HUB_OFFLINE="1")
-    assert (again.returncode, "there already" in again.stdout) == (0, True)

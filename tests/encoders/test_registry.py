@@ -99,8 +99,6 @@ def test_weights_on_the_hub_may_lack_their_hash_and_others_not(tmp_path):
     ("change", "said"),
     [
         ({"repo": None}, "have a repo and a revision"),
-        ({"revision": None}, "have a repo and a revision"),
-        ({"kind": "bundled"}, "and no others"),
         ({"repo": "faces"}, "repo"),
         ({"repo": "../faces"}, "repo"),
         ({"file": "pytorch_model.bin"}, "file"),

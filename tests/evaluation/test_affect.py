@@ -27,13 +27,6 @@ def test_three_values_by_hand():
     assert np.isnan([correlation(np.ones(2), true[:2]), concordance(np.ones(3), np.ones(3))]).all()
 
 
-@pytest.mark.parametrize(
-    ("predicted", "expected"), [([1.0, 2.0, 3.0], 1), ([3.0, 2.0, 1.0], -1), ([2.0, 2.0, 2.0], 0), ([0.0, 0.0, 0.0], 0)]
-)
-def test_perfect_opposite_and_constant_answers(predicted, expected):
-    assert concordance(np.array([1.0, 2.0, 3.0]), np.array(predicted)) == pytest.approx(expected)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_torchmetrics_and_scikit_learn_agree(seed):
     true, predicted = values_of(seed)

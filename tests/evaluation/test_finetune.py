@@ -64,23 +64,6 @@ def test_it_learns_what_is_planted_and_leaves_the_encoder_as_it_was(encoder):
 """A network that is none of timm's: it has no classifier to replace."""
 
 
-def test_the_network_is_shown_what_the_encoder_would_be_shown(encoder):
-    from ferkit.evaluation.finetune import _views
-
-    images = encoder.prepare(squares(4, 0)[0])
-    drawn = torch.Generator().manual_seed(0)
-    torch.testing.assert_close(_views(images, FineTuneSettings(**STILL), drawn), images)
-    mirrored = _views(images, FineTuneSettings(**{**STILL, "flip": 1.0}), drawn)
-    torch.testing.assert_close(mirrored, images.flip(3))
-    # The light moves every pixel of a picture alike; a contrast keeps its mean.
-    lit = _views(images, FineTuneSettings(**{**STILL, "brightness": 0.5}), drawn) - images
-    torch.testing.assert_close(lit, lit[:, :1, :1, :1].expand_as(lit), atol=1e-5, rtol=0)
-    assert lit.abs().max() <= 0.5
-    flat = _views(images, FineTuneSettings(**{**STILL, "contrast": 0.9}), drawn)
-    torch.testing.assert_close(flat.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=1e-5, rtol=0)
-    assert not torch.allclose(flat.std((1, 2, 3)), images.std((1, 2, 3)), rtol=0.05)
-
-
 def test_rates_fall_by_the_layer():
     network = timm.create_model("resnet10t", num_classes=3)
     optimizer = layered_optimizer(network, FineTuneSettings(lr=0.8, layer_decay=0.5, weight_decay=0.1))

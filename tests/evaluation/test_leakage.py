@@ -77,14 +77,6 @@ def test_frames_of_one_clip_do_not_answer_for_each_other(planted):
     assert neighbour_leak(vectors, who, who, groups=names).rate < 0.2
 
 
-def test_the_people_with_most_faces_are_told_apart():
-    who = ["a"] * 8 + ["b"] * 6 + ["c"] * 4 + ["d"] * 3 + [None] * 2
-    vectors = np.random.default_rng(0).normal(size=(23, 4))
-    assert linear_leak(vectors, who, who, strengths=[1.0]).values == 3  # d has too few
-    two = linear_leak(vectors, who, who, most=2, strengths=[1.0])
-    assert (two.values, two.faces, two.chance) == (2, 7, pytest.approx(4 / 7))
-
-
 def test_faceless_rows_are_not_asked(planted):
     vectors, _, who = planted(10, identity=1, noise=0.01)
     vectors[::6] = np.nan

@@ -203,16 +203,6 @@ def test_settings_out_of_range_are_named(settings, message):
         FaceDetector(**settings)
 
 
-@pytest.mark.parametrize(
-    "image",
-    [black(20, 20).astype(np.float32), black(20, 20)[..., 0], np.zeros((20, 20, 4), np.uint8), black(0, 20)],
-    ids=["float", "gray", "alpha", "empty"],
-)
-def test_what_is_no_rgb_image_is_refused(detector, image):
-    with pytest.raises(InputError, match="uint8"):
-        detector.detect([image])
-
-
 def test_annotated_faces_are_found(detector, groups):
     wanted = hits = extra = 0
     errors = []

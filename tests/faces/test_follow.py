@@ -97,12 +97,6 @@ def test_a_face_that_turns_up_elsewhere_between_two_searches_is_found_there(dete
     assert_like(faces, detector.detect(frames))
 
 
-def test_frames_far_apart_are_all_searched(detector, heads, counted):
-    finder = FrameFinder(detector)
-    finder.find([0.0, 0.6, 1.2, 1.8], moving(heads[0], 4))
-    assert len(counted) == 4
-
-
 def test_it_goes_on_after_any_group_as_an_unbroken_run(detector, heads):
     frames = moving(heads[0], 24)
     whole, _ = found_by(detector, frames, 8)

@@ -115,17 +115,6 @@ def test_clipped_is_the_share_outside_the_picture(shift, size, expected):
     assert clipped_share((POINTS + 0.5 + shift) * 2.5 - 0.5, np.array(size) * 2.5) == pytest.approx(expected)
 
 
-def test_clipped_agrees_with_what_alignment_fills():
-    """A white picture on which the crop lies askew, in a black surrounding that alignment would show where clipped."""
-    angle = np.radians(25)
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    points = (POINTS - 63.5) @ turn.T * 1.7 + [30, 150]
-    inside = np.zeros((800, 800, 3), np.uint8)
-    inside[300:500, 300:600] = 255
-    crop = align_faces(inside, points + 300)[0]
-    assert clipped_share(points, (300, 200)) == pytest.approx(1 - crop.mean() / 255, abs=0.01)
-
-
 # All together
 
 

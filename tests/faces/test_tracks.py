@@ -59,13 +59,6 @@ def test_a_face_goes_on_where_it_overlaps_itself(moved, clip):
     assert link(tracker, 0.1, (box(10 + moved), ANN)) == [clip]
 
 
-def test_a_face_may_change_little_by_little():
-    tracker = Tracker()
-    clips = {link(tracker, k / 25, (box(10), person(1, changed=k / 50)))[0] for k in range(51)}
-    assert clips == {1}
-    assert link(Tracker(tracker.state), 51 / 25, (box(10), person(1))) == [2]
-
-
 def test_each_of_two_crossing_faces_keeps_its_clip():
     tracker = Tracker()
     for k in range(21):  # they meet at 50 px, side by side as in front of each other

@@ -111,16 +111,6 @@ def test_further_terms_equal_independent_implementations():
     torch.testing.assert_close(figures["agree"], NTXentLoss(temperature=0.07)(shares.float(), others.float()))
 
 
-def test_faces_of_unknown_label_count_in_the_agreement_alone():
-    views = views_of()
-    known = NUMBERS >= 0
-    fewer = Views(views.a[known], views.b[known], views.warped[:, known], NUMBERS[known])
-    figures, without = build().eval()(views), build().eval()(fewer)
-    torch.testing.assert_close(figures["contrast"], without["contrast"])
-    torch.testing.assert_close(figures["classify"], without["classify"])
-    assert figures["agree"] > without["agree"]
-
-
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

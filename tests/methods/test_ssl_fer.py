@@ -1,4 +1,3 @@
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -72,10 +71,3 @@ def test_only_positives_may_keep_their_colours():
     views = SslFer(nn.Flatten(), 3 * 24 * 24, settings).views({**batch(), **gray}, seeded())
     assert (views.b - views.b[0]).abs().max() < 1e-5
     assert (views.a - views.b).abs().amax((1, 2, 3)).min() > 1e-3
-
-
-@pytest.mark.parametrize("parts", ["", "time-aug", "time-aug,hard-neg,face-swap", "time-aug,hard-neg,cutmix"])
-def test_a_batch_needs_no_more_than_it_says(parts):
-    method = build(parts)
-    needs = {"crops", *SslFer.batch_fields_with(method.settings)}
-    method.views({name: rows for name, rows in batch().items() if name in needs}, seeded())

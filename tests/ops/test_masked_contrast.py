@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ferkit.ops.losses import nt_xent_loss
-from ferkit.ops.masked_contrast import box_around, cut_patches, false_negatives, legible, masked_nt_xent_losses
+from ferkit.ops.masked_contrast import cut_patches, false_negatives, legible, masked_nt_xent_losses
 from samples import at, seeded, vectors
 
 EVERYONE = torch.ones(24, dtype=torch.bool)
@@ -88,11 +88,6 @@ def test_invalid_rows_neither_choose_nor_are_chosen():
     assert (chosen[~valid] == -1).all()
     assert valid[chosen[valid]].all()
     assert (false_negatives(vectors(4, 3), torch.zeros(4, dtype=torch.int64), EVERYONE[:4]) == -1).all()  # nobody left
-
-
-def test_box_around_points():
-    points = torch.tensor([[[0.1, -0.2], [-0.3, 0.4], [0.0, 0.0]]])
-    torch.testing.assert_close(box_around(points, 0.1), torch.tensor([[-0.4, -0.3, 0.2, 0.5]]))
 
 
 def test_patches_are_what_the_boxes_hold():

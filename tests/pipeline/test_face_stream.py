@@ -59,12 +59,6 @@ def test_each_picture_is_a_crop_or_a_photo_for_itself(crop_folder, portraits, li
     assert "others searched" in told.said[-1]
 
 
-def test_crops_come_as_they_are_with_nothing_measured(crop_folder, noise_crops):
-    (batch,) = stream_of(crop_folder(3)).batches()
-    np.testing.assert_array_equal(batch.crops, noise_crops(3))
-    assert {(face.face, face.box, face.landmarks, face.score) for face in batch.faces} == {(1, None, None, None)}
-
-
 def test_a_face_set_streams_its_rows(make_face_set, noise_crops, monkeypatch):
     monkeypatch.setattr(faces_of, "_ROWS_A_BATCH", 2)
     faces = make_face_set(noise_crops(5))

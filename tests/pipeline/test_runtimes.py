@@ -119,8 +119,6 @@ def flip(file):
     ("name", "damage"),
     [
         ("onnx", lambda file: file.write_bytes(file.read_bytes()[:1000])),
-        ("openvino", lambda folder: (folder / "model.xml").unlink()),
-        ("onnx", lambda file: flip(file)),
         ("openvino", lambda folder: flip(folder / "model.bin")),
         ("onnx", lambda file: file.with_name(f"{file.name}.sha256").unlink()),
     ],

@@ -35,13 +35,3 @@ def test_rows_beyond_the_step_and_torn_ones_go(tmp_path, torn):
         {"step": "2", "loss": "0.8"},
         {"step": "3", "loss": "0.75"},
     ]
-
-
-def test_a_run_that_cannot_rewrite_its_figures_keeps_them(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.csv"
-    MetricsFile(path, 0).append({"step": 1, "loss": 0.9})
-    before = path.read_text()
-    monkeypatch.setattr("csv.DictWriter.writerows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        MetricsFile(path, 1)
-    assert path.read_text() == before

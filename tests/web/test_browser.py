@@ -184,16 +184,6 @@ def test_filters_say_how_many_and_leave_those(page):
     page.wait_for_function("() => document.querySelectorAll('#results .tile').length === 6")
 
 
-def test_people_are_left_out_or_kept(page):
-    page.goto(page.url + "?like=0")
-    page.wait_for_selector("#filters .people")
-    settled(page)
-    assert set(tiles(page)) == {1, 3, 5}
-    page.check("#filter-person-only")
-    page.wait_for_function("() => document.querySelectorAll('#results .tile').length === 2")
-    assert set(tiles(page)) == {2, 4}
-
-
 def test_all_of_it_by_keyboard(page):
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "find"

@@ -42,14 +42,6 @@ def test_a_table_holds_vectors_pictures_and_places(emb, noise_crops, to, image):
     assert all(0 <= row[x] <= 1 and 0 <= row[y] <= 1 for row in rows)
 
 
-def test_the_atlas_knows_the_nearest_faces(emb):
-    rows = pq.read_table(export(emb, "embedding-atlas").path).to_pylist()
-    vectors = EmbeddingSet.open(emb).vectors.astype(np.float64)
-    for row, cosines in zip(rows, vectors @ vectors.T, strict=True):
-        assert row["neighbors"]["ids"] == np.argsort(-cosines).tolist()
-        np.testing.assert_allclose(row["neighbors"]["distances"], np.sort(1 - cosines), atol=1e-6)
-
-
 def test_a_fiftyone_dataset_is_whole(emb, noise_crops):
     folder = export(emb, "fiftyone").path
     samples = json.loads((folder / "samples.json").read_text())["samples"]

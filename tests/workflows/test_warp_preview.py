@@ -69,10 +69,9 @@ def test_animation_grows_and_comes_back(crop, tmp_path):
     assert all(np.abs(shown[0][:128, start : start + 128] - face).mean() < 8 for start in (0, 128, 256))
 
 
-@pytest.mark.parametrize("columns", [0, 1])
-def test_too_few_columns(crop, tmp_path, columns):
+def test_too_few_columns(crop, tmp_path):
     with pytest.raises(InputError, match="at least 2 columns"):
-        warp_preview(crop, tmp_path / "warp.png", columns=columns)
+        warp_preview(crop, tmp_path / "warp.png", columns=1)
 
 
 @pytest.mark.parametrize("face_swap", [True, False])

@@ -84,11 +84,6 @@ def test_names_that_lead_elsewhere_are_only_names(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "x.tar"]
 
 
-def test_of_members_of_one_name_the_last_counts(tmp_path):
-    path = write_tar(tmp_path / "x.tar", [("1.png", png(1)), ("2.png", png(2)), ("1.png", png(3))])
-    assert grays(open_tar(path)) == [3, 2]
-
-
 def test_damaged_samples_are_problems_of_their_own(tmp_path):
     members = [
         *(("1.png", png(0)), ("1.json", b"{")),

@@ -94,12 +94,6 @@ def test_positives_are_swapped_with_their_chance_and_by_the_function_that_swaps(
     assert torch.equal(pairs_of("time-aug,face-swap", swap=0).positives, crops(1))
 
 
-@pytest.mark.parametrize("parts", ["time-aug,face-swap", "time-aug,cutmix"])
-def test_a_batch_of_one_clip_goes_through(parts):
-    faces = {**batch(), "clip": torch.zeros(4, dtype=torch.int64)}
-    assert pairs_of(parts, faces=faces).positives.shape == (4, SIZE, SIZE, 3)
-
-
 def test_mixed_positives_show_both_faces_by_their_share_of_the_inner_face():
     weights = inner_face(SIZE)
     for seed in range(5):
