@@ -73,7 +73,7 @@ def test_a_set_in_a_store_is_brought_up_to_date_and_only_changes_are_fetched(
 
 
 def test_what_cannot_be_read_or_written_there_is_told(store, crop_folder, settings, monkeypatch):
-    with pytest.raises(SetError, match=r"no embedding set 'memory://out/emb\.npy'"):
+    with pytest.raises(SetError, match=r"no set 'memory://out/emb\.npy'"):
         EmbeddingSet.open("memory://out/emb.npy")
     folder = crop_folder(3)
 
@@ -108,7 +108,7 @@ def test_s3_gives_the_pictures_and_takes_the_parts(bucket, crop_folder, settings
     ferkit.embed(folder, tmp_path / "emb.npy", **settings)
     ferkit.embed("s3://faces/crops", "s3://faces/emb", part="2/3", **settings)
     assert list(made_parts(Path("s3://faces/emb"), 3)) == [2]
-    with pytest.raises(SetError, match="no embedding set 's3://faces/emb'"):
+    with pytest.raises(SetError, match="no set 's3://faces/emb'"):
         ferkit.Searcher("s3://faces/emb")
     monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "elsewhere"))  # another machine
     with driver_mark(Path("s3://faces/emb")), monkeypatch.context() as patch:

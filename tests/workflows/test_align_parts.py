@@ -32,6 +32,43 @@ def test_parts_become_the_face_set_of_one_run(photos, tmp_path):
     assert (again.faces, again.made, again.unreadable) == (7, 0, whole.unreadable)
 
 
+def test_a_face_set_in_a_store_is_that_of_one_run_and_every_reader_takes_it(
+    store, photos, run_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))
+    align(photos, tmp_path / "faces", **SETTINGS)
+    align(photos, "memory://out/faces", part="2/3", **SETTINGS)
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "elsewhere"))  # another machine
+    result = align_parts(photos, "memory://out/faces", parts=3, **SETTINGS)
+    assert (result.faces, result.made, store.find("/out/faces.parts")) == (7, 2, [])
+    assert align(photos, "memory://out/whole", **SETTINGS).faces == 7
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "third"))
+    one = FaceSet.open(tmp_path / "faces")
+    for name in ("faces", "whole"):
+        other = FaceSet.open(f"memory://out/{name}")
+        assert other.table.equals(one.table)
+        np.testing.assert_array_equal(other.crops(range(7)), one.crops(range(7)))
+    assert ferkit.embed("memory://out/faces", tmp_path / "emb.npy", encoder=run_folder, device="cpu").faces == 7
+    assert align_parts(photos, "memory://out/faces", parts=3, **SETTINGS).made == 0
+
+
+def test_an_output_in_a_store_replaces_nothing_unasked(store, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))
+    store.pipe_file("/out/photos/0.png", b"a photo")
+    with pytest.raises(OutputError, match=r"holds '0\.png', which is no part of a face set"):
+        align(photos, "memory://out/photos", **SETTINGS)
+    align(photos, "memory://out/faces", **SETTINGS)
+    (photos / "6.png").unlink()
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "elsewhere"))
+    with pytest.raises(OutputError, match="already holds a face set"):
+        align(photos, "memory://out/faces", **SETTINGS)
+    assert align(photos, "memory://out/faces", overwrite=True, **SETTINGS).faces == 6
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))  # whose copy is of the older one
+    assert len(FaceSet.open("memory://out/faces")) == 6
+    with pytest.raises(SetError, match="is not a face set"):
+        FaceSet.open("memory://out/nothing")
+
+
 def test_a_part_without_faces_is_one_and_no_face_at_all_is_told(photos, tmp_path):
     assert align_parts(photos, tmp_path / "faces", parts=12, **SETTINGS).faces == 7
     with pytest.raises(NoFaceError, match="min_size=500"):
@@ -48,8 +85,8 @@ def test_what_is_in_the_way_is_told_before_any_work(photos, tmp_path):
     assert align_parts(photos, tmp_path / "faces", parts=2, overwrite=True, **SETTINGS).faces == 6
     with output_lock(tmp_path / "more.parts"), pytest.raises(BusyError):
         align_parts(photos, tmp_path / "more", parts=2, **SETTINGS)
-    with pytest.raises(OutputError, match="'s3://bucket/faces' is none"):
-        align_parts(photos, "s3://bucket/faces", parts=2, **SETTINGS)
+    with pytest.raises(OutputError, match="'memory://out/two' is in a store"):
+        ferkit.merge_faces([tmp_path / "faces"], "memory://out/two")
     with pytest.raises(InputError, match="7/64"):
         ferkit.align(photos, tmp_path / "more", part="7", **SETTINGS)
 

@@ -1,7 +1,8 @@
 """Face sets: aligned crops on disk, memory-mapped, with one metadata row each.
 
 A face set is a folder of ``faces-00000.npy`` ... ((N, H, W, 3) uint8 RGB), ``faces.parquet`` (`FACE_SCHEMA`),
-``problems.csv`` (the pictures that gave no face, and why) and ``meta.json``.
+``problems.csv`` (the pictures that gave no face, and why) and ``meta.json``. One in an object store is read from a copy
+in the cache.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ferkit.data.crop_shards import CropShards, shard_name
 from ferkit.data.face_table import FaceTable, WithColumns
 from ferkit.data.faces import FACE_SCHEMA, PARQUET_OPTIONS, ROW_GROUP, Face
 from ferkit.data.staged_rows import GrowingArray, StagedRows
-from ferkit.data.stores import remote_url
+from ferkit.data.stores import fetch_folder, names_in, put_folder, remote_url
 from ferkit.documents import read_json
 from ferkit.errors import OutputError, SetError
 from ferkit.locks import require_name
@@ -50,8 +51,29 @@ def sets_below(folder: Path) -> str | None:
     return f"{str(folder)!r} is a folder of face sets ({', '.join(names)}); name one of them" if names else None
 
 
+def fetch_face_set(path: Path) -> Path:
+    """Return where a face set in a store lies once it is fetched; a path of anything else stays what it is.
+
+    Raises:
+        InputError: the store cannot be reached.
+    """
+    if remote_url(path) is None or not names_in(path) >= {_TABLE, _META}:
+        return path
+    return fetch_folder(path, _META)
+
+
+def put_face_set(path: Path) -> None:
+    """Put a face set into the store from its copy; a path of this machine is left.
+
+    Raises:
+        OutputError: it cannot be written there; the copy stays, and the next run puts it.
+    """
+    put_folder(path, _META)
+
+
 def face_set_job(path: Path) -> str | None:
     """The fingerprint of the job that made the face set at ``path``; None where there is none that tells."""
+    path = fetch_face_set(path)
     return _meta_of(path / _META).get("fingerprint") if is_face_set(path) else None
 
 
@@ -90,7 +112,7 @@ class FaceSet(WithColumns):
         Raises:
             SetError: the folder is no face set, or a part of it is missing or damaged.
         """
-        path = Path(path).resolve()
+        path = fetch_face_set(Path(path)).resolve()
         if not is_face_set(path):
             make = f"make one with `ferkit align PHOTOS -o {shlex.quote(path.name)}`"
             raise SetError(sets_below(path) or f"{str(path)!r} is not a face set; {make}")
@@ -208,6 +230,7 @@ class FaceSetWriter(StagedRows):
         Raises:
             OutputError: ``path`` is taken; on entering, that another run is writing it.
         """
+        require_disk(Path(path))
         self.path = Path(path).resolve()
         self._size = size
         self._overwrite = overwrite
@@ -298,6 +321,7 @@ class FaceSetWriter(StagedRows):
         _write_problems(self.problems, folder / _PROBLEMS)
         counts = {"count": len(self), "pictures": self.pictures_done}
         meta = {**self._meta, **counts, "job": self._output.digest, "ferkit": __version__}
+        meta["table"] = FaceTable(folder / _TABLE).sha256()  # so that another set has another meta.json
         (folder / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
         self._refuse_taken()  # hours may have passed
         self._output.commit()
@@ -310,22 +334,23 @@ class FaceSetWriter(StagedRows):
             raise OutputError(f"{str(self.path)!r} already holds a face set; choose another output or add --overwrite")
 
 
+def require_disk(path: Path) -> None:
+    """Raise an `OutputError` where a path is an address, which only `FaceSetJob` and `EmbeddingJob` write to."""
+    if (url := remote_url(path)) is not None:
+        raise OutputError(f"{url!r} is in a store, and only `ferkit align` and `ferkit embed` write there")
+
+
 def refuse_foreign(path: Path) -> None:
     """Never delete a file, or a folder of somebody's photos, because it was named as the output.
 
     Raises:
-        OutputError: ``path`` is a file or an address, or a folder that holds something beside the files of a face set.
+        OutputError: ``path`` is a file, or a folder that holds something beside the files of a face set.
+        InputError: it is in a store that cannot be reached.
     """
     require_name(path)
-    if (url := remote_url(path)) is not None:
-        raise OutputError(
-            f"a face set is written to a disk, which {url!r} is none; `ferkit embed PHOTOS -o {url}` needs no face set"
-        )
-    if not path.exists():
-        return
-    if not path.is_dir():
+    if path.exists() and not path.is_dir():
         raise OutputError(f"{str(path)!r} is a file, and a face set is a folder; choose another output")
-    foreign = next((child.name for child in path.iterdir() if not _OURS.fullmatch(child.name)), None)
+    foreign = next((name for name in sorted(names_in(path)) if not _OURS.fullmatch(name)), None)
     if foreign is not None:
         raise OutputError(f"{str(path)!r} holds {foreign!r}, which is no part of a face set; choose another output")
 

@@ -1,7 +1,7 @@
 """Object stores, and whatever else fsspec reaches: ``s3://bucket/photos``, ``gs://…``, ``hf://datasets/…``.
 
-Access is what the store's own settings say (for S3 ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` and so on). An embedding set
-in a store is read from a copy in the cache, which is brought up to date first, and is written there and put whole.
+Access is what the store's own settings say (for S3 ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` and so on). A set in a store
+is read from a copy in the cache, which is brought up to date first, and is written there and put whole.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ferkit.atomic import remove
 from ferkit.data.cache_folder import cache_folder
 from ferkit.documents import parse_json
 from ferkit.errors import BusyError, InputError, OutputError, SetError
@@ -105,12 +106,79 @@ def put_set(path: Path) -> None:
     (files, place), copy = open_store(url), copy_path(path)
     # Whoever reads at this moment sees a .json that does not fit the rest, and nothing wrong.
     suffixes = (".json",) if copy.suffix == ".json" else (*_FILES, ".json")
-    try:
+    with _as_output(url):
         for suffix in suffixes:
             if (file := copy.with_suffix(suffix)).exists():
                 files.put_file(str(file), place.removesuffix(copy.suffix) + suffix)
-    except Exception as error:
-        raise OutputError(f"cannot write {url!r} ({why(error)}); run the same again to put what is there") from error
+
+
+def fetch_folder(path: Path, mark: str) -> Path:
+    """Bring the copy of a folder in a store up to date; all of it is read where its file ``mark`` has changed.
+
+    Raises:
+        SetError: there is no such folder, or it was written meanwhile.
+        InputError: the store cannot be reached.
+    """
+    if (url := remote_url(path)) is None:
+        return path
+    (files, place), copy = open_store(url), copy_path(path)
+    with _as_input(url), output_lock(copy, wait=True):
+        content = files.cat_file(f"{place}/{mark}")
+        if not (copy / mark).is_file() or (copy / mark).read_bytes() != content:
+            remove(copy)
+            copy.mkdir(parents=True)
+            for name in _names(files, place) - {mark}:
+                files.get_file(f"{place}/{name}", str(copy / name))
+            if files.cat_file(f"{place}/{mark}") != content:
+                raise SetError(f"{url!r} was written while it was read; run the same again")
+            (copy / mark).write_bytes(content)
+    return copy
+
+
+def put_folder(path: Path, mark: str) -> None:
+    """Put a folder into the store from its copy, its file ``mark`` last, which is gone while the others change.
+
+    A path of this machine is left, and so is what the store has already.
+
+    Raises:
+        OutputError: it cannot be written there; the copy stays, and the next run puts it.
+    """
+    if (url := remote_url(path)) is None:
+        return
+    (files, place), copy = open_store(url), copy_path(path)
+    with _as_output(url):
+        there = _names(files, place)
+        if mark in there:
+            if files.cat_file(f"{place}/{mark}") == (copy / mark).read_bytes():
+                return
+            files.rm_file(f"{place}/{mark}")
+        ours = {child.name for child in copy.iterdir() if child.is_file()}
+        for name in there - ours - {mark}:
+            files.rm_file(f"{place}/{name}")
+        for name in (*sorted(ours - {mark}), mark):
+            files.put_file(str(copy / name), f"{place}/{name}")
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of files, in a store its copy as well; what cannot be removed is left."""
+    remove(copy_path(path))
+    if (url := remote_url(path)) is not None:
+        with suppress(Exception):
+            files, place = open_store(url)
+            files.rm(place, recursive=True)
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the names of what a folder holds, here or in a store; none where there is no such folder.
+
+    Raises:
+        InputError: the store cannot be reached.
+    """
+    if (url := remote_url(path)) is None:
+        return {child.name for child in path.iterdir()} if path.is_dir() else set()
+    files, place = open_store(url)
+    with _as_input(url):
+        return _names(files, place)
 
 
 @contextmanager
@@ -176,11 +244,28 @@ def _fetch(files: Any, place: str, copy: Path) -> None:  # noqa: ANN401 (a file 
     told.write_bytes(description)
 
 
+def _names(files: Any, place: str) -> set[str]:  # noqa: ANN401 (a file system of fsspec)
+    files.invalidate_cache(place)
+    with suppress(FileNotFoundError):  # an object of the folder's own name is what some tools leave as a mark of it
+        return {Path(path).name for path in files.ls(place, detail=False) if path.rstrip("/") != place.rstrip("/")}
+    return set()
+
+
 @contextmanager
 def _as_input(url: str) -> Iterator[None]:
     try:
         yield
+    except SetError:
+        raise
     except FileNotFoundError as error:
-        raise SetError(f"there is no embedding set {url!r}; make it: `ferkit embed FACES -o {url}`") from error
+        raise SetError(f"there is no set {url!r}; make it by `ferkit embed` or `align` with `-o {url}`") from error
     except Exception as error:
         raise InputError(f"cannot read {url!r} ({why(error)})") from error
+
+
+@contextmanager
+def _as_output(url: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise OutputError(f"cannot write {url!r} ({why(error)}); run the same again to put what is there") from error

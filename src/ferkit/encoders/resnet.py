@@ -19,9 +19,8 @@ class ResNet(nn.Module):
         block: what the four stages are made of.
         depths: blocks of each stage.
         width: channels of the first stage; each stage has twice those of the one before.
-        quarters: pool the last three stages over each quarter of the image, in place of the last over the whole: D is
-            then four times their channels, and the features still tell where something was seen and
-            what it was made of.
+        quarters: pool the last three stages over each quarter of the image, in place of the last over the whole. D is
+            then four times their channels, and features still tell where something is and what it is made of.
     """
 
     pretrained_cfg: ClassVar[Mapping[str, Any]] = {"classifier": "fc"}

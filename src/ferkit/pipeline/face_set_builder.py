@@ -1,7 +1,8 @@
 """Keep the faces of sources as a face set, in one go or in parts; a run that was stopped goes on where it was.
 
 Parts of the face set ``faces/`` are face sets in ``faces.parts/``, each made by whoever takes it. When all are there
-they become one: their shards are linked, not copied, and the folder of parts goes.
+they become one: their shards are linked, not copied, and the folder of parts goes. In a store each is written in the
+cache and put whole.
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferkit.atomic import remove
-from ferkit.data.face_set import FaceSet, FaceSetWriter, face_set_job, is_face_set, refuse_foreign
+from ferkit.data.face_set import (
+    FaceSet,
+    FaceSetWriter,
+    face_set_job,
+    fetch_face_set,
+    is_face_set,
+    put_face_set,
+    refuse_foreign,
+)
+from ferkit.data.stores import copy_path, remove_folder
 from ferkit.errors import BusyError, InputError
 from ferkit.faces.template import CROP_SIZE, CROP_SIZES, TEMPLATE_NAME
 from ferkit.pipeline.face_options import FaceOptions
@@ -28,7 +37,7 @@ class FaceSetJob:
     sources: Sequence[Path]  # what the user named
     stream: SourceStream  # their faces
     fingerprint: str  # digest of all that decides which faces come out
-    out: Path  # folder of the face set
+    out: Path  # folder of the face set, which may be an address
     progress: Progress  # told of every batch
     overwrite: bool = False  # replace a face set of another job that is there
 
@@ -56,6 +65,7 @@ class FaceSetJob:
             if not _is_complete(writer, self.out, self.progress):
                 _append_all(self.stream, writer, self.progress)
                 require_faces(len(writer), writer.problems, self.sources)
+        put_face_set(self.out)
         return writer
 
     def build_part(self, number: int, parts: int) -> FaceSetWriter:
@@ -68,6 +78,7 @@ class FaceSetJob:
         with writer:
             if not _is_complete(writer, path, self.progress):
                 _append_all(part_of(self.stream, number, parts), writer, self.progress)
+        put_face_set(path)
         if not self.missing(parts):
             with suppress(BusyError):  # whose part was the last as well joins them
                 self.join(parts)
@@ -86,10 +97,11 @@ class FaceSetJob:
             if not writer.complete:
                 writer.link([FaceSet.open(path) for path in paths])
                 require_faces(len(writer), writer.problems, self.sources)
+        put_face_set(self.out)
         for path in paths:
-            remove(path)
+            remove_folder(path)
         with suppress(OSError):  # other things are there
-            self.folder.rmdir()
+            copy_path(self.folder).rmdir()
         return self.made()
 
     def made(self) -> FaceSetWriter:
@@ -108,7 +120,8 @@ class FaceSetJob:
         return digest([self.fingerprint, f"{number}/{parts}"])
 
     def _writer(self, path: Path, fingerprint: str, overwrite: bool) -> FaceSetWriter:
-        return FaceSetWriter(path, TEMPLATE_NAME, self.stream.crop_size, fingerprint=fingerprint, overwrite=overwrite)
+        size, place = self.stream.crop_size, copy_path(path)
+        return FaceSetWriter(place, TEMPLATE_NAME, size, fingerprint=fingerprint, overwrite=overwrite)
 
 
 def open_job(
@@ -126,7 +139,7 @@ def open_job(
 
     Args:
         sources: what the user named; no face sets.
-        out: folder of the face set.
+        out: folder of the face set, here or as an address.
         options: how sources are read and which of their faces are taken.
         device: where the detector runs; None takes the best one present.
         progress: told what the sources are.
@@ -146,6 +159,7 @@ def open_job(
                 f"{str(path)!r} is a face set already; `ferkit embed` and `ferkit pretrain` take it as it is"
             )
     refuse_foreign(Path(out))  # before anything is read
+    fetch_face_set(Path(out))  # what is there is neither made again nor replaced unasked
     stream = open_pictures(sources, options, device, progress, crop_size)
     fingerprint = stream.listing if in_parts else stream.read_fingerprint(progress)
     job = FaceSetJob(sources, stream, fingerprint, Path(out), progress, overwrite)

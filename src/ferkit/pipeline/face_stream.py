@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ferkit.data.face_set import FaceSet, is_face_set
+from ferkit.data.face_set import FaceSet, fetch_face_set, is_face_set
 from ferkit.data.filters import MEASURES
 from ferkit.data.sources import SourceRules, Sources, first_sizes, open_sources
 from ferkit.data.stores import remote_url
@@ -67,8 +67,8 @@ class Problems(NamedTuple):
 
 
 def source_paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return what a caller gave as a list of paths; a lone path need not be wrapped."""
-    return [Path(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+    """Return what a caller gave as a list of paths, face sets in a store fetched; a lone path need not be wrapped."""
+    return [fetch_face_set(Path(path)) for path in ([sources] if isinstance(sources, str | Path) else sources)]
 
 
 def absolute_paths(paths: Sequence[Path]) -> list[Path]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+from ferkit.data.stores import copy_path, driver_mark
 from ferkit.faces.template import CROP_SIZE
 from ferkit.locks import output_lock
 from ferkit.pipeline.engine import PartKeywords, PartSettings, work_off
@@ -127,7 +128,7 @@ def align_parts(
         open_job, paths, folder, chosen, device, crop_size=crop_size, overwrite=overwrite, in_parts=True
     )
     job = open_here(progress)
-    with output_lock(job.folder):
+    with output_lock(copy_path(job.folder)), driver_mark(job.folder):
         left = job.missing(settings.count)
         work_off("aligning", replace(job, progress=Silent()), open_here, left, settings, progress)
         faces = job.join(settings.count)

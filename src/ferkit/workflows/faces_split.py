@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ferkit._version import __version__
 from ferkit.atomic import output_errors
 from ferkit.data.face_selection import GROUPINGS, codes, groups_of
-from ferkit.data.face_set import FaceSet, refuse_foreign
+from ferkit.data.face_set import FaceSet, refuse_foreign, require_disk
 from ferkit.documents import read_json
 from ferkit.errors import InputError, OutputError
 from ferkit.ops.stratified_groups import stratified_group_split
@@ -78,6 +78,7 @@ def split_faces(
         OutputError: ``out`` is taken or cannot be written; nothing that was there has changed.
     """
     _check_parts(parts, by)
+    require_disk(Path(out))
     face_set, out, progress = FaceSet.open(faces), Path(out).resolve(), progress or Silent()
     groups, ungrouped = groups_of(face_set.columns(["source", "clip", "identity"]), by)
     _require_groups(face_set, groups, parts, by)
