@@ -3,7 +3,7 @@ import pytest
 
 import ferkit
 from ferkit.data.face_set import FaceSet
-from ferkit.errors import BusyError, InputError, NoFaceError, OutputError
+from ferkit.errors import BusyError, InputError, NoFaceError, OutputError, SetError
 from ferkit.locks import output_lock
 from ferkit.workflows.align import align, align_parts
 
