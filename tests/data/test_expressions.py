@@ -3,7 +3,7 @@ import collections
 import pyarrow.parquet as pq
 import pytest
 
-from ferkit.data.expressions import EXPRESSIONS, affect, class_codes, expression, expression_of_code
+from ferkit.data.expressions import EXPRESSIONS, expression
 from ferkit.data.sources.layouts.fer2013 import majority
 
 
@@ -12,22 +12,6 @@ from ferkit.data.sources.layouts.fer2013 import majority
 )
 def test_words(word, expected):
     assert expression(word) == expected
-
-
-@pytest.mark.parametrize(("text", "expected"), [("1", "fear"), ("   2.0000000e+00\n", "anger"), ("3", None)])
-def test_codes(text, expected):
-    assert expression_of_code(text, class_codes("fear", "anger", None, first=1)) == expected
-
-
-@pytest.mark.parametrize("text", ["0", "4", "1.5", "", "one", "nan", "inf"])
-def test_codes_of_no_class(text):
-    with pytest.raises(ValueError, match=r"no class|could not convert"):
-        expression_of_code(text, class_codes("fear", "anger", None, first=1))
-
-
-@pytest.mark.parametrize(("text", "expected"), [("-2", None), ("-1", -1.0), ("1", 1.0), ("0.25", 0.25)])
-def test_affect(text, expected):
-    assert affect(text, unknown=(-2.0,)) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import ferkit
-from ferkit.cli.checks import require_names
 from ferkit.data.embedding_parts import made_parts
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.stores import copy_path, driver_mark, fetch_set, remote_url
@@ -49,10 +48,6 @@ def bucket(monkeypatch):
 )
 def test_addresses_are_told_from_paths(path, url):
     assert remote_url(path) == url
-
-
-def test_an_address_is_no_missing_file_on_the_command_line():
-    require_names(Path("s3://bucket/photos"))
 
 
 def test_a_set_in_a_store_is_brought_up_to_date_and_only_changes_are_fetched(

@@ -131,6 +131,31 @@ def test_what_is_not_ours_is_left_alone(hub, pushed, there):
     assert hub.repos["ann/smiles"].commits[-1][0] == before
 
 
+@pytest.mark.parametrize(("is_private", "wanted"), [(True, "private=False"), (False, "private=True")])
+def test_who_sees_a_repository_is_never_changed_in_passing(hub, pushed, is_private, wanted):
+    hub.add("ann/smiles", {}, private=is_private)
+    with pytest.raises(OutputError, match=f"push without {wanted}"):
+        pushed(private=not is_private)
+    assert pushed(private=is_private).private is is_private
+
+
+def test_a_commit_that_came_between_is_not_lost(hub, pushed, monkeypatch):
+    pushed()
+    hub.add("ann/smiles", files(hub))
+    look = hub.repos["ann/smiles"].at
+
+    def at_and_move(revision):
+        hub.repos["ann/smiles"].at = look
+        found = look(revision)
+        hub.repos["ann/smiles"].commit({"README.md": b"theirs"})
+        return found
+
+    hub.repos["ann/smiles"].at = at_and_move
+    with pytest.raises(HubError, match="412"):
+        pushed()
+    assert files(hub)["README.md"] == b"theirs"
+
+
 # who may write
 
 

@@ -1,7 +1,6 @@
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 
 from ferkit.encoders import hub
 from ferkit.errors import HubError, TrainingError
@@ -24,15 +23,6 @@ def test_maps_are_those_of_timm(theirs):
     with torch.inference_mode():
         for depth, found in zip((7, 12, 21), network(images), strict=True):  # conv2_1, conv3_1, conv4_1 with their ReLU
             torch.testing.assert_close(found, theirs.features[:depth](images))
-
-
-def test_imagenet_weights_are_taken_and_frozen(theirs, tmp_path, monkeypatch):
-    path = tmp_path / "model.safetensors"
-    save_file({name: value.clone() for name, value in theirs.state_dict().items()}, path)
-    monkeypatch.setattr(hub, "fetch", lambda *_: hub.HubFile(path, "0" * 40))
-    network = load_imagenet(VggLayers(3, (2, 3)))
-    torch.testing.assert_close(network.features[0].weight, theirs.features[0].weight)
-    assert not any(weight.requires_grad for weight in network.parameters())
 
 
 def test_without_a_hub_the_way_out_is_named(monkeypatch):

@@ -31,9 +31,3 @@ def test_equals_grid_sample_and_blur_within_rounding(sigma):
     difference = (planes.float() - gaussian_blur(sharp, sigmas)).abs()
     assert difference.max() <= 1.6
     assert difference.mean() < 0.5
-
-
-def test_each_picture_has_its_own_blur():
-    same = PICTURES[:1].expand(3, -1, -1, -1), grids()[:1].expand(3, -1, -1, -1)
-    rough = sample_pictures(*same, torch.arange(3.0))[0].float().diff(dim=3).abs().mean((1, 2, 3))
-    assert rough[0] > rough[1] > rough[2]

@@ -1,12 +1,9 @@
-from functools import partial
-from io import BytesIO
 from threading import Lock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from ferkit.data.sources import Picture
 from ferkit.faces.template import TEMPLATE
@@ -15,23 +12,8 @@ from ferkit.pipeline.decoding import (
     cut_scales,
     group_by_pixels,
     read_ahead,
-    read_crop,
-    read_picture,
     search_scale,
 )
-
-
-def picture_of(pixels, format="PNG", name="x"):
-    buffer = BytesIO()
-    Image.fromarray(np.asarray(pixels, np.uint8)).save(buffer, format)
-    return Picture(name, fetch=buffer.getvalue)
-
-
-def test_a_crop_of_the_right_size_is_taken_as_it_is():
-    pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
-    crop, scale = read_crop(picture_of(pixels))
-    np.testing.assert_array_equal(crop, pixels)
-    assert scale == 1
 
 
 @pytest.mark.parametrize(
@@ -72,15 +54,6 @@ def test_read_ahead_keeps_order_and_reads_no_further_than_told():
     stream.close()
     assert len(started) <= 4
     assert [item.picture.source for item in read_ahead(pictures, 10, read, 3)] == [str(n) for n in range(10, 50)]
-
-
-def test_what_cannot_be_read_comes_as_a_problem_in_its_place():
-    good = picture_of(np.zeros((128, 128, 3)), name="good")
-    bad = Picture("bad", fetch=lambda: b"no picture")
-    first, second, third = read_ahead([good, bad, good], 0, partial(read_picture, aligned=True, min_face=None), 2)
-    assert (first.problem, third.problem) == (None, None)
-    assert second.problem
-    assert second.image.size == 0
 
 
 def decoded(height, width):

@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from ferkit.errors import InputError
-from ferkit.faces.template import TEMPLATE
 from ferkit.pipeline import face_stream as faces_of
 from ferkit.pipeline.face_options import FaceOptions
 from ferkit.pipeline.face_stream import open_faces, open_pictures
@@ -19,15 +18,6 @@ def stream_of(*paths, progress=None, **options):
 
 def set_stream(*paths, progress=None, **options):
     return open_faces(paths, FaceOptions(**options), None, progress or Silent())
-
-
-def test_a_portrait_is_found_and_brought_onto_the_template(portraits):
-    from ferkit.faces.detect import FaceDetector
-
-    (batch,) = stream_of(portraits["hopper"], aligned=False).batches()
-    assert len(batch.faces) == 1
-    again = FaceDetector().detect([batch.crops[0]])[0]
-    assert np.abs(again.landmarks[0] - TEMPLATE).max() < 6
 
 
 def test_a_photo_decoded_smaller_tells_its_face_in_its_own_pixels(portraits, tmp_path):

@@ -59,6 +59,14 @@ def test_the_stamp_tells_labels_apart_and_places_not(make_face_set, noise_crops)
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_numbers_are_told_apart_by_thirds(make_face_set, noise_crops):
+    faces = make_face_set(noise_crops(7), size=lambda row: None if row == 6 else float(row))
+    expected = ["low", "low", "middle", "middle", "high", "high", None]
+    assert opened(faces.path).column("size") == expected
+    with pytest.raises(InputError, match="no column 'gender'"):
+        opened(faces.path).column("gender")
+
+
 def test_labelled_pictures_without_a_face_are_rows_and_photos_are_aligned_once(portraits, tmp_path, listener):
     save_gray(tmp_path / "photos" / "glad" / "wall.png", (200, 200), 128)
     for label, name in (("calm", "hopper"), ("glad", "astronaut")):

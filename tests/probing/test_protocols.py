@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +131,13 @@ def test_leakage_beside_its_baselines(planted):
     assert below["identity.nearest"] < 0.5
     for figure in section.figures:
         assert figure.statistic(np.arange(len(figure.people))) == pytest.approx(figure.value)
+
+
+def test_a_column_that_cannot_be_asked_is_left_out_and_alone_is_refused(planted_rows):
+    rows = planted_rows(people=4)
+    one = ["x"] * len(rows)
+    section = leakage_section(rows, {"identity": rows.people, "pose": one}, {})
+    assert set(section.left_out) == {"pose.nearest", "pose.linear"}
+    nameless = replace(rows, labels=[None] * len(rows))
+    with pytest.raises(InputError, match="nothing to tell apart"):
+        leakage_section(nameless, {"pose": one}, {})

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 
-from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.report import set_map as module
-from ferkit.report.set_map import lay_out, set_map
-from samples import face, unit_rows, write_set
+from ferkit.report.set_map import lay_out
+from samples import unit_rows
 
 
 def clusters(n):
@@ -28,13 +26,3 @@ def test_few_or_equal_faces_have_places_too(vectors):
     places = lay_out(vectors)
     assert places.shape == (len(vectors), 2)
     assert np.isfinite(places).all()
-
-
-def test_it_is_computed_once(tmp_path, monkeypatch):
-    write_set(tmp_path / "emb.npy", clusters(9), [face(f"/{row}.jpg") for row in range(9)])
-    first = set_map(EmbeddingSet.open(tmp_path / "emb.npy"), tmp_path / "maps")
-    monkeypatch.setattr(module, "lay_out", lambda _: pytest.fail("computed again"))
-    np.testing.assert_array_equal(set_map(EmbeddingSet.open(tmp_path / "emb.npy"), tmp_path / "maps"), first)
-    (tmp_path / "maps").rename(tmp_path / "other")
-    with pytest.raises(pytest.fail.Exception):
-        set_map(EmbeddingSet.open(tmp_path / "emb.npy"), tmp_path / "maps")

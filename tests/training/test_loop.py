@@ -12,7 +12,7 @@ from ferkit.errors import OutputError, TrainingError
 from ferkit.methods.byol import Byol, ByolSettings
 from ferkit.methods.views import ViewSettings
 from ferkit.progress import Silent
-from ferkit.training import checkpoint
+from ferkit.training import checkpoint, loop
 from ferkit.training.loop import train
 from ferkit.training.processes import Processes
 from ferkit.training.settings import MonitorSettings, TrainSettings
@@ -244,6 +244,18 @@ def test_all_that_changes_is_resumed(tmp_path, more):
     assert same(resumed[1].encoder.state_dict(), whole[1].encoder.state_dict())
 
 
+def test_scaler_is_kept_in_a_checkpoint(tmp_path):
+    def learning(scale):
+        method = Regression()
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        return checkpoint.Learner(method, torch.optim.SGD(method.parameters(), 0.1), scaler=scaler, step=7)
+
+    path = checkpoint.save_checkpoint(tmp_path, learning(8.0))
+    other = learning(2.0)
+    checkpoint.load_checkpoint(path, other)
+    assert (other.scaler.get_scale(), other.step) == (8.0, 7)
+
+
 @pytest.mark.parametrize("name", ["method.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "nested", "gone", "list"])
 def test_a_damaged_checkpoint_is_not_gone_on_with(tmp_path, name, damage):
@@ -282,22 +294,6 @@ def test_monitor_looks_every_epoch_and_the_best_stays(tmp_path):
     assert [(row["step"], row["knn"]) for row in rows(tmp_path / "watched", "monitor.csv")][1] == ("4", "0.5")
     alone, _ = run(tmp_path / "alone", method=Regression(dropout=0.5), settings=settings)
     assert same(alone, method.state_dict())
-
-
-def test_resuming_looks_again_only_at_what_is_new(tmp_path):
-    settings = changed(monitor=MonitorSettings(every=1), checkpoint_steps=3)
-    steps = []
-
-    def monitor(encoder, step):
-        steps.append(step)
-        return {"knn": step / 10}
-
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, Memory(fail_after=5), method=Regression(), settings=settings, monitor=monitor)
-    assert steps == [2, 4]  # the checkpoint is of step 3
-    run(tmp_path, method=Regression(), settings=settings, monitor=monitor)
-    assert steps == [2, 4, 4, 6, 8]
-    assert [row["step"] for row in rows(tmp_path, "monitor.csv")] == ["2", "4", "6", "8"]
 
 
 @pytest.mark.parametrize(
@@ -374,3 +370,25 @@ def test_a_signal_in_the_last_step_lets_the_run_end_and_a_second_interrupt_ends_
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "twice", method=method, settings=PLAIN)
     assert not (tmp_path / "twice" / "checkpoints").exists()
+
+
+def test_minutes_make_checkpoints_too(tmp_path, monkeypatch):
+    now = iter(range(0, 100_000, 90))  # each look at the clock is a minute and a half after the one before
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(now))
+    settings = changed(checkpoint_minutes=5, checkpoints=9, epochs=3)
+    run(tmp_path, Memory(fail_after=6), method=Regression(), settings=settings)
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept[-1] == "step-00000006"
+    assert len(kept) > 1
+
+
+class Advises(Regression):
+    def advice(self, rows):
+        return f"the last of {len(rows)} rows has {rows[-1]['loss']:.0f}" if rows[-1]["loss"] > 0 else None
+
+
+def test_advice_comes_less_and_less_often_and_at_the_end(tmp_path, listener):
+    progress = listener()
+    train(Advises(), Memory(), changed(epochs=25, lr=1e-9), tmp_path, progress, Processes("cpu"))
+    assert [line.split(":")[0] for line in progress.said] == [f"step {step}" for step in (10, 20, 40, 50)]
+    assert progress.said[0].endswith("the last of 10 rows has 0")

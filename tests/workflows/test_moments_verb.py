@@ -99,6 +99,16 @@ def test_a_video_gives_its_moments_sheet_plot_table_and_frames(video, crops, tmp
     assert [hit.source for hit in again.moments] == [moment.source]
 
 
+def test_where_nothing_is_like_it_the_nearest_are_told_as_such(save_set):
+    path = save_set([1.0] * 30)
+    found = EmbeddingSet.open(path)
+    opposite = EmbeddingSet(-np.asarray(found.vectors), found.table, found.encoder)
+    opposite.save(path)
+    result = ask(path)
+    assert not result.reached
+    assert [hit.score for hit in result.moments] == [pytest.approx(-1, abs=1e-5)]
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "what"),
     [
