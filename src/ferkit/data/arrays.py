@@ -1,13 +1,14 @@
 """Arrays in ``.npy`` files, as files that others wrote or that were damaged."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_DAMAGE = (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError, OverflowError, RecursionError)
+"""What numpy raises at a damaged header, which it reads as a Python literal."""
 
 
 def map_array(path: Path) -> NDArray[Any]:
@@ -17,19 +18,12 @@ def map_array(path: Path) -> NDArray[Any]:
         FileNotFoundError: there is no such file.
         ValueError: it holds something else, or is cut short.
     """
-    with header_errors():
+    try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except _DAMAGE as error:
+        raise ValueError("it is no .npy array, or cut short") from error
     if not isinstance(array, np.ndarray):
         raise ValueError("it is an archive of arrays and not one .npy array")
     return array
-
-
-@contextmanager
-def header_errors() -> Iterator[None]:
-    """Turn what numpy raises at a damaged header, which it reads as a Python literal, into one `ValueError`."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError("it is no .npy array, or cut short") from error

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -75,17 +74,11 @@ class ClipPairs:
     hard_positive: Integers  # (n,) a positive of each hard negative, which is an anchor too
 
 
-def clip_numbers(names: pa.ChunkedArray) -> Integers:
-    """Number the clips of a face set's column in the order in which they first occur; -1 where there is none."""
-    codes = names.combine_chunks().dictionary_encode()
-    return np.asarray(codes.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
-
-
 class ClipWindows:
     """Draws pairs, anew at each call.
 
     Args:
-        clip: (N,) number of each face's clip, -1 for none, in any order, see `clip_numbers`.
+        clip: (N,) number of each face's clip, -1 for none, in any order, see `ferkit.data.face_selection.codes`.
         time_s: (N,) seconds, in any order; NaN where unknown.
         windows: how far apart the faces of a pair are.
 
@@ -186,7 +179,7 @@ class ClipMates:
     """Draws another face of the same clip, anew at each call.
 
     Args:
-        clip: (N,) number of each face's clip, -1 for none, in any order, see `clip_numbers`.
+        clip: (N,) number of each face's clip, -1 for none, in any order, see `ferkit.data.face_selection.codes`.
 
     Attributes:
         members: (M,) rows whose clip has another face, clip by clip.

@@ -1,32 +1,20 @@
 """The crops of a face set on disk: shards whose headers are checked at once and whose pixels are mapped when needed."""
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ferkit.data.arrays import header_errors
+from ferkit.data.arrays import map_array
 from ferkit.data.faces import crop_sha256
 
 
 def shard_name(number: int) -> str:
     """Return the file name of shard ``number``, counted from 0."""
     return f"faces-{number:05d}.npy"
-
-
-@dataclass(frozen=True, slots=True)
-class _Shard:
-    """A ``.npy`` file of (count, size, size, 3) uint8, whose pixels begin at byte ``offset``."""
-
-    path: Path
-    count: int
-    offset: int
 
 
 class CropShards:
@@ -44,8 +32,8 @@ class CropShards:
     def __init__(self, folder: Path, size: int, digests: Callable[[], pa.ChunkedArray]) -> None:
         self._size = size
         self._digests = cache(digests)
-        self._shards = list(_read_shards(folder, size))
-        self._starts = np.cumsum([0, *(shard.count for shard in self._shards)])
+        self._files = [folder / shard_name(number) for number in range(len(list(folder.glob("faces-*.npy"))))]
+        self._starts = np.cumsum([0, *(len(_map_shard(file, size)) for file in self._files)])
         self._maps: dict[int, NDArray[np.uint8]] = {}
         self._right = np.zeros(len(self), np.bool_)  # crops whose digest was found right
 
@@ -55,7 +43,7 @@ class CropShards:
     @property
     def count(self) -> int:
         """How many files there are."""
-        return len(self._shards)
+        return len(self._files)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the crops of ``rows`` (n,), each from 0 to the length, as an (n, size, size, 3) copy.
@@ -89,43 +77,23 @@ class CropShards:
 
     def _mapped(self, number: int) -> NDArray[np.uint8]:
         if number not in self._maps:
-            shard = self._shards[number]
-            shape = (shard.count, self._size, self._size, 3)
+            file, count = self._files[number], self._starts[number + 1] - self._starts[number]
             try:
-                self._maps[number] = np.memmap(shard.path, np.uint8, "r", shard.offset, shape)
-            except (OSError, ValueError) as error:
-                raise ValueError(f"{shard.path.name} was removed or cut since it was opened") from error
+                self._maps[number] = _map_shard(file, self._size)
+            except ValueError as error:
+                raise ValueError(f"{file.name} was removed or cut since it was opened") from error
+            if len(self._maps[number]) != count:
+                raise ValueError(f"{file.name} was written anew since it was opened")
         return self._maps[number]
 
 
-def _read_shards(folder: Path, size: int) -> Iterator[_Shard]:
-    count = len(list(folder.glob("faces-*.npy")))
-    for path in (folder / shard_name(number) for number in range(count)):
-        try:
-            yield _read_shard(path, size)
-        except FileNotFoundError:
-            raise ValueError(f"{path.name} is missing") from None
-        except (OSError, EOFError) as error:
-            raise ValueError(f"{path.name} is cut short or no array") from error
-
-
-def _read_shard(path: Path, size: int) -> _Shard:
-    with path.open("rb") as file:
-        shape, by_columns, dtype = _read_header(file)
-        offset, end = file.tell(), os.fstat(file.fileno()).st_size
-    if shape[1:] != (size, size, 3) or dtype != np.uint8 or by_columns:
-        raise ValueError(f"{path.name} is {shape} {dtype}, not (N, {size}, {size}, 3) uint8")
-    if not 0 <= shape[0] * size * size * 3 <= end - offset:
-        raise EOFError
-    return _Shard(path, shape[0], offset)
-
-
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, whether columns come first, and type; the file stands at the first pixel then."""
+def _map_shard(path: Path, size: int) -> NDArray[np.uint8]:
     try:
-        with header_errors():
-            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read[np.lib.format.read_magic(file)](file)
-            return header
-    except (ValueError, KeyError) as error:
-        raise EOFError from error
+        crops = map_array(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing") from None
+    except ValueError as error:
+        raise ValueError(f"{path.name} is cut short or no array") from error
+    if crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8 or not crops.flags.c_contiguous:
+        raise ValueError(f"{path.name} is {crops.shape} {crops.dtype}, not (N, {size}, {size}, 3) uint8")
+    return crops

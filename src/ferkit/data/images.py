@@ -92,9 +92,9 @@ _DAMAGE = (
 _opening = threading.Lock()
 
 
-def read_image(source: Path | bytes, name: str | None = None, *, at_least: int | None = None) -> NDArray[np.uint8]:
+def read_image(source: Path | bytes) -> NDArray[np.uint8]:
     """Return the picture as (H, W, 3) uint8 RGB, upright; see `read_image_scaled`."""
-    return read_image_scaled(source, name, at_least=at_least)[0]
+    return read_image_scaled(source)[0]
 
 
 def read_image_scaled(

@@ -21,10 +21,10 @@ _QUALITY = 88
 _ROWS_AT_ONCE = 24  # the first is seen soon, and the frames of a video are still read together
 
 
-def jpeg(image: NDArray[np.uint8], quality: int = _QUALITY) -> bytes:
+def jpeg(image: NDArray[np.uint8]) -> bytes:
     """Return an (H, W, 3) uint8 RGB picture as the bytes of a JPEG."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    Image.fromarray(image).save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
 
 

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ferkit.data.clip_windows import WINDOWS, ClipMates, ClipWindows, Strangers, Windows, clip_numbers
+from ferkit.data.clip_windows import WINDOWS, ClipMates, ClipWindows, Strangers, Windows
+from ferkit.data.face_selection import codes
 from ferkit.data.face_set import FaceSet
 from ferkit.documents import parse_json
 from ferkit.errors import TrainingError
@@ -48,14 +49,14 @@ class TrainingFaces:
             "label": lambda: _class_numbers(faces, classes),
             "votes": lambda: _votes(faces, classes),
             "landmarks": lambda: _crop_landmarks(faces),
-            "clip": lambda: clip_numbers(faces.column("clip")),
+            "clip": lambda: codes(faces.column("clip"))[0],
             "moment": lambda: cast(ClipWindows, self._windows).moments,
             "person": lambda: _person_numbers(faces),
             "row": lambda: np.arange(len(faces)),
         }
         self._fields = [(of, what) for of in ("", *self._drawn) for what in columns if _name(of, what) in needs]
         self._columns = {what: columns[what]() for what in dict.fromkeys(what for _, what in self._fields)}
-        self._mates = ClipMates(clip_numbers(faces.column("clip"))) if "partner" in needs else None
+        self._mates = ClipMates(codes(faces.column("clip"))[0]) if "partner" in needs else None
         self._strangers = Strangers(_person_numbers(faces)) if "stranger" in needs else None
 
     def __len__(self) -> int:
@@ -128,7 +129,7 @@ def usable_faces(faces: FaceSet, needs: Collection[str], windows: Windows, progr
 
 
 def _faces_with_mates(faces: FaceSet, progress: Progress) -> FaceSet:
-    members = ClipMates(clip_numbers(faces.column("clip"))).members
+    members = ClipMates(codes(faces.column("clip"))[0]).members
     if not len(members):
         raise _no_clips(len(faces), "another face of its clip")
     if len(members) == len(faces):
@@ -150,7 +151,7 @@ def _are_windowed(needs: Collection[str]) -> bool:
 
 def _clip_windows(faces: FaceSet, windows: Windows) -> ClipWindows:
     time_s = np.asarray(faces.column("time_s").to_numpy(), np.float64)  # None becomes NaN
-    return ClipWindows(clip_numbers(faces.column("clip")), time_s, windows)
+    return ClipWindows(codes(faces.column("clip"))[0], time_s, windows)
 
 
 def _name(of: str, what: str) -> str:

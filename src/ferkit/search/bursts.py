@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.search.folding import connected
+
 _LOOK_SIDE = 16
 
 _SAME_SCENE = 0.97
@@ -60,28 +62,10 @@ def find_bursts(
     Returns:
         The bursts, each in the order of the files, by their first photos.
     """
-    burst = list(range(len(times)))
-
-    def root(photo: int) -> int:
-        while burst[photo] != photo:
-            photo = burst[photo]
-        return photo
-
-    def join(a: int, b: int) -> None:
-        first, second = sorted((root(a), root(b)))
-        burst[second] = first
-
     dated = sorted((time, photo) for photo, time in enumerate(times) if time is not None)
-    for (before, a), (after, b) in pairwise(dated):
-        if after - before <= seconds:
-            join(a, b)
-    for photo in range(1, len(looks)):
-        if float(looks[photo - 1] @ looks[photo]) >= _SAME_SCENE:
-            join(photo - 1, photo)
-    groups: dict[int, list[int]] = {}
-    for photo in range(len(times)):
-        groups.setdefault(root(photo), []).append(photo)
-    return list(groups.values())
+    pairs = [(a, b) for (before, a), (after, b) in pairwise(dated) if after - before <= seconds]
+    pairs += [(a, b) for a, b in pairwise(range(len(looks))) if float(looks[a] @ looks[b]) >= _SAME_SCENE]
+    return connected(len(times), pairs)
 
 
 def worth(faces: Sequence[Candidate]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Hits that are one face: copies of a photo, frames of a clip, shots of a burst; and hits that are one person."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,31 +59,36 @@ def fold_copies(
     Returns:
         The groups by their best face, as places in ``faces``, ascending.
     """
-    parent = list(range(len(faces)))
-
-    def root(place: int) -> int:
-        while parent[place] != place:
-            place = parent[place]
-        return place
-
-    def join(a: int, b: int) -> None:
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-
     first: dict[tuple[str, object], int] = {}
+    pairs: list[tuple[int, int]] = []
     for place, face in enumerate(faces):
         points = None if face.landmarks is None else tuple(np.round(face.landmarks).tolist())
         for key in (("clip", face.clip), ("sha256", face.sha256), ("landmarks", points)):
             if key[1] is not None:
                 earlier = first.setdefault(key, place)
                 if key[0] != "landmarks" or is_copy(face, faces[earlier]):
-                    join(place, earlier)
+                    pairs.append((place, earlier))
     if crops_of is not None:
-        for a, b in _near_equal_pairs(faces, vectors, crops_of, root):
-            join(a, b)
+        together = {place: number for number, group in enumerate(connected(len(faces), pairs)) for place in group}
+        pairs += _near_equal_pairs(faces, vectors, crops_of, together)
+    return connected(len(faces), pairs)
+
+
+def connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Put the numbers below ``count`` together that pairs connect: groups by their first number, each ascending."""
+    parent = list(range(count))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            number = parent[number]
+        return number
+
+    for pair in pairs:
+        low, high = sorted(map(root, pair))
+        parent[high] = low
     groups: dict[int, list[int]] = {}
-    for place in range(len(faces)):
-        groups.setdefault(root(place), []).append(place)
+    for number in range(count):
+        groups.setdefault(root(number), []).append(number)
     return list(groups.values())
 
 
@@ -178,12 +183,12 @@ def one_per_person(groups: Sequence[list[int]], faces: Sequence[Face]) -> list[l
 
 
 def _near_equal_pairs(
-    faces: Sequence[Face], vectors: NDArray[np.floating[Any]], crops_of: CropsOf, root: Callable[[int], int]
+    faces: Sequence[Face], vectors: NDArray[np.floating[Any]], crops_of: CropsOf, together: Mapping[int, int]
 ) -> list[tuple[int, int]]:
-    """Pairs of near-equal faces that are not together yet."""
+    """Pairs of near-equal faces that are not together yet, by the numbers of their groups."""
     faces, vectors = faces[:_MOST_COMPARED], vectors[:_MOST_COMPARED]
     near = np.triu((vectors @ vectors.T > _NEAR) & _same_shape(faces), k=1)
-    pairs = [(a, b) for a, b in np.argwhere(near).tolist() if root(a) != root(b)]
+    pairs = [(a, b) for a, b in np.argwhere(near).tolist() if together[a] != together[b]]
     places = sorted({place for pair in pairs for place in pair})
     crops = {place: crop for place, crop in zip(places, crops_of(places), strict=True) if crop is not None}
     if not crops:

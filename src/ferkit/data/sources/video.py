@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ferkit.data.images import DECODING
 from ferkit.data.sources.picture import Picture
-from ferkit.errors import InputError, UnreadableImageError, UnreadableVideoError
+from ferkit.errors import UnreadableImageError, UnreadableVideoError
 
 _USUAL_FPS = 25.0  # of files that state none; ferkit default
 _MAX_FPS = 1000.0
@@ -58,20 +58,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One video file, and what its source says of all its frames.
-
-    Raises:
-        InputError: fps is not above 0.
-    """
+    """One video file, and what its source says of all its frames."""
 
     source: str  # absolute path
     label: str | None = None  # class or expression
     identity: str | None = None  # who it is
     fps: float | None = None  # frames per second to look at; None takes every frame
-
-    def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps < math.inf:
-            raise InputError(f"fps must be above 0, not {self.fps}; leave it out to take every frame")
 
     def sha256(self) -> str:
         """Hex digest of the file; `OSError` if it cannot be read."""
