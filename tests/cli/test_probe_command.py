@@ -11,7 +11,7 @@ from PIL import Image
 import ferkit
 from ferkit.cli.probe import probe
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.probing.settings import ProbeSettings
+from ferkit.probing.settings import ProbeOutputs, ProbeSettings
 
 
 @pytest.fixture
@@ -52,6 +52,6 @@ def test_json_is_the_report_and_the_only_output(ferkit_command, labelled, run_fo
 
 def test_defaults_of_the_command_and_of_the_function_agree():
     ours, theirs = (inspect.signature(function).parameters for function in (probe, ferkit.probe))
-    named = {"json", *(field.name for kind in (FaceOptions, ProbeSettings) for field in fields(kind))}
+    named = {"json", *(field.name for kind in (FaceOptions, ProbeOutputs, ProbeSettings) for field in fields(kind))}
     assert named <= set(ours)
     assert set(ours) - named == set(theirs) - {"progress", "options"}

@@ -5,7 +5,7 @@ import pytest
 import ferkit
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pretraining.settings import PretrainKeywords, PretrainSettings
-from ferkit.probing.settings import ProbeKeywords, ProbeSettings
+from ferkit.probing.settings import ProbeKeywords, ProbeOutputs, ProbeSettings
 from ferkit.search.moment_settings import MomentKeywords, MomentSettings
 
 
@@ -18,7 +18,7 @@ def test_a_name_that_no_verb_knows_gets_the_nearest_options(tmp_path):
     ("keywords", "settings"),
     [
         (FaceKeywords, [FaceOptions]),
-        (ProbeKeywords, [ProbeSettings, FaceOptions]),
+        (ProbeKeywords, [ProbeSettings, ProbeOutputs, FaceOptions]),
         (PretrainKeywords, [PretrainSettings, FaceOptions]),
         (MomentKeywords, [MomentSettings]),
     ],

@@ -17,7 +17,7 @@ from ferkit.errors import EncoderMismatchError, InputError, OutputError, Unknown
 from ferkit.probing import encoders
 from ferkit.probing.protocols import base as protocols
 from ferkit.probing.report import as_json
-from ferkit.workflows.probe import PAGE, REPORT
+from ferkit.report.probe_folder import PAGE, REPORT
 from samples import save_run
 
 probe_module = sys.modules["ferkit.workflows.probe"]  # the package has the function under this name

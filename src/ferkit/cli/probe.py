@@ -16,7 +16,7 @@ from ferkit.cli.options import DeviceOpt, JsonOpt, optional, with_settings
 from ferkit.cli.output import escape, run_and_report
 from ferkit.cli.words import count_of
 from ferkit.pipeline.face_options import FaceOptions
-from ferkit.probing.settings import ALL, PIXELS, PROTOCOLS, RANDOM, ProbeSettings
+from ferkit.probing.settings import ALL, PIXELS, PROTOCOLS, RANDOM, ProbeOutputs, ProbeSettings
 
 if TYPE_CHECKING:
     from ferkit.evaluation.intervals import Interval
@@ -26,7 +26,7 @@ _COLUMNS = 3
 """Figures beside each other; with their intervals they fill 80 characters."""
 
 
-@with_settings(ProbeSettings, FaceOptions)
+@with_settings(ProbeOutputs, ProbeSettings, FaceOptions)
 def probe(
     encoders: Annotated[
         list[str],
@@ -76,21 +76,6 @@ def probe(
             show_default=ALL,
         ),
     ] = None,
-    out: Annotated[
-        Path | None, optional("Folder for report.json, report.html and pictures.", "--out", "-o", default="none")
-    ] = None,
-    pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Draw into --out: confusion, map, nearest faces, …")
-    ] = True,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Say by how much the first encoder differs from the others.")
-    ] = False,
-    publish: Annotated[bool, typer.Option("--publish", help="Write the figures into the run's encoder.yaml.")] = False,
-    csv: Annotated[Path | None, optional("All figures as a table, a row each.", metavar="FILE.csv")] = None,
-    latex: Annotated[Path | None, optional("A LaTeX table for each protocol.", metavar="FILE.tex")] = None,
-    save_head: Annotated[
-        Path | None, optional("Keep a head for `ferkit recognise --head`.", metavar="HEAD.safetensors")
-    ] = None,
     label_map: Annotated[
         str | None,
         optional("New names of labels, in train and test; OLD= leaves a label out.", metavar="OLD=NEW,…|FILE"),
@@ -109,7 +94,8 @@ def probe(
     from ferkit.probing.report import as_json
     from ferkit.workflows.probe import probe as run
 
-    run_and_report(run, arguments, partial(_summary, out=out, save_head=save_head), as_json)
+    summary = partial(_summary, out=options["out"], save_head=options["save_head"])
+    run_and_report(run, arguments, summary, as_json)
 
 
 def _summary(result: ProbeReport, out: Path | None, save_head: Path | None) -> Iterator[str | Table]:

@@ -5,7 +5,9 @@ This file imports nothing heavy, so that the command line can state the defaults
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from ferkit.errors import InputError
 from ferkit.pipeline.face_options import FaceKeywords
 from ferkit.settings import setting
 
@@ -24,6 +26,9 @@ LINEAR = ("lbfgs", "moco", "facecycle", "crs-cont", "solo-learn")
 FINETUNES = ("ferkit", "ssl-fer")
 """How all weights learn: names of `ferkit.evaluation.finetune.FINETUNES`."""
 
+HEADS = ("linear", "mlp")
+"""Classifiers that all weights may learn with."""
+
 PIXELS, RANDOM = "pixels", "random"
 """Encoders that have learnt nothing, by name: the floor that others stand on."""
 
@@ -40,7 +45,11 @@ def _parse_pair(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How a probe fits and asks."""
+    """How a probe fits and asks.
+
+    Raises:
+        InputError: a value is out of range, or names nothing.
+    """
 
     seeds: int = setting(1, "Fits of each classifier; their answers are pooled.", min=1, group=_FITTING)
     seed: int = setting(0, "The first of them.", group=_FITTING)
@@ -71,7 +80,7 @@ class ProbeSettings:
     head: str | None = setting(
         None,
         "Its classifier: one layer, or two with dropout.",
-        metavar="linear|mlp",
+        metavar="|".join(HEADS),
         default_text="the way's",
         group=_FITTING,
     )
@@ -103,9 +112,48 @@ class ProbeSettings:
         group=_ASKING,
     )
 
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or (self.folds is not None and self.folds < 1):
+            raise InputError(f"{self.seeds} seeds and {self.folds} folds were asked for; give 1 or more of each")
+        for name, choices in ((self.linear, LINEAR), (self.finetune, FINETUNES), (self.head, (None, *HEADS))):
+            if name not in choices:
+                raise InputError(f"there is no {name!r} to choose here; take {', '.join(filter(None, choices))}")
+        numbers = [self.epochs, self.lr, self.neighbours, self.finetune_epochs, self.finetune_lr, self.finetune_batch]
+        if any(number is not None and number <= 0 for number in numbers):
+            raise InputError("epochs, learning rate, batch and neighbours must be above 0")
+
+
+@dataclass(frozen=True)
+class ProbeOutputs:
+    """What a probe leaves beside its answer."""
+
+    out: str | Path | None = setting(
+        None,
+        "Folder for report.json, report.html and pictures: new, empty, or with an earlier report, which is replaced.",
+        flags=("--out", "-o"),
+        default_text="none",
+    )
+    pictures: bool = setting(
+        True, "Draw into --out: confusion, map, nearest faces, …", flags=("--pictures/--no-pictures",)
+    )
+    compare: bool = setting(False, "Say by how much the first encoder differs from the others.", flags=("--compare",))
+    publish: bool = setting(False, "Write the figures into the run's encoder.yaml.", flags=("--publish",))
+    csv: str | Path | None = setting(
+        None, "All figures as a table, a row each.", metavar="FILE.csv|.tsv|.parquet", default_text=False
+    )
+    latex: str | Path | None = setting(
+        None, "A LaTeX table for each protocol (booktabs).", metavar="FILE.tex", default_text=False
+    )
+    save_head: str | Path | None = setting(
+        None,
+        "Keep a head for `ferkit recognise --head`, fitted on all labelled faces of --data.",
+        metavar="HEAD.safetensors",
+        default_text=False,
+    )
+
 
 class ProbeKeywords(FaceKeywords, total=False):
-    """Keyword arguments of `ProbeSettings` and of `ferkit.pipeline.face_options.FaceOptions`."""
+    """Keyword arguments of `ProbeSettings`, `ProbeOutputs` and `ferkit.pipeline.face_options.FaceOptions`."""
 
     seeds: int
     seed: int
@@ -125,3 +173,10 @@ class ProbeKeywords(FaceKeywords, total=False):
     fec: str | None
     fec_images: str | None
     leak: Sequence[str]
+    out: str | Path | None
+    pictures: bool
+    compare: bool
+    publish: bool
+    csv: str | Path | None
+    latex: str | Path | None
+    save_head: str | Path | None

@@ -1,10 +1,9 @@
 """How good is an encoder: linear, kNN, fine-tuned, affect, retrieval, triplets, and what it tells of identity."""
 
-import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from ferkit._version import __version__
-from ferkit.atomic import atomic_path, output_errors
-from ferkit.documents import read_json
-from ferkit.errors import InputError, OutputError
+from ferkit.atomic import atomic_path
+from ferkit.errors import InputError
 from ferkit.evaluation.intervals import paired_interval
 from ferkit.evaluation.rows import coverage
 from ferkit.ops.device import pick_device
@@ -30,16 +28,14 @@ from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_encoders
 from ferkit.probing.protocols import RUNNERS, Task
 from ferkit.probing.publish import entry_file, publish_report
-from ferkit.probing.report import Comparison, DataStamp, EncoderReport, MetricValue, ProbeReport, Section, as_json
-from ferkit.probing.settings import ALL, FINETUNES, LINEAR, ProbeKeywords, ProbeSettings
+from ferkit.probing.report import Comparison, EncoderReport, MetricValue, ProbeReport, Section
+from ferkit.probing.settings import ALL, ProbeKeywords, ProbeOutputs, ProbeSettings
 from ferkit.probing.vector_file import VectorFile, is_vector_file, open_vectors, require_one_encoder
 from ferkit.progress import Progress, Silent
+from ferkit.report.probe_folder import earlier_protocols, write_report
 from ferkit.report.probe_table import figures_table, latex_tables
 from ferkit.report.table_file import check_table_output, write_table_file
 from ferkit.settings import part_settings
-from ferkit.staging import StagedOutput
-
-REPORT, PAGE = "report.json", "report.html"
 
 _USED = ("numpy", "scikit-learn", "timm", "torch")
 """Packages whose versions a report states."""
@@ -54,13 +50,6 @@ def probe(
     test: Sources | None = None,
     test_layout: str | None = None,
     protocol: str | Sequence[str] = ALL,
-    out: str | Path | None = None,
-    pictures: bool = True,
-    compare: bool = False,
-    publish: bool = False,
-    csv: str | Path | None = None,
-    latex: str | Path | None = None,
-    save_head: str | Path | None = None,
     label_map: str | Path | dict[str, str] | None = None,
     batch_size: int = 64,
     device: str | None = None,
@@ -79,20 +68,12 @@ def probe(
             ``test_layout`` another part of the same files.
         test_layout: ``layout`` of the test faces, such as ``raf-db:test``; None takes that of ``data``.
         protocol: names of `ferkit.probing.settings.PROTOCOLS`; ``all`` runs those that the data permit.
-        out: folder for report.json, report.html and pictures, new, empty or with an earlier report, which is replaced;
-            None writes none.
-        pictures: draw them: confusion, few labels, a map of the vectors, nearest faces, what the decision looks at.
-        compare: add the differences of the first encoder to all others, with paired intervals.
-        publish: write the figures into each encoder's entry.
-        csv: a ``.csv``, ``.tsv`` or ``.parquet`` file of all figures, a row each.
-        latex: a file of a LaTeX table for each protocol (booktabs).
-        save_head: a ``.safetensors`` file for the one encoder's head, fitted on all labelled faces of ``data``:
-            `ferkit.recognise` reads classes by it, and valence and arousal where they are known.
         label_map: new names of labels, see `ferkit.probing.data.read_label_map`.
         batch_size: faces per pass through a network.
         device: ``cpu``, ``cuda``, …; None takes the best one present.
         progress: told of every step.
-        options: fields of `ferkit.probing.settings.ProbeSettings`, such as ``seeds=3``, and of
+        options: fields of `ferkit.probing.settings.ProbeSettings`, such as ``seeds=3``, of
+            `ferkit.probing.settings.ProbeOutputs`, such as ``out="report"``, and of
             `ferkit.pipeline.face_options.FaceOptions`, such as ``min_size=40``.
 
     Raises:
@@ -101,17 +82,12 @@ def probe(
         OutputError: the report or an entry cannot be written, or ``out`` holds something else than a report.
         FerkitError: an encoder or the faces cannot be opened.
     """
-    names, progress = _as_list(encoders), progress or Silent()
-    settings, reading = _split_options(options)
-    if csv is not None:
-        check_table_output(Path(csv), ("protocol", "encoder", "figure"))
-    protocols = _protocols(protocol)
-    _check_settings(settings, names, compare)
-    entries = [entry_file(name) for name in names] if publish else []
-    if save_head is not None:
-        check_head_output(Path(save_head), len(names))
-    earlier = {} if out is None else _earlier_protocols(Path(out))
-    renamed = read_label_map(label_map)
+    names, asked, progress = _as_list(encoders), _split_names(protocol), progress or Silent()
+    outputs, others = part_settings(options, ProbeOutputs, dict)
+    settings, face_options = part_settings(others, ProbeSettings, FaceOptions)
+    protocols, reading, renamed = _protocols(asked), face_options.changed(), read_label_map(label_map)
+    entries, earlier = _check_outputs(outputs, names)
+
     files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
     train_data = _open(data or FACES, _train_file(data, files), reading, renamed, device, progress)
     reading_test = reading
@@ -121,10 +97,10 @@ def probe(
     test_data = None if test is None else _open(test, test_file, reading_test, renamed, device, progress)
     plan = ProbePlan(train_data, test_data, settings)
     runnable, skipped = _runnable(plan, protocols, device)
-    subjects = probed_encoders(
-        open_sources(names, files, device, batch_size, progress), train_data, test_data, test_file, progress
-    )
-    sections = _run(plan, subjects, runnable, skipped, ALL in _names(protocol), device, progress)
+
+    sources = open_sources(names, files, device, batch_size, progress)
+    subjects = probed_encoders(sources, train_data, test_data, test_file, progress)
+    sections = _run(plan, subjects, runnable, skipped, ALL in asked, device, progress)
     reports = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
     report = ProbeReport(
         data=train_data.stamp(),
@@ -146,77 +122,49 @@ def probe(
         warnings=tuple(plan.warnings()),
         skipped=skipped,
         encoders=tuple(reports),
-        comparisons=tuple(_comparisons(reports, settings.seed)) if compare else (),
+        comparisons=tuple(_comparisons(reports, settings.seed)) if outputs.compare else (),
     )
-    if out is not None:
-        _write(report, Path(out), earlier, pictures, progress)
-    if csv is not None:
-        write_table_file(figures_table(report), Path(csv))
-    if latex is not None:
-        with atomic_path(Path(latex)) as partial:
+    if outputs.out is not None:
+        write_report(report, Path(outputs.out), earlier, pictures=outputs.pictures, progress=progress)
+    if outputs.csv is not None:
+        write_table_file(figures_table(report), Path(outputs.csv))
+    if outputs.latex is not None:
+        with atomic_path(Path(outputs.latex)) as partial:
             partial.write_text(latex_tables(report), encoding="utf-8")
-    if publish:
+    if outputs.publish:
         publish_report(report, entries)
-    if save_head is not None:
-        save_own_head(subjects[0], train_data, Path(save_head))
+    if outputs.save_head is not None:
+        save_own_head(subjects[0], train_data, Path(outputs.save_head))
     return report
+
+
+def _check_outputs(outputs: ProbeOutputs, names: Sequence[str]) -> tuple[list[Path], dict[str, list[str]]]:
+    """Refuse outputs that cannot be had; return the encoders' entries to publish in, and `earlier_protocols`."""
+    if not names:
+        raise InputError("there is no encoder to probe; name one, such as contrawarping-r18")
+    if outputs.compare and len(names) < 2:
+        raise InputError(f"only {names[0]!r} was given, and a comparison needs two encoders or more")
+    if outputs.csv is not None:
+        check_table_output(Path(outputs.csv), ("protocol", "encoder", "figure"))
+    if outputs.save_head is not None:
+        check_head_output(Path(outputs.save_head), len(names))
+    entries = [entry_file(name) for name in names] if outputs.publish else []
+    return entries, {} if outputs.out is None else earlier_protocols(Path(outputs.out))
 
 
 def _as_list(names: Sources) -> list[str]:
     return [str(names)] if isinstance(names, str | Path) else [str(each) for each in names]
 
 
-def _split_options(options: Mapping[str, Any]) -> tuple[ProbeSettings, dict[str, Any]]:
-    """Tell settings of the probe from options of reading, of which those that have their default are left out."""
-    settings, reading = part_settings(options, ProbeSettings, FaceOptions)
-    usual = asdict(FaceOptions())
-    return settings, {name: value for name, value in asdict(reading).items() if value != usual[name]}
-
-
-def _names(protocol: str | Sequence[str]) -> list[str]:
+def _split_names(protocol: str | Sequence[str]) -> list[str]:
     return [name.strip() for part in _as_list(protocol) for name in part.split(",")]
 
 
-def _protocols(protocol: str | Sequence[str]) -> list[str]:
-    names = _names(protocol)
+def _protocols(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in RUNNERS and name != ALL:
             raise InputError(f"there is no protocol {name!r}; choose from {', '.join([*RUNNERS, ALL])}")
     return [name for name in RUNNERS if name in names or ALL in names]
-
-
-def _check_settings(settings: ProbeSettings, names: Sequence[str], compare: bool) -> None:
-    if settings.seeds < 1 or (settings.folds is not None and settings.folds < 1):
-        raise InputError(f"{settings.seeds} seeds and {settings.folds} folds were asked for; give 1 or more of each")
-    chosen = ((settings.linear, LINEAR), (settings.finetune, FINETUNES), (settings.head or "linear", ("linear", "mlp")))
-    for name, choices in chosen:
-        if name not in choices:
-            raise InputError(f"there is no {name!r} to choose here; take {', '.join(choices)}")
-    numbers = [settings.epochs, settings.lr, settings.neighbours]
-    numbers += [settings.finetune_epochs, settings.finetune_lr, settings.finetune_batch]
-    if any(number is not None and number <= 0 for number in numbers):
-        raise InputError("epochs, learning rate, batch and neighbours must be above 0")
-    if not names:
-        raise InputError("there is no encoder to probe; name one, such as contrawarping-r18")
-    if compare and len(names) < 2:
-        raise InputError(f"only {names[0]!r} was given, and a comparison needs two encoders or more")
-
-
-def _earlier_protocols(out: Path) -> dict[str, list[str]]:
-    """Return the encoders of the report in a folder, and the protocols of each; those of a new or empty one are none.
-
-    Raises:
-        OutputError: it is a file, or holds something and no report.
-    """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{str(out)!r} is a file, and a report is a folder; choose another -o")
-    if not out.exists() or not any(out.iterdir()):
-        return {}
-    try:
-        report = read_json(out / REPORT)
-        return {encoder["name"]: list(encoder["sections"]) for encoder in report["encoders"]}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise OutputError(f"{str(out)!r} holds files, but no report of `ferkit probe`; choose another -o") from error
 
 
 def _train_file(data: Sources | None, files: Sequence[VectorFile]) -> VectorFile | None:
@@ -341,46 +289,3 @@ def _labelled_split(plan: ProbePlan) -> Split | None:
     with suppress(InputError):
         return plan.labelled
     return None
-
-
-def _write(report: ProbeReport, out: Path, earlier: dict[str, list[str]], pictures: bool, progress: Progress) -> None:
-    """Write a report whole or not at all, and remove the pictures of the earlier one, by its encoders' protocols."""
-    from ferkit.report.probe_figures import draw_figures, picture_paths  # matplotlib loads only here
-    from ferkit.report.probe_page import write_page
-    from ferkit.report.safe_picture import require_replaceable
-
-    report = _without_paths(report)
-    with StagedOutput(out / REPORT, {}, _refuse_foreign, files=True) as output, output_errors(out):
-        output.begin()
-        try:
-            figures = draw_figures(report, output.folder, progress=progress) if pictures else []
-            write_page(report, figures, output.folder / PAGE)
-            text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
-            (output.folder / REPORT).write_text(text, encoding="utf-8")
-            names = [figure.path.name for figure in figures]
-            for name in names:
-                require_replaceable(out / name)
-            output.commit([*names, PAGE, REPORT])
-        finally:
-            output.discard()
-        for picture in picture_paths(out, earlier) - {out / name for name in names}:
-            picture.unlink(missing_ok=True)
-
-
-def _without_paths(report: ProbeReport) -> ProbeReport:
-    """A report travels: what lies at an absolute path on this machine goes by its base name."""
-
-    def base(place: str) -> str:
-        return Path(place).name if Path(place).is_absolute() else place
-
-    def stamp(data: DataStamp) -> DataStamp:
-        return replace(data, sources=tuple(map(base, data.sources)))
-
-    encoders = tuple(replace(encoder, encoder=base(encoder.encoder)) for encoder in report.encoders)
-    test = None if report.test is None else stamp(report.test)
-    return replace(report, data=stamp(report.data), test=test, encoders=encoders)
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if not all(child.suffix in (".png", ".html", ".json", ".jsonl", ".lock") for child in folder.iterdir()):
-        raise OutputError(f"{str(folder)!r} is in the way and not ferkit's; move it or choose another -o")
