@@ -28,7 +28,7 @@ from scipy.stats import binomtest
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.encoders.encoder import load_encoder
 from ferkit.encoders.expression_head import ExpressionHead
-from ferkit.evaluation.calibration import expected_calibration_error, fit_curve, reliability, sample_pairs
+from ferkit.evaluation.calibration import fit_curve, sample_pairs
 from ferkit.evaluation.head import at_temperature, fit_head, temperature_of
 
 DATA = (
@@ -54,6 +54,18 @@ def labelled(opened: EmbeddingSet, keep) -> Labelled:
     return Labelled(opened.vectors[kept], [rows[n]["label"] for n in kept], [rows[n]["identity"] for n in kept])
 
 
+def reliability(probability, right, bins=15) -> list[tuple[float, float, int]]:
+    """Mean probability, share that came true, and number of predictions, by bins of equal width that are not empty."""
+    places = np.minimum((probability.astype(np.float64) * bins).astype(int), bins - 1)
+    inside = [places == number for number in np.unique(places)]
+    return [(float(probability[at].mean(dtype=np.float64)), float(right[at].mean()), int(at.sum())) for at in inside]
+
+
+def calibration_error(probability, right) -> float:
+    """Mean distance between probability and truth (arXiv:1706.04599, eq. 3)."""
+    return sum(count * abs(mean - true) for mean, true, count in reliability(probability, right)) / len(right)
+
+
 def measure(head: ExpressionHead, faces: Labelled) -> dict:
     shares = head.probabilities(faces.vectors)
     answers = np.array(head.classes)[shares.argmax(axis=1)]
@@ -62,9 +74,9 @@ def measure(head: ExpressionHead, faces: Labelled) -> dict:
     same = head.same_probability(pairs.cosines)
     return {
         "accuracy": right,
-        "ece": expected_calibration_error(shares.max(axis=1), right),
+        "ece": calibration_error(shares.max(axis=1), right),
         "curve": reliability(shares.max(axis=1), right),
-        "same_ece": expected_calibration_error(same, pairs.same),
+        "same_ece": calibration_error(same, pairs.same),
         "same_accuracy": (same > 0.5) == pairs.same,
         "same_curve": reliability(same, pairs.same, bins=10),
         "faces": len(faces.labels),

@@ -4,10 +4,8 @@ import pytest
 from ferkit.errors import InputError
 from ferkit.evaluation.calibration import (
     Pairs,
-    expected_calibration_error,
     fit_curve,
     fit_temperature,
-    reliability,
     sample_pairs,
 )
 
@@ -18,15 +16,6 @@ def test_a_temperature_is_found_again():
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     true = (shares.cumsum(axis=1) < random.random((len(shares), 1))).sum(axis=1)
     assert fit_temperature(3 * logits, true) == pytest.approx(3, rel=0.05)
-
-
-def test_error_by_hand():
-    probability = np.array([0.9, 0.9, 0.9, 0.9, 0.3, 0.3])
-    right = np.array([True, True, True, False, False, True])
-    # four of .9 with .75 right, two of .3 with .5 right
-    assert expected_calibration_error(probability, right) == pytest.approx((4 * 0.15 + 2 * 0.2) / 6)
-    assert [part.predictions for part in reliability(probability, right)] == [2, 4]
-    assert reliability(np.array([1.0]), np.array([True])) == [(1.0, 1.0, 1)]  # the last bin holds certainty
 
 
 def test_pairs_are_of_different_people_and_half_of_one_expression():

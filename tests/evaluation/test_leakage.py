@@ -90,7 +90,7 @@ def test_faceless_rows_are_not_asked(planted):
 def test_expression_over_identity_of_planted_vectors(planted, plan, expected):
     score = triplet_score(*planted(30, **PLANS[plan]))
     assert score.by_person == pytest.approx(expected, abs=0.05)
-    low, high = score.by_person_interval
+    low, high = score.intervals[True]
     assert low <= expected <= high
 
 

@@ -108,7 +108,7 @@ def test_retrieval_and_triplets_are_those_of_the_scores(planted_rows):
     assert value_of(section, "mean_average_precision") == pytest.approx(score.mean_average_precision)
     assert section.figures[0].chance == pytest.approx(1 / 3)
     score, section = triplet_score(rows.vectors, rows.labels, rows.people), triplet_section(rows)
-    expected = [(score.accuracy, score.interval), (score.by_person, score.by_person_interval)]
+    expected = list(zip((score.accuracy, score.by_person), score.intervals, strict=True))
     assert [(figure.value, figure.interval) for figure in section.figures] == expected
     for figure in section.figures:
         assert figure.statistic(np.arange(len(figure.people))) == pytest.approx(figure.value)

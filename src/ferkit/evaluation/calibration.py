@@ -1,4 +1,4 @@
-"""Scores that mean something: a classifier's temperature, the curve of "the same expression", and their reliability."""
+"""Scores that mean something: a classifier's temperature, and the curve of "the same expression"."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,20 +9,9 @@ from numpy.typing import NDArray
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import Rows, check_rows, numbered_groups, unit_rows
 
-BINS = 15
-"""Of `reliability` (arXiv:1706.04599, section 4)."""
-
 _TEMPERATURES = np.geomspace(0.1, 20, 400)
 
 Floats = NDArray[np.floating[Any]]
-
-
-class ReliabilityBin(NamedTuple):
-    """Predictions of about one probability."""
-
-    probability: float  # their mean, in [0, 1]
-    right: float  # share of them that came true
-    predictions: int  # how many there are
 
 
 class Pairs(NamedTuple):
@@ -110,33 +99,3 @@ def fit_curve(pairs: Pairs) -> tuple[float, float]:
     fitted = LogisticRegression(C=1e3, class_weight="balanced", max_iter=1000)
     fitted.fit(pairs.cosines[:, None], pairs.same)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-
-
-def reliability(probability: Floats, right: NDArray[np.bool_], *, bins: int = BINS) -> list[ReliabilityBin]:
-    """Part predictions into bins of equal width, and compare each bin's mean with what came true; no bin is empty.
-
-    Args:
-        probability: (N,) in [0, 1].
-        right: (N,) whether it came true.
-        bins: how many.
-    """
-    probability = np.asarray(probability, np.float64)
-    places = np.minimum((probability * bins).astype(np.int64), bins - 1)
-    inside = (places == number for number in range(bins))
-    return [
-        ReliabilityBin(float(probability[at].mean()), float(right[at].mean()), int(at.sum()))
-        for at in inside
-        if at.any()
-    ]
-
-
-def expected_calibration_error(probability: Floats, right: NDArray[np.bool_], *, bins: int = BINS) -> float:
-    """Return the mean distance between probability and truth over `reliability`'s bins (arXiv:1706.04599, eq. 3).
-
-    Args:
-        probability: (N,) in [0, 1], N at least 1.
-        right: (N,) whether it came true.
-        bins: how many.
-    """
-    parts = reliability(probability, right, bins=bins)
-    return sum(part.predictions * abs(part.probability - part.right) for part in parts) / len(probability)

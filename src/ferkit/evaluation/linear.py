@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,26 +141,18 @@ def _try(features: Rows, labels: Labels, held_out: NDArray[np.bool_], strengths:
         return dict(zip(strengths, pool.map(judge, strengths), strict=True))
 
 
-def one_thread() -> AbstractContextManager[object]:
-    """Return a context in which BLAS and OpenMP compute on one thread.
-
-    A fit of thousands of products of milliseconds gains little from a second core, and where another process holds that
-    core, each product waits for it: 30,000 x 512 on two busy cores takes 5 s so, and 80 s with two threads.
-    """
-    limits: AbstractContextManager[object] = threadpool_limits(1)
-    return limits
-
-
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Give each fit one thread, and do not warn of one that stopped early.
 
-    Where features outnumber what they tell, the last iterations move weights and no answers. Both settings hold for the
-    whole process, so they enclose all fits.
+    A fit of thousands of products of milliseconds gains little from a second core, and where another process holds that
+    core, each product waits for it: 30,000 x 512 on two busy cores takes 5 s so, and 80 s with two threads. Where
+    features outnumber what they tell, the last iterations move weights and no answers. Both settings hold for the whole
+    process, so they enclose all fits.
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    with one_thread(), warnings.catch_warnings():
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferkit.errors import InputError
-from ferkit.evaluation.linear import one_thread
 from ferkit.evaluation.rows import Answers, Rows, check_parts, has_embedding
 
 Redraw = Callable[[int], Rows]
@@ -83,7 +83,7 @@ def sgd_answers(
     classes, numbers = np.unique(np.asarray(train_labels)[usable], return_inverse=True)
     if len(classes) < 2:
         raise InputError("a classifier needs training rows of at least two labels")
-    with one_thread():
+    with threadpool_limits(1):  # of small products, see `ferkit.evaluation.linear`
         features_of = redraw or (lambda epoch: train[usable])
         layer = _train_layer(features_of, torch.from_numpy(numbers), len(classes), schedule, seed)
     with torch.no_grad():

@@ -5,16 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure as MplFigure
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferkit.errors import InputError
 from ferkit.evaluation.linear import LinearModel
 from ferkit.evaluation.occlusion import OcclusionMap, occlusion_map, patch_count
 from ferkit.evaluation.rows import has_embedding, numbered_groups
@@ -30,9 +27,7 @@ from ferkit.progress import Progress, Silent
 from ferkit.report.charts import Curve, draw_confusion, draw_few_labels, draw_occlusion, draw_projection
 from ferkit.report.gallery import GalleryFace, GalleryRow, Panel, draw_gallery
 from ferkit.report.safe_picture import save_picture
-
-Projection = Literal["auto", "tsne", "umap"]
-"""How vectors become points; ``auto`` takes UMAP where umap-learn is installed, else t-SNE."""
+from ferkit.report.set_map import PROJECTION, project
 
 LINEAR, FEW_LABELS = "linear", "few-labels"
 """Sections of a report that pictures are drawn of."""
@@ -44,7 +39,6 @@ _LEAST = 4
 """Faces, below which there is nothing to lay out."""
 
 _POINTS = 1500
-_COMPONENTS = 50
 _STRIPS = 8
 _NEIGHBOURS = 8
 _TILE = 128
@@ -62,21 +56,10 @@ class SavedFigure:
     encoder: str | None = None  # whose it is; None for all of them
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """How pictures are drawn; as the arguments of `draw_figures`."""
-
-    method: Literal["tsne", "umap"]
-    occluded: int
-    seed: int
-    progress: Progress
-
-
 def draw_figures(
     report: ProbeReport,
     folder: str | Path,
     *,
-    projection: Projection = "auto",
     occluded: int = 16,
     seed: int = 0,
     progress: Progress | None = None,
@@ -88,24 +71,22 @@ def draw_figures(
     Args:
         report: of a probe, with the test faces in memory.
         folder: where to; it is made.
-        projection: of the map of vectors.
         occluded: faces of each class whose parts are covered, 49 times each; 0 leaves the picture out.
         seed: of every choice of faces, and of the map.
         progress: told of the faces that are covered.
 
     Raises:
-        InputError: UMAP is asked for and not installed.
         OutputError: a picture cannot be written.
     """
-    plan, folder = _Plan(_method(projection), occluded, seed, progress or Silent()), Path(folder)
+    folder, progress = Path(folder), progress or Silent()
     saved = [*_confusions(report, folder), *_few_labels(report, folder)]
     for encoder in report.encoders:
         rows, crops = _labelled_rows(encoder.test_faces), encoder.test_faces.crops
         if len(rows) >= _LEAST:
-            saved.append(_map(encoder, rows, folder, plan))
+            saved.append(_map(encoder, rows, folder, seed))
         if len(rows) >= _LEAST and crops is not None:
             saved.append(_strips(encoder, rows, crops, folder, seed))
-            saved += _occlusion(encoder, rows, crops, folder, plan)
+            saved += _occlusion(encoder, rows, crops, folder, occluded, seed, progress)
     return saved
 
 
@@ -123,35 +104,6 @@ def format_metric(figure: MetricValue) -> str:
     if figure.interval is None:
         return f"{figure.value:.3f}"
     return f"{figure.value:.3f} ({figure.interval[0]:.3f}–{figure.interval[1]:.3f})"
-
-
-def project(
-    vectors: NDArray[np.floating], method: Literal["tsne", "umap"] = "tsne", *, seed: int = 0
-) -> NDArray[np.floating]:
-    """Lay vectors out in the plane, neighbours beside each other; distances far off say nothing.
-
-    Args:
-        vectors: (N, D) of length 1, finite, N at least 4. Their first 50 principal components are taken.
-        method: scikit-learn's t-SNE (JMLR 9, 2008, p. 2579), or umap-learn's UMAP (arXiv:1802.03426).
-        seed: of both.
-
-    Returns:
-        (N, 2).
-    """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
-    few = min(_COMPONENTS, *vectors.shape)
-    # Of vectors that are all alike, the shares of variance, which are not used, are zeros over zeros.
-    with np.errstate(invalid="ignore"):
-        parts = PCA(few, svd_solver="full").fit_transform(vectors.astype(np.float64))
-    if method == "umap":
-        import umap  # type: ignore[import-not-found]  # few have it
-
-        near = min(15, len(parts) - 1)
-        return np.asarray(umap.UMAP(n_neighbors=near, random_state=seed, n_jobs=1).fit_transform(parts))
-    perplexity = min(30.0, (len(parts) - 1) / 3)
-    return np.asarray(TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(parts))
 
 
 def nearest_others(
@@ -211,15 +163,14 @@ def _few_labels(report: ProbeReport, folder: Path) -> Iterator[SavedFigure]:
     yield SavedFigure(_save(drawing, folder, FEW_LABELS), "Few labels", f"{first.protocol}.", FEW_LABELS)
 
 
-def _map(encoder: EncoderReport, rows: NDArray[np.int64], folder: Path, plan: _Plan) -> SavedFigure:
-    name = {"tsne": "t-SNE", "umap": "UMAP"}[plan.method]
-    chosen = np.sort(np.random.default_rng(plan.seed).permutation(rows)[:_POINTS])
-    points = project(encoder.test_faces.vectors[chosen], plan.method, seed=plan.seed)
+def _map(encoder: EncoderReport, rows: NDArray[np.int64], folder: Path, seed: int) -> SavedFigure:
+    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:_POINTS])
+    points = project(encoder.test_faces.vectors[chosen], seed=seed)
     drawing = draw_projection(
-        points, *_labels_and_people(encoder.test_faces, chosen), f"{encoder.name}: {name}, {len(chosen):,} faces"
+        points, *_labels_and_people(encoder.test_faces, chosen), f"{encoder.name}: {PROJECTION}, {len(chosen):,} faces"
     )
     caption = (
-        f"{name} (seed {plan.seed}) of {len(chosen):,} of the {len(rows):,} labelled faces. Vectors that hold the "
+        f"{PROJECTION} (seed {seed}) of {len(chosen):,} of the {len(rows):,} labelled faces. Vectors that hold the "
         "expression lie together by its colours, vectors that hold the person by those of the people; far distances "
         "and the sizes of the clouds say nothing."
     )
@@ -258,22 +209,28 @@ def _strips(encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folde
 
 
 def _occlusion(
-    encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folder: Path, plan: _Plan
+    encoder: EncoderReport,
+    rows: NDArray[np.int64],
+    crops: Crops,
+    folder: Path,
+    occluded: int,
+    seed: int,
+    progress: Progress,
 ) -> Iterator[SavedFigure]:
     linear, features_of = encoder.sections.get(LINEAR), encoder.test_faces.features_of
-    if plan.occluded < 1 or not isinstance(linear, ClassifierSection) or linear.model is None or features_of is None:
+    if occluded < 1 or not isinstance(linear, ClassifierSection) or linear.model is None or features_of is None:
         return
-    labels, random = np.array([encoder.test_faces.labels[row] for row in rows]), np.random.default_rng(plan.seed)
+    labels, random = np.array([encoder.test_faces.labels[row] for row in rows]), np.random.default_rng(seed)
     drawn = {name: random.permutation(rows[labels == name]) for name in linear.model.classes}
-    covered = {name: crops(np.sort(own[: plan.occluded])) for name, own in drawn.items() if len(own) >= _LEAST}
+    covered = {name: crops(np.sort(own[:occluded])) for name, own in drawn.items() if len(own) >= _LEAST}
     faces = {name: crops(np.sort(drawn[name][:_MEAN_OF])).mean(axis=(0, 3)) for name in covered}
     if not covered:
         return
-    maps = _maps(linear.model, features_of, covered, plan.progress)
+    maps = _maps(linear.model, features_of, covered, progress)
     drawing = draw_occlusion(maps, faces, f"{encoder.name}: where the linear probe looks")
     caption = (
-        f"A square of a quarter of the face's side, in the face's mean colour, covers up to {plan.occluded} asked "
-        f"faces of each class of {_LEAST} or more (seed {plan.seed}) at one place after the other. Red: covering the "
+        f"A square of a quarter of the face's side, in the face's mean colour, covers up to {occluded} asked "
+        f"faces of each class of {_LEAST} or more (seed {seed}) at one place after the other. Red: covering the "
         "place costs the linear probe (its last fit) probability of the true class; blue: it gains by it. Below it the "
         "mean face of the class; p is the mean probability of the true class with nothing covered."
     )
@@ -324,13 +281,6 @@ def _tiles(crops: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 def _short(name: str | None) -> str:
     return str(name) if len(str(name)) < 12 else f"{str(name)[:10]}.."
-
-
-def _method(projection: Projection) -> Literal["tsne", "umap"]:
-    there = find_spec("umap") is not None
-    if projection == "umap" and not there:
-        raise InputError("UMAP needs the package umap-learn; `pip install umap-learn`, or take tsne")
-    return "umap" if there and projection != "tsne" else "tsne"
 
 
 def _save(picture: MplFigure | Image.Image, folder: Path, name: str) -> Path:

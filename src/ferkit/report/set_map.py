@@ -4,7 +4,7 @@ import hashlib
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,14 @@ from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.errors import OutputError
 from ferkit.pipeline.fingerprint import digest
 
+PROJECTION = "UMAP" if find_spec("umap") else "t-SNE"
+"""How vectors become points: umap-learn's UMAP (arXiv:1802.03426) where it is installed, else scikit-learn's t-SNE
+(JMLR 9, 2008, p. 2579)."""
+
 _LANDMARKS = 4_000
 """Faces that t-SNE or UMAP lays out, in half a minute or so; all others find their places among these."""
 
+_COMPONENTS = 50
 _NEAR = 3
 _FEWEST = 4
 _BLOCK = 8_192
@@ -34,7 +39,7 @@ def set_map(embeddings: EmbeddingSet, folder: Path | None = None) -> NDArray[np.
     named = (
         embeddings.sha256.get("vectors") or hashlib.sha256(np.ascontiguousarray(embeddings.vectors).data).hexdigest()
     )
-    path = (folder or cache_folder() / "maps") / f"{digest([named, _method(), str(_LANDMARKS), __version__])}.npy"
+    path = (folder or cache_folder() / "maps") / f"{digest([named, PROJECTION, str(_LANDMARKS), __version__])}.npy"
     with suppress(OSError, ValueError):
         kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
         if kept.shape == (len(embeddings), 2):
@@ -48,8 +53,8 @@ def set_map(embeddings: EmbeddingSet, folder: Path | None = None) -> NDArray[np.
 def lay_out(vectors: NDArray[np.floating[Any]], landmarks: int = _LANDMARKS) -> NDArray[np.float32]:
     """Lay vectors out in the plane.
 
-    Some, spread evenly over the set, are laid out by UMAP where it is installed, else by t-SNE (see
-    `ferkit.report.probe_figures.project`); each other one stands at the mean of its three nearest of these.
+    Some, spread evenly over the set, are laid out by `project`; each other one stands at the mean of its three nearest
+    of these.
 
     Args:
         vectors: (N, D) of length 1.
@@ -60,11 +65,9 @@ def lay_out(vectors: NDArray[np.floating[Any]], landmarks: int = _LANDMARKS) -> 
     """
     if len(vectors) < _FEWEST:
         return np.column_stack([np.linspace(0.2, 0.8, len(vectors)), np.full(len(vectors), 0.5)]).astype(np.float32)
-    from ferkit.report.probe_figures import project
-
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(landmarks, len(vectors))).round().astype(np.int64))
     known = np.asarray(vectors[rows], np.float32)
-    places = _unit_square(project(known, _method()))
+    places = _unit_square(project(known))
     if len(rows) == len(vectors):
         return places
     random, result = np.random.default_rng(0), np.empty((len(vectors), 2), np.float32)
@@ -78,8 +81,30 @@ def lay_out(vectors: NDArray[np.floating[Any]], landmarks: int = _LANDMARKS) -> 
     return clipped
 
 
-def _method() -> Literal["tsne", "umap"]:
-    return "umap" if find_spec("umap") else "tsne"
+def project(vectors: NDArray[np.floating[Any]], *, seed: int = 0) -> NDArray[np.floating[Any]]:
+    """Lay vectors out in the plane, neighbours beside each other; distances far off say nothing.
+
+    Args:
+        vectors: (N, D) of length 1, finite, N at least 4. Their first 50 principal components are taken.
+        seed: of `PROJECTION`.
+
+    Returns:
+        (N, 2).
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    few = min(_COMPONENTS, *vectors.shape)
+    # Of vectors that are all alike, the shares of variance, which are not used, are zeros over zeros.
+    with np.errstate(invalid="ignore"):
+        parts = PCA(few, svd_solver="full").fit_transform(vectors.astype(np.float64))
+    if PROJECTION == "UMAP":
+        import umap  # type: ignore[import-not-found]  # few have it
+
+        near = min(15, len(parts) - 1)
+        return np.asarray(umap.UMAP(n_neighbors=near, random_state=seed, n_jobs=1).fit_transform(parts))
+    perplexity = min(30.0, (len(parts) - 1) / 3)
+    return np.asarray(TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(parts))
 
 
 def _unit_square(places: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from ferkit.evaluation.classification import FIGURES, classification_figure, cla
 from ferkit.evaluation.intervals import Statistic, bootstrap_interval
 from ferkit.evaluation.linear import LinearModel
 from ferkit.evaluation.rows import Answers
+from ferkit.evaluation.triplets import TripletScore
 from ferkit.probing.folds import Fold, ProbeRows, Split
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import ProbedEncoder
@@ -122,11 +123,11 @@ def metric(
     return MetricValue(name, value, (interval.low, interval.high), interval.groups, chance, by_seed, statistic, people)
 
 
-def triplet_metric(
-    name: str, value: float, interval: tuple[float, float], people: tuple[str, ...], statistic: Statistic
-) -> MetricValue:
+def triplet_metric(name: str, score: TripletScore, *, by_person: bool) -> MetricValue:
     """Give a share of triplets with its interval over people; chance is one half."""
-    return MetricValue(name, value, interval, len(people), 0.5, (), statistic, people)
+    value = score.by_person if by_person else score.accuracy
+    statistic = score.statistic(by_person=by_person)
+    return MetricValue(name, value, score.intervals[by_person], len(score.people), 0.5, (), statistic, score.people)
 
 
 def mean_of(values: NDArray[np.float64]) -> Statistic:

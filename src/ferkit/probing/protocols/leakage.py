@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ferkit.errors import InputError
 from ferkit.evaluation.leakage import linear_leak, neighbour_leak
-from ferkit.evaluation.triplets import triplet_tally
+from ferkit.evaluation.triplets import triplet_score
 from ferkit.probing.folds import ProbeRows
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import baselines, rows_of
@@ -57,12 +57,9 @@ def leakage_figures(
                 figures.append(
                     MetricValue(f"{name}.{how}", leak.rate, leak.interval, count, leak.chance, (), hits, whose)
                 )
-    tally = triplet_tally(rows.vectors, rows.labels, rows.identities)
-    if tally is not None:
-        score = tally.score(seed)
-        statistic = tally.statistic(by_person=True)
-        ends = score.by_person_interval
-        figures.append(triplet_metric("expression_over_identity", score.by_person, ends, tally.people, statistic))
+    score = triplet_score(rows.vectors, rows.labels, rows.identities, seed=seed)
+    if score is not None:
+        figures.append(triplet_metric("expression_over_identity", score, by_person=True))
     return tuple(figures), left_out
 
 

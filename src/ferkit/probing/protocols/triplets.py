@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ferkit.data.faces import FACE_SCHEMA, face_from_row
 from ferkit.errors import InputError
 from ferkit.evaluation.rows import Rows
-from ferkit.evaluation.triplets import odd_one_out, triplet_tally
+from ferkit.evaluation.triplets import odd_one_out, triplet_score
 from ferkit.probing.folds import ProbeRows
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.protocols.base import Protocol, Task, mean_of, metric, triplet_metric
@@ -24,19 +24,17 @@ def triplet_section(test_rows: ProbeRows, *, pair: tuple[str, str] | None = None
         InputError: no two faces of one person show different expressions one of which another person shows.
     """
     labels = [label if pair is None or label in pair else None for label in test_rows.labels]
-    tally = triplet_tally(test_rows.vectors, labels, test_rows.identities)
-    if tally is None:
+    score = triplet_score(test_rows.vectors, labels, test_rows.identities, seed=seed)
+    if score is None:
         which = "two expressions" if pair is None else f"both {pair[0]!r} and {pair[1]!r}"
         raise InputError(f"no triplet to compare: needs a person with {which}, and another person with one of them")
-    score = tally.score(seed)
     figures = (
-        triplet_metric("accuracy", score.accuracy, score.interval, tally.people, tally.statistic(by_person=False)),
-        triplet_metric(
-            "by_person", score.by_person, score.by_person_interval, tally.people, tally.statistic(by_person=True)
-        ),
+        triplet_metric("accuracy", score, by_person=False),
+        triplet_metric("by_person", score, by_person=True),
     )
     which = "all labels" if pair is None else f"{pair[0]} against {pair[1]}"
-    protocol = f"cross-identity triplets (cosine), {which}; {score.triplets:,} triplets, {score.people} people"
+    anchors = len(score.anchors)
+    protocol = f"cross-identity triplets (cosine), {which}; {score.triplets:,} triplets, {anchors} people"
     return TripletSection(protocol, figures, score.triplets)
 
 
@@ -45,16 +43,16 @@ def comparison_section(
 ) -> TripletSection:
     """Find the odd one of three as people do: all triplets, and those of each kind, drawn anew one by one.
 
-    Arguments and errors as `odd_one_out`.
+    Arguments as `odd_one_out`, and the kind of each triplet.
     """
-    score, names = odd_one_out(vectors, triplets, odd, kinds), np.asarray(kinds)
+    (right, covered), names = odd_one_out(vectors, triplets, odd), np.asarray(kinds)
     groups = {"fec.accuracy": np.ones(len(odd), bool)}
-    groups |= {f"fec.{kind}": names == kind for kind in score.by_kind}
+    groups |= {f"fec.{kind}": names == kind for kind in np.unique(names)}
     figures = (
-        metric(name, mean_of(score.right[rows]), [None] * int(rows.sum()), seed, chance=1 / 3)
+        metric(name, mean_of(right[rows]), [None] * int(rows.sum()), seed, chance=1 / 3)
         for name, rows in groups.items()
     )
-    protocol = f"odd one of three, as people see it (FEC, cosine); {len(odd):,} triplets, {score.coverage:.1%} covered"
+    protocol = f"odd one of three, as people see it (FEC, cosine); {len(odd):,} triplets, {covered:.1%} covered"
     return TripletSection(protocol, tuple(figures), len(odd))
 
 
