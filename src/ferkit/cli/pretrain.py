@@ -65,20 +65,8 @@ def pretrain(
                 sources = [aligned]
                 options = {each.name: options[each.name] for each in fields(PretrainSettings) if each.name in options}
     if is_first_process():
-        values = [_fields(result) for result in results]
+        values = [{**vars(result), "seconds": round(result.seconds, 3)} for result in results]
         report(_summary(results, sources), values[0] if seeds is None else {"runs": values}, json=json)
-
-
-def _fields(result: PretrainResult) -> dict[str, Any]:
-    return {
-        "run": str(result.run),
-        "method": result.method,
-        "faces": result.faces,
-        "steps": result.steps,
-        "seconds": round(result.seconds, 3),
-        "last": result.last,
-        "best": None if result.best is None else str(result.best),
-    }
 
 
 def _summary(results: Sequence[PretrainResult], sources: Sequence[Path]) -> str:

@@ -102,19 +102,17 @@ def export_encoder(
 def write_export(encoder: Encoder, path: Path, format: str, side: int) -> Parity:
     """Write an encoder in another format; nothing is left where it does not give the same vectors.
 
-    The encoder is on the CPU, and what is at the path is replaced; crops have ``side`` pixels a side.
+    The encoder is on the CPU, and what is at the path is replaced; ``format`` is of `FORMATS`, and crops have ``side``
+    pixels a side.
 
     Returns:
         How far the vectors of what was written are from the encoder's own.
 
     Raises:
-        UnknownNameError: no such format.
         InputError: what writes the format is not installed.
         ConversionError: the network cannot be converted, or gives other vectors then.
         OutputError: it cannot be written.
     """
-    if format not in FORMATS:
-        raise UnknownNameError(format, FORMATS, "format")
     kind = FORMATS[format]
     require_installed(kind.runtime)
     with atomic_path(path) as partial:
@@ -156,14 +154,6 @@ def _check_output(path: Path, suffix: str, format: str, usual: str) -> None:
         raise OutputError(f"a file of {format} is called NAME{suffix}, and {str(path)!r} is not; try {better!r}")
     if path.exists():
         raise OutputError(f"{str(path)!r} is there already; remove it or choose another output")
-
-
-def _write_onnx(encoder: Encoder, side: int, path: Path) -> None:
-    write_onnx(onnx_of(encoder, side), path)
-
-
-def _write_openvino(encoder: Encoder, side: int, folder: Path) -> None:
-    write_openvino(onnx_of(encoder, side), folder)
 
 
 def _write_torchscript(encoder: Encoder, side: int, path: Path) -> None:
@@ -210,8 +200,18 @@ def _write_safetensors(encoder: Encoder, side: int, folder: Path) -> None:
 
 
 FORMATS: Mapping[str, Format] = {
-    "onnx": Format(".onnx", "onnx", _write_onnx, lambda path: open_onnx(path, 1)),
-    "openvino": Format("", "openvino", _write_openvino, lambda path: open_openvino(path, 1)),
+    "onnx": Format(
+        ".onnx",
+        "onnx",
+        lambda encoder, side, path: write_onnx(onnx_of(encoder, side), path),
+        lambda path: open_onnx(path, 1),
+    ),
+    "openvino": Format(
+        "",
+        "openvino",
+        lambda encoder, side, folder: write_openvino(onnx_of(encoder, side), folder),
+        lambda path: open_openvino(path, 1),
+    ),
     "torchscript": Format(".pt", "torch", _write_torchscript, _open_torchscript),
     # Resolved, since a relative path may look like a name on the hub.
     "safetensors": Format("", "torch", _write_safetensors, lambda path: load_encoder(path.resolve(), "cpu").embed),

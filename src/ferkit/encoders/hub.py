@@ -136,8 +136,10 @@ def intact_sha256(file: HubFile) -> str:
     """
     # One step only: the client may link on from there to a store of its own, whose names are other hashes.
     blob = file.path.parent / file.path.readlink() if file.path.is_symlink() else file.path
-    if _has_etag(blob, blob.name):
-        return blob.name if _SHA256.fullmatch(blob.name) else sha256_of(blob)
+    etag, sha256 = blob.name, sha256_of(blob)
+    # Some hubs name files by git's SHA-1, some mirrors by the SHA-1 of their bytes, others by no hash at all.
+    if etag == sha256 or not (_SHA256.fullmatch(etag) or _SHA1.fullmatch(etag)) or etag in sha1s_of(blob):
+        return sha256
     for path in (blob, file.path):
         path.unlink(missing_ok=True)
     raise WeightsError(
@@ -164,13 +166,6 @@ def _ask(repo: HubRepo, file: str) -> HfFileMetadata:
     if not is_commit(remote.commit_hash or "") or not _ETAG.fullmatch(remote.etag or ""):
         raise FileMetadataError(url)
     return remote
-
-
-def _has_etag(path: Path, etag: str) -> bool:
-    """Whether a file is what the hub says: by its SHA-256, git's SHA-1 or, of some mirrors, the SHA-1 of its bytes."""
-    if _SHA256.fullmatch(etag):
-        return sha256_of(path) == etag
-    return not _SHA1.fullmatch(etag) or etag in sha1s_of(path)
 
 
 def _require_hash(repo: HubRepo, file: str, etag: str, sha256: str | None) -> None:

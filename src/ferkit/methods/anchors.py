@@ -42,17 +42,16 @@ MOUTH = tuple(name for name in ANCHORS if "mouth" in name or "lip" in name)
 """Names of the anchors around the eyes, brows included, and around the mouth."""
 
 
-def anchor_points(names: Iterable[str] = tuple(ANCHORS), crop_size: int = CROP_SIZE) -> Tensor:
+def anchor_points(names: Iterable[str] = tuple(ANCHORS)) -> Tensor:
     """Give anchors in face coordinates.
 
     Args:
         names: some of `ANCHORS`.
-        crop_size: pixels a side that `ANCHORS` refer to.
 
     Returns:
         (K, 2) float, x and y in [-1, 1] with -1 and 1 at the crop's outer edges.
     """
-    return _face_coordinates(torch.tensor([ANCHORS[name] for name in names]), crop_size)
+    return _face_coordinates(torch.tensor([ANCHORS[name] for name in names]))
 
 
 def masked_ellipses() -> Tensor:
@@ -70,27 +69,26 @@ def masked_ellipses() -> Tensor:
     return boxes
 
 
-def carry_anchors(landmarks: Tensor, crop_size: int = CROP_SIZE) -> Tensor:
+def carry_anchors(landmarks: Tensor) -> Tensor:
     """Carry the anchors from the template onto faces, by the affine map that best takes its five points onto theirs.
 
     Alignment leaves what a similarity cannot undo: long and short faces, turned heads. Six numbers from five points
     leave no room to follow a single misplaced one far.
 
     Args:
-        landmarks: (B, 5, 2) eyes, nose and mouth corners in the crop's pixels.
-        crop_size: pixels a side.
+        landmarks: (B, 5, 2) eyes, nose and mouth corners in pixels of the 128 px crop.
 
     Returns:
         (B, 13, 2) face coordinates, held within [-1, 1].
     """
-    template = _homogeneous(_face_coordinates(torch.tensor(TEMPLATE), crop_size))
-    weights = _homogeneous(anchor_points(crop_size=crop_size)) @ torch.linalg.pinv(template)
-    carried: Tensor = weights.to(landmarks, non_blocking=True) @ _face_coordinates(landmarks, crop_size)
+    template = _homogeneous(_face_coordinates(torch.tensor(TEMPLATE)))
+    weights = _homogeneous(anchor_points()) @ torch.linalg.pinv(template)
+    carried: Tensor = weights.to(landmarks, non_blocking=True) @ _face_coordinates(landmarks)
     return carried.clamp(-1, 1)
 
 
-def _face_coordinates(pixels: Tensor, crop_size: int) -> Tensor:
-    return (pixels + 0.5) * (2 / crop_size) - 1
+def _face_coordinates(pixels: Tensor) -> Tensor:
+    return (pixels + 0.5) * (2 / CROP_SIZE) - 1
 
 
 def _homogeneous(points: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from ferkit.errors import TrainingError
 from ferkit.methods.views import ViewMaker, Views, ViewSettings
 
 Batch = Mapping[str, Tensor]
@@ -37,6 +38,21 @@ class MethodSettings(BaseModel):
             TrainingError: the method cannot learn from these labels.
         """
         return self
+
+
+def present_labels(method: str, labels: Sequence[str | None]) -> list[str]:
+    """Return the labels that faces have, each once, sorted.
+
+    Raises:
+        TrainingError: none of them has one.
+    """
+    present = sorted({label for label in labels if label is not None})
+    if not present:
+        raise TrainingError(
+            f"{method} learns from labels and none of the {len(labels)} faces has one; give labelled faces, such as a "
+            "folder for each label, or another --method"
+        )
+    return present
 
 
 S = TypeVar("S", bound=MethodSettings)
@@ -89,7 +105,7 @@ class Method(nn.Module, ABC, Generic[S]):
             generator: source of all randomness, on the CPU.
         """
         a, b = (self.make_view(batch["crops"], generator) for _ in range(2))
-        return Views(a, b, a.new_empty(0, *a.shape), batch.get("label"))
+        return Views(a, b, label=batch.get("label"))
 
     def face_weights(self, label: Tensor) -> Tensor | None:
         """How often each face is drawn, relative to the others; only methods that need labels are asked.

@@ -66,8 +66,7 @@ class Byol(Method[ByolSettings]):
     @torch.no_grad()
     def views(self, batch: Batch, generator: torch.Generator) -> Views:
         """Draw two views of each face, the second from a distribution of its own."""
-        a, b = self.make_view(batch["crops"], generator), self.make_second(batch["crops"], generator)
-        return Views(a, b, a.new_empty(0, *a.shape))
+        return Views(self.make_view(batch["crops"], generator), self.make_second(batch["crops"], generator))
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the regression loss of both views, added up (eq. 2 symmetrised)."""

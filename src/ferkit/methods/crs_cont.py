@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ferkit.data.expressions import expression
 from ferkit.errors import TrainingError
-from ferkit.methods.base import Batch, Method, MethodSettings, mlp
+from ferkit.methods.base import Batch, Method, MethodSettings, mlp, present_labels
 from ferkit.methods.views import Views
 from ferkit.methods.warps import WarpSettings, draw_warps
 from ferkit.ops.distributed import gather_rows
@@ -87,10 +87,14 @@ class CrsContSettings(MethodSettings):
         Raises:
             TrainingError: fewer than two coarse classes occur.
         """
-        present = sorted({label for label in labels if label is not None})
+        present = present_labels("crs-cont", labels)
         classes = self.classes or tuple(label for label in present if self.coarse_number(label) >= 0)
         if len({self.coarse_number(label) for label in classes if label in present} - {-1}) < 2:
-            raise TrainingError(_too_few_classes(self, present, len(labels)))
+            accepted = ", ".join(label for entry in self.coarse for label in entry.labels)
+            raise TrainingError(
+                f"crs-cont needs labels of at least two of its coarse classes ({accepted}) and the faces have: "
+                f"{', '.join(present[:8])}; set coarse to classes of those"
+            )
         return self.model_copy(update={"classes": classes})
 
 
@@ -188,16 +192,3 @@ class CrsCont(Method[CrsContSettings]):
         if self.settings.agree:
             terms["agree"] = nt_xent_loss(logits.softmax(1), others.softmax(1), self.settings.temperature)
         return terms
-
-
-def _too_few_classes(settings: CrsContSettings, present: Sequence[str], faces: int) -> str:
-    if not present:
-        return (
-            f"crs-cont learns from labels and none of the {faces} faces has one; give labelled faces, such as a "
-            "folder for each label, or another --method"
-        )
-    accepted = ", ".join(label for entry in settings.coarse for label in entry.labels)
-    return (
-        f"crs-cont needs labels of at least two of its coarse classes ({accepted}) and the faces have: "
-        f"{', '.join(present[:8])}; set coarse to classes of those"
-    )

@@ -176,11 +176,10 @@ class CycleFace(Method[CycleFaceSettings]):
         """
         names = ("crops", _PARTNERS[self.settings.stage])
         face, partner = (self.make_view(_field(batch[name]), generator) for name in names)
-        if self.settings.stage == "identity":
-            return Views(face, partner, face.new_empty(0, *face.shape))
-        mirrored = chance((len(face),), self.settings.mirror, generator).to(face.device)
-        partner = torch.where(mirrored[:, None, None, None], face.flip(3), partner)
-        return Views(face, partner, face.new_empty(0, *face.shape))
+        if self.settings.stage == "expression":
+            mirrored = chance((len(face),), self.settings.mirror, generator).to(face.device)
+            partner = torch.where(mirrored[:, None, None, None], face.flip(3), partner)
+        return Views(face, partner)
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the weighted sum, its terms, "rebuilt", the mean difference of pixels that is left, and "motion".

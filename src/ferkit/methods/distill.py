@@ -59,7 +59,7 @@ class Distill(Method[DistillSettings]):
         """Draw two views of each face; ``target`` holds the (2B, T) vectors of the teacher."""
         a, b = (self.make_view(batch["crops"], generator) for _ in range(2))
         target = self._targets(batch["row"].tolist(), batch["crops"])
-        return Views(a, b, a.new_empty(0, *a.shape), target=target.repeat(2, 1))
+        return Views(a, b, target=target.repeat(2, 1))
 
     def _targets(self, rows: list[int], crops: Tensor) -> Tensor:
         """Embed the faces that are met for the first time; of up to `_KEPT` faces the vectors are kept."""

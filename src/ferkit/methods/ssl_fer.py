@@ -63,8 +63,7 @@ class SslFer(Method[SslFerSettings]):
         """Draw a view of each anchor and one of its positive."""
         pairs = self.parts.pairs(batch, generator)
         a, b = self.make_anchor(pairs.anchors, generator), self.make_view(pairs.positives, generator)
-        context = self.parts.context(pairs)
-        return Views(a, b, a.new_empty(0, *a.shape), context=context, moments=pairs.moments)
+        return Views(a, b, context=self.parts.context(pairs), moments=pairs.moments)
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return NT-Xent as the parts need it, over all processes' batches together."""

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ferkit.errors import TrainingError
-from ferkit.methods.base import Batch, Method, MethodSettings
+from ferkit.methods.base import Batch, Method, MethodSettings, present_labels
 from ferkit.methods.views import Views
 from ferkit.ops.distributed import gather_rows
 from ferkit.ops.losses import class_loss
@@ -45,10 +45,14 @@ class SupervisedSettings(MethodSettings):
         Raises:
             TrainingError: fewer than two of the classes occur.
         """
-        counts = Counter(label for label in labels if label is not None)
-        classes = self.classes or tuple(sorted(counts))
+        present, counts = present_labels("supervised", labels), Counter(labels)
+        classes = self.classes or tuple(present)
         if sum(counts[name] > 0 for name in classes) < 2:
-            raise TrainingError(_too_few_classes(classes, counts, len(labels)))
+            among = f" of {', '.join(classes)}" if set(classes) != set(present) else ""
+            raise TrainingError(
+                f"supervised needs at least two labels{among} and the faces have: {', '.join(present[:8])}; "
+                "set classes to some of those"
+            )
         return self.model_copy(
             update={"classes": classes, "class_counts": self.class_counts or tuple(counts[name] for name in classes)}
         )
@@ -83,7 +87,7 @@ class Supervised(Method[SupervisedSettings]):
         if self.settings.copies == 2:
             return super().views(batch, generator)
         view = self.make_view(batch["crops"], generator)
-        return Views(view, view, view.new_empty(0, *view.shape), batch["label"])
+        return Views(view, view, label=batch["label"])
 
     def loss(self, views: Views) -> dict[str, Tensor]:
         """Return the cross entropy and "accuracy", over the faces of known label in all processes."""
@@ -92,14 +96,3 @@ class Supervised(Method[SupervisedSettings]):
         label = gather_rows(cast(Tensor, views.label).repeat(self.settings.copies))
         loss = class_loss(logits, label, self.settings.smoothing, self.counts)
         return {"loss": loss, "accuracy": (logits.argmax(1) == label).sum() / (label >= 0).sum().clamp(min=1)}
-
-
-def _too_few_classes(classes: Sequence[str], counts: Counter[str], faces: int) -> str:
-    if not counts:
-        return (
-            f"supervised learns from labels and none of the {faces} faces has one; give labelled faces, such as a "
-            "folder for each label, or another --method"
-        )
-    present = ", ".join(sorted(counts)[:8])
-    among = f" of {', '.join(classes)}" if set(classes) != set(counts) else ""
-    return f"supervised needs at least two labels{among} and the faces have: {present}; set classes to some of those"

@@ -75,7 +75,7 @@ LossContext = Described | Mixed | None
 
 @dataclass(frozen=True)
 class Views:
-    """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps (K may be 0).
+    """Two (B, 3, S, S) views of each face, and (K, B, 3, S, S) views of its local warps, or none.
 
     What else the loss of a method needs of the faces: ``label``, (B,) int64 class numbers, -1 where unknown;
     ``context``, what the parts of SSL-FER know, and ``moments``, (B, 2) int64 microseconds of a and b;
@@ -85,7 +85,7 @@ class Views:
 
     a: Tensor
     b: Tensor
-    warped: Tensor
+    warped: Tensor | tuple[()] = ()
     label: Tensor | None = None
     context: LossContext = None
     displacement: Tensor | None = None

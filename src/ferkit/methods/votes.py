@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ferkit.errors import TrainingError
 from ferkit.methods.anchors import anchor_points
-from ferkit.methods.base import Batch, Method, MethodSettings, mlp
+from ferkit.methods.base import Batch, Method, MethodSettings, mlp, present_labels
 from ferkit.methods.random_ranges import chance, uniform
 from ferkit.methods.views import Views
 from ferkit.ops.cutmix import cut_boxes, inside_boxes, kept_share
@@ -48,12 +48,9 @@ class VotesSettings(MethodSettings):
         Raises:
             TrainingError: there are fewer than two.
         """
-        classes = self.classes or tuple(sorted({label for label in labels if label is not None}))
+        classes = self.classes or tuple(present_labels("votes", labels))
         if len(classes) < 2:
-            raise TrainingError(
-                f"votes tells at least two classes apart and the {len(labels)} faces have {len(classes)}; "
-                "give labelled faces, or set classes"
-            )
+            raise TrainingError(f"votes tells at least two classes apart and all faces are {classes[0]!r}; set classes")
         return self.model_copy(update={"classes": classes})
 
 
@@ -84,7 +81,7 @@ class Votes(Method[VotesSettings]):
         shares = (1 - self.settings.smoothing) * shares + self.settings.smoothing * shares.mean(1, keepdim=True)
         mixed = [self._mix(self.make_view(batch["crops"], generator), shares, generator) for _ in range(2)]
         (a, target_a), (b, target_b) = mixed
-        return Views(a, b, a.new_empty(0, *a.shape), batch["label"], target=torch.cat([target_a, target_b]))
+        return Views(a, b, label=batch["label"], target=torch.cat([target_a, target_b]))
 
     def _mix(self, view: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Put a rectangle of the next face's view into some; what counts is how much of the inner face is left."""

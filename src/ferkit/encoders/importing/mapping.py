@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from ferkit.encoders.backbones import build_backbone, classifier_prefixes, feature_dim
+from ferkit.encoders.backbones import classifier_prefixes, feature_dim, outline_backbone
 from ferkit.encoders.importing.origins import Origin
 from ferkit.encoders.weights import misfits
 from ferkit.errors import WeightsError
@@ -103,8 +103,7 @@ def fit_network(
     size = input_size or _embedded_size(state) or origin.input_size
     misfits_of: dict[str, list[tuple[str, str, str]]] = {}
     for arch in archs:
-        with torch.device("meta"):  # shapes without memory
-            network = build_backbone(arch, size)
+        network = outline_backbone(arch, size)
         kept, dropped = _without_heads(state, network, origin.spare)
         # Files of before 2018 lack the batch counters, on which no output depends.
         kept = {name: torch.tensor(0) for name in network.state_dict() if name.endswith(".num_batches_tracked")} | kept
