@@ -239,11 +239,13 @@ def _table(entries: list[EncoderEntry]) -> Table:
 
 def _facts(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
     """Yield label and text of each line; a line without a label goes on with the one before."""
+    from ferkit.encoders.card import LEARNT_FROM
+
     yield "network", f"{entry.arch}, vectors of {entry.dim}"
     gray = " in gray" if entry.gray else ""
     yield "images", f"{entry.input_size} px, showing the central {entry.field} px of {entry.crop!r} crops{gray}"
     yield "", f"mean {_numbers(entry.mean)}, std {_numbers(entry.std)}"
-    yield "learnt from", _learnt_from(entry)
+    yield "learnt from", LEARNT_FROM[entry.supervision]
     yield from _training(entry)
     if entry.head:
         yield "head", f"{entry.head.file}; {entry.head.data}"
@@ -257,7 +259,9 @@ def _facts(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
     if entry.paper:
         yield "paper", entry.paper
     megabytes = "?" if entry.bytes is None else f"{entry.bytes / 1e6:.1f}"
-    yield "weights", f"{entry.weights.file} ({_place(entry)}), {megabytes} MB"
+    weights = entry.weights
+    place = f"hub, {weights.repo} at {weights.revision}" if weights.kind == "hub" else weights.kind
+    yield "weights", f"{weights.file} ({place}), {megabytes} MB"
     yield "sha256", entry.sha256 or "recorded when it is first pulled"
 
 
@@ -276,16 +280,5 @@ def _training(entry: EncoderEntry) -> Iterator[tuple[str, str]]:
         yield "commit", trained.commit
 
 
-def _learnt_from(entry: EncoderEntry) -> str:
-    from ferkit.encoders.card import LEARNT_FROM
-
-    return LEARNT_FROM[entry.supervision]
-
-
 def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
-
-
-def _place(entry: EncoderEntry) -> str:
-    weights = entry.weights
-    return f"hub, {weights.repo} at {weights.revision}" if weights.kind == "hub" else weights.kind

@@ -55,7 +55,8 @@ def draw_confusion(result: Classification, title: str, below: str) -> Figure:
         columns.append("no face")
         counts = np.column_stack([counts, [result.unanswered[row] for row in rows]])
     faces = counts.sum(axis=1, keepdims=True)
-    figure, axes = _page(max(_LEAST_WIDTH, 2.6 + 0.72 * len(columns)), 1.9 + 0.6 * len(rows))
+    figure = _figure(max(_LEAST_WIDTH, 2.6 + 0.72 * len(columns)), 1.9 + 0.6 * len(rows))
+    axes = figure.subplots()
     axes.imshow(counts / faces, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor", fontsize=_TEXT)
     names = [f"{result.classes[row]} ({total:,})" for row, total in zip(rows, faces[:, 0].tolist(), strict=True)]
@@ -75,7 +76,8 @@ def draw_confusion(result: Classification, title: str, below: str) -> Figure:
 
 def draw_few_labels(curves: Sequence[Curve], title: str, chance: float | None = None) -> Figure:
     """Draw accuracy against the number of training labels, one curve an encoder, 95 % intervals as bars."""
-    figure, axes = _page(6.4, 4.4)
+    figure = _figure(6.4, 4.4)
+    axes = figure.subplots()
     for number, (curve, colour, shape) in enumerate(zip(curves, cycle(_COLOURS), cycle(_SHAPES), strict=False)):
         # A little apart, so that the bars of several encoders do not hide one another.
         places = np.asarray(curve.labels) * 1.03 ** (number - (len(curves) - 1) / 2)
@@ -109,8 +111,7 @@ def draw_projection(
     Of the people, those with the most faces have a colour each. Where nobody is known, the expressions stand alone.
     """
     known = any(name is not None for name in identities)
-    size = (12.6 if known else 6.6, 7.0)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
+    figure = _figure(12.6 if known else 6.6, 7.0)
     axes = figure.subplots(1, 2 if known else 1, squeeze=False)[0]
     _scatter(axes[0], points, labels, [name for name, _ in _counts(labels)], "no label")
     _head(axes[0], title, "coloured by expression")
@@ -126,9 +127,7 @@ def draw_occlusion(maps: Mapping[str, OcclusionMap], faces: Mapping[str, NDArray
     """Draw what covering a region costs the true class, one panel a class, over its (H, W) gray face in [0, 255]."""
     columns = min(4, len(maps))
     rows = -(-len(maps) // columns)
-    figure = Figure(
-        figsize=(1.2 + 2.3 * columns, 0.55 + 2.75 * rows), dpi=_DPI, layout="constrained", facecolor="white"
-    )
+    figure = _figure(1.2 + 2.3 * columns, 0.55 + 2.75 * rows)
     figure.suptitle(f"{title}\n", fontsize=_TITLE, color=_INK, x=0.02, ha="left")
     panels = figure.subplots(rows, columns, squeeze=False)
     most = max(float(np.abs(found.drop).max()) for found in maps.values()) or 1.0
@@ -153,8 +152,7 @@ def draw_training(figures: Mapping[str, Sequence[tuple[int, float]]], title: str
     names = sorted(figures, key=lambda name: (name != "loss", name in ("lr", "images/s"), name))
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    size = (max(_LEAST_WIDTH, 3.2 * columns), 0.5 + 2.2 * rows)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
+    figure = _figure(max(_LEAST_WIDTH, 3.2 * columns), 0.5 + 2.2 * rows)
     figure.suptitle(title, fontsize=_TITLE, color=_INK, x=0.02, ha="left")
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for name, axes in zip(names, panels, strict=False):
@@ -170,9 +168,8 @@ def draw_training(figures: Mapping[str, Sequence[tuple[int, float]]], title: str
     return figure
 
 
-def _page(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
-    return figure, figure.subplots()
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
 
 
 def _scatter(

@@ -9,6 +9,7 @@ from ferkit.documents import read_json
 from ferkit.errors import OutputError
 from ferkit.probing.report import DataStamp, ProbeReport, as_json
 from ferkit.progress import Progress
+from ferkit.report.pages import save_page
 from ferkit.staging import StagedOutput
 
 REPORT, PAGE = "report.json", "report.html"
@@ -47,7 +48,7 @@ def write_report(
         OutputError: it cannot be written, or the folder holds what is not ferkit's.
     """
     from ferkit.report.probe_figures import draw_figures, picture_paths  # matplotlib loads only here
-    from ferkit.report.probe_page import write_page
+    from ferkit.report.probe_page import page_of
     from ferkit.report.safe_picture import require_replaceable
 
     report = _without_paths(report)
@@ -55,7 +56,7 @@ def write_report(
         output.begin()
         try:
             figures = draw_figures(report, output.folder, progress=progress) if pictures else []
-            write_page(report, figures, output.folder / PAGE)
+            save_page(page_of(report, figures), output.folder / PAGE)
             text = json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
             (output.folder / REPORT).write_text(text, encoding="utf-8")
             names = [figure.path.name for figure in figures]

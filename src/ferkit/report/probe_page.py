@@ -1,8 +1,7 @@
 """The page of a probe: one HTML file with its tables and pictures, that needs nothing else to be read."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ferkit.probing.protocols import RUNNERS
@@ -17,7 +16,7 @@ from ferkit.probing.report import (
     Section,
     as_json,
 )
-from ferkit.report.pages import data_url, page_text, save_page
+from ferkit.report.pages import data_url, page_text
 from ferkit.report.probe_figures import SavedFigure, format_metric
 from ferkit.report.probe_table import protocol_rows
 
@@ -27,40 +26,24 @@ Table = tuple[list[str], list[list[str]]] | tuple[list[str], list[list[str]], st
 """Header, rows and perhaps a caption, as the templates' ``table`` takes them."""
 
 
-def write_page(report: ProbeReport, figures: Sequence[SavedFigure], path: str | Path) -> Path:
-    """Write the report as one HTML file: tables as text, pictures inside, nothing fetched from anywhere.
+def page_of(report: ProbeReport, figures: Sequence[SavedFigure]) -> str:
+    """Return a report as one HTML page: tables as text, pictures inside, nothing fetched from anywhere.
 
     Args:
         report: of a probe; only what report.json holds is shown.
         figures: its pictures, of `ferkit.report.probe_figures.draw_figures`.
-        path: the file to write.
-
-    Returns:
-        The path.
-
-    Raises:
-        OutputError: the file cannot be written.
     """
-    path = Path(path)
-    save_page(page_of(report, figures), path)
-    return path
-
-
-def page_of(report: ProbeReport, figures: Sequence[SavedFigure]) -> str:
-    """Return the page as text; equal reports and pictures give equal pages."""
     names = ", ".join(encoder.name for encoder in report.encoders)
     known = "Fitted on" if report.test is not None else "Fitted and asked on"
     about = [f"Asked on {_words(report.test)}."] if report.test is not None else []
     about.append(f"{report.split}. In brackets: 95 % interval of a bootstrap over people.")
     about += [f"Left out: {_title(name).lower()}: {why}" for name, why in report.skipped.items()]
-    others = [{"title": "Differences", "notes": [_TELL_APART], "tables": [_differences(report)]}]
-    pictures = [{"title": "Pictures", "figures": _pictures(figures, None)}]
     empty: dict[str, Any] = {"notes": [], "tables": [], "lacking": [], "figures": []}
-    sections = [
-        *_sections(report, figures),
-        *(others if report.comparisons else []),
-        *(pictures if pictures[0]["figures"] else []),
-    ]
+    sections = list(_sections(report, figures))
+    if report.comparisons:
+        sections.append({"title": "Differences", "notes": [_TELL_APART], "tables": [_differences(report)]})
+    if pictures := _pictures(figures, None):
+        sections.append({"title": "Pictures", "figures": pictures})
     return page_text(
         "probe.html",
         title=f"Probe of {names}",
@@ -94,12 +77,13 @@ def _sections(report: ProbeReport, figures: Sequence[SavedFigure]) -> Iterator[d
     protocols = dict.fromkeys(name for encoder in report.encoders for name in encoder.sections)
     for name in protocols:
         found = {each.name: each.sections[name] for each in report.encoders if name in each.sections}
-        lacking = [each.left_out for each in found.values() if isinstance(each, LeakageSection)]
+        leaks = [each.left_out for each in found.values() if isinstance(each, LeakageSection)]
+        lacking = dict.fromkeys(entry for left_out in leaks for entry in left_out.items())
         yield {
             "title": _title(name),
             "notes": list(dict.fromkeys(section.protocol for section in found.values())),
             "tables": [_figure_table(report, name), *_by_class(found)],
-            "lacking": [f"Without {_spaced(what)}: {why}" for what, why in _all(lacking)],
+            "lacking": [f"Without {_spaced(what)}: {why}" for what, why in lacking],
             "figures": _pictures(figures, name),
         }
 
@@ -175,11 +159,6 @@ def _details(report: ProbeReport) -> list[tuple[str, str]]:
         },
     }
     return [(title, json.dumps(as_json(value), indent=2, ensure_ascii=False)) for title, value in parts.items()]
-
-
-def _all(parts: Iterable[Mapping[str, str]]) -> list[tuple[str, str]]:
-    """Return the entries of all parts, each once."""
-    return list(dict.fromkeys(entry for part in parts for entry in part.items()))
 
 
 def _spaced(figure: str) -> str:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -125,36 +126,35 @@ def train(
             is kept.
         OutputError: the run folder cannot be written.
     """
+    check_settings(settings, len(faces), processes)
     with _training_errors(settings):
         return _Run(method, faces, settings, run, progress, processes, monitor, shorter).go()
 
 
+@dataclass(eq=False)
 class _Run:
     """The state of one call of `train`."""
 
-    def __init__(
-        self,
-        method: nn.Module,
-        faces: Faces,
-        settings: TrainSettings,
-        run: Path,
-        progress: Progress,
-        processes: Processes,
-        monitor: Monitor | None,
-        shorter: str,
-    ) -> None:
-        check_settings(settings, len(faces), processes)
-        self.settings, self.faces, self.progress, self.run, self.monitor = settings, faces, progress, run, monitor
-        self.processes, self.shorter = processes, shorter
+    method: nn.Module
+    faces: Faces
+    settings: TrainSettings
+    run: Path
+    progress: Progress
+    processes: Processes
+    monitor: Monitor | None
+    shorter: str
+
+    def __post_init__(self) -> None:
+        settings, processes, run = self.settings, self.processes, self.run
         precision = fast_precision(processes.device) if settings.precision == "auto" else settings.precision
         self.accelerator = processes.accelerator(precision, settings.trackers, run / "tensorboard")
-        self.steps = steps_of(settings, len(faces))
-        self.steps_an_epoch = len(faces) // settings.batch_size
-        self.learner = self._learner(method)
+        self.steps = steps_of(settings, len(self.faces))
+        self.steps_an_epoch = len(self.faces) // settings.batch_size
+        self.learner = self._learner(self.method)
         self.trainable = cast(Trainable, self.learner.method)
         if checkpoint := latest(run / "checkpoints"):
             load_checkpoint(checkpoint, self.learner)
-            progress.say(f"going on after step {self.learner.step:,} of {self.steps:,}")
+            self.progress.say(f"going on after step {self.learner.step:,} of {self.steps:,}")
         if settings.compile:
             self.learner.method.compile()
         # The optimiser's state is where torch wants it. Moved by accelerate, AdamW's step counts would be on the GPU,
@@ -162,8 +162,9 @@ class _Run:
         self.model, self.optimizer = self.accelerator.prepare(
             self.learner.method, self.learner.optimizer, device_placement=[True, False]
         )
-        self.metrics = MetricsFile(run / "metrics.csv", self.learner.step) if processes.first else None
-        self.looks = MetricsFile(run / "monitor.csv", self.learner.step) if processes.first and monitor else None
+        self.metrics = MetricsFile(run / "metrics.csv", self.step) if processes.first else None
+        looking = processes.first and self.monitor
+        self.looks = MetricsFile(run / "monitor.csv", self.step) if looking else None
 
     def _learner(self, method: nn.Module) -> Learner:
         s = self.settings
@@ -203,6 +204,7 @@ class _Run:
         """Take the steps that are left; return the figures of the last row."""
         last: dict[str, float] = {}
         note: dict[str, float] = {}
+        save = partial(save_checkpoint, self.run / "checkpoints", self.learner, self.settings.checkpoints)
         clock, advice, saved = _Clock(), _Advice(self.trainable, self.progress), 0.0
         for number, batch in enumerate(self._batches()):
             if number == 0:
@@ -224,7 +226,7 @@ class _Run:
             if looking:
                 self.processes.on_rank_zero(lambda: self._look(cast(Monitor, self.monitor)))
             if saving:
-                self.processes.on_rank_zero(self._save)
+                self.processes.on_rank_zero(save)
                 saved = time.monotonic()
             if looking or saving:
                 clock.restart()
@@ -344,9 +346,6 @@ class _Run:
         data = self.settings.monitor.data
         if (value := figures.get(BEST_BY)) is not None and value > best_value(self.run / "checkpoints", data):
             save_best(self.run / "checkpoints", self.learner, value, data)
-
-    def _save(self) -> None:
-        save_checkpoint(self.run / "checkpoints", self.learner, self.settings.checkpoints)
 
 
 @contextmanager
