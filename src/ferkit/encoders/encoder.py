@@ -95,11 +95,7 @@ class Encoder(nn.Module):
         self.eval()
 
     def require_head(self) -> ExpressionHead:
-        """Return the head.
-
-        Raises:
-            WeightsError: the encoder has none.
-        """
+        """Return the head; `WeightsError` where the encoder has none."""
         return require_head(self.head, self.name)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -163,8 +159,7 @@ class Encoder(nn.Module):
         return F.normalize(centred if self.projection is None else centred @ self.projection, dim=1)
 
     def _features(self, crops: Crops) -> Tensor:
-        on_gpu = self.center.is_cuda
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.center.is_cuda):
             return self.forward(self.prepare(crops)).float()
 
     @torch.inference_mode()

@@ -29,7 +29,6 @@ class AffectAnswers:
     # (M, K) values; a faceless row gets the mean of train, the answer of one who cannot see
     predicted: NDArray[np.float64]
     alpha: float  # the penalty that was chosen
-    held_out: dict[float, float]  # squared error on the held-out part of train with each penalty that was tried
 
 
 def concordance(true: Values, predicted: Values) -> NDArray[np.float64]:
@@ -102,7 +101,7 @@ def affect_answers(
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GridSearchCV
 
-    check_parts(train, train_values, test, None, train_identities)
+    check_parts(train, train_values, test, train_identities=train_identities)
     usable, answerable = has_embedding(train), has_embedding(test)
     values = np.asarray(train_values, np.float64)[usable]
     _check_values(values)
@@ -117,11 +116,10 @@ def affect_answers(
         scoring="neg_mean_squared_error",
         cv=[(np.flatnonzero(~held_out), np.flatnonzero(held_out))],
     ).fit(train_features, values)
-    errors = dict(zip(alphas, (-grid.cv_results_["mean_test_score"]).tolist(), strict=True))
     predicted = np.tile(values.mean(axis=0), (len(test), 1))
     if answerable.any():
         predicted[answerable] = grid.predict(test_features).reshape(-1, values.shape[1])
-    return AffectAnswers(predicted, grid.best_params_["alpha"], errors)
+    return AffectAnswers(predicted, grid.best_params_["alpha"])
 
 
 def _check_values(values: Values) -> None:

@@ -29,7 +29,7 @@ def knn_answers(
         InputError: lengths or widths differ, a label is missing, there is nothing to classify, or ``k`` is not in
             1..N.
     """
-    check_parts(train, train_labels, test, None)
+    check_parts(train, train_labels, test)
     usable, answerable = has_embedding(train), has_embedding(test)
     if not 1 <= k <= usable.sum():
         raise InputError(f"{k} neighbours were asked for; choose from 1 to the {usable.sum()} training vectors")

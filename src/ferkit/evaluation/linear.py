@@ -79,7 +79,7 @@ def linear_answers(
         InputError: lengths or widths differ, a label is missing, or there is too little to fit, to choose by or to
             judge.
     """
-    check_parts(train, train_labels, test, None, train_identities)
+    check_parts(train, train_labels, test, train_identities=train_identities)
     usable, answerable = has_embedding(train), has_embedding(test)
     labels = np.asarray(train_labels)[usable]
     if len(np.unique(labels)) < 2:

@@ -48,7 +48,7 @@ def numbered_groups(names: Sequence[str | None]) -> NDArray[np.int64]:
     return np.array([next(alone) if name is None else number[name] for name in names], np.int64)
 
 
-def check_rows(vectors: Rows, **columns: Sequence[Any]) -> None:
+def check_rows(vectors: Rows, **columns: Sequence[Any] | NDArray[Any]) -> None:
     """Raise an InputError unless the vectors are (N, D), N at least 1, and every column has N entries."""
     if vectors.ndim != 2:
         raise InputError(f"vectors of shape {vectors.shape} were given; give rows, (number of faces, dimensions)")
@@ -63,26 +63,17 @@ def check_parts(
     train: Rows,
     train_labels: Sequence[Any] | NDArray[Any],
     test: Rows,
-    test_labels: Sequence[Any] | None,
+    test_labels: Sequence[Any] | None = None,
     train_identities: Sequence[str | None] | None = None,
 ) -> None:
     """Raise an InputError unless both parts can be used: lengths and widths match, every row has its label."""
-    test_count = len(test) if test_labels is None else len(test_labels)
-    if len(train) != len(train_labels) or len(test) != test_count:
-        raise InputError(
-            f"{len(train)} training and {len(test)} test vectors do not match {len(train_labels)} and {test_count} "
-            "labels"
-        )
-    if train_identities is not None and len(train_identities) != len(train):
-        raise InputError(f"{len(train)} training vectors do not match {len(train_identities)} identities")
-    if not len(test):
-        raise InputError("there is no test vector to classify")
-    if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1]:
+    check_rows(train, labels=train_labels, **({} if train_identities is None else {"identities": train_identities}))
+    check_rows(test, **({} if test_labels is None else {"labels": test_labels}))
+    if train.shape[1] != test.shape[1]:
         raise InputError(
             f"training vectors of shape {train.shape} and test vectors of shape {test.shape} do not go together; "
             "embed both parts with one encoder"
         )
-    for part, labels in (("training", train_labels), ("test", test_labels or ())):
-        missing = sum(label is None for label in labels)
-        if missing:
-            raise InputError(f"{missing} of {len(labels)} {part} rows have no label; leave them out")
+    for labels in (train_labels, test_labels or ()):
+        if missing := sum(label is None for label in labels):
+            raise InputError(f"{missing} of {len(labels)} rows have no label; leave them out")

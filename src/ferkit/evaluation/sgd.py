@@ -78,7 +78,7 @@ def sgd_answers(
     Raises:
         InputError: lengths or widths differ, a label is missing, there is one class alone, or learning diverges.
     """
-    check_parts(train, train_labels, test, None)
+    check_parts(train, train_labels, test)
     usable, answerable = has_embedding(train), has_embedding(test)
     classes, numbers = np.unique(np.asarray(train_labels)[usable], return_inverse=True)
     if len(classes) < 2:
