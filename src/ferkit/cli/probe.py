@@ -169,10 +169,11 @@ def _cell(figure: MetricValue) -> str:
     return _number(figure.value) + ends
 
 
-def _difference(found: Interval) -> str:
+def _difference(difference: Interval) -> str:
     """A difference with its interval; a star where that leaves out 0."""
-    star = "" if found.low <= 0 <= found.high else " *"
-    return f"{_number(found.value, sign='+')} ({_number(found.low, sign='+')} {_number(found.high, sign='+')}){star}"
+    star = "" if difference.low <= 0 <= difference.high else " *"
+    value, low, high = (_number(end, sign="+") for end in (difference.value, difference.low, difference.high))
+    return f"{value} ({low} {high}){star}"
 
 
 def _number(value: float, sign: str = "-") -> str:

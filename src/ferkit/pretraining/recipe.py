@@ -168,51 +168,51 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
-def draft_recipe(chosen: PretrainSettings, reading: FaceOptions, file: RecipeFile) -> Recipe:
-    """Resolve what was chosen for a run, over what a recipe file says; `Recipe.with_faces` completes it.
+def draft_recipe(settings: PretrainSettings, reading: FaceOptions, file: RecipeFile) -> Recipe:
+    """Resolve what a run is told, over what a recipe file says; `Recipe.with_faces` completes it.
 
     Raises:
         UnknownMethodError, UnknownSettingError: a name that is not there, with the nearest ones.
         InputError: a setting, the preset, the parts or the backbone cannot be had with the method.
     """
-    name = file.choice("method", chosen.method) or DEFAULT_METHOD
+    name = file.choice("method", settings.method) or DEFAULT_METHOD
     own = find_preset(name)
-    preset = scaled(own if chosen.method is not None else Preset(own.method), chosen.preset)
+    preset = scaled(own if settings.method is not None else Preset(own.method), settings.preset)
     kind = find_method(preset.method)
-    backbone = chosen.backbone or preset.backbone or file.choice("backbone", None)
+    backbone = settings.backbone or preset.backbone or file.choice("backbone", None)
     if kind.network is not None and backbone not in (None, kind.network):
         raise InputError(
             f"{preset.method} learns a network of its own, {kind.network}, and no {backbone}; leave --backbone out"
         )
-    if chosen.parts is not None and "parts" not in kind.settings_type.model_fields:
+    if settings.parts is not None and "parts" not in kind.settings_type.model_fields:
         having = [name for name, each in METHODS.items() if "parts" in each.settings_type.model_fields]
         raise InputError(
             f"{preset.method} has no parts to choose; leave --parts out, or take --method {' or '.join(having)}"
         )
-    by_name: dict[str, Any] = {name: getattr(chosen, name) for name in ("epochs", "batch_size", "seed")}
-    by_name["monitor.data"] = chosen.monitor and str(chosen.monitor)
-    parts = {} if chosen.parts is None else {"parts": chosen.parts}
+    by_name: dict[str, Any] = {name: getattr(settings, name) for name in ("epochs", "batch_size", "seed")}
+    by_name["monitor.data"] = settings.monitor and str(settings.monitor)
+    parts = {} if settings.parts is None else {"parts": settings.parts}
     options = {name: value for name, value in {**file.options, **reading.changed()}.items() if name != "workers"}
     return resolve_recipe(
         preset.method,
-        {**parts, **_assignments(chosen)},
+        {**parts, **_assignments(settings)},
         {name: value for name, value in by_name.items() if value is not None},
         file,
         preset=preset.settings,
         backbone=kind.network or backbone or DEFAULT_BACKBONE,
-        init=file.choice("init", chosen.init),
+        init=file.choice("init", settings.init),
         options=options,
     )
 
 
-def is_batch_stated(chosen: PretrainSettings, file: RecipeFile) -> bool:
+def is_batch_stated(settings: PretrainSettings, file: RecipeFile) -> bool:
     """Whether somebody said how many faces a step takes."""
-    stated = {*_assignments(chosen), *file.settings}
-    return chosen.batch_size is not None or not stated.isdisjoint({"batch_size", "training.batch_size"})
+    stated = {*_assignments(settings), *file.settings}
+    return settings.batch_size is not None or not stated.isdisjoint({"batch_size", "training.batch_size"})
 
 
-def _assignments(chosen: PretrainSettings) -> Mapping[str, Any]:
-    return chosen.settings if isinstance(chosen.settings, Mapping) else parse_assignments(chosen.settings or ())
+def _assignments(settings: PretrainSettings) -> Mapping[str, Any]:
+    return settings.settings if isinstance(settings.settings, Mapping) else parse_assignments(settings.settings or ())
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:

@@ -110,12 +110,12 @@ def draw_projection(
 
     Of the people, those with the most faces have a colour each. Where nobody is known, the expressions stand alone.
     """
-    known = any(name is not None for name in identities)
-    figure = _figure(12.6 if known else 6.6, 7.0)
-    axes = figure.subplots(1, 2 if known else 1, squeeze=False)[0]
+    has_people = any(name is not None for name in identities)
+    figure = _figure(12.6 if has_people else 6.6, 7.0)
+    axes = figure.subplots(1, 2 if has_people else 1, squeeze=False)[0]
     _scatter(axes[0], points, labels, [name for name, _ in _counts(labels)], "no label")
     _head(axes[0], title, "coloured by expression")
-    if known:
+    if has_people:
         people = [name for name, faces in _counts(identities)[:_MOST_PEOPLE] if faces > 1]
         _scatter(axes[1], points, identities, people, f"{len(set(identities) - {None, *people}):,} others")
         some = f": the {len(people)} people with the most faces" if set(identities) - {*people} else ""
@@ -130,16 +130,16 @@ def draw_occlusion(maps: Mapping[str, OcclusionMap], faces: Mapping[str, NDArray
     figure = _figure(1.2 + 2.3 * columns, 0.55 + 2.75 * rows)
     figure.suptitle(f"{title}\n", fontsize=_TITLE, color=_INK, x=0.02, ha="left")
     panels = figure.subplots(rows, columns, squeeze=False)
-    most = max(float(np.abs(found.drop).max()) for found in maps.values()) or 1.0
+    most = max(float(np.abs(occlusion.drop).max()) for occlusion in maps.values()) or 1.0
     for axes in panels.flat:
         axes.set_axis_off()
-    for axes, (name, found) in zip(panels.flat, maps.items(), strict=False):
+    for axes, (name, occlusion) in zip(panels.flat, maps.items(), strict=False):
         axes.imshow(faces[name], cmap="gray", vmin=0, vmax=255)
-        strength = np.abs(found.drop) / most
-        axes.imshow(found.drop, cmap=_DROP, vmin=-most, vmax=most, alpha=0.75 * strength**0.7)
+        strength = np.abs(occlusion.drop) / most
+        axes.imshow(occlusion.drop, cmap=_DROP, vmin=-most, vmax=most, alpha=0.75 * strength**0.7)
         axes.set_title(name, fontsize=_TEXT + 1, color=_INK, pad=14)
-        told = f"{found.faces} faces, p = {found.probability:.2f}"
-        axes.text(0.5, 1.02, told, transform=axes.transAxes, ha="center", va="bottom", fontsize=_SMALL, color=_SOFT)
+        text = f"{occlusion.faces} faces, p = {occlusion.probability:.2f}"
+        axes.text(0.5, 1.02, text, transform=axes.transAxes, ha="center", va="bottom", fontsize=_SMALL, color=_SOFT)
     bar = figure.colorbar(ScalarMappable(Normalize(-most, most), _DROP), ax=panels, shrink=0.7, aspect=28, pad=0.02)
     bar.set_label("probability of the true class that is lost\nwhere the face is covered", fontsize=_SMALL, color=_SOFT)
     bar.ax.tick_params(labelsize=_SMALL)
@@ -173,19 +173,19 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _scatter(
-    axes: Axes, points: NDArray[np.floating], names: Sequence[str | None], shown: Sequence[str], rest: str
+    axes: Axes, points: NDArray[np.floating], names: Sequence[str | None], coloured: Sequence[str], rest: str
 ) -> None:
-    """Draw the points of each shown name in a colour and a shape of its own, all others in gray behind them."""
-    given = np.array([name if name in shown else "" for name in names])
+    """Draw the points of each coloured name in a colour and a shape of its own, all others in gray behind them."""
+    groups = np.array([name if name in coloured else "" for name in names])
     size = float(np.clip(12000 / len(points), 24, 50))
-    others = points[given == ""]
+    others = points[groups == ""]
     if len(others):
         axes.scatter(others[:, 0], others[:, 1], s=7, color=_OTHERS, linewidths=0, label=rest)
-    for name, colour, shape in zip(shown, cycle(_COLOURS), _shapes(), strict=False):
-        own = points[given == name]
-        told = f"{_short(name, 24)} ({len(own):,})"
+    for name, colour, shape in zip(coloured, cycle(_COLOURS), _shapes(), strict=False):
+        own = points[groups == name]
+        label = f"{_short(name, 24)} ({len(own):,})"
         axes.scatter(
-            own[:, 0], own[:, 1], s=size, color=colour, marker=shape, edgecolors="white", linewidths=0.3, label=told
+            own[:, 0], own[:, 1], s=size, color=colour, marker=shape, edgecolors="white", linewidths=0.3, label=label
         )
     axes.set_xticks([])
     axes.set_yticks([])
@@ -223,5 +223,5 @@ def _head(axes: Axes, title: str, below: str) -> None:
 
 def _counts(names: Sequence[str | None]) -> list[tuple[str, int]]:
     """Return the names and how often each occurs, the most frequent first, then by the alphabet."""
-    found = Counter(name for name in names if name is not None)
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    counts = Counter(name for name in names if name is not None)
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

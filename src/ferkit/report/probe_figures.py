@@ -121,13 +121,13 @@ def nearest_others(
         For each query the rows and their cosines.
     """
     people = numbered_groups(identities)
-    found = []
+    neighbours = []
     for query in queries:
         others = np.flatnonzero(people != people[query])
         cosines = vectors[others] @ vectors[query]
         best = np.argsort(-cosines, kind="stable")[:k]
-        found.append([(int(others[place]), float(cosines[place])) for place in best])
-    return found
+        neighbours.append([(int(others[place]), float(cosines[place])) for place in best])
+    return neighbours
 
 
 def _confusions(report: ProbeReport, folder: Path) -> Iterator[SavedFigure]:
@@ -145,9 +145,9 @@ def _confusions(report: ProbeReport, folder: Path) -> Iterator[SavedFigure]:
 
 
 def _few_labels(report: ProbeReport, folder: Path) -> Iterator[SavedFigure]:
-    sections = {each.name: each.sections.get(FEW_LABELS) for each in report.encoders}
-    known = {name: section for name, section in sections.items() if isinstance(section, FewLabelSection)}
-    if not known:
+    all_sections = {each.name: each.sections.get(FEW_LABELS) for each in report.encoders}
+    sections = {name: section for name, section in all_sections.items() if isinstance(section, FewLabelSection)}
+    if not sections:
         return
     curves = [
         Curve(
@@ -156,21 +156,21 @@ def _few_labels(report: ProbeReport, folder: Path) -> Iterator[SavedFigure]:
             [figure.value for figure in section.figures],
             [figure.interval for figure in section.figures],
         )
-        for name, section in known.items()
+        for name, section in sections.items()
     ]
-    first = next(iter(known.values()))
+    first = next(iter(sections.values()))
     drawing = draw_few_labels(curves, "linear probe with few labels", first.figures[0].chance)
     yield SavedFigure(_save(drawing, folder, FEW_LABELS), "Few labels", f"{first.protocol}.", FEW_LABELS)
 
 
 def _map(encoder: EncoderReport, rows: NDArray[np.int64], folder: Path, seed: int) -> SavedFigure:
-    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:_POINTS])
-    points = project(encoder.test_faces.vectors[chosen], seed=seed)
+    sample = np.sort(np.random.default_rng(seed).permutation(rows)[:_POINTS])
+    points = project(encoder.test_faces.vectors[sample], seed=seed)
     drawing = draw_projection(
-        points, *_labels_and_people(encoder.test_faces, chosen), f"{encoder.name}: {PROJECTION}, {len(chosen):,} faces"
+        points, *_labels_and_people(encoder.test_faces, sample), f"{encoder.name}: {PROJECTION}, {len(sample):,} faces"
     )
     caption = (
-        f"{PROJECTION} (seed {seed}) of {len(chosen):,} of the {len(rows):,} labelled faces. Vectors that hold the "
+        f"{PROJECTION} (seed {seed}) of {len(sample):,} of the {len(rows):,} labelled faces. Vectors that hold the "
         "expression lie together by its colours, vectors that hold the person by those of the people; far distances "
         "and the sizes of the clouds say nothing."
     )
@@ -181,9 +181,9 @@ def _map(encoder: EncoderReport, rows: NDArray[np.int64], folder: Path, seed: in
 def _strips(encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folder: Path, seed: int) -> SavedFigure:
     labels, people = _labels_and_people(encoder.test_faces, rows)
     queries = _queries(labels, seed)
-    found = nearest_others(encoder.test_faces.vectors[rows], people, queries, _NEIGHBOURS)
-    wanted = sorted({*queries, *(row for strip in found for row, _ in strip)})
-    tiles = dict(zip(wanted, _tiles(crops(rows[wanted])), strict=True))
+    neighbours = nearest_others(encoder.test_faces.vectors[rows], people, queries, _NEIGHBOURS)
+    tile_rows = sorted({*queries, *(row for strip in neighbours for row, _ in strip)})
+    tiles = dict(zip(tile_rows, _tiles(crops(rows[tile_rows])), strict=True))
 
     def tile(row: int, query: int, cosine: float) -> GalleryFace:
         return GalleryFace(tiles[row], f"{_short(labels[row])} {cosine:.2f}", labels[row] == labels[query])
@@ -192,13 +192,13 @@ def _strips(encoder: EncoderReport, rows: NDArray[np.int64], crops: Crops, folde
         GalleryRow(
             GalleryFace(tiles[query], _short(labels[query])), [tile(row, query, cosine) for row, cosine in strip]
         )
-        for query, strip in zip(queries, found, strict=True)
+        for query, strip in zip(queries, neighbours, strict=True)
     ]
-    right, total = sum(each.match for strip in strips for each in strip.found), sum(map(len, found))
-    known = any(name is not None for name in people)
-    heading = f"the nearest {'of other people' if known else 'faces'}; framed: same expression ({right} of {total})"
+    right, total = sum(each.match for strip in strips for each in strip.found), sum(map(len, neighbours))
+    are_named = any(name is not None for name in people)
+    heading = f"the nearest {'of other people' if are_named else 'faces'}; framed: same expression ({right} of {total})"
     picture = draw_gallery(f"{encoder.name}: nearest faces", [Panel(heading, strips)], "queries drawn at random")
-    whose = "of other people" if known else "(nobody is known, so that the query's own person may be among them)"
+    whose = "of other people" if are_named else "(nobody is known, so that the query's own person may be among them)"
     caption = (
         f"One row a query, drawn at random (seed {seed}), and the nearest of {len(rows):,} labelled faces {whose}, "
         "best first, with their cosine. A frame marks those that show the query's expression: "
@@ -221,9 +221,9 @@ def _occlusion(
     if occluded < 1 or not isinstance(linear, ClassifierSection) or linear.model is None or features_of is None:
         return
     labels, random = np.array([encoder.test_faces.labels[row] for row in rows]), np.random.default_rng(seed)
-    drawn = {name: random.permutation(rows[labels == name]) for name in linear.model.classes}
-    covered = {name: crops(np.sort(own[:occluded])) for name, own in drawn.items() if len(own) >= _LEAST}
-    faces = {name: crops(np.sort(drawn[name][:_MEAN_OF])).mean(axis=(0, 3)) for name in covered}
+    by_class = {name: random.permutation(rows[labels == name]) for name in linear.model.classes}
+    covered = {name: crops(np.sort(own[:occluded])) for name, own in by_class.items() if len(own) >= _LEAST}
+    faces = {name: crops(np.sort(by_class[name][:_MEAN_OF])).mean(axis=(0, 3)) for name in covered}
     if not covered:
         return
     maps = _maps(linear.model, features_of, covered, progress)
@@ -264,8 +264,8 @@ def _queries(labels: Sequence[str | None], seed: int) -> list[int]:
     counts = Counter(labels).most_common(_STRIPS)
     random, names = np.random.default_rng(seed), np.array(labels)
     each = max(1, _STRIPS // len(counts))
-    drawn = [random.permutation(np.flatnonzero(names == name))[:each] for name in sorted(str(n) for n, _ in counts)]
-    return [int(row) for rows in drawn for row in rows]
+    queries = [random.permutation(np.flatnonzero(names == name))[:each] for name in sorted(str(n) for n, _ in counts)]
+    return [int(row) for rows in queries for row in rows]
 
 
 def _labels_and_people(faces: ProbedFaces, rows: NDArray[np.int64]) -> tuple[list[str | None], list[str | None]]:

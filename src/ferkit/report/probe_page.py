@@ -34,7 +34,7 @@ def page_of(report: ProbeReport, figures: Sequence[SavedFigure]) -> str:
         figures: its pictures, of `ferkit.report.probe_figures.draw_figures`.
     """
     names = ", ".join(encoder.name for encoder in report.encoders)
-    known = "Fitted on" if report.test is not None else "Fitted and asked on"
+    task = "Fitted on" if report.test is not None else "Fitted and asked on"
     about = [f"Asked on {_words(report.test)}."] if report.test is not None else []
     about.append(f"{report.split}. In brackets: 95 % interval of a bootstrap over people.")
     about += [f"Left out: {_title(name).lower()}: {why}" for name, why in report.skipped.items()]
@@ -47,7 +47,7 @@ def page_of(report: ProbeReport, figures: Sequence[SavedFigure]) -> str:
     return page_text(
         "probe.html",
         title=f"Probe of {names}",
-        lead=f"{known} {_words(report.data)}.",
+        lead=f"{task} {_words(report.data)}.",
         note=None,
         about=about,
         warnings=report.warnings,
@@ -76,13 +76,13 @@ def _words(data: DataStamp) -> str:
 def _sections(report: ProbeReport, figures: Sequence[SavedFigure]) -> Iterator[dict[str, Any]]:
     protocols = dict.fromkeys(name for encoder in report.encoders for name in encoder.sections)
     for name in protocols:
-        found = {each.name: each.sections[name] for each in report.encoders if name in each.sections}
-        leaks = [each.left_out for each in found.values() if isinstance(each, LeakageSection)]
+        sections = {each.name: each.sections[name] for each in report.encoders if name in each.sections}
+        leaks = [each.left_out for each in sections.values() if isinstance(each, LeakageSection)]
         lacking = dict.fromkeys(entry for left_out in leaks for entry in left_out.items())
         yield {
             "title": _title(name),
-            "notes": list(dict.fromkeys(section.protocol for section in found.values())),
-            "tables": [_figure_table(report, name), *_by_class(found)],
+            "notes": list(dict.fromkeys(section.protocol for section in sections.values())),
+            "tables": [_figure_table(report, name), *_by_class(sections)],
             "lacking": [f"Without {_spaced(what)}: {why}" for what, why in lacking],
             "figures": _pictures(figures, name),
         }
@@ -106,11 +106,11 @@ def _cell(figure: MetricValue | float | None) -> str:
     return f"{format_metric(figure)}\n{seeds}" if seeds else format_metric(figure)
 
 
-def _by_class(found: Mapping[str, Section]) -> Iterator[Table]:
+def _by_class(sections: Mapping[str, Section]) -> Iterator[Table]:
     """Yield a table of what each class reaches, encoders across."""
     recalls: dict[str, dict[str, str]] = {}
     pairs: dict[str, dict[str, str]] = {}
-    for name, section in found.items():
+    for name, section in sections.items():
         if isinstance(section, ClassifierSection):
             recalls[name] = {label: f"{value:.3f}" for label, value in section.result.recall.items()}
         elif isinstance(section, RetrievalSection):
@@ -137,9 +137,9 @@ def _pictures(figures: Sequence[SavedFigure], protocol: str | None) -> list[dict
 def _differences(report: ProbeReport) -> Table:
     rows = []
     for each in report.comparisons:
-        found = each.difference
-        apart = "yes" if found.low > 0 or found.high < 0 else "no"
-        value = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+        difference = each.difference
+        apart = "yes" if difference.low > 0 or difference.high < 0 else "no"
+        value = f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
         rows.append([f"{each.first} – {each.second}", each.protocol, _spaced(each.figure), value, apart])
     return ["encoders", "protocol", "figure", "difference", "told apart"], rows
 

@@ -27,18 +27,18 @@ def protocol_rows(report: ProbeReport, protocol: str) -> Iterator[ProtocolRow]:
     """
     chances: dict[str, float] = {}
     repeated: dict[str, list[EncoderReport]] = {}
-    shown: list[dict[str, tuple[float, ...]]] = []
+    printed: list[dict[str, tuple[float, ...]]] = []
     for encoder in report.encoders:
         section = encoder.sections.get(protocol)
         if section is None:
             continue
         baselines: Mapping[str, tuple[MetricValue, ...]] = getattr(section, "baselines", {})
-        shown.append(_as_printed(section.figures))
+        printed.append(_as_printed(section.figures))
         yield ProtocolRow(encoder.name, {each.name: each for each in section.figures})
         for name, figures in baselines.items():
-            if _as_printed(figures) not in shown:
+            if _as_printed(figures) not in printed:
                 yield ProtocolRow(name, {each.name: each for each in figures}, encoder.name)
-            shown.append(_as_printed(figures))
+            printed.append(_as_printed(figures))
         if encoder.recipe is not None:
             repeated.setdefault(encoder.recipe, []).append(encoder)
         chances |= {each.name: each.chance for each in section.figures if each.chance is not None}
@@ -112,9 +112,9 @@ def _value_and_interval(cell: MetricValue | float) -> dict[str, float | None]:
 def _cell(cell: MetricValue | float | None) -> str:
     if cell is None:
         return "--"
-    found = _value_and_interval(cell)
-    interval = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-    return f"{found['value']:.3f}{interval}"
+    numbers = _value_and_interval(cell)
+    interval = "" if numbers["low"] is None else f" [{numbers['low']:.3f}, {numbers['high']:.3f}]"
+    return f"{numbers['value']:.3f}{interval}"
 
 
 def _escaped(text: str) -> str:

@@ -36,10 +36,10 @@ def set_map(embeddings: EmbeddingSet, folder: Path | None = None) -> NDArray[np.
         embeddings: an opened embedding set.
         folder: where maps are kept; None takes ``maps`` in the cache folder.
     """
-    named = (
+    content = (
         embeddings.sha256.get("vectors") or hashlib.sha256(np.ascontiguousarray(embeddings.vectors).data).hexdigest()
     )
-    path = (folder or cache_folder() / "maps") / f"{digest([named, PROJECTION, str(_LANDMARKS), __version__])}.npy"
+    path = (folder or cache_folder() / "maps") / f"{digest([content, PROJECTION, str(_LANDMARKS), __version__])}.npy"
     with suppress(OSError, ValueError):
         kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
         if kept.shape == (len(embeddings), 2):
@@ -66,13 +66,13 @@ def lay_out(vectors: NDArray[np.floating[Any]], landmarks: int = _LANDMARKS) -> 
     if len(vectors) < _FEWEST:
         return np.column_stack([np.linspace(0.2, 0.8, len(vectors)), np.full(len(vectors), 0.5)]).astype(np.float32)
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(landmarks, len(vectors))).round().astype(np.int64))
-    known = np.asarray(vectors[rows], np.float32)
-    places = _unit_square(project(known))
+    landmark_vectors = np.asarray(vectors[rows], np.float32)
+    places = _unit_square(project(landmark_vectors))
     if len(rows) == len(vectors):
         return places
     random, result = np.random.default_rng(0), np.empty((len(vectors), 2), np.float32)
     for start in range(0, len(vectors), _BLOCK):
-        cosines = np.asarray(vectors[start : start + _BLOCK], np.float32) @ known.T
+        cosines = np.asarray(vectors[start : start + _BLOCK], np.float32) @ landmark_vectors.T
         near = np.argpartition(-cosines, _NEAR, axis=1)[:, :_NEAR]
         result[start : start + _BLOCK] = places[near].mean(axis=1)
     result += random.normal(0, 0.002, result.shape)  # equal neighbours would lie upon each other

@@ -75,24 +75,24 @@ def pretrain(
         OutputError: the run folder exists and ``resume`` is not set, or cannot be written.
         TrainingError: too few faces, another recipe than the stopped run's, out of memory, or the loss is not finite.
     """
-    chosen, reading = part_settings(options, PretrainSettings, FaceOptions)
-    file = RecipeFile.read(Path(chosen.recipe)) if chosen.recipe is not None else RecipeFile()
-    draft = draft_recipe(chosen, reading, file)  # a wrong setting is told before any work
-    run = run_folder(out, chosen.method, chosen.recipe)
+    settings, reading = part_settings(options, PretrainSettings, FaceOptions)
+    file = RecipeFile.read(Path(settings.recipe)) if settings.recipe is not None else RecipeFile()
+    draft = draft_recipe(settings, reading, file)  # a wrong setting is told before any work
+    run = run_folder(out, settings.method, settings.recipe)
     processes = Processes(device)
     progress = progress if progress is not None and processes.first else Silent()
     with ExitStack() as stack:
-        processes.on_rank_zero(lambda: _claim(run, chosen.resume, stack))
+        processes.on_rank_zero(lambda: _claim(run, settings.resume, stack))
         reading = FaceOptions(**{**file.options, **reading.changed()})
         faces = _face_set(source_paths(sources), run, reading, processes, progress)
         needs = find_method(draft.method).batch_fields_with(draft.settings)
         faces = usable_faces(faces, needs, windows_of(draft.settings), progress)
         usual = draft.training.batch_size
-        fitting = usual if is_batch_stated(chosen, file) else _fitting_batch(usual, len(faces), progress)
+        fitting = usual if is_batch_stated(settings, file) else _fitting_batch(usual, len(faces), progress)
         recipe = draft.with_faces(faces, batch_size=fitting)
         if file.content.get("faces_sha256", recipe.faces_sha256) != recipe.faces_sha256:
             progress.say("these are not the faces that the recipe was made with: the weights will be others")
-        if chosen.resume and latest(run / "checkpoints") is None:
+        if settings.resume and latest(run / "checkpoints") is None:
             progress.say(f"no checkpoint in {str(run)!r} to go on from: beginning at the first step")
         return _train(recipe, faces, run, processes, progress)
 

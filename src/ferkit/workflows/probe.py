@@ -82,10 +82,10 @@ def probe(
         OutputError: the report or an entry cannot be written, or ``out`` holds something else than a report.
         FerkitError: an encoder or the faces cannot be opened.
     """
-    names, asked, progress = _as_list(encoders), _split_names(protocol), progress or Silent()
+    names, protocol_names, progress = _as_list(encoders), _split_names(protocol), progress or Silent()
     outputs, others = part_settings(options, ProbeOutputs, dict)
     settings, face_options = part_settings(others, ProbeSettings, FaceOptions)
-    protocols, reading, renamed = _protocols(asked), face_options.changed(), read_label_map(label_map)
+    protocols, reading, renamed = _protocols(protocol_names), face_options.changed(), read_label_map(label_map)
     entries, earlier = _check_outputs(outputs, names)
 
     files = [open_vectors(Path(name)) for name in names if is_vector_file(name)]
@@ -100,7 +100,7 @@ def probe(
 
     sources = open_sources(names, files, device, batch_size, progress)
     subjects = probed_encoders(sources, train_data, test_data, test_file, progress)
-    sections = _run(plan, subjects, runnable, skipped, ALL in asked, device, progress)
+    sections = _run(plan, subjects, runnable, skipped, ALL in protocol_names, device, progress)
     reports = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
     report = ProbeReport(
         data=train_data.stamp(),
