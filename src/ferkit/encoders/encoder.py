@@ -231,8 +231,7 @@ def load_encoder(
             f"{entry.arch!r} gives vectors of {width}, and the entry of {str(path)!r} says {entry.dim}; correct it"
         )
     projection = torch.empty(width, entry.dim) if "projection" in state else None
-    head = _head(entry, path, progress)
-    encoder = Encoder(entry, network, projection=projection, sha256=entry.sha256, head=head)
+    encoder = Encoder(entry, network, projection=projection, sha256=entry.sha256, head=_head(entry, path, progress))
     state.setdefault("center", encoder.center)
     if wrong := misfits(encoder, state):
         name, expected, actual = wrong[0]

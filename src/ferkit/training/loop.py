@@ -304,10 +304,8 @@ class _Run:
         return self.step % self.settings.log_steps == 0 and self.processes.any(asked)
 
     def _looks(self) -> bool:
-        every = self.settings.monitor.every
-        if self.monitor is None or every == 0:
-            return False
-        return self.step == self.steps or self.step % max(1, round(every * self.steps_an_epoch)) == 0
+        every = self.settings.monitor.every if self.monitor else 0
+        return every > 0 and (self.step == self.steps or self.step % max(1, round(every * self.steps_an_epoch)) == 0)
 
     def _log(self, figures: Mapping[str, Tensor], rate: float) -> dict[str, float]:
         mean = {name: float(self.accelerator.reduce(value.float(), "mean")) for name, value in figures.items()}

@@ -101,7 +101,7 @@ def probe(
     sources = open_sources(names, files, device, batch_size, progress)
     subjects = probed_encoders(sources, train_data, test_data, test_file, progress)
     sections = _run(plan, subjects, runnable, skipped, ALL in protocol_names, device, progress)
-    reports = [_describe(plan, subject, found) for subject, found in zip(subjects, sections, strict=True)]
+    reports = [_describe(plan, *each) for each in zip(subjects, sections, strict=True)]
     report = ProbeReport(
         data=train_data.stamp(),
         test=None if test_data is None else test_data.stamp(),
@@ -126,11 +126,7 @@ def probe(
     )
     if outputs.out is not None:
         write_report(report, Path(outputs.out), earlier, pictures=outputs.pictures, progress=progress)
-    if outputs.csv is not None:
-        write_table_file(figures_table(report), Path(outputs.csv))
-    if outputs.latex is not None:
-        with atomic_path(Path(outputs.latex)) as partial:
-            partial.write_text(latex_tables(report), encoding="utf-8")
+    _write_tables(report, outputs)
     if outputs.publish:
         publish_report(report, entries)
     if outputs.save_head is not None:
@@ -150,6 +146,14 @@ def _check_outputs(outputs: ProbeOutputs, names: Sequence[str]) -> tuple[list[Pa
         check_head_output(Path(outputs.save_head), len(names))
     entries = [entry_file(name) for name in names] if outputs.publish else []
     return entries, {} if outputs.out is None else earlier_protocols(Path(outputs.out))
+
+
+def _write_tables(report: ProbeReport, outputs: ProbeOutputs) -> None:
+    if outputs.csv is not None:
+        write_table_file(figures_table(report), Path(outputs.csv))
+    if outputs.latex is not None:
+        with atomic_path(Path(outputs.latex)) as partial:
+            partial.write_text(latex_tables(report), encoding="utf-8")
 
 
 def _as_list(names: Sources) -> list[str]:
