@@ -384,9 +384,10 @@ def _head(entry: EncoderEntry, path: Path, progress: Progress | None) -> Express
         return None
     file = path.with_name(entry.head.file)
     if entry.weights.kind == "hub":
-        from ferkit.encoders.hub_repo import fetch_head
+        from ferkit.encoders.hub import HubRepo, fetch
 
-        file = fetch_head(entry, entry.head, progress)
+        repo = HubRepo(entry.weights.repo or "", entry.weights.revision or "")
+        file = fetch(repo, entry.head.file, sha256=entry.head.sha256, progress=progress).path
     return ExpressionHead.load(file, entry.head.sha256, encoder=str(entry.sha256), name=entry.name)
 
 

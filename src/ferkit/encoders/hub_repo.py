@@ -20,7 +20,6 @@ from ferkit.encoders.registry import (
     PICKLED,
     PREFIX,
     EncoderEntry,
-    HeadFile,
     Licences,
     WeightsFile,
     load_registry,
@@ -139,17 +138,6 @@ def fetch_entry(entry: EncoderEntry, progress: Progress | None = None, *, update
     if not is_offline_mode():
         _write_record(entry, record, progress)
     return _pin(pinned, record), file
-
-
-def fetch_head(entry: EncoderEntry, head: HeadFile, progress: Progress | None = None) -> Path:
-    """Fetch the head of an encoder of the kind ``hub`` from the commit of its weights; return where it lies.
-
-    Raises:
-        HubError: as `fetch`.
-        WeightsError: the hub's file is of another hash.
-    """
-    repo = HubRepo(entry.weights.repo or "", entry.weights.revision or "")
-    return fetch(repo, head.file, sha256=head.sha256, progress=progress).path
 
 
 def pinned_entry(entry: EncoderEntry, progress: Progress | None = None) -> EncoderEntry:

@@ -76,15 +76,6 @@ def load_imagenet(network: VggLayers) -> VggLayers:
     return network.requires_grad_(False)
 
 
-def make_stem(width: int = STEM_WIDTH) -> VggLayers:
-    """VGG-19's layers up to the first of its third block; the maps are those of the second and the third.
-
-    Args:
-        width: channels of the last map, a multiple of 4.
-    """
-    return VggLayers(3, taps=(2, 3), width=width // 4)
-
-
 class FlowDecoder(nn.Module):
     """Codes to flows towards the neutral face, and back.
 
@@ -118,7 +109,7 @@ class Generator(nn.Module):
     Args:
         width: channels of the stem's last map, those of most layers here.
         blocks: residual blocks.
-        stem: see `make_stem`.
+        stem: gives maps of two blocks, of width / 2 channels and of width.
     """
 
     def __init__(self, width: int, blocks: int, stem: VggLayers) -> None:

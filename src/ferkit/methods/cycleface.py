@@ -22,7 +22,6 @@ from ferkit.methods.cycle_networks import (
     Renormaliser,
     VggLayers,
     load_imagenet,
-    make_stem,
 )
 from ferkit.methods.random_ranges import chance
 from ferkit.methods.views import Views
@@ -125,7 +124,8 @@ class CycleFace(Method[CycleFaceSettings]):
             TrainingError: the weights of VGG-19 cannot be had.
         """
         super().__init__(backbone, dim, settings)
-        stem = make_stem(settings.channels)
+        # VGG-19 up to the first layer of its third block, the last map having as many channels as the generator.
+        stem = VggLayers(3, taps=(2, 3), width=settings.channels // 4)
         self.flow = FlowDecoder(dim)
         self.generator = Generator(settings.channels, settings.blocks, stem)
         if settings.stage == "identity":

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ferkit.encoders.weights import check_format
 from ferkit.errors import InputError
 from ferkit.evaluation.calibration import fit_curve, sample_pairs
 from ferkit.evaluation.head import at_temperature, fit_head, temperature_of, with_affect
@@ -17,18 +16,6 @@ from ferkit.probing.probed_encoders import ProbedEncoder
 from ferkit.probing.protocols.base import people_to_keep_together
 
 _HELD_OUT = 5
-
-
-def check_head_output(path: Path, encoders: int) -> None:
-    """Refuse a head of several encoders, or a name that is not ``.safetensors``; call it before long work.
-
-    Raises:
-        InputError: several encoders are probed.
-        WeightsError: another ending.
-    """
-    if encoders != 1:
-        raise InputError(f"--save-head keeps the head of one encoder, and {encoders} are probed; name one")
-    check_format(path)
 
 
 def save_own_head(subject: ProbedEncoder, data: ProbeData, path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ferkit._version import __version__
 from ferkit.atomic import atomic_path
+from ferkit.encoders.weights import check_format
 from ferkit.errors import InputError
 from ferkit.evaluation.intervals import paired_interval
 from ferkit.evaluation.rows import coverage
@@ -23,7 +24,7 @@ from ferkit.pipeline.face_stream import source_paths
 from ferkit.pretraining.recipe import seedless_digest
 from ferkit.probing.data import ProbeData, open_data, read_label_map, rows_of_table
 from ferkit.probing.folds import Split
-from ferkit.probing.own_head import check_head_output, save_own_head
+from ferkit.probing.own_head import save_own_head
 from ferkit.probing.plan import ProbePlan
 from ferkit.probing.probed_encoders import ProbedEncoder, open_sources, probed_encoders
 from ferkit.probing.protocols import RUNNERS, Task
@@ -143,7 +144,9 @@ def _check_outputs(outputs: ProbeOutputs, names: Sequence[str]) -> tuple[list[Pa
     if outputs.csv is not None:
         check_table_output(Path(outputs.csv), ("protocol", "encoder", "figure"))
     if outputs.save_head is not None:
-        check_head_output(Path(outputs.save_head), len(names))
+        if len(names) != 1:
+            raise InputError(f"--save-head keeps the head of one encoder, and {len(names)} are probed; name one")
+        check_format(Path(outputs.save_head))
     entries = [entry_file(name) for name in names] if outputs.publish else []
     return entries, {} if outputs.out is None else earlier_protocols(Path(outputs.out))
 
