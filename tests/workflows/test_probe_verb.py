@@ -1,8 +1,8 @@
 """`ferkit.probe` on faces whose grey says the label and whose stripe says the person."""
 
 import json
-import sys
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from ferkit.probing.report import as_json
 from ferkit.report.probe_folder import PAGE, REPORT
 from samples import save_run
 
-probe_module = sys.modules["ferkit.workflows.probe"]  # the package has the function under this name
+probe_module = import_module("ferkit.workflows.probe")
 LABELS = ("calm", "glad")
 
 
