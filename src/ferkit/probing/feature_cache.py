@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.atomic import atomic_path, output_errors
-from ferkit.data.arrays import map_array
+from ferkit.atomic import output_errors
+from ferkit.data.arrays import cached_array
 from ferkit.data.cache_folder import cache_folder
 from ferkit.data.face_set import FaceSet, is_face_set
-from ferkit.errors import OutputError
 from ferkit.evaluation.rows import row_blocks
 from ferkit.locks import output_lock
 from ferkit.pipeline.fingerprint import digest
@@ -28,20 +27,16 @@ def cached_features(encoder: FaceEncoder, faces: FaceSet, progress: Progress) ->
     """
     crops = [faces.template, *faces.column("sha256").to_pylist()]
     path = cache_folder() / "features" / f"{digest([encoder.key])[:16]}-{digest(crops)[:24]}.npy"
-    cached = _read(path, (len(faces), encoder.dim))
-    if cached is not None:
-        return cached
-    features = np.empty((len(faces), encoder.dim), np.float32)
-    progress.start(f"embedding by {encoder.name}", len(faces), unit="faces")
-    for rows in row_blocks(np.arange(len(faces)), _BATCH):
-        features[rows] = encoder.features(faces.crops(rows))
-        progress.advance(len(rows))
-    try:
-        with atomic_path(path) as partial, partial.open("wb") as file:
-            np.save(file, features, allow_pickle=False)
-    except OutputError as error:  # the figures do not depend on it
-        progress.say(f"features are not kept: {error.command_line_text}")
-    return features
+
+    def compute() -> NDArray[np.float32]:
+        features = np.empty((len(faces), encoder.dim), np.float32)
+        progress.start(f"embedding by {encoder.name}", len(faces), unit="faces")
+        for rows in row_blocks(np.arange(len(faces)), _BATCH):
+            features[rows] = encoder.features(faces.crops(rows))
+            progress.advance(len(rows))
+        return features
+
+    return cached_array(path, (len(faces), encoder.dim), compute)
 
 
 def cached_faces(stream: SourceStream, sources: Sequence[Path], progress: Progress) -> FaceSet:
@@ -62,12 +57,3 @@ def cached_faces(stream: SourceStream, sources: Sequence[Path], progress: Progre
             if not is_face_set(folder):
                 FaceSetJob(sources, stream, fingerprint, folder, progress).build()
     return FaceSet.open(folder)
-
-
-def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    try:
-        features = map_array(path)
-    except (OSError, ValueError):
-        return None
-    fits = features.shape == shape and features.dtype == np.float32
-    return features if fits else None

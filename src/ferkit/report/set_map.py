@@ -1,7 +1,6 @@
 """The map of a whole set: every face a point of the plane, alike ones beside each other; computed once and kept."""
 
 import hashlib
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferkit._version import __version__
-from ferkit.atomic import atomic_path
+from ferkit.data.arrays import cached_array
 from ferkit.data.cache_folder import cache_folder
 from ferkit.data.embedding_set import EmbeddingSet
-from ferkit.errors import OutputError
 from ferkit.pipeline.fingerprint import digest
 
 PROJECTION = "UMAP" if find_spec("umap") else "t-SNE"
@@ -40,14 +38,7 @@ def set_map(embeddings: EmbeddingSet, folder: Path | None = None) -> NDArray[np.
         embeddings.sha256.get("vectors") or hashlib.sha256(np.ascontiguousarray(embeddings.vectors).data).hexdigest()
     )
     path = (folder or cache_folder() / "maps") / f"{digest([content, PROJECTION, str(_LANDMARKS), __version__])}.npy"
-    with suppress(OSError, ValueError):
-        kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
-        if kept.shape == (len(embeddings), 2):
-            return kept
-    places = lay_out(embeddings.vectors)
-    with suppress(OutputError), atomic_path(path) as partial, partial.open("wb") as file:  # a full disk costs time only
-        np.save(file, places, allow_pickle=False)
-    return places
+    return cached_array(path, (len(embeddings), 2), lambda: lay_out(embeddings.vectors))
 
 
 def lay_out(vectors: NDArray[np.floating[Any]], landmarks: int = _LANDMARKS) -> NDArray[np.float32]:
