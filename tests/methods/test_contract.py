@@ -129,7 +129,8 @@ def take(views, rows):
         taken["displacement"] = views.displacement[:, rows]
     if views.target is not None:
         taken["target"] = torch.cat([half[rows] for half in views.target.chunk(2)])
-    return replace(views, **taken, warped=views.warped[:, rows], context=context)
+    taken |= {"warped": views.warped[:, rows]} if len(views.warped) else {}
+    return replace(views, **taken, context=context)
 
 
 def views_of_halves(method):
@@ -201,7 +202,7 @@ def test_views_are_seeded_and_of_the_asked_size(variant):
     views, again = (method.views(batch_of(4), seeded()) for _ in range(2))
     anchors = 4 * (1 + ("hard_negative" in method.batch_fields_with(method.settings)))
     assert views.a.shape == views.b.shape == (anchors, 3, 24, 24)
-    assert views.warped.shape[1:] == views.a.shape
+    assert all(view.shape == views.a.shape for view in views.warped)
     torch.testing.assert_close([views.a, views.b, views.warped], [again.a, again.b, again.warped], atol=0, rtol=0)
     if "label" in method.batch_fields:
         assert views.label.tolist() == batch_of(4)["label"].tolist()
