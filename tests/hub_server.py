@@ -21,7 +21,6 @@ class Repo:
     gated: bool = False
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
 
     def commit(self, files: dict[str, bytes | None], message: str = "") -> str:
         """Add a commit that changes ``files`` (None removes one); return its id."""
@@ -36,8 +35,7 @@ class Repo:
         """The commit that a revision names."""
         if revision == "main":
             return self.commits[-1]
-        oid = self.tags.get(revision, revision)
-        return next((commit for commit in self.commits if commit[0] == oid), None)
+        return next((commit for commit in self.commits if commit[0] == revision), None)
 
 
 @dataclass
@@ -49,8 +47,8 @@ class Hub:
     tokens: dict[str, str] = field(default_factory=lambda: {"hf_write": "write", "hf_read": "read"})
     faults: dict[str, list[tuple]] = field(default_factory=dict)
     """By the method and the end of a path, such as ``GET model.safetensors``: what happens instead, once each:
-    ``("status", 500)``, ``("cut", 100)`` bytes, ``("flip",)`` one byte, ``("whole",)`` in spite of a range,
-    ``("mutate", function)`` of the bytes, ``("headers", {})`` beside."""
+    ``("status", 500)``, ``("cut", 100)`` bytes, ``("flip",)`` one byte, ``("mutate", function)`` of the
+    bytes, ``("headers", {})`` beside."""
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
@@ -193,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         elif kind == "mutate":
             data = argument[0](data)
         start = 0
-        if (wanted := self.headers.get("Range")) and kind != "whole":
+        if wanted := self.headers.get("Range"):
             start = int(wanted.removeprefix("bytes=").partition("-")[0])
             headers = {**headers, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
         body = data[start:]

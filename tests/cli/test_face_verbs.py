@@ -56,14 +56,6 @@ def test_json_is_the_only_thing_on_standard_output(ferkit_command, crops, run_fo
     assert set(told["hits"][0]) == {"rank", "score", "probability", "percentile", "count"} | known
 
 
-def test_odd_file_names_are_printed_as_they_are(ferkit_command, crops, run_folder, tmp_path):
-    (crops / "1.png").rename(crops / "[bold]1.png")
-    (crops / "[red]torn.png").write_bytes(b"")
-    embedded = ferkit_command("embed", "crops", "-e", run_folder)
-    assert "[red]torn.png" in embedded.out
-    assert "crops/[bold]1.png" in ferkit_command("retrieve", "crops/0.png").out
-
-
 def test_what_comes_next_can_be_typed_as_it_stands(ferkit_command, crops, run_folder):
     aligned = ferkit_command("align", "crops", "-o", "my [x] faces")
     assert "next: ferkit embed 'my [x] faces' -o emb.npy\n" in aligned.out

@@ -75,3 +75,17 @@ def test_ctrl_c_while_ferkit_is_imported_is_one_line():
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert ended.returncode not in (0, 1)
     assert ended.stderr == b"interrupted; nothing was begun\n"
+
+
+def test_off_a_terminal_there_are_plain_lines(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(output, "monotonic", lambda: now[0])
+    with output.ProgressBar() as bars:
+        bars.start("pre-training", 1200, 100, "steps")
+        for second in range(1, 46):
+            now[0] = second
+            bars.advance(2, note="loss 1.5")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["pre-training: 140 of 1", "pre-training: 180 of 1"]
+    assert lines[0].endswith(", loss 1.5")
+    assert lines[0].startswith("pre-training: 140 of 1,200 steps, ")

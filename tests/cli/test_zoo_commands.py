@@ -1,11 +1,8 @@
 """ferkit models import, card, license, list --markdown."""
 
-import json
-
 import pytest
 import timm
 import torch
-import yaml
 
 from ferkit.encoders.card import model_card
 from ferkit.encoders.registry import load_registry, read_entry
@@ -27,16 +24,6 @@ def test_import_says_what_it_did_and_what_comes_next(ferkit_command, checkpoint)
     assert "ssl-fer-resnet10t: resnet10t, vectors of 512, 112 px" in outcome.out
     assert "left out: 2 of fc" in outcome.out
     assert "next: ferkit embed faces/ -e encoders/ssl-fer-resnet10t" in outcome.out
-
-
-def test_import_as_json_and_registered(ferkit_command, checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setenv("FERKIT_MODELS", str(tmp_path / "mine.yaml"))
-    words = ("models", "import", checkpoint, "--from", "ssl-fer", "--input-size", 32, "--name", "mine", "--register")
-    printed = json.loads(ferkit_command(*words, "--json").out)
-    assert (printed["entry"]["name"], printed["entry"]["input_size"]) == ("mine", 32)
-    assert "mine" in ferkit_command("models", "list").out
-    assert "mine.yaml" not in ferkit_command("models", "show", "mine").err
-    assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["encoders"][0]["name"] == "mine"
 
 
 def test_card_of_a_name_a_run_and_a_file(ferkit_command, run_folder):

@@ -95,12 +95,3 @@ def test_rows_that_are_known_beforehand_are_not_kept_again(tmp_path):
         staged.append(vectors(3), faces("c"), pictures_done=3)
     assert sources(tmp_path) == ["a", "b", "c"]
     assert json.loads((tmp_path / "x.json").read_text())["faces"] == "/sets/faces"
-
-
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
-    foreign = tmp_path / "x.npy.partial" / "thesis.txt"
-    foreign.parent.mkdir()
-    foreign.write_text("years of work")
-    with pytest.raises(OutputError, match="not ferkit's"), writer(tmp_path):
-        pass
-    assert foreign.read_text() == "years of work"

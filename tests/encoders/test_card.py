@@ -1,10 +1,12 @@
+import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from ferkit.encoders.card import model_card
+from ferkit.encoders.card import markdown_table, model_card
 from ferkit.encoders.registry import EncoderCard, Licences, Metric, TrainedOn, load_registry
 
 BARE = EncoderCard(name="bare", arch="resnet18", dim=512, supervision="unknown")
@@ -60,3 +62,17 @@ def test_text_with_bars_stays_in_its_cell_and_yaml_stays_yaml():
     card = model_card(BARE.model_copy(update={"metrics": [metric], "trained_on": trained}))
     assert r"| a \| b c | d: e | 0.500 | not stated |" in card
     assert "yes: [no" in ModelCard(card).data.tags
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_readme_holds_the_tables():
+    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "benchmarks" / "readme_tables.py")
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert markdown_table(load_registry(own=[]).values()) in text
+    assert tables.with_tables(text) == text, "run `make table`"
+    damaged = text.replace("| .866 (", "| .999 (")
+    assert damaged != text == tables.with_tables(damaged)

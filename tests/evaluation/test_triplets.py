@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferkit.evaluation import triplets as triplets_module
-from ferkit.evaluation.triplets import triplet_score
+from ferkit.evaluation.triplets import odd_one_out, triplet_score
 
 HAPPY, NEUTRAL = "happiness", "neutral"
 
@@ -40,15 +40,6 @@ def one_by_one(vectors, labels, identities, pair):
             right += 1.0 if near > far else 0.5 if near == far else 0.0
             total += 1
     return right, total
-
-
-def test_pure_expression_is_always_right():
-    score = pair_score(*planted(10, expression=1))
-    assert (score.accuracy, score.by_person) == (1.0, 1.0)
-    assert score.intervals == ((1.0, 1.0), (1.0, 1.0))
-    assert (score.triplets, len(score.anchors)) == (2 * 10 * 9, 10)
-    few = pair_score(*planted(2, expression=1))  # half of the resamples draw one of them twice and hold no triplet
-    assert (few.accuracy, few.intervals[0], few.triplets) == (1.0, (1.0, 1.0), 4)
 
 
 def test_four_faces_by_hand():
@@ -109,3 +100,21 @@ def test_the_interval_is_that_of_resampled_people(monkeypatch):
         shares += [right / total] if total else []
     score = pair_score(vectors, [HAPPY, NEUTRAL] * 5, [name for name in "abcde" for _ in "xy"])
     assert score.intervals[0] == pytest.approx(tuple(np.percentile(shares, (2.5, 97.5))))
+
+
+ANGLES = np.deg2rad([0, 10, 60, 65])
+VECTORS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) * [[1], [5], [0.2], [2]]  # lengths must not matter
+
+
+def test_three_triplets_by_hand():
+    # 0, 10 | 60: the third is odd; 10 | 60, 65: the first is; 0, 10 | 65 with the middle one called odd: wrong.
+    triplets = np.array([[0, 1, 2], [1, 2, 3], [0, 1, 3]])
+    right, covered = odd_one_out(VECTORS, triplets, np.array([2, 0, 1]))
+    assert right.tolist() == [1, 1, 0]
+    assert covered == 1
+
+
+def test_a_triplet_with_a_faceless_row_is_wrong():
+    vectors = np.vstack([VECTORS, [[np.nan, np.nan]]])
+    right, covered = odd_one_out(vectors, np.array([[0, 1, 2], [0, 1, 4]]), np.array([2, 2]))
+    assert (right.tolist(), covered) == ([1, 0], 0.5)

@@ -67,13 +67,6 @@ def test_each_of_two_crossing_faces_keeps_its_clip():
         assert link(tracker, k / 25, *faces) == ([2, 1] if faces[0] is bob else [1, 2])
 
 
-def test_of_two_like_faces_the_nearer_is_the_same_and_none_is_given_twice():
-    tracker = Tracker()
-    link(tracker, 0.0, (box(10), ANN), (box(30), ANN))
-    assert link(tracker, 0.1, (box(34), ANN), (box(14), ANN)) == [2, 1]
-    assert link(tracker, 0.2, (box(34), ANN), (box(33), ANN), (box(14), ANN)) == [2, 3, 1]
-
-
 def test_a_cut_ends_all_clips_also_while_nobody_is_there():
     tracker = Tracker()
     link(tracker, 0.0, (box(10), ANN), (box(80), BOB))
@@ -110,13 +103,6 @@ def test_a_drop_out_of_more_than_half_a_second_ends_a_clip(missing_s, clip):
     for k in range(1, round(missing_s / 0.04)):
         link(tracker, 1.0 + 0.04 * k)
     assert link(tracker, 1.0 + missing_s, (box(10), ANN)) == [clip]
-
-
-def test_frames_far_apart_are_linked_and_a_missed_one_breaks():
-    tracker = Tracker()
-    assert [link(tracker, 2.0 * k, (box(10), ANN)) for k in range(3)] == [[1]] * 3
-    link(tracker, 6.0)
-    assert link(tracker, 8.0, (box(10), ANN)) == [2]
 
 
 def test_goes_on_exactly_from_its_state_as_json():

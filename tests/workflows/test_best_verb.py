@@ -49,13 +49,6 @@ def test_videos_beside_photos_are_left_out_unread(crops, run_folder, listener, t
         best(crops / "clip.mp4", like, encoder=run_folder, device="cpu", aligned=True)
 
 
-def test_faces_of_one_photo_are_one_burst(portraits, tmp_path):
-    result = best(portraits["both"], portraits["astronaut"], min_face=60)
-    (shot,) = result.shots
-    assert (shot.photos, shot.face, result.photos) == (1, 1, 1)
-    assert "most alike" in shot.reasons
-
-
 def test_photos_that_have_gone_are_told_and_the_others_chosen(crops, run_folder, listener, tmp_path):
     embed(crops, tmp_path / "emb.npy", encoder=run_folder, device="cpu", aligned=True)
     for number in (3, 4):

@@ -144,13 +144,6 @@ def test_a_folder_that_is_not_there_deletes_nothing(crop_folder, update, tmp_pat
     assert [(tmp_path / f"emb{suffix}").read_bytes() for suffix in (".npy", ".parquet", ".json")] == before
 
 
-def test_a_face_set_that_has_grown_embeds_its_new_faces(make_face_set, noise_crops, update, tmp_path):
-    crops = noise_crops(5)
-    update(make_face_set(crops[:3]).path)
-    count, result = update(make_face_set(crops[1:]).path)
-    assert (count, tuple(result.changes), result.faces) == (2, (2, 0, 1, 2), 4)
-
-
 def test_a_stopped_update_goes_on_to_the_same_bytes(crop_folder, update, tmp_path, monkeypatch, listener):
     monkeypatch.setattr(source_stream, "_CROPS_A_BATCH", 2)
     monkeypatch.setattr(reuse, "_UNITS_A_BATCH", 2)

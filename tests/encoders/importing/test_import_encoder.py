@@ -69,13 +69,6 @@ def test_the_entry_says_where_the_weights_are_from(checkpoint):
     assert result.dropped == {"encoder_k": 84}
 
 
-def test_a_registered_encoder_is_known_by_name(checkpoint, own):
-    result = import_encoder(checkpoint, "moco", register=True)
-    assert (result.folder, result.registered) == (own.parent / "moco-resnet10t", own)
-    assert load_registry()["moco-resnet10t"].weights.file == "moco-resnet10t/encoder.safetensors"
-    assert load_encoder("moco-resnet10t", device="cpu").sha256 == result.entry.sha256
-
-
 @pytest.mark.parametrize("indent", ["", "    "])
 def test_registering_keeps_what_stands_in_the_file(checkpoint, own, indent):
     first = import_encoder(checkpoint, "moco", register=True, name="first")

@@ -167,12 +167,6 @@ def test_a_copy_is_known_by_its_paths_at_any_depth(name, tree, tmp_path):
     assert found.labels_from.split(",")[0] == f"layout {name}"
 
 
-def test_every_picture_can_be_read_and_the_list_from_behind(name, tree):
-    pictures = open_layout(name, tree(name))
-    assert {picture.read().shape[2] for picture in pictures} == {3}
-    assert list(pictures)[::-1] == [pictures[-1 - index] for index in range(len(pictures))]
-
-
 @pytest.mark.parametrize(("name", "split"), SPLITS)
 def test_a_split_is_its_part_of_the_whole(name, split, tree):
     root = tree(name)
