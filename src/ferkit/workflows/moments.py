@@ -1,42 +1,29 @@
 """Find when faces in videos show an expression, and for how long."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ferkit.atomic import atomic_path
 from ferkit.data.embedding_set import EmbeddingSet
 from ferkit.data.face_selection import Clip, clips_of
-from ferkit.data.sources.video import frame_png, frames_at
 from ferkit.errors import InputError
 from ferkit.pipeline.face_options import FaceKeywords, FaceOptions
 from ferkit.pipeline.face_stream import source_paths
-from ferkit.pipeline.likeness import Likeness, faces_like
-from ferkit.pipeline.recrop import row_crops
+from ferkit.pipeline.likeness import faces_like
 from ferkit.progress import Progress, Silent
-from ferkit.report.moments_page import moments_page
-from ferkit.report.montage import Tile, draw_montage
-from ferkit.report.output_files import check_output_files, named_files, write_rows
-from ferkit.report.pages import save_page
-from ferkit.report.safe_picture import save_picture
+from ferkit.report.moments_page import ShownMoments, save_moments
+from ferkit.report.output_files import check_output_files, named_files
 from ferkit.search.hits import MomentHit
 from ferkit.search.moment_settings import MomentKeywords, MomentSettings
-from ferkit.search.moments import Moment, find_moments, smoothed
+from ferkit.search.moments import Moment, find_moments
 from ferkit.settings import part_settings
 from ferkit.workflows.embed import open_or_embed
 
-if TYPE_CHECKING:
-    from ferkit.report.time_charts import ScoreCurve
-
 _NEAREST = 5
-_MOST_PANELS = 12
-_NAME_LENGTH = 80
 _SPARSE_S = 0.2  # between two frames: an expression that comes and goes within it is too short for most uses
 
 
@@ -120,32 +107,10 @@ def moments(
         hits = _ranked(found, clips, liked.scores, settings, least)
         reached = bool(hits)
         hits = (hits or _ranked(found, clips, liked.scores, settings, -np.inf)[:_NEAREST])[:k]
-        name = Path(found.encoder.name).name
-        counted = sum(len(clip.rows) for clip in clips)
-        crops = row_crops(found, [hit.row for hit in hits]) if {"sheet", "html"} & outputs.keys() else []
-        curves = _curves(clips, liked, hits, settings) if {"plot", "html"} & outputs.keys() else []
-        if "sheet" in outputs:
-            save_picture(_sheet(crops, hits, liked, name), outputs["sheet"])
-        if "plot" in outputs:
-            from ferkit.report.time_charts import draw_moments  # matplotlib loads only for it
-
-            title = f"like {liked.name} · {name}"
-            figure = draw_moments(curves[:_MOST_PANELS], title, liked.measure, settings.gap, least)
-            save_picture(figure, outputs["plot"])
-        if "html" in outputs:
-            lead = f"On {len(clips):,} followed faces ({counted:,} frames), by {name}. Below each its {liked.measure}."
-            note = None if reached else f"nothing reaches {least:g}; these are the nearest all the same"
-            words = f"Moments like {liked.name}", lead, note
-            asked = liked.crop, liked.name
-            save_page(
-                moments_page(hits, crops, curves, asked, words, liked.measure, settings.gap, least), outputs["html"]
-            )
-    if "csv" in outputs:
-        write_rows(hits, MomentHit, outputs["csv"])
-    if "frames" in outputs:
-        _save_frames(hits, outputs["frames"], progress)
+        save_moments(outputs, ShownMoments(found, clips, liked, hits, settings, least, reached), progress)
+    frame_count = sum(len(clip.rows) for clip in clips)
     return MomentsResult(
-        str(like), liked.measure, least, reached, len(clips), counted, found.encoder.name, hits, outputs
+        str(like), liked.measure, least, reached, len(clips), frame_count, found.encoder.name, hits, outputs
     )
 
 
@@ -184,57 +149,3 @@ def _hit(found: EmbeddingSet, rank: int, clip: Clip, moment: Moment) -> MomentHi
     onset, apex, offset = (round(seconds, 6) for seconds in (moment.onset_s, moment.apex_s, moment.offset_s))
     score = round(moment.score, 6)
     return MomentHit(rank, score, clip.name, face.identity, onset, apex, offset, face.source, face.face, row)
-
-
-def _sheet(crops: Sequence[Any], hits: Sequence[MomentHit], liked: Likeness, encoder: str) -> Any:  # noqa: ANN401
-    tiles = [
-        Tile(
-            crop,
-            f"{hit.score:.2f} · {hit.apex_s:.2f} s",
-            f"{hit.onset_s:.2f}–{hit.offset_s:.2f} s · {_name(hit.clip)}",
-        )
-        for crop, hit in zip(crops, hits, strict=True)
-    ]
-    return draw_montage(Tile(liked.crop, "like", liked.name), tiles, encoder, heading="moments, each at its apex")
-
-
-def _curves(
-    clips: Sequence[Clip], liked: Likeness, hits: Sequence[MomentHit], settings: MomentSettings
-) -> list[ScoreCurve]:
-    from ferkit.report.time_charts import Mark, ScoreCurve
-
-    by_name, marked = {clip.name: clip for clip in clips}, dict[str, list[MomentHit]]()
-    for hit in hits:
-        marked.setdefault(hit.clip, []).append(hit)
-    return [
-        ScoreCurve(
-            _name(clip.name),
-            clip.times,
-            liked.scores[clip.rows],
-            smoothed(clip.times, liked.scores[clip.rows], settings),
-            [Mark(hit.rank, hit.onset_s, hit.apex_s, hit.offset_s) for hit in marked.get(clip.name, [])],
-        )
-        for clip in ([by_name[name] for name in marked] or clips)
-    ]
-
-
-def _save_frames(hits: Sequence[MomentHit], folder: Path, progress: Progress) -> None:
-    wanted: dict[str, dict[int, list[MomentHit]]] = {}
-    for hit in hits:
-        path, _, number = hit.source.rpartition("#")
-        wanted.setdefault(path, {}).setdefault(int(number), []).append(hit)
-    saved = 0
-    with atomic_path(folder) as partial:
-        partial.mkdir()
-        for path, frames in wanted.items():
-            for frame in frames_at(Path(path), {number: same[0].apex_s for number, same in frames.items()}):
-                for hit in frames[frame.number]:
-                    name = f"{hit.rank:03d} {Path(path).stem[:_NAME_LENGTH]} {hit.apex_s:.2f} s.png"
-                    (partial / name).write_bytes(frame_png(frame.image))
-                    saved += 1
-    if saved < len(hits):
-        progress.say(f"{len(hits) - saved} of the {len(hits)} frames cannot be read again: their videos have gone")
-
-
-def _name(clip: str) -> str:
-    return Path(clip).name
