@@ -139,7 +139,8 @@ class EmbeddingSet(WithColumns):
         digest = sample_digest(self.vectors)
         table_file, json_file = _sidecars(output.folder / path.name)
         with output_errors(path):
-            write_table(to_relative(_stamped(self.table, digest), path.resolve().parent), table_file)
+            table = self.table.select(FACE_SCHEMA.names).replace_schema_metadata({_DIGEST_KEY: digest})
+            write_table(to_relative(table, path.resolve().parent), table_file)
             sha256 = {"vectors": vectors_digest(self.vectors), "table": _file_digest(table_file)}
             description = {**self._description(digest, path.resolve().parent), "sha256": sha256}
             json_file.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
@@ -229,7 +230,7 @@ def check_embedding_output(path: Path) -> None:
         if path.is_dir():
             raise OutputError(f"{str(path)!r} is a folder; choose another output")
         sidecars = [sidecar for sidecar in _sidecars(path) if sidecar.exists()]
-        foreign = [sidecar for sidecar in sidecars if not _OURS[sidecar.suffix](sidecar)]
+        foreign = [sidecar for sidecar in sidecars if not _is_ours(sidecar)]
         if path.exists() and not sidecars:
             foreign.append(path)
         if foreign:
@@ -248,25 +249,13 @@ def _sidecars(path: Path) -> tuple[Path, Path]:
     return path.with_suffix(".parquet"), path.with_suffix(".json")
 
 
-def _is_our_table(path: Path) -> bool:
+def _is_ours(sidecar: Path) -> bool:
     try:
-        return _DIGEST_KEY in (pq.read_schema(path).metadata or {})
-    except (OSError, pa.ArrowException):
+        if sidecar.suffix == ".json":
+            return read_json(sidecar).keys() >= {"format", "encoder", "vectors"}
+        return _DIGEST_KEY in (pq.read_schema(sidecar).metadata or {})
+    except (OSError, ValueError, pa.ArrowException):
         return False
-
-
-def _is_our_json(path: Path) -> bool:
-    try:
-        return read_json(path).keys() >= {"format", "encoder", "vectors"}
-    except (OSError, ValueError):
-        return False
-
-
-_OURS = {".parquet": _is_our_table, ".json": _is_our_json}
-
-
-def _stamped(table: pa.Table, digest: str) -> pa.Table:
-    return table.select(FACE_SCHEMA.names).replace_schema_metadata({_DIGEST_KEY: digest})
 
 
 def _file_digest(path: Path) -> str:

@@ -24,11 +24,6 @@ def expression(word: str) -> str:
     return _SPELLINGS.get(word, word)
 
 
-def class_codes(*names: str | None, first: int = 0) -> dict[int, str | None]:
-    """Return the table of class numbers that counts ``names`` from ``first``; None is a class without expression."""
-    return dict(enumerate(names, first))
-
-
 def expression_of_code(text: str, codes: Mapping[int, str | None]) -> str | None:
     """Return the expression of a class number such as ``3`` or ``3.0000000e+00``; `ValueError` if there is none."""
     number = float(text)

@@ -92,9 +92,9 @@ _DAMAGE = (
 _opening = threading.Lock()
 
 
-def read_image(source: Path | bytes) -> NDArray[np.uint8]:
+def read_image(source: Path | bytes, name: str | None = None, *, at_least: int | None = None) -> NDArray[np.uint8]:
     """Return the picture as (H, W, 3) uint8 RGB, upright; see `read_image_scaled`."""
-    return read_image_scaled(source)[0]
+    return read_image_scaled(source, name, at_least=at_least)[0]
 
 
 def read_image_scaled(
@@ -139,14 +139,17 @@ def _read(
         if cut_short and (image.format != "JPEG" or image.info.get("progressive")):  # a scan short, all of it is coarse
             raise cut_short
         step = min(scale_of(image.size), min(image.size))
-        drafted = step > 1 and _draft(image, step)
-        with DECODING.reserve(_decoding_bytes(image)):
+        width, height = image.size
+        # A JPEG's decoder does the shrinking; other formats decline.
+        drafted = step > 1 and image.draft(None, (width // step, height // step)) is not None
+        with DECODING.reserve(image.width * image.height * (4 + 4 + 3)):  # as stored, as Pillow's RGB, as an array
             rgb = _to_rgb(image)
             if cut_short and _even_rows(rgb) > _MISSING * rgb.height:
                 raise cut_short
             if step > 1 and not drafted:
                 rgb = rgb.reduce(step)
-            return np.array(_upright(rgb, _orientation(image))), step
+            turn = _TURNS.get(_orientation(image))
+            return np.array(rgb if turn is None else rgb.transpose(turn)), step
 
 
 def _even_rows(image: Image.Image) -> int:
@@ -269,12 +272,6 @@ def _reduction(size: tuple[int, int], at_least: int | None) -> int:
     return next(s for s in (8, 4, 2, 1) if s == 1 or (max(size) // s >= at_least and min(size) >= s))
 
 
-def _draft(image: Image.Image, scale: int) -> bool:
-    """Let a JPEG's decoder do the shrinking; other formats decline."""
-    width, height = image.size
-    return image.draft(None, (width // scale, height // scale)) is not None
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
     image.load()
     deep = image.mode.startswith(("I", "F"))
@@ -297,12 +294,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return rgb
 
 
-def _decoding_bytes(image: Image.Image) -> int:
-    """Estimate what a picture takes while it becomes RGB: as stored, as Pillow's RGB, and as an array."""
-    width, height = image.size
-    return width * height * (4 + 4 + 3)
-
-
 def _levels(part: Image.Image) -> NDArray[np.float32]:
     levels: NDArray[np.float32] = np.nan_to_num(np.asarray(part).astype(np.float32))
     return levels
@@ -323,8 +314,3 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except _DAMAGE:
         return 1  # a damaged EXIF block is no reason to refuse the picture
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    turn = _TURNS.get(orientation)
-    return image if turn is None else image.transpose(turn)

@@ -28,9 +28,11 @@ def choose(detections: Detections, size: tuple[int, int], which: str) -> NDArray
     check_policy(which)
     if which == "all" or not len(detections):
         return np.arange(len(detections))
-    worth = _areas(detections.boxes)
+    boxes = detections.boxes
+    worth = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     if which == "center":
-        worth -= 2 * _squared_offsets(detections.boxes, size)
+        middle = (np.array(size[::-1], np.float32) - 1) / 2  # of the image, whose first pixel's centre is (0, 0)
+        worth -= 2 * np.square((boxes[:, :2] + boxes[:, 2:]) / 2 - middle).sum(axis=1)
     return np.array([worth.argmax()])
 
 
@@ -38,17 +40,3 @@ def check_policy(which: str) -> None:
     """Refuse with `InputError` what is none of ``FACES_POLICIES``."""
     if which not in FACES_POLICIES:
         raise InputError(f"faces must be one of {', '.join(FACES_POLICIES)}, not {which!r}")
-
-
-def _areas(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
-    areas: NDArray[np.floating] = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    return areas
-
-
-def _squared_offsets(boxes: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.floating]:
-    """Squared distance of each box's centre from the image's, whose first pixel's centre is (0, 0)."""
-    height, width = size
-    centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
-    offsets = (boxes[:, :2] + boxes[:, 2:]) / 2 - centre
-    squared: NDArray[np.floating] = np.square(offsets).sum(axis=1)
-    return squared

@@ -84,7 +84,9 @@ class SourceStream:
     def listing(self) -> str:
         """Digest of every source's place, annotation, size and time, and of the settings: equal on every machine."""
         pictures, videos = self.sources.pictures, self.sources.videos
-        return digest([self.settings, *_picture_stamps(pictures), *map(_video_stamp, videos)])
+        return digest(
+            [self.settings, *_picture_stamps(pictures), *(repr(video) + _stamp(Path(video.source)) for video in videos)]
+        )
 
     @property
     def settings(self) -> str:
@@ -227,10 +229,6 @@ def _picture_stamps(pictures: Iterable[Picture]) -> Iterator[str]:
         told = repr(replace(picture, fetch=None))
         yield told if picture.file == seen else told + _stamp(picture.file)
         seen = picture.file
-
-
-def _video_stamp(video: Video) -> str:
-    return repr(video) + _stamp(Path(video.source))
 
 
 def _stamp(path: Path) -> str:

@@ -21,7 +21,6 @@ QUALITIES = ("large", "frontal", "sharp", "whole")
 """At least 96 px of the photo, turned by 20 degrees at most, sharpness of 0.5 or more, nothing cut off."""
 
 _MOST_VALUES = 40
-_LABEL, _FOLDER, _SHOWS, _MONTH = "label", "folder", "shows", "month"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Facets:
 
     def __init__(self, embeddings: EmbeddingSet) -> None:
         self._set = embeddings
-        self.columns = {_LABEL: codes(embeddings.column("label")), _FOLDER: codes(_folders(embeddings))}
+        self.columns = {"label": codes(embeddings.column("label")), "folder": codes(_folders(embeddings))}
 
     def add(self, name: str, numbers: NDArray[np.int64], values: Sequence[str]) -> None:
         """Add a facet: (N,) numbers of its values, -1 where a face has none."""

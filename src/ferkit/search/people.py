@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +17,9 @@ from ferkit.search.retrieve_settings import ANY, ONLY, SAME_PERSON
 Mask = NDArray[np.bool_]
 
 
-class PersonRows(NamedTuple):
-    """Which rows may be found."""
-
-    rows: Mask | None  # (N,) booleans; None for all
-    by: str | None  # what told people apart: ``identity``, ``clip``, or ``nothing``; None where nobody asked
-
-
 def same_person_rows(
     embeddings: EmbeddingSet, faces: Sequence[Face], identity: str | None, same_person: str
-) -> PersonRows:
+) -> tuple[Mask | None, str | None]:
     """Return the rows that are left without the query's person, or with nobody else.
 
     Args:
@@ -36,6 +28,10 @@ def same_person_rows(
         identity: who they show; None takes what is known of them.
         same_person: of `SAME_PERSON`.
 
+    Returns:
+        (N,) booleans, None for all; and what told people apart: ``identity``, ``clip``, or ``nothing``; None where
+        nobody asked.
+
     Raises:
         InputError: there is no such choice, the set does not know the identity, or nothing is known and nobody else
             may be found.
@@ -43,7 +39,7 @@ def same_person_rows(
     if same_person not in SAME_PERSON:
         raise InputError(f"--same-person is {', '.join(SAME_PERSON[:2])} or {SAME_PERSON[2]}, not {same_person!r}")
     if same_person == ANY:
-        return PersonRows(None, None)
+        return None, None
     if identity is not None:
         theirs, by = rows_of_person(embeddings, identity, "--identity"), "identity"
     else:
@@ -52,9 +48,9 @@ def same_person_rows(
         if known is None and same_person == ONLY:
             raise InputError("it is not known who the query shows, so that nobody can be found; add --identity NAME")
         if known is None:
-            return PersonRows(None, "nothing")
+            return None, "nothing"
         theirs, by = _among(embeddings.column(known), names[known]), known
-    return PersonRows(theirs if same_person == ONLY else ~theirs, by)
+    return theirs if same_person == ONLY else ~theirs, by
 
 
 def people_known_by(embeddings: EmbeddingSet) -> str:

@@ -120,7 +120,8 @@ def _is_null(node: exp.Condition, table: pa.Table) -> pa.ChunkedArray:
 
 def _like(node: exp.Condition, table: pa.Table) -> pa.ChunkedArray:
     values, pattern = _value(node.this, table), node.expression
-    if type(pattern) is not exp.Literal or not pattern.is_string or not _is_column_of_text(values):
+    is_text = isinstance(values, pa.ChunkedArray) and _is_text(values)
+    if type(pattern) is not exp.Literal or not pattern.is_string or not is_text:
         raise _RefusalError(f"{_shown(node)} is not COLUMN like 'text', the column one of text")
     return pc.match_like(values, pattern.this, ignore_case=type(node) is exp.ILike)
 
@@ -170,10 +171,6 @@ def _is_number(values: pa.ChunkedArray | pa.Scalar) -> bool:
 
 def _is_text(values: pa.ChunkedArray | pa.Scalar) -> bool:
     return any(kind(values.type) for kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
-
-
-def _is_column_of_text(values: pa.ChunkedArray | pa.Scalar) -> bool:
-    return isinstance(values, pa.ChunkedArray) and _is_text(values)
 
 
 def _shown(node: exp.Condition) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ferkit.data.expressions import class_codes, expression_of_code
+from ferkit.data.expressions import expression_of_code
 from ferkit.data.sources.layouts.layout import Parts, image_names, path_below, require_path
 from ferkit.data.sources.layouts.table import Row, Table
 from ferkit.data.sources.picture import Picture, Rows
@@ -21,7 +21,7 @@ _FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
 _USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 # CK+ in this form has contempt too.
-_CODES = class_codes("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
+_CODES = dict(enumerate(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")))
 _SIDE = 48
 
 _EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferkit.data.expressions import EXPRESSIONS, affect, class_codes, expression_of_code
+from ferkit.data.expressions import EXPRESSIONS, affect, expression_of_code
 from ferkit.data.sources.classes import AFFECTNET, RAF_DB
 from ferkit.data.sources.layouts.layout import (
     MissingPartError,
@@ -20,10 +20,10 @@ from ferkit.data.sources.layouts.table import Row, Table, table_pictures
 from ferkit.data.sources.picture import LazyPictures, Picture, or_unreadable
 
 _EXPW_COLUMNS = ("image_name", "face_id_in_image", "top", "left", "right", "bottom", "confidence", "expression_label")
-_EXPW_CODES = class_codes("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+_EXPW_CODES = dict(enumerate(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")))
 
 # 8 none of these, 9 uncertain, 10 no face: kept without a label, whatever a detector makes of them.
-_AFFECTNET_CODES = class_codes(*EXPRESSIONS, None, None, None)
+_AFFECTNET_CODES = dict(enumerate((*EXPRESSIONS, None, None, None)))
 _AFFECTNET_BOX = ("face_x", "face_y", "face_width", "face_height")
 # Copies of validation.csv are found without the line of names.
 _AFFECTNET_FIELDS = ("expression", "valence", "arousal")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from ferkit.data.expressions import EXPRESSION_WORDS, class_codes, expression_of_code
+from ferkit.data.expressions import EXPRESSION_WORDS, expression_of_code
 from ferkit.data.sources.layouts.layout import Parts, first_present, pictures_by_path, require_path
 from ferkit.data.sources.layouts.table import Table
 from ferkit.data.sources.picture import Picture
@@ -25,7 +25,9 @@ _VOXCELEB1_META = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set"
 _VOXCELEB_FPS = 25.0
 _VOXCELEB_STEP = 6  # in a folder of its own, a track has every sixth frame, numbered 1, 2, 3
 
-_CK_PLUS_CODES = class_codes("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+_CK_PLUS_CODES = dict(
+    enumerate(("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"))
+)
 _CK_PLUS_FPS = 30.0
 _CK_PLUS_PEAK_FRAMES = 3
 

@@ -73,13 +73,15 @@ class Table:
 
     def rows(self) -> list[Row]:
         """Return all rows; `InputError` if one is damaged."""
-        return [self._row_or_error(row) for row in range(len(self))]
-
-    def _row_or_error(self, row: int) -> Row:
-        try:
-            return self[row]
-        except ValueError as error:
-            raise InputError(f"row {row} of {str(self.path)!r} is damaged ({error}); give a complete file") from error
+        rows = []
+        for row in range(len(self)):
+            try:
+                rows.append(self[row])
+            except ValueError as error:
+                raise InputError(
+                    f"row {row} of {str(self.path)!r} is damaged ({error}); give a complete file"
+                ) from error
+        return rows
 
     def _find_rows(self) -> array[int]:
         starts, end = array("q"), 0
