@@ -89,14 +89,10 @@ Try next
 
 
 def _fields(result: DemoResult) -> dict[str, Any]:
+    names = ("out", "encoder", "gallery", "embeddings", "film", "page")
     return {
-        "out": str(result.out),
-        "encoder": result.encoder,
-        "gallery": str(result.gallery),
-        "warp_preview": str(result.preview),
-        "embeddings": str(result.embeddings),
-        "film": str(result.film),
-        "page": str(result.page),
+        **{name: getattr(result, name) for name in names},
+        "warp_preview": result.preview,
         "scenes": [scene._asdict() for scene in result.scenes],
         "rounds": [
             {
@@ -105,13 +101,8 @@ def _fields(result: DemoResult) -> dict[str, Any]:
                 "first": each.first,
                 "first_by_chance": round(each.chance, 3),
                 "rankings": [
-                    {
-                        "person": r.person,
-                        "expression": r.expression,
-                        "rank": r.rank,
-                        "found": [a._asdict() for a in r.found],
-                    }
-                    for r in each.rankings
+                    {**vars(one), "rank": one.rank, "found": [answer._asdict() for answer in one.found]}
+                    for one in each.rankings
                 ],
             }
             for each in result.rounds

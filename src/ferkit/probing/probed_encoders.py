@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ferkit.data.face_set import FaceSet
 from ferkit.errors import EncoderMismatchError, InputError
 from ferkit.evaluation.rows import unit_rows
 from ferkit.probing.data import ProbeData
@@ -36,24 +38,23 @@ class ProbedEncoder:
 
     def test_faces(self, data: ProbeData, rows: NDArray[np.int64]) -> ProbedFaces:
         """Return some rows of the test faces, for drawing."""
-        test_rows, faces = self.test_rows.at(rows), data.face_set
-
-        def crops(some: NDArray[np.int64]) -> NDArray[np.uint8]:
-            if faces is None:
-                raise ValueError("there are no crops")
-            picks = rows[some]
-            pictures, there = np.zeros((len(picks), faces.size, faces.size, 3), np.uint8), picks < len(faces)
-            pictures[there] = faces.crops(picks[there])
-            return pictures
-
+        test_rows = self.test_rows.at(rows)
         return ProbedFaces(
             tuple(test_rows.labels),
             tuple(test_rows.identities),
             np.asarray(test_rows.vectors, np.float32),
             np.asarray(test_rows.features, np.float32),
-            None if faces is None else crops,
+            None if data.face_set is None else partial(_crops, data.face_set, rows),
             None if isinstance(self.source, VectorFile) else self.source.features,
         )
+
+
+def _crops(faces: FaceSet, rows: NDArray[np.int64], some: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The crops of some of the rows, black where a row is of a picture without a face."""
+    picks = rows[some]
+    pictures, there = np.zeros((len(picks), faces.size, faces.size, 3), np.uint8), picks < len(faces)
+    pictures[there] = faces.crops(picks[there])
+    return pictures
 
 
 def open_sources(

@@ -156,16 +156,15 @@ def _read_state(path: Path) -> dict[str, Any]:
     """A checkpoint's state, as it was written; `TrainingError` where it is damaged."""
     with _checkpoint_errors(path):
         state = read_json(path / _STATE)
-        stored_digest = state.pop("own", None)
-        if "sha256" in state and stored_digest != _digest(state):
+        if state.pop("own", None) != _digest(state):
             raise ValueError(f"{_STATE} has changed since it was written")
     return state
 
 
 def _read_tensors(path: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of one file of a checkpoint, which must be as they were written; older ferkits kept no digest."""
-    data, stored_digest = (path / name).read_bytes(), _read_state(path).get("sha256", {}).get(name)
-    if stored_digest not in (None, sha256_of(data)):
+    """The tensors of one file of a checkpoint, which must be as they were written."""
+    data = (path / name).read_bytes()
+    if _read_state(path)["sha256"][name] != sha256_of(data):
         raise ValueError(f"{name} has changed since it was written")
     return dict(from_safetensors(data))
 
