@@ -182,12 +182,8 @@ def _push_errors(repo: str) -> Iterator[None]:
 
 def _with_licences(entry: EncoderEntry, licence: str | None, data: str | None) -> EncoderEntry:
     """The entry with what its file leaves open."""
-    trained = entry.trained_on
-    before = entry.licences
-    weights, pictures = (
-        licence or (before and before.weights),
-        data or (before and before.data),
-    )
+    before, trained = entry.licences, entry.trained_on
+    weights, pictures = licence or (before and before.weights), data or (before and before.data)
     if not weights or not pictures:
         missing = " and ".join(option for option, value in (("--license", weights), ("--data", pictures)) if not value)
         raise InputError(
