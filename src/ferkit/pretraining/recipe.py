@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class Recipe(BaseModel):
         Raises:
             TrainingError: it differs; the message says in what.
         """
-        saved = _flatten(RecipeFile.read(path).content)
+        saved = _flatten(RecipeFile.read(path).model_dump(exclude_unset=True))
         mine, usual = _flatten(self.model_dump(mode="json")), self._defaults()
         changed = [
             f"{key} was {saved.get(key, usual.get(key))!r} and is {mine.get(key)!r}"
@@ -99,13 +99,22 @@ class Recipe(BaseModel):
         return _flatten({name: model.model_dump(mode="json") for name, model in usual.items()})
 
 
-@dataclass(frozen=True)
-class RecipeFile:
-    """A recipe as written, whole or in part: a run's ``recipe.yaml``, or a few settings of one."""
+class RecipeFile(BaseModel):
+    """A recipe as written, whole or in part: a run's ``recipe.yaml``, or a few settings of one; fields as in `Recipe`.
 
-    # what the file says, all of it checked but the values of settings
-    content: Mapping[str, Any] = field(default_factory=dict)
-    path: Path | None = None  # where it lies; None for no file
+    All of it is checked but the values of ``settings`` and ``training``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str | None = None
+    backbone: str | None = None
+    init: str | None = None
+    settings: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    faces: int | None = None
+    faces_sha256: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> RecipeFile:
@@ -123,49 +132,37 @@ class RecipeFile:
             raise InputError(f"cannot read the recipe {str(path)!r}: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
             raise InputError(f"{str(path)!r} is no recipe: it holds no names with values, as a run's recipe.yaml does")
-        for key, value in content.items():
-            if key not in _KINDS:
-                raise UnknownSettingError(str(key), _KINDS)
-            if not isinstance(value, _KINDS[key]):
-                what = f"in the recipe {str(path)!r}, {key} cannot be {shortened(value)}"
-                raise InputError(f"{what}; see a run's recipe.yaml")
-        options = {option.name for option in fields(FaceOptions)}
-        for name in content.get("options", {}):
-            if name not in options:
-                raise UnknownSettingError(str(name), options)
+        _require_settings(content, cls.model_fields)
         try:
-            TypeAdapter(FaceOptions).validate_python(content.get("options", {}))
+            file = cls.model_validate(content)
+            _require_settings(file.options, [option.name for option in fields(FaceOptions)])
+            TypeAdapter(FaceOptions).validate_python(file.options)
         except ValidationError as error:
-            raise InputError(f"in the recipe {str(path)!r}, {_first_problem('options', error)}") from error
-        return cls(content, path)
+            problem = _first_problem("options", error)
+            raise InputError(f"in the recipe {str(path)!r}, {problem}; see a run's recipe.yaml") from error
+        return file
 
     def choice(self, name: str, override: str | None) -> str | None:
         """``method``, ``backbone`` or ``init``: as given, else what the file says."""
-        return override if override is not None else self.content.get(name)
+        stated: str | None = getattr(self, name)
+        return override if override is not None else stated
 
     @property
-    def options(self) -> Mapping[str, Any]:
-        """How the run's sources were read."""
-        options: Mapping[str, Any] = self.content.get("options") or {}
-        return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    def face_options(self) -> dict[str, Any]:
+        """How the run's sources were read, with tuples for lists."""
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def dotted(self) -> dict[str, Any]:
         """Dotted settings of the method and the loop: of the preset that the file names, then its own."""
-        parts = {name: self.content.get(name) or {} for name in ("settings", "training")}
-        return {**find_preset(self.content.get("method", "")).settings, **_flatten(parts)}
+        own = _flatten({"settings": self.settings, "training": self.training})
+        return {**find_preset(self.method or "").settings, **own}
 
 
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "method": str,
-    "backbone": str,
-    "init": (str, type(None)),
-    "settings": dict,
-    "training": dict,
-    "options": dict,
-    "faces": int,
-    "faces_sha256": str,
-}
+def _require_settings(names: Iterable[object], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UnknownSettingError(str(name), known)
 
 
 def draft_recipe(settings: PretrainSettings, reading: FaceOptions, file: RecipeFile) -> Recipe:
@@ -192,7 +189,7 @@ def draft_recipe(settings: PretrainSettings, reading: FaceOptions, file: RecipeF
     by_name: dict[str, Any] = {name: getattr(settings, name) for name in ("epochs", "batch_size", "seed")}
     by_name["monitor.data"] = settings.monitor and str(settings.monitor)
     parts = {} if settings.parts is None else {"parts": settings.parts}
-    options = {name: value for name, value in {**file.options, **reading.changed()}.items() if name != "workers"}
+    options = {name: value for name, value in {**file.face_options, **reading.changed()}.items() if name != "workers"}
     return resolve_recipe(
         preset.method,
         {**parts, **_assignments(settings)},
@@ -207,7 +204,7 @@ def draft_recipe(settings: PretrainSettings, reading: FaceOptions, file: RecipeF
 
 def is_batch_stated(settings: PretrainSettings, file: RecipeFile) -> bool:
     """Whether somebody said how many faces a step takes."""
-    stated = {*_assignments(settings), *file.settings}
+    stated = {*_assignments(settings), *file.dotted}
     return settings.batch_size is not None or not stated.isdisjoint({"batch_size", "training.batch_size"})
 
 
@@ -260,16 +257,14 @@ def resolve_recipe(
         InputError: a value of the wrong type or out of range, or a recipe of another method.
     """
     kind, usual, file = find_method(method).settings_type, find_method(method).train_defaults, file or RecipeFile()
-    if (theirs := find_preset(file.content.get("method", method)).method) != method:
-        raise InputError(
-            f"the recipe {str(file.path)!r} is of the method {theirs!r}, not {method!r}; leave --method out"
-        )
+    if (theirs := find_preset(file.method or method).method) != method:
+        raise InputError(f"the recipe is of the method {theirs!r}, not {method!r}; leave --method out")
     settings_of = {"settings": _dotted_names(kind), "training": _dotted_names(TrainSettings)}
     tree: dict[str, Any] = {"settings": {}, "training": {}}
     methods, training_by_name = (
         {f"training.{key}": value for key, value in layer.items()} for layer in (usual, training)
     )
-    for layer in (methods, file.settings, preset or {}, training_by_name, overrides):
+    for layer in (methods, file.dotted, preset or {}, training_by_name, overrides):
         for key, value in layer.items():
             *parents, leaf = _find(key, settings_of).split(".")
             branch = tree
@@ -326,7 +321,7 @@ def seedless_digest(run: Path) -> str | None:
     path = next((path for path in (run / "recipe.yaml", run.parent / "recipe.yaml") if path.is_file()), None)
     if path is None or not run.is_dir():
         return None
-    recipe = RecipeFile.read(path).content
+    recipe = RecipeFile.read(path).model_dump(exclude_unset=True)
     same = {name: value for name, value in recipe.items() if name != "options"}
     same["training"] = {**recipe.get("training", {}), "seed": None}
     return digest([json.dumps(same, sort_keys=True, default=str)])

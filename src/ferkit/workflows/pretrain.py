@@ -83,14 +83,14 @@ def pretrain(
     progress = progress if progress is not None and processes.first else Silent()
     with ExitStack() as stack:
         processes.on_rank_zero(lambda: _claim(run, settings.resume, stack))
-        reading = FaceOptions(**{**file.options, **reading.changed()})
+        reading = FaceOptions(**{**file.face_options, **reading.changed()})
         faces = _face_set(source_paths(sources), run, reading, processes, progress)
         needs = find_method(draft.method).batch_fields_with(draft.settings)
         faces = usable_faces(faces, needs, windows_of(draft.settings), progress)
         usual = draft.training.batch_size
         fitting = usual if is_batch_stated(settings, file) else _fitting_batch(usual, len(faces), progress)
         recipe = draft.with_faces(faces, batch_size=fitting)
-        if file.content.get("faces_sha256", recipe.faces_sha256) != recipe.faces_sha256:
+        if (file.faces_sha256 or recipe.faces_sha256) != recipe.faces_sha256:
             progress.say("these are not the faces that the recipe was made with: the weights will be others")
         if settings.resume and latest(run / "checkpoints") is None:
             progress.say(f"no checkpoint in {str(run)!r} to go on from: beginning at the first step")
