@@ -10,6 +10,11 @@ def save_picture(path, gray=0):
     Image.new("L", (4, 4), gray).save(path)
 
 
+def save_pictures(folder, *names):
+    for name in names:
+        save_picture(folder / name)
+
+
 def write(path, *lines):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
@@ -18,8 +23,7 @@ def write(path, *lines):
 def raf_db(root):
     write(root / "EmoLabel/list_patition_label.txt", "train_00001.jpg 5", "test_0001.jpg 1", "train_00002.jpg 7")
     for name in ("train_00001", "test_0001", "train_00002"):
-        save_picture(root / f"Image/aligned/{name}_aligned.jpg")
-        save_picture(root / f"Image/original/{name}.jpg")
+        save_pictures(root / "Image", f"aligned/{name}_aligned.jpg", f"original/{name}.jpg")
 
 
 AFFECTNET_HEADER = (
@@ -35,8 +39,7 @@ def affectnet(root):
         "392/b.jpg,20,30,40,50,28.8;77.5,8,-2,-2",
     )
     write(root / "validation.csv", "10/c.jpg,1,2,3,4,5.0;6.0,10,-2,-2", "11/d.jpg,1,2,3,4,5.0;6.0,7,-1,1")
-    for name in ("689/a.jpg", "392/b.jpg", "10/c.jpg", "11/d.jpg"):
-        save_picture(root / "Manually_Annotated_Images" / name)
+    save_pictures(root / "Manually_Annotated_Images", "689/a.jpg", "392/b.jpg", "10/c.jpg", "11/d.jpg")
 
 
 def affectnet_npy(root):
@@ -77,19 +80,16 @@ def ferplus(root):
 
 
 def ck_plus(root):
-    for number in range(1, 7):
-        save_picture(root / f"cohn-kanade-images/S005/001/S005_001_{number:08}.png")
-    save_picture(root / "cohn-kanade-images/S010/002/S010_002_00000001.png")
+    peak = [f"S005/001/S005_001_{number:08}.png" for number in range(1, 7)]
+    save_pictures(root / "cohn-kanade-images", *peak, "S010/002/S010_002_00000001.png")
     (root / "cohn-kanade-images/.DS_Store").write_text("")
     write(root / "Emotion/S005/001/S005_001_00000006_emotion.txt", "   3.0000000e+00")
     (root / "Emotion/S010/002").mkdir(parents=True)
 
 
 def sfew(root):
-    save_picture(root / "Train/Angry/Airheads_000519240_00000005.png")
-    save_picture(root / "Train/Happy/Bridesmaids_000000000_00000001.png")
-    save_picture(root / "Val/Sad/Aliens_000000000_00000001.png")
-    save_picture(root / "Test/test_1.png")
+    train = ("Train/Angry/Airheads_000519240_00000005.png", "Train/Happy/Bridesmaids_000000000_00000001.png")
+    save_pictures(root, *train, "Val/Sad/Aliens_000000000_00000001.png", "Test/test_1.png")
 
 
 def expw(root):
@@ -99,13 +99,12 @@ def expw(root):
         "afraid_african_214.jpg 1 1 2 3 4 50.0 6 ",
         "crowd_1.jpg 0 10 20 30 40 9.5 0 ",
     )
-    save_picture(root / "image/origin/afraid_african_214.jpg")
-    save_picture(root / "image/origin/crowd_1.jpg")
+    save_pictures(root / "image/origin", "afraid_african_214.jpg", "crowd_1.jpg")
 
 
 def kdef(root):
-    for name in ("AF01/AF01AFS.JPG", "AF01/AF01NEFL.JPG", "BF01/BF01HAHR.JPG", "BM31/BM31S.JPG"):
-        save_picture(root / "KDEF_and_AKDEF/KDEF" / name)
+    names = ("AF01/AF01AFS.JPG", "AF01/AF01NEFL.JPG", "BF01/BF01HAHR.JPG", "BM31/BM31S.JPG")
+    save_pictures(root / "KDEF_and_AKDEF/KDEF", *names)
 
 
 def voxceleb1(root):
@@ -114,22 +113,19 @@ def voxceleb1(root):
         "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet",
         "id10001\tA.J._Buckley\tm\tIreland\tdev",
     )
-    for name in ("A.J._Buckley/1.6/1zcIwhmdeo4/2/01.jpg", "A.J._Buckley/1.6/1zcIwhmdeo4/10/01.jpg"):
-        save_picture(root / "unzippedIntervalFaces/data" / name)
-    save_picture(root / "unzippedIntervalFaces/data/A.J._Buckley/1.6/1zcIwhmdeo4/2/03.jpg")
-    save_picture(root / "unzippedIntervalFaces/data/Zoe_Q/1.6/5ablueV_1tw/0000375.jpg")
-    save_picture(root / "unzippedIntervalFaces/data/Zoe_Q/1.6/5ablueV_1tw/0000425.jpg")
+    faces = root / "unzippedIntervalFaces/data"
+    save_pictures(faces / "A.J._Buckley/1.6/1zcIwhmdeo4", "2/01.jpg", "10/01.jpg", "2/03.jpg")
+    save_pictures(faces / "Zoe_Q/1.6/5ablueV_1tw", "0000375.jpg", "0000425.jpg")
 
 
 def voxceleb2(root):
     write(root / "vox2_meta.csv", "VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set ", "id00012 ,n000012 ,m ,dev ")
-    save_picture(root / "dev/id00012/21Uxsk56VDQ/00001/0001.jpg")
-    save_picture(root / "test/id00017/01dfn2spqyE/00001/0001.jpg")
+    save_pictures(root, "dev/id00012/21Uxsk56VDQ/00001/0001.jpg", "test/id00017/01dfn2spqyE/00001/0001.jpg")
 
 
 def lfw(root):
-    for name in ("Aaron_Eckhart/Aaron_Eckhart_0001.jpg", "Zoe_Ball/Zoe_Ball_0002.jpg", "Zoe_Ball/Zoe_Ball_0010.jpg"):
-        save_picture(root / "lfw-deepfunneled" / name)
+    names = ("Aaron_Eckhart/Aaron_Eckhart_0001.jpg", "Zoe_Ball/Zoe_Ball_0002.jpg", "Zoe_Ball/Zoe_Ball_0010.jpg")
+    save_pictures(root / "lfw-deepfunneled", *names)
 
 
 def aff_wild2(root):
@@ -142,10 +138,9 @@ def aff_wild2(root):
         "0.5,-0.25",
         "-5,-5",
     )
-    for name in ("1-30-1280x720/00001", "1-30-1280x720/00002", "1-30-1280x720/00003", "1-30-1280x720/00004"):
-        save_picture(root / "cropped_aligned" / f"{name}.jpg")
-    for name in ("video2_left/00001", "video2_left/00002", "unannotated/00009"):
-        save_picture(root / "cropped_aligned" / f"{name}.jpg")
+    frames = [f"1-30-1280x720/{number:05}.jpg" for number in (1, 2, 3, 4)]
+    others = ("video2_left/00001.jpg", "video2_left/00002.jpg", "unannotated/00009.jpg")
+    save_pictures(root / "cropped_aligned", *frames, *others)
 
 
 TREES = {
