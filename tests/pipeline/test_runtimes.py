@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ferkit.encoders.encoder import load_encoder
+from ferkit.encoders.encoder import random_encoder
 from ferkit.encoders.runtimes import ConversionError, is_installed
 from ferkit.errors import InputError
 from ferkit.pipeline import runtimes
@@ -57,8 +57,8 @@ def stream(make_face_set, noise_crops):
 
 
 @pytest.fixture
-def model(run_folder, one_onnx):
-    return load_encoder(run_folder, "cpu")
+def model(one_onnx):
+    return random_encoder("resnet10t", 32)
 
 
 @pytest.fixture

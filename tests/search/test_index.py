@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -25,6 +25,7 @@ def searches(draw):
     return vectors, query, draw(st.integers(1, 40)), allowed
 
 
+@settings(max_examples=40)
 @given(searches())
 def test_it_finds_what_comparing_one_by_one_finds(search):
     vectors, query, k, allowed = search
