@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.data.filters import MEASURES, FaceFilter
 from ferkit.errors import InputError
 from ferkit.pipeline import FACES
+from ferkit.pipeline.face_options import FilterKeywords
 from ferkit.pipeline.fingerprint import digest
 from ferkit.progress import Progress, Silent
 from ferkit.report.contact_sheet import draw_contact_sheet
@@ -158,25 +160,18 @@ def filter_faces(
     faces: str | Path,
     out: str | Path,
     *,
-    min_size: float | None = None,
-    max_yaw: float | None = None,
-    min_sharpness: float | None = None,
-    min_score: float | None = None,
     where: str | None = None,
     dedupe: bool = False,
     per_identity: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **limits: Unpack[FilterKeywords],
 ) -> FilterResult:
     """Take the part of a face set that meets every condition; a face that lacks a value does not meet one on it.
 
     Args:
         faces: folder of the face set.
         out: folder of the new one; a run that was killed goes on where it stopped.
-        min_size: least shorter side of the face, in pixels of the photo.
-        max_yaw: furthest that the head is turned, in degrees.
-        min_sharpness: least sharpness.
-        min_score: least confidence of the detector.
         where: condition on the columns, such as ``"label = 'fear' and score > .9"``, see
             `ferkit.search.where.rows_where`.
         dedupe: of faces with the same pixels only the first.
@@ -184,6 +179,7 @@ def filter_faces(
             stay.
         overwrite: replace a face set that is there, once the new one is complete.
         progress: told of every batch.
+        limits: fields of `ferkit.data.filters.FaceFilter`, such as ``min_size=40``.
 
     Raises:
         SetError: ``faces`` is no face set, or is damaged.
@@ -199,7 +195,7 @@ def filter_faces(
         dropped[option] = len(rows) - len(kept)
         return kept
 
-    for limit in FaceFilter(min_size, max_yaw, min_sharpness, min_score).each():
+    for limit in FaceFilter(**limits).each():
         passed = limit.keep_rows(face_set.columns(MEASURES))
         rows = keep(limit.describe(), rows[passed[rows]])
     if where is not None:
