@@ -332,19 +332,15 @@ def locate_encoder(name_or_path: str | Path, progress: Progress | None = None) -
 
     Arguments and errors as in `load_encoder`.
     """
-    registry = load_registry()
-    if (entry := registry.get(str(name_or_path))) is not None:
-        if entry.weights.kind != "hub":
-            return entry, registered_weights(entry)
-        from ferkit.encoders.hub_repo import fetch_entry  # the hub's client loads only where it is needed
+    name = str(name_or_path)
+    entry = load_registry().get(name)
+    if entry is not None and entry.weights.kind != "hub":
+        return entry, registered_weights(entry)
+    if entry is not None or name.startswith(PREFIX):
+        from ferkit.encoders.hub import parse_repo  # the hub's client loads only where it is needed
+        from ferkit.encoders.hub_repo import fetch_encoder, fetch_entry
 
-        entry, file = fetch_entry(entry, progress)
-        return entry, file.path
-    if str(name_or_path).startswith(PREFIX):
-        from ferkit.encoders.hub import parse_repo
-        from ferkit.encoders.hub_repo import fetch_encoder
-
-        entry, file = fetch_encoder(parse_repo(str(name_or_path)), progress)
+        entry, file = fetch_entry(entry, progress) if entry else fetch_encoder(parse_repo(name), progress)
         return entry, file.path
     require_encoder(name_or_path)
     path = Path(name_or_path)
