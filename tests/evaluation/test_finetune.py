@@ -102,6 +102,25 @@ def test_ways_to_train_have_the_names_that_the_command_line_knows():
     assert (theirs.batch_size, theirs.head, theirs.balance, theirs.layer_decay) == (64, "mlp", "softmax", 1)
 
 
+@pytest.mark.parametrize("arch", ["test_resnet", "test_vit"])
+def test_a_head_of_two_layers_learns_at_the_full_rate(arch):
+    from ferkit.evaluation.finetune import _with_head
+
+    settings = FineTuneSettings(head="mlp", optimizer="adam", lr=0.8, layer_decay=0.5)
+    network = _with_head(small(arch), 3, settings)
+    head = network.get_submodule(network.pretrained_cfg["classifier"])
+    width = head[0].in_features
+    assert [(type(layer).__name__, getattr(layer, "out_features", None)) for layer in head] == [
+        *[("Linear", width), ("ReLU", None)],
+        *[("Dropout", None), ("Linear", 3)],
+    ]
+    optimizer = layered_optimizer(network, settings)
+    assert type(optimizer) is torch.optim.Adam
+    rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    assert {rates[id(weight)] for weight in head.parameters()} == {0.8}
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
 def test_balanced_softmax_takes_the_frequencies_off():
     # All faces look alike, so all that can be learnt is that "b" is three times as frequent; that is what the
     # balanced softmax adds by itself (arXiv:2007.10740, eq. 3), and so the logits stay equal. A layer norm sees a face

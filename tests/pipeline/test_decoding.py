@@ -12,8 +12,19 @@ from ferkit.pipeline.decoding import (
     cut_scales,
     group_by_pixels,
     read_ahead,
+    read_crop,
     search_scale,
 )
+from samples import noise, png
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_of_an_oblong_the_central_square_is_taken(wide):
+    pixels = noise(1, 228)[0, :128]
+    middle = pixels[:, 50:178]  # (228 - 128) / 2 on either side
+    if not wide:
+        pixels, middle = pixels.swapaxes(0, 1), middle.swapaxes(0, 1)
+    np.testing.assert_array_equal(read_crop(Picture("x", fetch=lambda: png(pixels)))[0], middle)
 
 
 @pytest.mark.parametrize(
