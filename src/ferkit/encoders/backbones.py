@@ -44,7 +44,8 @@ def build_backbone(arch: str, input_size: int | None = None) -> nn.Module:
         arch: a timm name without a weights tag, such as ``resnet18``; or one of ferkit's own: ``cycleface``, whose
             features are codes, and ``cycleface-map``, whose features are the map in front of the code;
             ``resnet18-half``, a ResNet-18 with half of its channels, 256 features and 2.8 million weights; and
-            ``resnet18-quarters``, a ResNet-18 of which three stages are pooled over each quarter, 3,584 features.
+            ``resnet18-quarters``, a ResNet-18 without its last stage, of which two stages are pooled over each quarter:
+            1,536 features and 2.8 million weights.
         input_size: S, which decides the shape of a transformer's position embedding and of the layers of a code, and so
             must be the same when weights are loaded; None takes the network's usual size. Other networks take any.
 

@@ -19,8 +19,8 @@ class ResNet(nn.Module):
         block: what the four stages are made of.
         depths: blocks of each stage.
         width: channels of the first stage; each stage has twice those of the one before.
-        quarters: pool the last three stages over each quarter of the image, in place of the last over the whole. D is
-            then four times their channels, and features still tell where something is and what it is made of.
+        quarters: leave out the last stage, and pool the second and third over each quarter of the image in place of the
+            whole. D is then four times their channels; features still tell where something is and what it is made of.
     """
 
     pretrained_cfg: ClassVar[Mapping[str, Any]] = {"classifier": "fc"}
@@ -38,24 +38,25 @@ class ResNet(nn.Module):
         self.act1 = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         first, widths = width, []
-        for stage, depth in enumerate(depths):
+        for stage, depth in enumerate(depths[:3] if quarters else depths):
             blocks = []
             for number in range(depth):
                 blocks.append(block(width, first << stage, stride=2 if stage and not number else 1))
                 width = (first << stage) * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
             widths.append(width)
-        self.quarters = quarters
-        self.num_features = 4 * sum(widths[1:]) if quarters else width
+        self.pooled = widths[1:] if quarters else widths[-1:]
+        self.num_features = sum(self.pooled) * (4 if quarters else 1)
         self.global_pool = nn.AdaptiveAvgPool2d(2 if quarters else 1)
         self.fc: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features."""
         stages = [self.maxpool(self.act1(self.bn1(self.conv1(images))))]
-        for number in range(1, 5):
-            stages.append(self.get_submodule(f"layer{number}")(stages[-1]))
-        last = stages[2:] if self.quarters else stages[4:]
+        for name, stage in self.named_children():
+            if name.startswith("layer"):
+                stages.append(stage(stages[-1]))
+        last = stages[-len(self.pooled) :]
         pooled: Tensor = self.fc(torch.cat([self.global_pool(stage).flatten(1) for stage in last], 1))
         return pooled
 
