@@ -89,7 +89,7 @@ RECIPES |= {
         **UNSUPERVISED,
         **LONG,
         "weight_decay": 0.01,
-        "epochs": 25,
+        "epochs": 9,
         "neighbours": 1.0,
         "spared": 0.1,
         "queue": 16384,
