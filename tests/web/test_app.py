@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
-from ferkit.web.app import MOST_BYTES
+from ferkit.web.app import MOST_BYTES, make_app
+from ferkit.web.guard import Door
+from ferkit.web.turns import Turns
 from samples import png
 
 
@@ -87,6 +90,15 @@ def test_thirty_parallel_questions_are_all_answered(page):
         answers = list(pool.map(lambda row: page.get(f"/api/hits?like={row % 6}&count=1"), range(30)))
     assert {answer.status_code for answer in answers} == {200}
     assert all(answer.json()["hits"][0]["row"] != row % 6 for row, answer in enumerate(answers))
+
+
+def test_beyond_the_queue_a_sentence_says_to_come_again(viewer, monkeypatch):
+    turns = Turns(at_once=1, most=1)
+    monkeypatch.setattr(turns._places, "acquire", lambda **_: False)
+    full = make_app(viewer, Door({"127.0.0.1"}, 8321), turns)
+    answer = TestClient(full, base_url="http://127.0.0.1:8321").get("/api/hits")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert "ask again in a moment" in answer.json()["error"]
 
 
 def test_names_of_others_stay_text(page):

@@ -8,6 +8,7 @@ import threading
 import time
 
 import cv2
+import numpy as np
 import pytest
 import uvicorn
 
@@ -132,6 +133,22 @@ def test_a_photo_is_dropped(page, shown_crops):
     assert tiles(page)[0] == 1
 
 
+def test_a_photo_is_pasted_from_the_clipboard(page, shown_crops):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async content => {
+            const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+            const picture = new Blob([bytes], { type: "image/png" });
+            await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+        }""",
+        base64.b64encode(png(shown_crops[3])).decode(),
+    )
+    page.keyboard.press("Control+V")
+    page.wait_for_selector(".chip.like")
+    settled(page)
+    assert tiles(page)[0] == 3
+
+
 def test_the_camera_takes_a_still_and_is_let_go(page):
     page.context.grant_permissions(["camera"])
     page.click("#camera-open")
@@ -141,6 +158,12 @@ def test_the_camera_takes_a_still_and_is_let_go(page):
     page.wait_for_selector(".chip.like img")
     assert page.locator("#photo .frame").count() == 1
     assert page.evaluate("track.readyState") == "ended"
+
+
+def test_a_camera_that_is_not_allowed_is_a_sentence(page):
+    page.click("#camera-open")
+    page.wait_for_selector("#toast:not([hidden])")
+    assert "allow it" in page.inner_text("#toast")
 
 
 def test_of_a_group_one_face_is_clicked(page, portraits):
@@ -184,6 +207,16 @@ def test_filters_say_how_many_and_leave_those(page):
     page.wait_for_function("() => document.querySelectorAll('#results .tile').length === 6")
 
 
+def test_people_are_left_out_or_kept(page):
+    page.goto(page.url + "?like=0")
+    page.wait_for_selector("#filters .people")
+    settled(page)
+    assert set(tiles(page)) == {1, 3, 5}
+    page.check("#filter-person-only")
+    page.wait_for_function("() => document.querySelectorAll('#results .tile').length === 2")
+    assert set(tiles(page)) == {2, 4}
+
+
 def test_all_of_it_by_keyboard(page):
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "find"
@@ -223,6 +256,29 @@ def test_the_map_opens_faces_and_holds_a_lasso(page):
     page.mouse.up()
     page.wait_for_selector(".map-chosen .face")
     assert "lasso=" in page.url
+
+
+def test_a_map_of_a_hundred_thousand_faces_is_moved_and_cut_out_of(page):
+    many = 100_000
+    places = np.random.default_rng(0).random((many, 2), np.float32)
+    colours = [{"name": "label", "title": "label", "values": ["left", "right"]}]
+    status = {"ready": True, "faces": many, "colours": colours}
+    content = places.astype("<f4").tobytes() + (places[:, 0] > 0.5).astype(np.uint8).tobytes()
+    page.route("**/api/map", lambda route: route.fulfill(json=status))
+    page.route("**/api/map/points", lambda route: route.fulfill(body=content))
+    page.route("**/thumbnail/*", lambda route: route.fulfill(body=png(np.zeros((8, 8, 3), np.uint8))))
+    page.goto(page.url + "?view=map&colour=label&lasso=0,0;0.5,0;0.5,1;0,1")
+    page.wait_for_selector(".map-chosen .face")
+    left = f"{(places[:, 0] < 0.5).sum():,}"
+    assert f"{left} faces" in page.inner_text(".map-chosen h2")
+    assert page.locator(".map-chosen .face").count() == 300
+    assert left in page.inner_text(".legend")
+    page.focus("canvas")
+    for key in ("+", "+", "ArrowRight", "l"):
+        page.keyboard.press(key)
+    assert page.get_attribute("#lasso", "aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".map-chosen", state="hidden")
 
 
 @pytest.mark.parametrize("width", [380, 820, 2560])
