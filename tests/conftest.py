@@ -47,6 +47,25 @@ def store():
     files.store.clear()
 
 
+@pytest.fixture
+def bucket(monkeypatch):
+    """An empty bucket of an S3 server on this machine, and the files of fsspec that reach it."""
+    server_module, s3fs = pytest.importorskip("moto.server"), pytest.importorskip("s3fs")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    about = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in {**about, "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem()
+    files.mkdir("faces")
+    yield files
+    files.rm("faces", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of real faces: $FERKIT_DATA, or shared/data beside the repository."""

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import ferkit
 from ferkit.data.face_set import FaceSet
+from ferkit.data.stores import driver_mark
 from ferkit.errors import BusyError, InputError, NoFaceError, OutputError, SetError
 from ferkit.locks import output_lock
 from ferkit.workflows.align import align, align_parts
@@ -50,6 +53,24 @@ def test_a_face_set_in_a_store_is_that_of_one_run_and_every_reader_takes_it(
         np.testing.assert_array_equal(other.crops(range(7)), one.crops(range(7)))
     assert ferkit.embed("memory://out/faces", tmp_path / "emb.npy", encoder=run_folder, device="cpu").faces == 7
     assert align_parts(photos, "memory://out/faces", parts=3, **SETTINGS).made == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_s3_takes_the_parts_of_a_face_set_from_one_driver_at_a_time(bucket, photos, run_folder, tmp_path, monkeypatch):
+    bucket.put(str(photos), "faces/crops", recursive=True)
+    align(photos, tmp_path / "faces", **SETTINGS)
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "cache"))
+    align("s3://faces/crops", "s3://faces/set", part="2/3", **SETTINGS)
+    monkeypatch.setenv("FERKIT_CACHE", str(tmp_path / "elsewhere"))  # another machine
+    with driver_mark(Path("s3://faces/set.parts")), monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        with pytest.raises(BusyError, match="if it has died"):
+            align_parts("s3://faces/crops", "s3://faces/set", parts=3, **SETTINGS)
+    result = align_parts("s3://faces/crops", "s3://faces/set", parts=3, **SETTINGS)
+    assert (result.faces, result.made, bucket.find("faces/set.parts")) == (7, 2, [])
+    one, many = FaceSet.open(tmp_path / "faces"), FaceSet.open("s3://faces/set")
+    np.testing.assert_array_equal(many.crops(range(7)), one.crops(range(7)))
+    assert ferkit.embed("s3://faces/set", "s3://faces/emb.npy", encoder=run_folder, device="cpu").faces == 7
 
 
 def test_an_output_in_a_store_replaces_nothing_unasked(store, photos, tmp_path, monkeypatch):
