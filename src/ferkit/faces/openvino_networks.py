@@ -5,13 +5,13 @@ They are written in OpenVINO's own operations, so that nothing is exported, conv
 
 from __future__ import annotations
 
-import queue
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ferkit.faces.networks import DenseEverywhere, FlattenColumns, MaxPool
+from ferkit.ops.openvino_calls import openvino_calls
 
 if TYPE_CHECKING:
     import openvino
@@ -30,29 +30,19 @@ class OpenVinoNetwork(nn.Module):
         super().__init__()
         import openvino
 
-        core = openvino.Core()
-        half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        graph, settings = _graph(network), {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
+        graph = _graph(network)
+        half = half and "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         try:
-            hint = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"}
-            compiled = core.compile_model(graph, "CPU", settings | hint)
+            self._compute = openvino_calls(graph, threads, "bf16" if half else "f32")
         except RuntimeError:  # ONEDNN_MAX_CPU_ISA may forbid what the processor has
             if not half:
                 raise
-            compiled = core.compile_model(graph, "CPU", settings | {"INFERENCE_PRECISION_HINT": "f32"})
-        self._free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-        for _ in range(threads):
-            self._free.put(compiled.create_infer_request())
+            self._compute = openvino_calls(graph, threads)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the network's float32 outputs for (B, H, W, 3) uint8 images; a new shape takes some ms more."""
-        request = self._free.get()
         some = images if len(images) else images.new_zeros(1, *images.shape[1:])  # OpenVINO takes no empty batch
-        try:
-            outputs = request.infer([some.contiguous().numpy()], share_inputs=True)[0]
-            return torch.from_numpy(outputs)[: len(images)]
-        finally:
-            self._free.put(request)
+        return torch.from_numpy(self._compute(some.contiguous().numpy()))[: len(images)]
 
 
 def _graph(network: nn.Module) -> openvino.Model:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from ferkit.encoders.encoder import Encoder
 from ferkit.encoders.runtimes.onnx_model import INPUT, OUTPUT
 from ferkit.errors import InputError
+from ferkit.ops.openvino_calls import openvino_calls
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -68,26 +68,7 @@ def open_onnx(path: Path, threads: int) -> Compute:
 
 def open_openvino(folder: Path, threads: int) -> Compute:
     """Open a folder of `write_openvino`; ``threads`` calls may run side by side."""
-    import openvino
-
-    settings = {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
-    }
-    compiled = openvino.Core().compile_model(folder / OPENVINO_FILE, "CPU", settings)
-    free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-    for _ in range(threads):
-        free.put(compiled.create_infer_request())
-
-    def compute(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        request = free.get()
-        try:
-            return np.array(request.infer([crops])[0])
-        finally:
-            free.put(request)
-
-    return compute
+    return openvino_calls(folder / OPENVINO_FILE, threads)
 
 
 class ConvertedEncoder:
