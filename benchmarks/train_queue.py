@@ -125,6 +125,25 @@ RECIPES["distill-half"] = {
     "weight_decay": 0.05,
 }
 """Begun from `slim_encoder.py votes-r18 runs/half-init`."""
+DRAWN = {
+    **SUPERVISED,
+    **ROUGH,
+    "backbone": "resnet18-quarters",
+    "init": "unwarp-r18",
+    "classes": ("anger", "happiness", "neutral", "sadness", "surprise"),
+    "views.size": 64,
+    "views.erase": 0.25,
+    "mix": 0.4,
+    "smoothing": 0.1,
+    "emphasis": 1.0,
+    "batch_size": 128,
+    "lr": 6e-4,
+    "ema": 0.99,
+    "epochs": 4,
+}
+RECIPES |= {name: {**DRAWN, "faces": name} for name in ("drawn-1", "drawn-2", "drawn-3")}
+RECIPES["drawn-4"] = {**DRAWN, "faces": "drawn-4", "epochs": 7}
+"""Labels by `drawn_labels.py`, one after the other."""
 USUAL = {
     "precision": "bf16",
     "ema": 0.998,
