@@ -1,8 +1,8 @@
 """Label faces without an annotator, to teach an encoder from: by drawn expressions, then by what it was taught.
 
-    python benchmarks/drawn_labels.py unwarp-r18 carry/train carry/drawn-1 --share 0.04
+    python benchmarks/drawn_labels.py runs/unwarp-r18 carry/train carry/drawn-1 --share 0.03
     python benchmarks/train_queue.py one carry runs/queue drawn-1
-    python benchmarks/drawn_labels.py runs/queue/drawn-1 carry/train carry/drawn-2 --share 0.055 --taught carry/drawn-1
+    python benchmarks/drawn_labels.py runs/queue/drawn-1 carry/train carry/drawn-2 --share 0.05 --taught carry/drawn-1
 
 First four expressions are drawn onto some faces, each in both directions, and the mean change of the features is the
 expression's direction; what turning, moving, scaling and lighting a face changes as well counts less. The faces that

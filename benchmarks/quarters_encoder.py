@@ -1,8 +1,9 @@
 """Make an encoder of a trained ResNet-18: its second and third stage pooled over the quarters of the face.
 
-    python benchmarks/quarters_encoder.py runs/queue/unwarp-long carry/train benchmarks/results/unwarp-r18
+    python benchmarks/quarters_encoder.py runs/queue/unwarp-long carry/train runs/unwarp-r18
 
-The last stage is left out. Features are the mean of a face's and its mirror image's, less their mean over the faces.
+The last stage, where there is one, is left out. Features are the mean of a face's and its mirror image's, less their
+mean over the faces.
 """
 
 import argparse

@@ -129,7 +129,7 @@ DRAWN = {
     **SUPERVISED,
     **ROUGH,
     "backbone": "resnet18-quarters",
-    "init": "unwarp-r18",
+    "init": "runs/unwarp-r18",
     "classes": ("anger", "happiness", "neutral", "sadness", "surprise"),
     "views.size": 64,
     "views.erase": 0.25,
@@ -143,7 +143,7 @@ DRAWN = {
 }
 RECIPES |= {name: {**DRAWN, "faces": name} for name in ("drawn-1", "drawn-2", "drawn-3")}
 RECIPES["drawn-4"] = {**DRAWN, "faces": "drawn-4", "epochs": 7}
-"""Labels by `drawn_labels.py`, one after the other."""
+"""Labels by `drawn_labels.py`, one after the other; all begin from `quarters_encoder.py … runs/unwarp-r18`."""
 USUAL = {
     "precision": "bf16",
     "ema": 0.998,
