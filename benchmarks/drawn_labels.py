@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from ferkit.data.face_set import FaceSet, FaceSetWriter
 from ferkit.encoders.encoder import Encoder, load_encoder
 from ferkit.methods.anchors import ANCHORS
-from ferkit.ops.displacements import bump_displacement
+from ferkit.methods.expression_warps import Push, push_displacement
 from ferkit.ops.grids import sample
 
 CROP, SAMPLE, SHRINKAGE = 128, 1200, 0.3
@@ -53,19 +53,15 @@ DRAWN: dict[str, list[tuple[str, float, float, float]]] = {
 follows; pixels of the crop. Action units 12, 6 and 25; 1 and 2 with rounded lips; 4, 6, 10 and 17; 15 and 1."""
 
 
-def displacement(expression: str, points: Tensor) -> Tensor:
-    """How far an expression of `DRAWN` moves the skin at (1, ..., 2) points, in face coordinates."""
+def pushes_of(expression: str) -> list[Push]:
+    """An expression of `DRAWN` on both sides of the face."""
     sides = ("left ", -1), ("right ", 1), ("", 0)
-    moves = [
-        (side + name, (sign * x, y), r)
-        for name, x, y, r in DRAWN[expression]
+    return [
+        Push(side + name, (sign * out, down), radius)
+        for name, out, down, radius in DRAWN[expression]
         for side, sign in sides
         if side + name in ANCHORS
     ]
-    centers = torch.tensor([[ANCHORS[anchor] for anchor, _, _ in moves]])
-    shifts, radii = torch.tensor([[shift for _, shift, _ in moves]]), torch.tensor([[float(r) for *_, r in moves]])
-    half = CROP / 2
-    return bump_displacement(points, (centers + 0.5) / half - 1, shifts / half, radii / half)
 
 
 def drawn_scores(encoder: Encoder, faces: FaceSet) -> Scores:
@@ -116,7 +112,7 @@ def seen_through(
     for rows in torch.arange(len(images)).split(200):
         points = F.affine_grid(moves[rows], [len(rows), 3, CROP, CROP], align_corners=False)
         if expression is not None and strength is not None:
-            points = points - strength[rows] * displacement(expression, points[:1])
+            points = points - strength[rows] * push_displacement(pushes_of(expression), points[:1])
         bent.append(sample(images[rows].float(), points))
     seen = torch.cat(bent)
     return seen if light is None else seen * light[:, :1, None, None] + light[:, 1:, None, None]
@@ -166,7 +162,13 @@ if __name__ == "__main__":
     encoder, faces = load_encoder(given.encoder), FaceSet.open(given.faces)
     taught = FaceSet.open(given.taught) if given.taught else None
     scores = taught_scores(encoder, faces, taught) if taught else drawn_scores(encoder, faces)
-    with FaceSetWriter(given.out, faces.template, faces.size, fingerprint="drawn") as writer:
-        for name, rows in confident_rows(scores, int(given.share * len(faces))).items():
-            labelled = [replace(face, label=name) for face in faces.faces(rows)]
-            writer.append(faces.crops(rows), labelled, pictures_done=len(writer) + len(rows))
+    labelled = confident_rows(scores, int(given.share * len(faces)))
+    rows, names = (
+        np.concatenate(list(labelled.values())),
+        np.repeat(list(labelled), [len(rows) for rows in labelled.values()]),
+    )
+    job = f"{encoder.sha256} {given.faces} {given.taught} {given.share}"
+    with FaceSetWriter(given.out, faces.template, faces.size, fingerprint=job) as writer:
+        if not len(writer):
+            shown = [replace(face, label=str(name)) for face, name in zip(faces.faces(rows), names, strict=True)]
+            writer.append(faces.crops(rows), shown, pictures_done=len(rows))

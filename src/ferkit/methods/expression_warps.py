@@ -6,6 +6,7 @@ inner brows (AU 1), surprise raises both brows (AU 1+2) and drops the jaw (AU 26
 down (AU 4). A warp of skin shows no teeth and makes no wrinkle.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,16 +75,16 @@ def with_expression(
     pixels = torch.stack([columns, rows], -1)[None].double()
     half = _CROP / 2
     points = (pixels @ matrix[:, :2].T + matrix[:, 2] + 0.5) / half - 1
-    shifts = expression_displacement(expression, points.float()).double() * half @ matrix[:, :2].inverse().T
+    shifts = push_displacement(EXPRESSIONS[expression], points.float()).double() * half @ matrix[:, :2].inverse().T
     grid = (pixels - strength * shifts + 0.5) * 2 / torch.tensor([width, height]) - 1
     bent = sample(torch.from_numpy(image).permute(2, 0, 1)[None].float(), grid.float())[0].permute(1, 2, 0)
     return bent.round().clamp(0, 255).byte().numpy()
 
 
-def expression_displacement(expression: str, points: Tensor) -> Tensor:
-    """How far an expression of `EXPRESSIONS` moves the skin at (1, ..., 2) points, in face coordinates."""
-    pushes, half = EXPRESSIONS[expression], _CROP / 2
+def push_displacement(pushes: Sequence[Push], points: Tensor) -> Tensor:
+    """How far pushes move the skin at (1, ..., 2) points, in face coordinates."""
+    half = _CROP / 2
     pixels = torch.tensor([[ANCHORS[push.anchor] for push in pushes]])
     shifts = torch.tensor([[push.shift for push in pushes]], dtype=torch.float32)
-    radii = torch.tensor([[push.radius for push in pushes]])
+    radii = torch.tensor([[push.radius for push in pushes]], dtype=torch.float32)
     return bump_displacement(points, (pixels + 0.5) / half - 1, shifts / half, radii / half)
